@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fault sampling: take the permissions off a few leaf entries ("lay landmines"), so that the next
+ * access there faults and can be seen, with its kind and its 4 KiB page.
+ *
+ * Time is cut into windows.  At the beginning of each, landmines are laid at places drawn evenly
+ * from the guest's memory; at its end those that nobody stepped on are taken up.  So every page
+ * has the same chance and the same time to be caught, however large its mapping.
+ *
+ * KVM itself repairs an entry that was stepped on: for it, that is a fault like any other.
+ */
+#include <linux/hashtable.h>
+#include <linux/kvm_host.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/tracepoint.h>
+
+#include "guest.h"
+
+#define WINDOW_MS	10
+
+/* Landmines in a window: bounds the work of laying them and the faults that a guest can take. */
+#define MAX_MINES	4096
+
+/* A cap on what the guest is slowed down: faults cost it tens of microseconds each. */
+#define MAX_FREQ	20000
+
+/* Landmines laid or taken up under one hold of mmu_lock. */
+#define BATCH_MINES	128
+
+#define OWED_ONE	1024
+#define MAX_OWED	8	/* or half a second's worth, if that is more */
+#define YIELD_ONE	65536
+#define YIELD_MIN	(YIELD_ONE / 256)
+#define YIELD_FIRST	(YIELD_ONE / 4)
+
+/* Bits of the fault's code in the tracepoint: AMD's #NPF error code, Intel's exit qualification. */
+#define NPF_WRITE	BIT_ULL(1)
+#define NPF_FETCH	BIT_ULL(4)
+#define EPT_VIOLATION_XWR	7ULL
+
+/**
+ * struct mine - a landmine
+ * @gfn: the page it was meant for
+ * @root: the page table that it lies in
+ * @before: the entry as it was
+ */
+struct mine {
+	gfn_t gfn;
+	hpa_t root;
+	u64 before;
+};
+
+/**
+ * struct span - one memslot
+ * @base: first gfn
+ * @pages: 4 KiB pages
+ */
+struct span {
+	gfn_t base;
+	u64 pages;
+};
+
+extern struct tracepoint __tracepoint_kvm_page_fault;
+
+/* Of the optional kernel patch (kernel_patch/): looked up when the module is loaded. */
+typedef bool (*kvm_fault_hook_fn)(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
+void kvm_set_fault_hook(kvm_fault_hook_fn hook);
+static void (*set_fault_hook)(kvm_fault_hook_fn hook);
+
+static DEFINE_HASHTABLE(sampled, 8);
+static DEFINE_MUTEX(sampled_lock);	/* for writers; the probe reads by RCU */
+static bool probe_registered;
+static struct workqueue_struct *window_wq;
+
+/**
+ * faults_supported() - whether this kernel's entries are known well enough to lay landmines
+ *
+ * With PREEMPT_RT the probe could not take mmu_lock.
+ */
+bool faults_supported(void)
+{
+	return SPTE_LAYOUT_KNOWN && !IS_ENABLED(CONFIG_PREEMPT_RT);
+}
+
+static struct guest *find_sampled(struct kvm *kvm)
+{
+	struct guest *guest;
+
+	hash_for_each_possible_rcu(sampled, guest, faults.node, (unsigned long)kvm)
+		if (guest->kvm == kvm)
+			return guest;
+	return NULL;
+}
+
+/* Kinds of access in #NPF's error code, to which KVM also translates EPT's for its own use. */
+static unsigned int kinds_of_error(u64 code)
+{
+	if (code & NPF_WRITE)
+		return SPTE_PROT_W;
+	return code & NPF_FETCH ? SPTE_PROT_X : SPTE_PROT_R;
+}
+
+/*
+ * Step on the landmine that guards @gfn, if there is one: only one vCPU sets it off.  If @repair is
+ * not NULL, give the entry back what lets the access pass, where that needs no W, and tell by it.
+ */
+static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn_t gfn,
+		    unsigned int xwr, bool *repair)
+{
+	struct root root = {
+		.hpa = vcpu->arch.root_mmu.root.hpa,
+		.level = vcpu->arch.root_mmu.root_role.level,
+	};
+	bool stepped = false, repaired = false;
+	u64 *sptep;
+	int level;
+	u64 spte;
+
+	if (!VALID_PAGE(root.hpa))
+		return false;
+	read_lock(&vcpu->kvm->mmu_lock);
+	sptep = guest_entry(&root, gfn, 1, &level);
+	spte = READ_ONCE(*sptep);
+	while (spte_is_armed(spte) && !stepped) {
+		u64 after = spte & ~SPTE_ARMED;
+
+		repaired = false;
+		if (repair && !(xwr & SPTE_PROT_W)) {
+			u64 whole = spte_step_off(layout, spte);
+
+			repaired = whole != spte && spte_allows(layout, whole, xwr & SPTE_PROT_X);
+			if (repaired)
+				after = whole;
+		}
+		stepped = try_cmpxchg64(sptep, &spte, after);
+	}
+	read_unlock(&vcpu->kvm->mmu_lock);
+	if (repair)
+		*repair = stepped && repaired;
+	return stepped;
+}
+
+/* Note a fault of a vCPU, if it stepped on a landmine of ours. */
+static void note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool code_is_qualification,
+		       bool *repair)
+{
+	struct kvm_ept_sample_sample64 sample = { .gfn = gpa_to_gfn(gpa) };
+	struct guest *guest;
+	unsigned int xwr;
+
+	/* In a nested guest the address is one of its own, not of the guest that is sampled. */
+	if (vcpu->arch.mmu != &vcpu->arch.root_mmu)
+		return;
+
+	rcu_read_lock();
+	guest = find_sampled(vcpu->kvm);
+	if (!guest)
+		goto unlock;
+	if (code_is_qualification && guest->layout == &ept_layout)
+		xwr = code & EPT_VIOLATION_XWR;
+	else
+		xwr = kinds_of_error(code);
+	if (!step_on(vcpu, guest->layout, sample.gfn, xwr, repair))
+		goto unlock;
+	atomic64_inc(&guest->counters.faults);
+	sample.xwr = xwr;
+	if (!(xwr & READ_ONCE(guest->faults.prot)))
+		;	/* another kind of access than asked for */
+	else if (queue_put(guest->queue, sample))
+		atomic64_inc(&guest->counters.samples);
+	else
+		atomic64_inc(&guest->counters.dropped);
+unlock:
+	rcu_read_unlock();
+}
+
+/* Called by a vCPU that faulted, before KVM repairs what made it fault. */
+static void on_page_fault(void *unused, struct kvm_vcpu *vcpu, u64 gpa, u64 code)
+{
+	note_fault(vcpu, gpa, code, true, NULL);
+}
+
+/* The same with the optional kernel patch: KVM need not repair anything if this returns true. */
+static bool on_fault_hook(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code)
+{
+	bool repaired = false;
+
+	note_fault(vcpu, gpa, code, false, &repaired);
+	return repaired;
+}
+
+/* Make @faults->spans fit the memslots; kvm->srcu is held. */
+static int learn_spans(struct guest *guest)
+{
+	struct kvm_memslots *slots = kvm_memslots(guest->kvm);
+	struct fault_sampler *faults = &guest->faults;
+	struct kvm_memory_slot *slot;
+	unsigned int count = 0;
+	struct span *spans;
+	int bucket;
+
+	if (faults->spans && faults->generation == slots->generation)
+		return 0;
+	kvm_for_each_memslot(slot, bucket, slots)
+		count++;
+	spans = kvmalloc_array(count, sizeof(*spans), GFP_KERNEL_ACCOUNT);
+	if (!spans)
+		return -ENOMEM;
+
+	kvfree(faults->spans);
+	faults->spans = spans;
+	faults->span_count = count;
+	faults->generation = slots->generation;
+	faults->pages = 0;
+	kvm_for_each_memslot(slot, bucket, slots) {
+		*spans++ = (struct span){ .base = slot->base_gfn, .pages = slot->npages };
+		faults->pages += slot->npages;
+	}
+	return 0;
+}
+
+static gfn_t random_gfn(const struct fault_sampler *faults)
+{
+	u64 page = mul_u64_u64_shr(get_random_u64(), faults->pages, 64);
+	const struct span *span = faults->spans;
+
+	while (page >= span->pages)
+		page -= span++->pages;
+	return span->base + page;
+}
+
+static void lay_mine(struct guest *guest, const struct root *root, gfn_t gfn, unsigned int prot)
+{
+	struct fault_sampler *faults = &guest->faults;
+	u64 spte, armed;
+	u64 *sptep;
+	int level;
+
+	sptep = guest_entry(root, gfn, 1, &level);
+	spte = READ_ONCE(*sptep);
+	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(spte) ||
+	    !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT))
+		return;
+	armed = spte_arm(guest->layout, spte, prot);
+	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))
+		return;		/* nothing to take away, or KVM was faster: another place will do */
+	faults->mines[faults->mine_count++] = (struct mine){
+		.gfn = gfn,
+		.root = root->hpa,
+		.before = spte,
+	};
+}
+
+/* Lay up to @count landmines; kvm->srcu is held, dirty logging is off. */
+static void lay_mines(struct guest *guest, unsigned int count)
+{
+	struct fault_sampler *faults = &guest->faults;
+	unsigned int prot = READ_ONCE(faults->prot);
+	struct root roots[MAX_ROOTS];
+	unsigned int tried = 0;
+	int root_count, i;
+
+	while (tried < count) {
+		rcu_read_lock();
+		read_lock(&guest->kvm->mmu_lock);
+		root_count = guest_roots(guest->kvm, roots);
+		do {
+			gfn_t gfn = random_gfn(faults);
+
+			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
+				lay_mine(guest, &roots[i], gfn, prot);
+		} while (++tried < count && tried % BATCH_MINES);
+		read_unlock(&guest->kvm->mmu_lock);
+		rcu_read_unlock();
+		cond_resched();
+	}
+	if (faults->mine_count)
+		guest_flush_tlbs(guest);
+	atomic64_add(faults->mine_count, &guest->counters.armed);
+}
+
+static void take_up_mine(struct guest *guest, const struct root *root, const struct mine *mine,
+			 bool may_write)
+{
+	int level;
+	u64 *sptep = guest_entry(root, mine->gfn, 1, &level);
+	u64 spte = READ_ONCE(*sptep);
+
+	while (spte_is_armed(spte))
+		if (try_cmpxchg64(sptep, &spte,
+				  spte_disarm(guest->layout, spte, mine->before, may_write)))
+			return;
+}
+
+/* Take up what is left of this window's landmines.  Those in a table no vCPU uses are KVM's. */
+static void take_up_mines(struct guest *guest)
+{
+	struct fault_sampler *faults = &guest->faults;
+	struct root roots[MAX_ROOTS];
+	unsigned int i = 0;
+	bool may_write;
+	int count, k, idx;
+
+	idx = srcu_read_lock(&guest->kvm->srcu);
+	may_write = !guest_is_dirty_logged(guest->kvm);
+	while (i < faults->mine_count) {
+		rcu_read_lock();
+		read_lock(&guest->kvm->mmu_lock);
+		count = guest_roots(guest->kvm, roots);
+		do {
+			for (k = 0; k < count; k++)
+				if (roots[k].hpa == faults->mines[i].root)
+					take_up_mine(guest, &roots[k], &faults->mines[i],
+						     may_write);
+		} while (++i < faults->mine_count && i % BATCH_MINES);
+		read_unlock(&guest->kvm->mmu_lock);
+		rcu_read_unlock();
+		cond_resched();
+	}
+	srcu_read_unlock(&guest->kvm->srcu, idx);
+}
+
+/* Close the books on a window: what it brought, and what is still owed. */
+static void end_window(struct guest *guest)
+{
+	struct fault_sampler *faults = &guest->faults;
+	u64 samples = atomic64_read(&guest->counters.samples);
+	s64 got = samples - faults->samples_before;
+	ktime_t now = ktime_get();
+	u64 elapsed_us = ktime_us_delta(now, faults->window_start);
+	s64 most;
+
+	take_up_mines(guest);
+	if (faults->mine_count) {
+		s64 yield = got * YIELD_ONE / faults->mine_count;
+
+		faults->yield += (yield - (s64)faults->yield) / 4;
+		faults->yield = max_t(u32, faults->yield, YIELD_MIN);
+	}
+	/* A guest that touches nothing falls behind, but not so far that it is flooded later. */
+	most = max_t(s64, MAX_OWED * OWED_ONE, (s64)faults->freq * OWED_ONE / 2);
+	faults->owed += (s64)(faults->freq * elapsed_us * OWED_ONE / USEC_PER_SEC) - got * OWED_ONE;
+	faults->owed = clamp(faults->owed, -most, most);
+
+	faults->mine_count = 0;
+	faults->samples_before = samples;
+	faults->window_start = now;
+}
+
+/* Landmines for the next window, by what one has brought lately. */
+static unsigned int mines_needed(const struct fault_sampler *faults)
+{
+	if (faults->owed < OWED_ONE)
+		return 0;
+	return min_t(u64, MAX_MINES, faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1);
+}
+
+static void next_window(struct work_struct *work)
+{
+	struct guest *guest = container_of(to_delayed_work(work), struct guest, faults.work);
+	unsigned int count;
+	int idx;
+
+	end_window(guest);
+	count = mines_needed(&guest->faults);
+
+	/*
+	 * Under srcu: when logging begins, KVM waits for us before it takes the write permissions,
+	 * so it finds either no landmine's entry or one that it flushes with the others.
+	 */
+	idx = srcu_read_lock(&guest->kvm->srcu);
+	if (count && !guest_is_dead(guest) && !guest_is_dirty_logged(guest->kvm) &&
+	    !learn_spans(guest) && guest->faults.pages)
+		lay_mines(guest, count);
+	srcu_read_unlock(&guest->kvm->srcu, idx);
+
+	queue_delayed_work(window_wq, &guest->faults.work, msecs_to_jiffies(WINDOW_MS));
+}
+
+void faults_init(struct guest *guest)
+{
+	guest->faults.prot = SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X;
+	INIT_DELAYED_WORK(&guest->faults.work, next_window);
+}
+
+/**
+ * faults_set_prot() - choose the kinds of access to sample
+ * @guest: the guest
+ * @prot: r = 1, w = 2, x = 4
+ *
+ * Return: 0, or -EINVAL for other bits.
+ */
+int faults_set_prot(struct guest *guest, unsigned int prot)
+{
+	if (prot & ~(SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X))
+		return -EINVAL;
+	WRITE_ONCE(guest->faults.prot, prot);
+	return 0;
+}
+
+/* The probe stays once it is there: taking it out and in again costs all CPUs an interruption. */
+static int register_probe(void)
+{
+	int err = 0;
+
+	mutex_lock(&sampled_lock);
+	if (!probe_registered) {
+		if (set_fault_hook)
+			set_fault_hook(on_fault_hook);
+		else
+			err = tracepoint_probe_register(&__tracepoint_kvm_page_fault, on_page_fault,
+							NULL);
+		probe_registered = !err;
+	}
+	mutex_unlock(&sampled_lock);
+	return err;
+}
+
+static int start(struct guest *guest)
+{
+	struct fault_sampler *faults = &guest->faults;
+	struct guest_paging paging;
+	int err;
+
+	if (!faults_supported())
+		return -EOPNOTSUPP;
+	err = guest_paging(guest, &paging);
+	if (err)
+		return err;
+	/* Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken. */
+	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
+		return -EOPNOTSUPP;
+	err = register_probe();
+	if (err)
+		return err;
+
+	faults->mines = kvmalloc_array(MAX_MINES, sizeof(*faults->mines), GFP_KERNEL_ACCOUNT);
+	if (!faults->mines)
+		return -ENOMEM;
+	faults->mine_count = 0;
+	faults->owed = 0;
+	faults->yield = YIELD_FIRST;
+	faults->samples_before = atomic64_read(&guest->counters.samples);
+	faults->window_start = ktime_get();
+
+	mutex_lock(&sampled_lock);
+	hash_add_rcu(sampled, &faults->node, (unsigned long)guest->kvm);
+	mutex_unlock(&sampled_lock);
+	queue_delayed_work(window_wq, &faults->work, 0);
+	return 0;
+}
+
+/**
+ * faults_stop() - stop fault sampling and take up all landmines
+ * @guest: the guest
+ */
+void faults_stop(struct guest *guest)
+{
+	struct fault_sampler *faults = &guest->faults;
+
+	if (!faults->freq)
+		return;
+	faults->freq = 0;
+	cancel_delayed_work_sync(&faults->work);
+	take_up_mines(guest);
+
+	mutex_lock(&sampled_lock);
+	hash_del_rcu(&faults->node);
+	mutex_unlock(&sampled_lock);
+	tracepoint_synchronize_unregister();
+
+	kvfree(faults->spans);
+	faults->spans = NULL;
+	kvfree(faults->mines);
+	faults->mines = NULL;
+}
+
+/**
+ * faults_set_freq() - start, stop, or change the rate of fault sampling
+ * @guest: the guest, whose queue has room
+ * @freq: samples a second, 0 to stop; more than MAX_FREQ is taken as MAX_FREQ
+ *
+ * Return: 0; -EOPNOTSUPP (unknown entries, or no accessed and dirty bits), -ENOMEM.
+ */
+int faults_set_freq(struct guest *guest, unsigned int freq)
+{
+	int err = 0;
+
+	freq = min_t(unsigned int, freq, MAX_FREQ);
+	if (!freq)
+		faults_stop(guest);
+	else if (!guest->faults.freq)
+		err = start(guest);
+	if (!err)
+		WRITE_ONCE(guest->faults.freq, freq);
+	return err;
+}
+
+int faults_init_module(void)
+{
+	window_wq = alloc_workqueue("kvm_ept_sample", WQ_UNBOUND, 0);
+	if (!window_wq)
+		return -ENOMEM;
+	set_fault_hook = symbol_get(kvm_set_fault_hook);
+	return 0;
+}
+
+/**
+ * faults_hooked() - whether the optional kernel patch was found
+ */
+bool faults_hooked(void)
+{
+	return set_fault_hook;
+}
+
+void faults_exit_module(void)
+{
+	if (probe_registered && set_fault_hook) {
+		set_fault_hook(NULL);
+	} else if (probe_registered) {
+		tracepoint_probe_unregister(&__tracepoint_kvm_page_fault, on_page_fault, NULL);
+		tracepoint_synchronize_unregister();
+	}
+	if (set_fault_hook)
+		symbol_put(kvm_set_fault_hook);
+	destroy_workqueue(window_wq);
+}

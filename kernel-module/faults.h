@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef KVM_EPT_SAMPLE_FAULTS_H
+#define KVM_EPT_SAMPLE_FAULTS_H
+
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+struct guest;
+struct mine;
+struct span;
+
+/**
+ * struct fault_sampler - fault sampling of one guest
+ * @node: in the table where the probe looks guests up; hashed while sampling
+ * @work: at the end of each window takes up its landmines and lays the next
+ * @prot: kinds of access to record, r = 1, w = 2, x = 4
+ * @freq: samples a second that are wanted; 0 while stopped
+ * @mines: room for the landmines of a window
+ * @mine_count: landmines laid in this window
+ * @window_start: when
+ * @samples_before: samples recorded until then
+ * @owed: samples due but not got yet, in 1/1024
+ * @yield: samples a landmine brings, a moving average in 1/65536
+ * @spans: the guest's memory, as the memslots of @generation
+ * @span_count: length of @spans
+ * @pages: 4 KiB pages in @spans
+ * @generation: of the memslots when @spans was made
+ */
+struct fault_sampler {
+	struct hlist_node node;
+	struct delayed_work work;
+	unsigned int prot;
+	unsigned int freq;
+	struct mine *mines;
+	unsigned int mine_count;
+	ktime_t window_start;
+	u64 samples_before;
+	s64 owed;
+	u32 yield;
+	struct span *spans;
+	unsigned int span_count;
+	u64 pages;
+	u64 generation;
+};
+
+int faults_init_module(void);
+void faults_exit_module(void);
+bool faults_supported(void);
+bool faults_hooked(void);
+void faults_init(struct guest *guest);
+int faults_set_prot(struct guest *guest, unsigned int prot);
+int faults_set_freq(struct guest *guest, unsigned int freq);
+void faults_stop(struct guest *guest);
+
+#endif

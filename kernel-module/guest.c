@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Finding a KVM guest by the pid of its process, holding it, and what is read from struct kvm.
+ *
+ * Of kvm.ko only kvm_get_kvm_safe(), kvm_put_kvm() and the tracepoint kvm_page_fault are linked
+ * against: newer kernels keep nearly all else for kvm-intel and kvm-amd.
+ */
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kallsyms.h>
+#include <linux/pid.h>
+#include <linux/proc_fs.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+
+#include "guest.h"
+#include "harvest.h"
+
+const struct spte_layout npt_layout = {
+	.accessed = NPT_ACCESSED,
+	.dirty = NPT_DIRTY,
+	.allow = NPT_P | SPTE_W | NPT_U,
+	.deny = NPT_NX,
+	.saved = NPT_P | NPT_U,
+	.writable_hints = NPT_HOST_WRITABLE | NPT_MMU_WRITABLE,
+};
+
+const struct spte_layout ept_layout = {
+	.accessed = EPT_ACCESSED,
+	.dirty = EPT_DIRTY,
+	.allow = EPT_R | SPTE_W | EPT_X | EPT_XU,
+	.exec = EPT_X | EPT_XU,
+	.saved = EPT_R | EPT_X | EPT_XU,
+	.writable_hints = EPT_HOST_WRITABLE | EPT_MMU_WRITABLE,
+};
+
+/* All guests that are held, to refuse a second sampler of the same guest. */
+static LIST_HEAD(guests);
+static DEFINE_MUTEX(guests_lock);
+
+/* Whether @fn is kvm.ko's function of that name: the symbols themselves are not exported. */
+static bool is_kvm_function(const void *fn, const char *name)
+{
+	char symbol[KSYM_SYMBOL_LEN];
+	size_t len = strlen(name);
+
+	snprintf(symbol, sizeof(symbol), "%ps", fn);
+	return !strncmp(symbol, name, len) &&
+	       (!symbol[len] || !strcmp(symbol + len, " [kvm]"));
+}
+
+/*
+ * Whether @fn is what KVM has for faults with second-level paging.  Every harvest asks, and looking a
+ * name up takes longer than harvesting a thousand pages.  kvm.ko stays while this module is there.
+ */
+static bool is_tdp_fault(const void *fn)
+{
+	static const void *known;
+
+	if (fn != READ_ONCE(known)) {
+		if (!is_kvm_function(fn, "kvm_tdp_page_fault"))
+			return false;
+		WRITE_ONCE(known, fn);
+	}
+	return true;
+}
+
+static int get_kvm_of_file(const void *found, struct file *file, unsigned int fd)
+{
+	struct kvm **kvm = (struct kvm **)found;
+
+	if (strcmp(file->f_path.dentry->d_name.name, "kvm-vm") ||
+	    !is_kvm_function(file->f_op->release, "kvm_vm_release"))
+		return 0;
+	if (!kvm_get_kvm_safe(file->private_data))
+		return 0;
+	*kvm = file->private_data;
+	return 1;
+}
+
+/* The guest that @task has open, with a reference, or NULL. */
+static struct kvm *get_kvm_of_task(struct task_struct *task)
+{
+	struct kvm *kvm = NULL;
+
+	task_lock(task);
+	if (task->files)
+		iterate_fd(task->files, 0, get_kvm_of_file, &kvm);
+	task_unlock(task);
+	return kvm;
+}
+
+/*
+ * The caller needs the right to ptrace the process.  ptrace_may_access() is not exported, but
+ * opening /proc/PID/mem asks it, with the caller's credentials, the security modules and Yama.
+ * The path is taken from the procfs that the caller opened us in, so mount namespaces do not matter.
+ */
+static int may_ptrace(struct file *proc_file, struct pid *pid)
+{
+	struct super_block *sb = file_inode(proc_file)->i_sb;
+	struct path root = { .mnt = proc_file->f_path.mnt, .dentry = sb->s_root };
+	struct file *mem;
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d/mem", pid_nr_ns(pid, proc_pid_ns(sb)));
+	mem = file_open_root(&root, name, O_RDONLY, 0);
+	if (IS_ERR(mem)) {
+		switch (PTR_ERR(mem)) {
+		case -ENOENT:
+		case -ESRCH:
+			return -ESRCH;
+		case -EACCES:
+		case -EPERM:
+			return -EPERM;
+		default:
+			return PTR_ERR(mem);
+		}
+	}
+	fput(mem);
+	return 0;
+}
+
+static bool runs_in(struct kvm *kvm, struct task_struct *task)
+{
+	bool same;
+
+	task_lock(task);
+	same = task->mm == kvm->mm;
+	task_unlock(task);
+	return same;
+}
+
+static int get_kvm_of_pid(struct file *proc_file, pid_t pid_nr, struct kvm **found)
+{
+	struct pid *pid = find_get_pid(pid_nr);
+	struct task_struct *task;
+	struct kvm *kvm;
+	int err;
+
+	if (!pid)
+		return -ESRCH;
+	task = get_pid_task(pid, PIDTYPE_PID);
+	if (!task) {
+		put_pid(pid);
+		return -ESRCH;
+	}
+
+	/*
+	 * In this order: if the process executes another program meanwhile, the mm that the right
+	 * was checked on is not the guest's, and runs_in() sees it.
+	 */
+	kvm = get_kvm_of_task(task);
+	err = task->flags & PF_KTHREAD ? -ENXIO : may_ptrace(proc_file, pid);
+	if (!err && (!kvm || !runs_in(kvm, task)))
+		err = -ENXIO;
+	if (err && kvm)
+		kvm_put_kvm(kvm);
+
+	put_task_struct(task);
+	put_pid(pid);
+	*found = kvm;
+	return err;
+}
+
+/* Enter @guest in the list, unless another file holds the same. */
+static int claim(struct guest *guest)
+{
+	struct guest *other;
+	int err = 0;
+
+	mutex_lock(&guests_lock);
+	list_for_each_entry(other, &guests, node)
+		if (other->kvm == guest->kvm)
+			err = -EBUSY;
+	if (!err)
+		list_add(&guest->node, &guests);
+	mutex_unlock(&guests_lock);
+	return err;
+}
+
+/**
+ * guest_find() - take hold of the guest that a process runs
+ * @proc_file: the caller's open file
+ * @pid_nr: a process or thread, in the caller's pid namespace
+ * @queue: where its fault samples are to go
+ *
+ * Return: the guest, to be given back with guest_put(), or
+ * -ESRCH (no such process), -EPERM (no right to ptrace it), -ENXIO (it runs no KVM guest),
+ * -EBUSY (another file samples the guest), -EOPNOTSUPP (shadow paging, or an unknown CPU), -ENOMEM.
+ */
+struct guest *guest_find(struct file *proc_file, pid_t pid_nr, struct sample_queue *queue)
+{
+	struct guest_paging paging;
+	struct guest *guest;
+	int err;
+
+	guest = kzalloc(sizeof(*guest), GFP_KERNEL_ACCOUNT);
+	if (!guest)
+		return ERR_PTR(-ENOMEM);
+	guest->queue = queue;
+	mutex_init(&guest->flush_lock);
+	faults_init(guest);
+
+	err = -ENOMEM;
+	if (!zalloc_cpumask_var(&guest->kicked, GFP_KERNEL_ACCOUNT))
+		goto free_guest;
+	guest->buffer = harvest_buffer_alloc();
+	if (!guest->buffer)
+		goto free_mask;
+
+	err = get_kvm_of_pid(proc_file, pid_nr, &guest->kvm);
+	if (err)
+		goto free_buffer;
+	err = guest_paging(guest, &paging);
+	if (err)
+		goto put_kvm;
+	err = claim(guest);
+	if (err)
+		goto put_kvm;
+	return guest;
+
+put_kvm:
+	kvm_put_kvm(guest->kvm);
+free_buffer:
+	harvest_buffer_free(guest->buffer);
+free_mask:
+	free_cpumask_var(guest->kicked);
+free_guest:
+	kfree(guest);
+	return ERR_PTR(err);
+}
+
+/**
+ * guest_put() - let go of a guest, with all landmines taken up
+ * @guest: from guest_find()
+ */
+void guest_put(struct guest *guest)
+{
+	faults_stop(guest);
+
+	mutex_lock(&guests_lock);
+	list_del(&guest->node);
+	mutex_unlock(&guests_lock);
+
+	kvm_put_kvm(guest->kvm);
+	harvest_forget_cold(guest);
+	harvest_buffer_free(guest->buffer);
+	free_cpumask_var(guest->kicked);
+	kfree(guest);
+}
+
+/**
+ * guest_is_dead() - whether the process that ran the guest has gone, and its memory with it
+ * @guest: the guest
+ */
+bool guest_is_dead(struct guest *guest)
+{
+	return !atomic_read(&guest->kvm->mm->mm_users);
+}
+
+/**
+ * guest_paging() - how a guest is mapped; also sets the layout of its entries
+ * @guest: the guest
+ * @paging: filled in
+ *
+ * Return: 0, or -EOPNOTSUPP if there is no second-level paging (npt=0, ept=0).
+ */
+int guest_paging(struct guest *guest, struct guest_paging *paging)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(guest->kvm, 0);
+
+	paging->kind = KVM_EPT_SAMPLE_PAGING_NONE;
+	paging->has_ad = false;
+	if (boot_cpu_has(X86_FEATURE_SVM))
+		guest->layout = &npt_layout;
+	else if (boot_cpu_has(X86_FEATURE_VMX))
+		guest->layout = &ept_layout;
+	else
+		return -EOPNOTSUPP;
+
+	if (!vcpu)
+		return 0;
+	if (!is_tdp_fault(vcpu->arch.root_mmu.page_fault))
+		return -EOPNOTSUPP;
+	paging->has_ad = !vcpu->arch.root_mmu.root_role.ad_disabled;
+	paging->kind = guest->layout == &npt_layout ? KVM_EPT_SAMPLE_PAGING_NPT
+						    : KVM_EPT_SAMPLE_PAGING_EPT;
+	return 0;
+}
+
+/**
+ * guest_roots() - the page tables that the guest's vCPUs use
+ * @kvm: the guest, with mmu_lock held
+ * @roots: filled in, each table once
+ *
+ * A vCPU in system management mode has a table of its own; others share one.  A guest without any
+ * (not started yet, or all were just thrown away) has nothing mapped.
+ *
+ * Return: how many.
+ */
+int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int count = 0, k;
+
+	lockdep_assert_held(&kvm->mmu_lock);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		hpa_t hpa = READ_ONCE(vcpu->arch.root_mmu.root.hpa);
+		int level = vcpu->arch.root_mmu.root_role.level;
+
+		if (!VALID_PAGE(hpa) || level < 4 || level > 5)
+			continue;
+		for (k = 0; k < count; k++)
+			if (roots[k].hpa == hpa)
+				break;
+		if (k == count && count < MAX_ROOTS)
+			roots[count++] = (struct root){ .hpa = hpa, .level = level };
+	}
+	return count;
+}
+
+/**
+ * guest_entry() - the entry that maps a page, or would
+ * @root: one of guest_roots(), with mmu_lock still held
+ * @gfn: the page
+ * @lowest: do not go below this level
+ * @level: set to the level of the entry: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
+ *
+ * Return: the entry: a leaf, the one at level @lowest, or one that is not spte_present().
+ */
+u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level)
+{
+	u64 *table = __va(root->hpa & SPTE_ADDR);
+
+	for (*level = root->level; ; --*level) {
+		u64 *sptep = table + ((gfn >> (9 * (*level - 1))) % SPTE_ENTRIES);
+		u64 spte = READ_ONCE(*sptep);
+
+		if (*level == lowest || !spte_present(spte) || spte_is_leaf(spte, *level))
+			return sptep;
+		table = spte_table(spte);
+	}
+}
+
+/**
+ * guest_is_dirty_logged() - whether writes to the guest are being logged (live migration)
+ * @kvm: the guest, with its srcu held: logging cannot begin in earnest before that is let go
+ */
+bool guest_is_dirty_logged(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	int bucket;
+
+	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm))
+		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			return true;
+	return false;
+}
+
+/**
+ * guest_gfn_end() - one past the highest page of any memslot
+ * @kvm: the guest, with its srcu held
+ */
+gfn_t guest_gfn_end(struct kvm *kvm)
+{
+	struct kvm_memory_slot *slot;
+	gfn_t end = 0;
+	int bucket;
+
+	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm))
+		end = max(end, slot->base_gfn + slot->npages);
+	return end;
+}
+
+static void acknowledge(void *unused)
+{
+}
+
+/**
+ * guest_flush_tlbs() - make every vCPU walk its page table anew
+ * @guest: the guest
+ *
+ * What kvm_flush_remote_tlbs() does, from parts that are open to modules: ask each vCPU to flush
+ * before it next enters the guest, and interrupt those that are in it.
+ */
+void guest_flush_tlbs(struct guest *guest)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int this_cpu;
+
+	mutex_lock(&guest->flush_lock);
+	cpumask_clear(guest->kicked);
+	this_cpu = get_cpu();
+	kvm_for_each_vcpu(i, vcpu, guest->kvm) {
+		int cpu;
+
+		kvm_make_request(KVM_REQ_TLB_FLUSH, vcpu);
+		if (kvm_vcpu_exiting_guest_mode(vcpu) == OUTSIDE_GUEST_MODE)
+			continue;
+		cpu = READ_ONCE(vcpu->cpu);
+		if (cpu != -1 && cpu != this_cpu)
+			cpumask_set_cpu(cpu, guest->kicked);
+	}
+	smp_call_function_many(guest->kicked, acknowledge, NULL, true);
+	put_cpu();
+	mutex_unlock(&guest->flush_lock);
+	atomic64_inc(&guest->counters.flushes);
+}
+
+static int by_gpa(const void *a, const void *b)
+{
+	const struct kvm_ept_sample_memslot *x = a, *y = b;
+
+	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
+}
+
+/**
+ * guest_memslots() - GET_MEMSLOTS: the memslots as they are now, by ascending gpa
+ * @guest: the guest
+ * @user: the caller's request; gets as many as fit
+ *
+ * Return: 0, -EFAULT or -ENOMEM.
+ */
+int guest_memslots(struct guest *guest, struct kvm_ept_sample_get_memslots __user *user)
+{
+	struct kvm_ept_sample_get_memslots request;
+	struct kvm_ept_sample_memslot *copy;
+	struct kvm_memory_slot *slot;
+	struct kvm_memslots *slots;
+	size_t count = 0, room = 0;
+	int bucket, idx;
+	int err = 0;
+
+	if (copy_from_user(&request, user, sizeof(request)))
+		return -EFAULT;
+
+	idx = srcu_read_lock(&guest->kvm->srcu);
+	slots = kvm_memslots(guest->kvm);
+	kvm_for_each_memslot(slot, bucket, slots)
+		room++;
+	copy = kvmalloc_array(room, sizeof(*copy), GFP_KERNEL_ACCOUNT);
+	if (!copy) {
+		err = -ENOMEM;
+		goto unlock;
+	}
+	kvm_for_each_memslot(slot, bucket, slots)
+		copy[count++] = (struct kvm_ept_sample_memslot){
+			.gpa = gfn_to_gpa(slot->base_gfn),
+			.hva = slot->userspace_addr,
+			.page_count = slot->npages,
+		};
+unlock:
+	srcu_read_unlock(&guest->kvm->srcu, idx);
+	if (err)
+		return err;
+
+	sort(copy, count, sizeof(*copy), by_gpa, NULL);
+	count = min(count, request.capacity);
+	if (copy_to_user((void __user *)request.memslots, copy, count * sizeof(*copy)) ||
+	    put_user(count, &user->count))
+		err = -EFAULT;
+	kvfree(copy);
+	return err;
+}

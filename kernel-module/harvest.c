@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * HARVEST: test and clear the accessed bits of a guest's second-level page tables.
+ */
+#include <linux/bitmap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "guest.h"
+#include "harvest.h"
+
+/* A block is what one table of the lowest level maps: 2 MiB. */
+#define BLOCK_PAGES	512
+#define BLOCK_BYTES	(BLOCK_PAGES / 8)
+#define GIANT_PAGES	(512 * 512)	/* of a 1 GiB leaf */
+
+/*
+ * Blocks looked at before mmu_lock is let go: at most 32 * 512 entries a hold, in each page table.
+ * At the 10 to 50 ns measured for an entry that is under a millisecond.
+ */
+#define BATCH_BLOCKS	32
+
+/* Blocks of which harvest knows whether they are cold: 128 TiB, in 16 MiB of bitmaps. */
+#define MAX_COLD_BLOCKS	(1ULL << 26)
+
+/* Guest physical addresses have at most 52 bits. */
+#define GFN_END		(1ULL << (52 - PAGE_SHIFT))
+
+/**
+ * struct harvest_buffer - what one batch found, on its way to the caller's bitmaps
+ * @accessed: bit per page
+ * @dirty: bit per page
+ * @present: bit per page
+ * @sizes: KVM_EPT_SAMPLE_SIZE_* per block
+ */
+struct harvest_buffer {
+	unsigned long accessed[BATCH_BLOCKS][BITS_TO_LONGS(BLOCK_PAGES)];
+	unsigned long dirty[BATCH_BLOCKS][BITS_TO_LONGS(BLOCK_PAGES)];
+	unsigned long present[BATCH_BLOCKS][BITS_TO_LONGS(BLOCK_PAGES)];
+	u8 sizes[BATCH_BLOCKS];
+};
+
+/**
+ * struct walk - one harvest under way
+ * @guest: of this guest
+ * @clear: clear the accessed bits that are set
+ * @cleared: some were
+ * @flush: flush the TLBs after that
+ * @skip_cold: skip tables that are known to be cold: only if nobody wants more than accessed bits
+ * @one_root: there is one page table only, so what is known to be cold can be told for it
+ * @entries: entries looked at
+ * @giant_end: end of the 1 GiB leaf that the walk is in; it is looked at once, not 512 times
+ * @giant: what was found in that leaf
+ */
+struct walk {
+	struct guest *guest;
+	bool clear;
+	bool cleared;
+	bool flush;
+	bool skip_cold;
+	bool one_root;
+	u64 entries;
+	gfn_t giant_end;
+	u64 giant;
+};
+
+struct harvest_buffer *harvest_buffer_alloc(void)
+{
+	return kvmalloc(sizeof(struct harvest_buffer), GFP_KERNEL_ACCOUNT);
+}
+
+void harvest_buffer_free(struct harvest_buffer *buffer)
+{
+	kvfree(buffer);
+}
+
+/* Make room to know which tables below @end are cold; without it all of them are looked into. */
+static void cover(struct guest *guest, gfn_t end)
+{
+	struct cold_tables *cold = &guest->cold;
+	u64 blocks;
+	int idx;
+
+	idx = srcu_read_lock(&guest->kvm->srcu);
+	end = min(end, guest_gfn_end(guest->kvm));
+	srcu_read_unlock(&guest->kvm->srcu, idx);
+	blocks = min_t(u64, DIV_ROUND_UP(end, BLOCK_PAGES), MAX_COLD_BLOCKS);
+	if (blocks <= cold->blocks)
+		return;
+
+	harvest_forget_cold(guest);
+	cold->cleared = kvcalloc(BITS_TO_LONGS(blocks), sizeof(long), GFP_KERNEL_ACCOUNT);
+	cold->quiet = kvcalloc(BITS_TO_LONGS(blocks), sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (cold->cleared && cold->quiet)
+		cold->blocks = blocks;
+	else
+		harvest_forget_cold(guest);
+}
+
+/**
+ * harvest_forget_cold() - free what was learned about cold tables
+ * @guest: of this guest
+ */
+void harvest_forget_cold(struct guest *guest)
+{
+	kvfree(guest->cold.cleared);
+	kvfree(guest->cold.quiet);
+	guest->cold = (struct cold_tables){ .root = INVALID_PAGE };
+}
+
+/*
+ * Take the accessed bit of an entry that was seen as @spte.  By cmpxchg on a value seen present: an
+ * entry that KVM is just replacing holds a mark with the same bits set.
+ */
+static u64 take_accessed(struct walk *walk, u64 *sptep, u64 spte)
+{
+	u64 accessed = walk->guest->layout->accessed;
+
+	while (spte_present(spte) && (spte & accessed))
+		if (try_cmpxchg64(sptep, &spte, spte & ~accessed)) {
+			walk->cleared = true;
+			break;
+		}
+	return spte;
+}
+
+/* Look at an entry, and take its accessed bit if that is wanted. */
+static u64 look(struct walk *walk, u64 *sptep)
+{
+	u64 spte = READ_ONCE(*sptep);
+
+	walk->entries++;
+	return walk->clear ? take_accessed(walk, sptep, spte) : spte;
+}
+
+/* Look at the 512 entries of a table of the lowest level: the loop that all the time is spent in. */
+static void look_into(struct walk *walk, u64 *table, unsigned int block)
+{
+	const u64 accessed = walk->guest->layout->accessed, dirty = walk->guest->layout->dirty;
+	struct harvest_buffer *found = walk->guest->buffer;
+	const bool clear = walk->clear;
+	unsigned int word;
+
+	for (word = 0; word < BITS_TO_LONGS(BLOCK_PAGES); word++) {
+		unsigned long is_present = 0, is_accessed = 0, is_dirty = 0, bit;
+
+		for (bit = 1; bit; bit <<= 1, table++) {
+			u64 spte = READ_ONCE(*table), now = spte;
+
+			if (!spte_present(spte))
+				continue;
+			is_present |= bit;
+			if (spte & dirty)
+				is_dirty |= bit;
+			if (!(spte & accessed))
+				continue;
+			is_accessed |= bit;
+			if (clear && !try_cmpxchg64(table, &now, spte & ~accessed))
+				take_accessed(walk, table, now);
+		}
+		found->present[block][word] |= is_present;
+		found->accessed[block][word] |= is_accessed;
+		found->dirty[block][word] |= is_dirty;
+		if (clear && is_accessed)
+			walk->cleared = true;
+	}
+	walk->entries += BLOCK_PAGES;
+}
+
+static void note_block(struct walk *walk, unsigned int block, u64 spte)
+{
+	struct harvest_buffer *found = walk->guest->buffer;
+
+	bitmap_fill(found->present[block], BLOCK_PAGES);
+	if (spte & walk->guest->layout->accessed)
+		bitmap_fill(found->accessed[block], BLOCK_PAGES);
+	if (spte & walk->guest->layout->dirty)
+		bitmap_fill(found->dirty[block], BLOCK_PAGES);
+}
+
+static void note_size(struct walk *walk, unsigned int block, u8 size)
+{
+	struct harvest_buffer *found = walk->guest->buffer;
+
+	found->sizes[block] = max(found->sizes[block], size);
+}
+
+/*
+ * Whether the table under @sptep can be skipped, because nobody used it since it was last looked at.
+ *
+ * Hardware sets the accessed bit of the entry above when it walks through it, but not while it has
+ * that entry cached.  So after clearing it and flushing the caches one more look into the table is
+ * due, for what went through the cached entry meanwhile; from then on the bit above tells all.
+ * KVM sets the bit in the entries that it makes, so a new table is never taken for a cold one.
+ */
+static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
+{
+	struct cold_tables *cold = &walk->guest->cold;
+	bool accessed;
+
+	if (!walk->one_root || number >= cold->blocks)
+		return false;
+	accessed = READ_ONCE(*sptep) & walk->guest->layout->accessed;
+	if (!accessed && test_bit(number, cold->quiet))
+		return walk->skip_cold;
+	if (!walk->clear || !walk->flush)
+		return false;
+	if (!accessed && test_bit(number, cold->cleared)) {
+		__set_bit(number, cold->quiet);
+	} else {
+		look(walk, sptep);
+		walk->cleared = true;
+		__set_bit(number, cold->cleared);
+		__clear_bit(number, cold->quiet);
+	}
+	return false;
+}
+
+/* Learn anew what is cold when the guest has got another page table. */
+static void meet_root(struct walk *walk, const struct root *root)
+{
+	struct cold_tables *cold = &walk->guest->cold;
+
+	if (cold->root != root->hpa && cold->blocks) {
+		bitmap_zero(cold->cleared, cold->blocks);
+		bitmap_zero(cold->quiet, cold->blocks);
+		cold->root = root->hpa;
+	}
+}
+
+/* Harvest the 2 MiB from @gfn as @root maps them. */
+static void harvest_block(struct walk *walk, const struct root *root, gfn_t gfn, unsigned int block)
+{
+	u64 *sptep;
+	int level;
+	u64 spte;
+
+	sptep = guest_entry(root, gfn, 2, &level);
+	spte = READ_ONCE(*sptep);
+	if (level == 2 && spte_present(spte) && !spte_is_leaf(spte, level)) {
+		if (is_cold(walk, sptep, gfn / BLOCK_PAGES)) {
+			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
+			return;
+		}
+		look_into(walk, spte_table(spte), block);
+		if (!bitmap_empty(walk->guest->buffer->present[block], BLOCK_PAGES))
+			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
+		return;
+	}
+
+	spte = look(walk, sptep);
+	if (!spte_present(spte) || !spte_is_leaf(spte, level))
+		return;		/* not mapped, or KVM is changing it now: seen next time */
+	note_block(walk, block, spte);
+	if (level == 2) {
+		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_2M);
+	} else {
+		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_1G);
+		if (walk->giant_end <= gfn) {
+			walk->giant_end = round_down(gfn, GIANT_PAGES) + GIANT_PAGES;
+			walk->giant = 0;
+		}
+		walk->giant |= spte;
+	}
+}
+
+/* Harvest up to BATCH_BLOCKS blocks from @gfn to @end under one hold of mmu_lock; how many. */
+static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
+{
+	struct harvest_buffer *found = walk->guest->buffer;
+	struct kvm *kvm = walk->guest->kvm;
+	struct root roots[MAX_ROOTS];
+	unsigned int block, blocks;
+	int root, count;
+
+	blocks = min_t(u64, BATCH_BLOCKS, (end - gfn) / BLOCK_PAGES);
+	memset(found, 0, sizeof(*found));
+
+	/* The TDP MMU frees its tables by RCU, the older MMU under mmu_lock for write. */
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	count = guest_roots(kvm, roots);
+	walk->one_root = count == 1;
+	if (walk->one_root)
+		meet_root(walk, &roots[0]);
+	for (block = 0; block < blocks; block++, gfn += BLOCK_PAGES) {
+		if (block && (need_resched() || rwlock_needbreak(&kvm->mmu_lock)))
+			break;
+		if (gfn < walk->giant_end) {
+			note_block(walk, block, walk->giant);
+			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_1G);
+			continue;
+		}
+		for (root = 0; root < count; root++)
+			harvest_block(walk, &roots[root], gfn, block);
+	}
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	return block;
+}
+
+static int put_bits(u64 address, u64 offset, const void *bits, unsigned int blocks)
+{
+	if (!address)
+		return 0;
+	return copy_to_user(u64_to_user_ptr(address + offset * BLOCK_BYTES), bits,
+			    blocks * BLOCK_BYTES) ? -EFAULT : 0;
+}
+
+/* Give the caller what the first @blocks of the buffer hold, and count it. */
+static int put_batch(struct guest *guest, struct kvm_ept_sample_harvest *request,
+		     unsigned int blocks)
+{
+	u64 offset = (request->next - request->base) / BLOCK_PAGES;
+	struct harvest_buffer *found = guest->buffer;
+	unsigned int pages = blocks * BLOCK_PAGES;
+
+	if (put_bits(request->accessed, offset, found->accessed, blocks) ||
+	    put_bits(request->dirty, offset, found->dirty, blocks) ||
+	    put_bits(request->present, offset, found->present, blocks) ||
+	    (request->sizes &&
+	     copy_to_user(u64_to_user_ptr(request->sizes + offset), found->sizes, blocks)))
+		return -EFAULT;
+
+	request->pages_accessed += bitmap_weight(found->accessed[0], pages);
+	request->pages_dirty += bitmap_weight(found->dirty[0], pages);
+	request->pages_present += bitmap_weight(found->present[0], pages);
+	request->next += pages;
+	return 0;
+}
+
+static bool is_valid(const struct kvm_ept_sample_harvest *request)
+{
+	return !(request->flags & ~(KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH)) &&
+	       request->accessed &&
+	       request->end <= GFN_END && request->start < request->end &&
+	       request->base <= request->start &&
+	       IS_ALIGNED(request->start | request->end | request->base, BLOCK_PAGES);
+}
+
+/**
+ * harvest() - fill the caller's bitmaps, take the accessed bits if asked to
+ * @guest: of this guest
+ * @request: the caller's; its outputs are filled in
+ *
+ * Return: 0; -EINVAL (a field is wrong), -ESRCH (the guest is dead), -EOPNOTSUPP (no accessed
+ * bits), -EFAULT (a bitmap is not writable: bits of the batch that was under way are lost).
+ */
+int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
+{
+	struct walk walk = {
+		.guest = guest,
+		.clear = request->flags & KVM_EPT_SAMPLE_HARVEST_CLEAR,
+		.flush = request->flags & KVM_EPT_SAMPLE_HARVEST_FLUSH,
+		.skip_cold = !request->dirty && !request->present,
+	};
+	struct guest_paging paging;
+	u64 begin = ktime_get_ns();
+	int idx, err;
+
+	if (!is_valid(request))
+		return -EINVAL;
+	if (guest_is_dead(guest))
+		return -ESRCH;
+	err = guest_paging(guest, &paging);
+	if (err)
+		return err;
+	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
+		return -EOPNOTSUPP;
+
+	cover(guest, request->end);
+	request->next = request->start;
+	request->pages_present = 0;
+	request->pages_accessed = 0;
+	request->pages_dirty = 0;
+	while (request->next < request->end) {
+		unsigned int blocks = harvest_batch(&walk, request->next, request->end);
+
+		err = put_batch(guest, request, blocks);
+		if (err)
+			break;
+		/* Not within a 1 GiB leaf: its one accessed bit is cleared, a later call would miss it. */
+		if (signal_pending(current) && request->next >= walk.giant_end)
+			break;
+		cond_resched();
+	}
+	if (walk.cleared && walk.flush)
+		guest_flush_tlbs(guest);
+
+	idx = srcu_read_lock(&guest->kvm->srcu);
+	request->generation = kvm_memslots(guest->kvm)->generation;
+	request->state = KVM_EPT_SAMPLE_INFO_GUEST;
+	if (guest_is_dirty_logged(guest->kvm))
+		request->state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	srcu_read_unlock(&guest->kvm->srcu, idx);
+
+	atomic64_inc(&guest->counters.harvests);
+	atomic64_add(walk.entries, &guest->counters.entries);
+	atomic64_add(ktime_get_ns() - begin, &guest->counters.harvest_ns);
+	return err;
+}

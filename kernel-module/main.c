@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kvm_ept_sample: which guest pages does a KVM guest touch?
+ *
+ * /proc/kvm_ept_sample and its ioctls.  include/uapi/kvm_ept_sample.h is the interface, README.md
+ * its manual.
+ */
+#include <linux/fs.h>
+#include <linux/ioctl.h>
+#include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "guest.h"
+#include "harvest.h"
+
+#define PROC_NAME	"kvm_ept_sample"
+
+/* The command without the size of its struct: a struct that has grown is still the same command. */
+#define CMD_KIND(cmd)	((cmd) & ~IOCSIZE_MASK)
+
+/**
+ * struct session - one open file
+ * @lock: serialises its ioctls
+ * @guest: between INIT and DEINIT
+ * @queue: fault samples for read()
+ */
+struct session {
+	struct mutex lock;
+	struct guest *guest;
+	struct sample_queue queue;
+};
+
+static long do_init(struct session *session, struct file *file, pid_t pid)
+{
+	struct guest *guest;
+
+	if (session->guest || pid <= 0)
+		return -EINVAL;
+	guest = guest_find(file, pid, &session->queue);
+	if (IS_ERR(guest))
+		return PTR_ERR(guest);
+	queue_reset(&session->queue);
+	session->guest = guest;
+	return 0;
+}
+
+static long do_deinit(struct session *session)
+{
+	if (!session->guest)
+		return -EINVAL;
+	guest_put(session->guest);
+	session->guest = NULL;
+	return 0;
+}
+
+static long do_set_freq(struct session *session, unsigned int freq)
+{
+	int err;
+
+	if (!session->guest)
+		return -EINVAL;
+	if (freq) {
+		err = queue_alloc(&session->queue);
+		if (err)
+			return err;
+	}
+	return faults_set_freq(session->guest, freq);
+}
+
+/* Sizes of the structs in their first version, the least that is accepted. */
+#define INFO_LEAST	sizeof(struct kvm_ept_sample_info)
+#define HARVEST_LEAST	offsetofend(struct kvm_ept_sample_harvest, generation)
+
+/* Copy in a struct that begins with its own size; the caller may know a shorter or a longer one. */
+static int get_request(void *request, size_t size, size_t least, void __user *user)
+{
+	u32 user_size;
+
+	if (get_user(user_size, (u32 __user *)user))
+		return -EFAULT;
+	if (user_size < least)
+		return -EINVAL;
+	if (user_size > PAGE_SIZE)
+		return -E2BIG;
+	return copy_struct_from_user(request, size, user, user_size);
+}
+
+/* Copy it out again, as far as the caller knows it. */
+static int put_reply(void __user *user, const void *reply, size_t size, u32 user_size)
+{
+	return copy_to_user(user, reply, min_t(size_t, size, user_size)) ? -EFAULT : 0;
+}
+
+static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
+{
+	struct counters *counters = &guest->counters;
+	struct root roots[MAX_ROOTS];
+	struct kvm *kvm = guest->kvm;
+	struct guest_paging paging;
+	struct kvm_memory_slot *slot;
+	int bucket, idx, err;
+
+	err = guest_paging(guest, &paging);
+	if (err)
+		return err;
+	info->flags |= KVM_EPT_SAMPLE_INFO_GUEST;
+	info->paging = paging.kind;
+	if (paging.has_ad)
+		info->flags |= KVM_EPT_SAMPLE_INFO_AD;
+	info->vcpus = atomic_read(&kvm->online_vcpus);
+
+	read_lock(&kvm->mmu_lock);
+	if (guest_roots(kvm, roots))
+		info->root_level = roots[0].level;
+	read_unlock(&kvm->mmu_lock);
+
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm))
+		info->memslots++;
+	info->gfn_end = guest_gfn_end(kvm);
+	info->generation = kvm_memslots(kvm)->generation;
+	if (guest_is_dirty_logged(kvm))
+		info->flags |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	info->harvests = atomic64_read(&counters->harvests);
+	info->harvest_ns = atomic64_read(&counters->harvest_ns);
+	info->entries = atomic64_read(&counters->entries);
+	info->flushes = atomic64_read(&counters->flushes);
+	info->samples = atomic64_read(&counters->samples);
+	info->dropped = atomic64_read(&counters->dropped);
+	info->armed = atomic64_read(&counters->armed);
+	info->faults = atomic64_read(&counters->faults);
+	return 0;
+}
+
+static long do_get_info(struct session *session, struct kvm_ept_sample_info __user *user)
+{
+	struct kvm_ept_sample_info request, info = {
+		.size = sizeof(info),
+		.abi_version = KVM_EPT_SAMPLE_ABI_VERSION,
+		.page_sizes = BIT(PG_LEVEL_4K - 1) | BIT(PG_LEVEL_2M - 1),
+	};
+	int err;
+
+	err = get_request(&request, sizeof(request), INFO_LEAST, user);
+	if (err)
+		return err;
+	if (boot_cpu_has(X86_FEATURE_GBPAGES))
+		info.page_sizes |= BIT(PG_LEVEL_1G - 1);
+	if (faults_supported())
+		info.flags |= KVM_EPT_SAMPLE_INFO_FAULTS;
+	if (faults_hooked())
+		info.flags |= KVM_EPT_SAMPLE_INFO_HOOK;
+	if (session->guest) {
+		err = guest_info(session->guest, &info);
+		if (err)
+			return err;
+	}
+	info.size = request.size;
+	return put_reply(user, &info, sizeof(info), info.size);
+}
+
+static long do_harvest(struct session *session, struct kvm_ept_sample_harvest __user *user)
+{
+	struct kvm_ept_sample_harvest request;
+	int err;
+
+	if (!session->guest)
+		return -EINVAL;
+	err = get_request(&request, sizeof(request), HARVEST_LEAST, user);
+	if (err)
+		return err;
+	err = harvest(session->guest, &request);
+	if (err)
+		return err;
+	return put_reply(user, &request, sizeof(request), request.size);
+}
+
+static long dispatch(struct session *session, struct file *file, unsigned int cmd,
+		     unsigned long arg)
+{
+	switch (cmd) {
+	case KVM_EPT_SAMPLE_CMD_INIT:
+		return do_init(session, file, arg);
+	case KVM_EPT_SAMPLE_CMD_SET_PROT:
+		return session->guest ? faults_set_prot(session->guest, arg) : -EINVAL;
+	case KVM_EPT_SAMPLE_CMD_SET_FREQ:
+		return do_set_freq(session, arg);
+	case KVM_EPT_SAMPLE_CMD_GET_MEMSLOTS:
+		return session->guest ? guest_memslots(session->guest, (void __user *)arg) : -EINVAL;
+	case KVM_EPT_SAMPLE_CMD_DEINIT:
+		return do_deinit(session);
+	case KVM_EPT_SAMPLE_CMD_SET_RECORD:
+		return queue_set_record(&session->queue, arg);
+	}
+	switch (CMD_KIND(cmd)) {
+	case CMD_KIND(KVM_EPT_SAMPLE_CMD_GET_INFO):
+		return do_get_info(session, (void __user *)arg);
+	case CMD_KIND(KVM_EPT_SAMPLE_CMD_HARVEST):
+		return do_harvest(session, (void __user *)arg);
+	}
+	return -EINVAL;
+}
+
+static int sample_open(struct inode *inode, struct file *file)
+{
+	struct session *session = kzalloc(sizeof(*session), GFP_KERNEL_ACCOUNT);
+
+	if (!session)
+		return -ENOMEM;
+	/* procfs alone would let the module go while files are open. */
+	if (!try_module_get(THIS_MODULE)) {
+		kfree(session);
+		return -ENODEV;
+	}
+	mutex_init(&session->lock);
+	queue_init(&session->queue);
+	file->private_data = session;
+	return 0;
+}
+
+static int sample_release(struct inode *inode, struct file *file)
+{
+	struct session *session = file->private_data;
+
+	do_deinit(session);
+	queue_free(&session->queue);
+	kfree(session);
+	module_put(THIS_MODULE);
+	return 0;
+}
+
+static ssize_t sample_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	struct session *session = file->private_data;
+
+	return queue_read(&session->queue, buf, len);
+}
+
+static __poll_t sample_poll(struct file *file, poll_table *wait)
+{
+	struct session *session = file->private_data;
+
+	return queue_poll(&session->queue, file, wait);
+}
+
+static long sample_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct session *session = file->private_data;
+	long ret;
+
+	if (mutex_lock_interruptible(&session->lock))
+		return -ERESTARTSYS;
+	ret = dispatch(session, file, cmd, arg);
+	mutex_unlock(&session->lock);
+	return ret;
+}
+
+static const struct proc_ops sample_ops = {
+	.proc_open = sample_open,
+	.proc_release = sample_release,
+	.proc_read = sample_read,
+	.proc_poll = sample_poll,
+	.proc_ioctl = sample_ioctl,
+};
+
+static int __init sample_init(void)
+{
+	int err = faults_init_module();
+
+	if (err)
+		return err;
+	if (!proc_create(PROC_NAME, 0600, NULL, &sample_ops)) {
+		faults_exit_module();
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void __exit sample_exit(void)
+{
+	remove_proc_entry(PROC_NAME, NULL);
+	faults_exit_module();
+}
+
+module_init(sample_init);
+module_exit(sample_exit);
+MODULE_DESCRIPTION("Which guest pages does a KVM guest touch?");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
