@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Processes;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>Turns what the bus tells unasked into marks: what to look at again, never what it looks like.</summary>
+internal sealed class DomainHints : IDisposable
+{
+    private readonly IBus _bus;
+    private readonly PendingWork _work;
+    private readonly IDisposable[] _subscriptions;
+
+    internal DomainHints(IBus bus, string driverPath, PendingWork work)
+    {
+        _bus = bus;
+        _work = work;
+        _subscriptions =
+        [
+            bus.Subscribe(
+                $"type='signal',sender='{LibvirtClient.Service}',path_namespace='{driverPath}'", OnLibvirtSignal),
+            bus.Subscribe($"type='signal',sender='{MachineRegistry.Service}',interface='org.freedesktop.machine1.Manager'",
+                _ => work.Wake()),
+            bus.Subscribe(
+                "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+                + $"arg0='{LibvirtClient.Service}'",
+                _ => work.MarkEverything()),
+        ];
+        bus.StateChanged += OnBusStateChanged;
+    }
+
+    public void Dispose()
+    {
+        _bus.StateChanged -= OnBusStateChanged;
+        foreach (IDisposable subscription in _subscriptions)
+            subscription.Dispose();
+    }
+
+    private void OnLibvirtSignal(BusSignal signal)
+    {
+        if (signal.Interface == LibvirtClient.DomainInterface)
+            _work.Mark(signal.Path);
+        else if (signal is { Interface: LibvirtClient.ConnectInterface, Member: "DomainEvent" })
+            _work.Mark(signal.Body.Get<string>(0));
+    }
+
+    private void OnBusStateChanged(BusState state)
+    {
+        if (state.Connected)
+            _work.MarkEverything();
+        else
+            _work.Wake();
+    }
+}

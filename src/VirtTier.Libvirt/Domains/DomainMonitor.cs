@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Processes;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>
+/// Keeps the picture of the host's running domains. One pass at a time builds it from what libvirt, machined and the kernel
+/// say at that moment; signals, pid files, ending processes and <see cref="Wake"/> are only hints to make the next pass sooner
+/// or to read a domain again. A lost hint therefore costs a delay of at most a heartbeat, and never a domain.
+/// </summary>
+public sealed class DomainMonitor : IDisposable
+{
+    private readonly DomainMonitorOptions _options;
+    private readonly IHostProcesses _processes;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly PendingWork _work = new();
+    private readonly DomainTable _table;
+    private readonly DomainHints _hints;
+    private ProcessIdentity? _libvirtd;
+    private IDisposable? _pidFileWatch;
+    private volatile DomainSnapshot _current = new(0, LibvirtLink.Waiting("libvirt has not been asked yet"), []);
+    private TaskCompletionSource _changed = NewSignal();
+
+    /// <summary>Subscribes to the hints; <see cref="RunAsync"/> then does the work.</summary>
+    /// <param name="bus">The system bus. It stays the caller's.</param>
+    /// <param name="processes">The host's processes. They stay the caller's.</param>
+    /// <param name="options">Where and how often to look.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">Gets a line for each change that matters, once.</param>
+    public DomainMonitor(
+        IBus bus, IHostProcesses processes, DomainMonitorOptions options, TimeProvider time, ILogger<DomainMonitor> logger)
+    {
+        ArgumentNullException.ThrowIfNull(bus);
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        Heartbeat = options.Heartbeat;
+        _processes = processes;
+        _time = time;
+        _logger = logger;
+        _table = new(bus, processes, _work, options, time, logger);
+        _hints = new(bus, options.DriverPath, _work);
+    }
+
+    /// <summary>How often to look without any hint; begins as <see cref="DomainMonitorOptions.Heartbeat"/>.</summary>
+    public TimeSpan Heartbeat { get; set; }
+
+    /// <summary>The newest picture.</summary>
+    public DomainSnapshot Current => _current;
+
+    /// <summary>Stops listening to hints.</summary>
+    public void Dispose()
+    {
+        _hints.Dispose();
+        _pidFileWatch?.Dispose();
+        _table.Dispose();
+    }
+
+    /// <summary>Asks for a look now, because something outside, such as libvirt's qemu hook, saw a change.</summary>
+    public void Wake() => _work.Wake();
+
+    /// <summary>Waits until there is a picture other than the one that the caller knows.</summary>
+    /// <param name="seenVersion">The <see cref="DomainSnapshot.Version"/> that the caller knows.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task<DomainSnapshot> WaitForChangeAsync(long seenVersion, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            Task changed = Volatile.Read(ref _changed).Task;
+            DomainSnapshot snapshot = _current;
+            if (snapshot.Version != seenVersion)
+                return snapshot;
+            await changed.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Keeps the picture until cancelled. Failures of libvirt and the bus are states of it, not exceptions.</summary>
+    /// <param name="cancellation">Ends it, with an <see cref="OperationCanceledException"/>.</param>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            try
+            {
+                await LookAsync(cancellation).ConfigureAwait(false);
+            }
+#pragma warning disable CA1031 // whatever a host throws at a look, the next look must take place
+            catch (Exception e) when (!cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
+            {
+                Log.LookFailed(_logger, e);
+                _work.PutBack([], everything: true);
+            }
+
+            await Task.Delay(_options.ShortestInterval, _time, cancellation).ConfigureAwait(false);
+            await WaitForWorkAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>One pass: brings the picture up to date.</summary>
+    internal async Task LookAsync(CancellationToken cancellation)
+    {
+        _table.NoticeEndedProcesses();
+        Publish(_current.Link); // at once: libvirt may take its time to say that a domain is gone
+        NoticeLibvirtdRestart();
+        PendingWork.Marks marks = _work.Take();
+        LibvirtLink link = LibvirtLink.Up;
+        try
+        {
+            await _table.ReadAsync(marks, cancellation).ConfigureAwait(false);
+        }
+        catch (LibvirtUnavailableException e)
+        {
+            link = LibvirtLink.Waiting(e.Message);
+
+            // Events are lost while libvirt is away, so everything has to be read when it is back.
+            _work.PutBack([], everything: true);
+            _table.ForgetEnded();
+        }
+
+        await _table.FindProcessesAsync(cancellation).ConfigureAwait(false);
+        Publish(link);
+    }
+
+    private async Task WaitForWorkAsync(CancellationToken cancellation)
+    {
+        using CancellationTokenSource waitOver = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Task heartbeat = Task.Delay(Heartbeat, _time, waitOver.Token);
+        await Task.WhenAny(_work.Woken, heartbeat).ConfigureAwait(false);
+        await waitOver.CancelAsync().ConfigureAwait(false);
+        cancellation.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>libvirt-dbus says nothing of a restart of libvirtd and has lost the events around it: read everything.</summary>
+    private void NoticeLibvirtdRestart()
+    {
+        _pidFileWatch ??= _processes.WatchPidFiles(_options.RunDirectory, _work.Wake);
+        int? holder = _processes.FindLockHolder(Path.Combine(_options.RunDirectory, "driver.pid"));
+        ProcessIdentity? libvirtd = holder is { } pid ? _processes.Identify(pid) : null;
+        if (libvirtd != _libvirtd)
+            _work.PutBack([], everything: true);
+        _libvirtd = libvirtd;
+    }
+
+    private void Publish(LibvirtLink link)
+    {
+        DomainSnapshot last = _current;
+        RunningDomain[] domains = _table.ToSortedArray();
+        if (link != last.Link)
+            LogLink(link);
+        if (link == last.Link && domains.SequenceEqual(last.Domains))
+            return;
+        _current = new(last.Version + 1, link, domains);
+        Interlocked.Exchange(ref _changed, NewSignal()).SetResult();
+    }
+
+    private void LogLink(LibvirtLink link)
+    {
+        if (link.Connected)
+            Log.LibvirtAnswers(_logger);
+        else
+            Log.WaitingForLibvirt(_logger, link.Reason!);
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

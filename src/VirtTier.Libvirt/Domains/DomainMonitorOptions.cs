@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>Where and how often a <see cref="DomainMonitor"/> looks.</summary>
+public sealed record DomainMonitorOptions
+{
+    /// <summary>The object of libvirt-dbus for the driver whose domains are meant.</summary>
+    public string DriverPath { get; init; } = "/org/libvirt/QEMU";
+
+    /// <summary>The directory where libvirt's QEMU driver keeps its pid files.</summary>
+    public string RunDirectory { get; init; } = "/run/libvirt/qemu";
+
+    /// <summary>
+    /// How often to look without any hint. libvirt-dbus loses every event after a restart of libvirtd until somebody calls
+    /// it, so this is the longest that such a loss can last.
+    /// </summary>
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>The least time between two looks, however many hints come: bounds the calls that a storm causes.</summary>
+    public TimeSpan ShortestInterval { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>How long one call may take before the look goes on without its answer.</summary>
+    public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>After how long a domain's definition is read again although nothing hinted at a change.</summary>
+    public TimeSpan XmlAgeLimit { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// The last good settings of domains, by UUID, from an earlier life of this program: what holds for a domain whose metadata
+    /// is broken when it is first seen. A domain that is not in it has the defaults.
+    /// </summary>
+    public IReadOnlyDictionary<Guid, TieringSettings> LastGoodSettings { get; init; } = new Dictionary<Guid, TieringSettings>();
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Xml.Linq;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>Reads and writes the settings in the metadata of domains, running or not, through libvirt-dbus.</summary>
+/// <remarks>For a person at the command line: one call after another, each given up on after a while.</remarks>
+/// <param name="bus">The system bus. It stays the caller's.</param>
+/// <param name="driverPath">The object of libvirt-dbus for the driver whose domains are meant.</param>
+public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/libvirt/QEMU")
+{
+    /// <summary>The prefix that libvirt gives the element in the domain's XML.</summary>
+    private const string MetadataKey = "virttier";
+
+    // From libvirt-domain.h.
+    private const int MetadataElement = 2; // VIR_DOMAIN_METADATA_ELEMENT
+    private const uint AffectLive = 1, AffectConfig = 2; // virDomainModificationImpact
+    private const uint XmlInactive = 2; // VIR_DOMAIN_XML_INACTIVE
+
+    /// <summary>A domain that runs a job, or a hook that does not end, keeps libvirt from answering.</summary>
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(20);
+
+    /// <summary>Finds a domain.</summary>
+    /// <param name="nameOrUuid">Its name; or its UUID, unless that is the name of a domain.</param>
+    /// <param name="cancellation">Gives up waiting.</param>
+    /// <exception cref="LibvirtException">There is no such domain, or libvirt does not answer.</exception>
+    public async Task<DomainHandle> FindAsync(string nameOrUuid, CancellationToken cancellation = default)
+    {
+        string path = await LookupAsync(nameOrUuid, cancellation).ConfigureAwait(false);
+        return new DomainHandle(
+            path,
+            await GetAsync<string>(path, "Name", cancellation).ConfigureAwait(false),
+            Guid.Parse(await GetAsync<string>(path, "UUID", cancellation).ConfigureAwait(false)),
+            await GetAsync<bool>(path, "Active", cancellation).ConfigureAwait(false),
+            await GetAsync<bool>(path, "Persistent", cancellation).ConfigureAwait(false));
+    }
+
+    /// <summary>Reads the settings as they stand in one copy of a domain's definition.</summary>
+    /// <param name="domain">The domain.</param>
+    /// <param name="copy">Which copy.</param>
+    /// <param name="cancellation">Gives up waiting.</param>
+    /// <exception cref="LibvirtException">The domain has no such copy or is gone, or libvirt does not answer.</exception>
+    public async Task<DomainSettings> ReadAsync(
+        DomainHandle domain, DefinitionCopy copy, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(domain);
+        uint flags = copy == DefinitionCopy.Config ? XmlInactive : 0;
+        BusBody reply = await CallDomainAsync(domain.Path, "GetXMLDesc", new("u", flags), cancellation).ConfigureAwait(false);
+        try
+        {
+            DomainXml xml = DomainXml.Parse(reply.Get<string>(0));
+            IEnumerable<XAttribute> attributes = xml.Tiering?.Attributes().Where(a => !a.IsNamespaceDeclaration) ?? [];
+            return new DomainSettings(
+                [.. attributes.Select(a => KeyValuePair.Create(a.Name.ToString(), a.Value))],
+                xml.MemoryBytes,
+                TieringSettingsParser.Parse(xml.Tiering, xml.MemoryBytes).Problems);
+        }
+        catch (FormatException e)
+        {
+            throw new LibvirtException($"{domain.Name}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>
+    /// Replaces the settings in one copy of a domain's definition. libvirt-dbus cannot take a metadata element away: with no
+    /// attributes an empty one is left, which says as little as none.
+    /// </summary>
+    /// <param name="domain">The domain.</param>
+    /// <param name="copy">Which copy.</param>
+    /// <param name="attributes">Names and values; what is wrong with them must have been looked for before.</param>
+    /// <param name="cancellation">Gives up waiting.</param>
+    /// <exception cref="LibvirtException">The domain has no such copy or is gone, or libvirt does not answer.</exception>
+    public async Task WriteAsync(
+        DomainHandle domain, DefinitionCopy copy, IEnumerable<KeyValuePair<string, string>> attributes,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(domain);
+        XElement element = new(TieringSettings.ElementName, attributes.Select(a => new XAttribute(a.Key, a.Value)));
+        uint flags = copy == DefinitionCopy.Config ? AffectConfig : AffectLive;
+        BusBody arguments = new("isssu", MetadataElement, element.ToString(), MetadataKey, TieringSettings.MetadataNamespace, flags);
+        await CallDomainAsync(domain.Path, "SetMetadata", arguments, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task<string> LookupAsync(string nameOrUuid, CancellationToken cancellation)
+    {
+        try
+        {
+            return await LookupAsync("DomainLookupByName", nameOrUuid, cancellation).ConfigureAwait(false);
+        }
+        catch (LibvirtException) when (Guid.TryParse(nameOrUuid, out _))
+        {
+            return await LookupAsync("DomainLookupByUUID", nameOrUuid, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<string> LookupAsync(string member, string nameOrUuid, CancellationToken cancellation)
+    {
+        BusBody reply = await CallAsync(driverPath, LibvirtClient.ConnectInterface, member, new("s", nameOrUuid), cancellation)
+            .ConfigureAwait(false);
+        return reply.Get<string>(0);
+    }
+
+    private async Task<T> GetAsync<T>(string path, string property, CancellationToken cancellation)
+    {
+        BusBody reply = await CallAsync(
+            path, "org.freedesktop.DBus.Properties", "Get", new("ss", LibvirtClient.DomainInterface, property), cancellation)
+            .ConfigureAwait(false);
+        return reply.Get<T>(0);
+    }
+
+    private Task<BusBody> CallDomainAsync(string path, string member, BusBody body, CancellationToken cancellation) =>
+        CallAsync(path, LibvirtClient.DomainInterface, member, body, cancellation);
+
+    private async Task<BusBody> CallAsync(
+        string path, string @interface, string member, BusBody body, CancellationToken cancellation)
+    {
+        try
+        {
+            return await bus.CallAsync(new(LibvirtClient.Service, path, @interface, member, body, CallTimeout), cancellation)
+                .ConfigureAwait(false);
+        }
+        catch (BusException e)
+        {
+            string reason = e.ErrorName == BusException.NoReply
+                ? $"libvirt did not answer within {CallTimeout.TotalSeconds:0} s: libvirtd or one of its hooks may be blocked"
+                : LibvirtClient.DescribeMissingService(e) ?? e.Message;
+            throw new LibvirtException(reason, e);
+        }
+    }
+}
+
+/// <summary>Libvirt refuses what it was asked, or does not answer; the message is a sentence for people.</summary>
+/// <param name="message">The sentence.</param>
+/// <param name="inner">What it comes from.</param>
+public sealed class LibvirtException(string message, Exception inner) : Exception(message, inner);
+
+/// <summary>A domain as it was found.</summary>
+/// <param name="Path">Its object in libvirt-dbus.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="Uuid">Its UUID.</param>
+/// <param name="IsActive">It runs, so that it has a live copy of its definition.</param>
+/// <param name="IsPersistent">It is defined, so that it has a configured copy.</param>
+public sealed record DomainHandle(string Path, string Name, Guid Uuid, bool IsActive, bool IsPersistent);
+
+/// <summary>The copies of a domain's definition.</summary>
+public enum DefinitionCopy
+{
+    /// <summary>That of the domain as it runs.</summary>
+    Live,
+
+    /// <summary>That from which it starts the next time.</summary>
+    Config,
+}
+
+/// <summary>The settings in one copy of a domain's definition.</summary>
+/// <param name="Attributes">The attributes of the element, as they stand there; none when there is no element.</param>
+/// <param name="MemoryBytes">The domain's memory in that copy.</param>
+/// <param name="Problems">What is wrong with them.</param>
+public sealed record DomainSettings(
+    IReadOnlyList<KeyValuePair<string, string>> Attributes, ulong MemoryBytes, IReadOnlyList<SettingsProblem> Problems);

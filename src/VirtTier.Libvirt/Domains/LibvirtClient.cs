@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.DBus;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>Libvirt does not answer, for the reason in the message, which is a sentence for people.</summary>
+internal sealed class LibvirtUnavailableException(string message) : Exception(message);
+
+/// <summary>
+/// What is asked of libvirt-dbus. It has four worker threads and a call that blocks in libvirt (a slow hook is enough) keeps
+/// one of them. So calls are made one after another; an object that has left one unanswered is not asked again before it has
+/// answered; and no more than <see cref="MostUnanswered"/> are ever left waiting, so that others always get through.
+/// </summary>
+internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patience, TimeProvider time)
+{
+    internal const string Service = "org.libvirt";
+    internal const string ConnectInterface = "org.libvirt.Connect";
+    internal const string DomainInterface = "org.libvirt.Domain";
+
+    private const int MostUnanswered = 3;
+    private const string NoAnswer = "libvirt does not answer (libvirtd or one of its hooks may be blocked)";
+
+    // From libvirt-domain.h.
+    private const uint ListActive = 1; // VIR_CONNECT_LIST_DOMAINS_ACTIVE
+    private const uint StatsState = 1; // VIR_DOMAIN_STATS_STATE
+    private const uint StatsActive = 1; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+    private const uint StatsNoWait = 1 << 29; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    private const int JobBounded = 1, JobUnbounded = 2; // of virDomainJobType: under way
+
+    /// <summary>How long a call that was given up on still counts as waiting in libvirt-dbus.</summary>
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromMinutes(5);
+
+    private readonly Dictionary<string, Task<BusBody>> _unanswered = []; // by object path
+
+    /// <summary>The object paths of the active domains.</summary>
+    internal async Task<IReadOnlyList<string>> ListActiveAsync(CancellationToken cancellation)
+    {
+        BusBody reply = await AskDriverAsync("ListDomains", new("u", ListActive), cancellation).ConfigureAwait(false);
+        return reply.Get<string[]>(0);
+    }
+
+    /// <summary>The states of all active domains by name, from one call that waits for no domain.</summary>
+    internal async Task<IReadOnlyDictionary<string, DomainState>> GetStatesAsync(CancellationToken cancellation)
+    {
+        BusBody reply = await AskDriverAsync(
+            "GetAllDomainStats", new("uu", StatsState, StatsActive | StatsNoWait), cancellation).ConfigureAwait(false);
+        Dictionary<string, DomainState> states = [];
+        foreach (object entry in reply.Get<object[]>(0))
+        {
+            if (entry is object[] and [string name, Dictionary<string, object> stats])
+                states[name] = ToState(stats.GetValueOrDefault("state.state"));
+        }
+
+        return states;
+    }
+
+    /// <summary>The live XML of a domain.</summary>
+    /// <exception cref="BusException">There is no such domain any more, or libvirt refuses.</exception>
+    internal async Task<string> GetXmlAsync(string domainPath, CancellationToken cancellation)
+    {
+        BusBody reply = await AskAsync(domainPath, DomainInterface, "GetXMLDesc", new("u", 0u), cancellation)
+            .ConfigureAwait(false);
+        return reply.Get<string>(0);
+    }
+
+    /// <summary>Whether a job that copies the domain's memory is under way; a driver that knows no jobs has none.</summary>
+    internal async Task<bool> HasMemoryJobAsync(string domainPath, CancellationToken cancellation)
+    {
+        try
+        {
+            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobInfo", BusBody.Empty, cancellation)
+                .ConfigureAwait(false);
+            return reply.Get<object[]>(0)[0] is JobBounded or JobUnbounded;
+        }
+        catch (BusException)
+        {
+            return false;
+        }
+    }
+
+    private async Task<BusBody> AskDriverAsync(string member, BusBody body, CancellationToken cancellation)
+    {
+        try
+        {
+            return await AskAsync(driverPath, ConnectInterface, member, body, cancellation).ConfigureAwait(false);
+        }
+        catch (BusException e)
+        {
+            throw new LibvirtUnavailableException($"libvirtd does not answer ({e.Message})");
+        }
+    }
+
+    private async Task<BusBody> AskAsync(
+        string path, string @interface, string member, BusBody body, CancellationToken cancellation)
+    {
+        foreach (string answered in _unanswered.Where(call => call.Value.IsCompleted).Select(call => call.Key).ToArray())
+            _unanswered.Remove(answered);
+        if (_unanswered.Count >= MostUnanswered || _unanswered.ContainsKey(path))
+            throw new LibvirtUnavailableException(NoAnswer);
+
+        Task<BusBody> reply = bus.CallAsync(new(Service, path, @interface, member, body, AnswerLimit), cancellation);
+        try
+        {
+            return await reply.WaitAsync(patience, time, cancellation).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            _ = reply.ContinueWith(late => late.Exception, TaskScheduler.Default); // observed, whatever it will be
+            _unanswered.Add(path, reply);
+            throw new LibvirtUnavailableException(NoAnswer);
+        }
+        catch (BusException e) when (DescribeMissingService(e) is { } reason)
+        {
+            throw new LibvirtUnavailableException(reason);
+        }
+    }
+
+    /// <summary>What to tell people when it is not libvirt that answered; null when it is.</summary>
+    internal static string? DescribeMissingService(BusException error) => error.ErrorName switch
+    {
+        BusException.Disconnected => error.Message,
+        BusException.NoReply => "libvirt-dbus went away while it was asked",
+        BusException.AccessDenied => "libvirt-dbus may be called only by root and members of the group libvirt",
+        BusException.ServiceUnknown or "org.freedesktop.DBus.Error.NameHasNoOwner" or "org.freedesktop.systemd1.NoSuchUnit"
+            => "libvirt-dbus is not running",
+        var name when name.StartsWith("org.freedesktop.DBus.Error.Spawn.", StringComparison.Ordinal)
+            => $"libvirt-dbus cannot be started ({error.Message})",
+        _ => null,
+    };
+
+    // virDomainState of libvirt-domain.h; "blocked" on a resource is a kind of running.
+    private static DomainState ToState(object? libvirtState) => libvirtState switch
+    {
+        1 or 2 => DomainState.Running,
+        3 => DomainState.Paused,
+        4 or 5 => DomainState.ShuttingDown,
+        6 => DomainState.Crashed,
+        7 => DomainState.Asleep,
+        _ => DomainState.Unknown,
+    };
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>A domain that libvirt runs, as it was at the last look. Its UUID is its identity, also over a migration.</summary>
+public sealed record RunningDomain
+{
+    /// <summary>The domain's UUID.</summary>
+    public required Guid Uuid { get; init; }
+
+    /// <summary>The domain's name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Its QEMU process; null when that is not known for sure, see <see cref="ProcessProblem"/>.</summary>
+    public ProcessIdentity? Process { get; init; }
+
+    /// <summary>Why <see cref="Process"/> is null; null when it is not.</summary>
+    public string? ProcessProblem { get; init; }
+
+    /// <summary>What its vCPUs do.</summary>
+    public DomainState State { get; init; }
+
+    /// <summary>
+    /// Its memory is being copied out (live migration, save or dump), with dirty logging on: a bad time to move its pages.
+    /// </summary>
+    public bool MigratingOut { get; init; }
+
+    /// <summary>The memory it may use, hot-plugged devices included, in bytes.</summary>
+    public required ulong MemoryBytes { get; init; }
+
+    /// <summary>The memory that the balloon leaves it at present, in bytes.</summary>
+    public ulong CurrentMemoryBytes { get; init; }
+
+    /// <summary>Where its owner wants it on the host.</summary>
+    public NumaHints Numa { get; init; } = NumaHints.None;
+
+    /// <summary>The settings that hold: the last ones without a problem.</summary>
+    public required TieringSettings Settings { get; init; }
+
+    /// <summary>What is wrong with the settings that its metadata has now; empty when nothing is.</summary>
+    public IReadOnlyList<SettingsProblem> SettingsProblems { get; init; } = [];
+}
+
+/// <summary>A process, told apart from a later one that got the same pid.</summary>
+/// <param name="Pid">The pid.</param>
+/// <param name="StartTime">Its start in clock ticks since boot: field 22 of /proc/PID/stat, see proc(5).</param>
+public readonly record struct ProcessIdentity(int Pid, ulong StartTime);
+
+/// <summary>What a domain's vCPUs do.</summary>
+public enum DomainState
+{
+    /// <summary>libvirt gave no state, or one that is not known here.</summary>
+    Unknown,
+
+    /// <summary>They run.</summary>
+    Running,
+
+    /// <summary>They are stopped: suspended, being migrated in, or in the last part of a migration out.</summary>
+    Paused,
+
+    /// <summary>The guest is shutting down, or is down and its QEMU about to end.</summary>
+    ShuttingDown,
+
+    /// <summary>The guest has crashed and is kept for inspection.</summary>
+    Crashed,
+
+    /// <summary>The guest has put itself to sleep.</summary>
+    Asleep,
+}
+
+/// <summary>What a domain's definition says about its place on the host, in libvirt's own notation (<c>0-1,3</c>).</summary>
+/// <param name="Mode">The mode of numatune's memory: strict, preferred, interleave or restrictive; null if unset.</param>
+/// <param name="Nodeset">The nodes of numatune's memory; null if unset.</param>
+/// <param name="Cpuset">The host CPUs of the vCPUs; null if unset.</param>
+/// <param name="EmulatorCpuset">The host CPUs of QEMU's other threads; null if unset.</param>
+/// <param name="VcpuPins">The host CPUs of each vCPU that has its own, joined by <c>;</c>; null if none has.</param>
+public sealed record NumaHints(string? Mode, string? Nodeset, string? Cpuset, string? EmulatorCpuset, string? VcpuPins)
+{
+    /// <summary>Nothing is said.</summary>
+    public static NumaHints None { get; } = new(null, null, null, null, null);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.Processes;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Libvirt.Domains;
+
+/// <summary>What the monitor remembers about one domain from pass to pass.</summary>
+internal sealed class TrackedDomain(
+    string path, IReadOnlyDictionary<Guid, TieringSettings> remembered, ILogger logger) : IDisposable
+{
+    private byte[] _xmlHash = [];
+    private TieringSettings? _lastGoodSettings;
+    private WatchedProcess? _process;
+
+    internal string Path { get; } = path;
+
+    /// <summary>The domain as it goes into the snapshot.</summary>
+    internal RunningDomain? Domain { get; private set; }
+
+    /// <summary>When its XML was last read; the zero of the monitor's clock when never.</summary>
+    internal long XmlReadAt { get; set; }
+
+    /// <summary>Whether its last known process has ended and no other has been found.</summary>
+    internal bool HasEnded { get; private set; }
+
+    public void Dispose() => _process?.Dispose();
+
+    /// <summary>Takes over what the XML says.</summary>
+    /// <exception cref="FormatException">It is not the XML of a domain.</exception>
+    internal void UpdateFromXml(string xml)
+    {
+        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(xml));
+        if (Domain is not null && hash.AsSpan().SequenceEqual(_xmlHash))
+            return;
+        DomainXml parsed = DomainXml.Parse(xml);
+        var (settings, problems) = TieringSettingsParser.Parse(parsed.Tiering, parsed.MemoryBytes);
+        if (problems.Count == 0)
+            _lastGoodSettings = settings;
+        else if (Domain is null || !problems.SequenceEqual(Domain.SettingsProblems))
+            LogProblems(parsed.Name, problems);
+
+        Domain = (Domain ?? NewDomain(parsed)) with
+        {
+            Name = parsed.Name,
+            MemoryBytes = parsed.MemoryBytes,
+            CurrentMemoryBytes = parsed.CurrentMemoryBytes,
+            Numa = parsed.Numa,
+            Settings = _lastGoodSettings ??= remembered.GetValueOrDefault(parsed.Uuid, TieringSettings.Default),
+            SettingsProblems = problems,
+        };
+        _xmlHash = hash;
+    }
+
+    internal void UpdateState(DomainState state) => Domain = Domain! with { State = state };
+
+    internal void UpdateMigratingOut(bool migratingOut) => Domain = Domain! with { MigratingOut = migratingOut };
+
+    /// <summary>Whether the process found earlier has ended since.</summary>
+    internal bool HasLostProcess => _process is { HasEnded: true };
+
+    /// <summary>Takes over where its process was found, or why not, and has the end of a new one noticed.</summary>
+    internal void UpdateProcess(ProcessLookup lookup, IHostProcesses processes, Action ended)
+    {
+        if (lookup.Process != Domain!.Process)
+        {
+            _process?.Dispose();
+            _process = lookup.Process is { } process ? new(process, processes, ended) : null;
+        }
+
+        HasEnded = lookup.Process is null && (HasEnded || Domain.Process is not null);
+        Domain = Domain with { Process = lookup.Process, ProcessProblem = lookup.Problem };
+    }
+
+    private static RunningDomain NewDomain(DomainXml parsed) => new()
+    {
+        Uuid = parsed.Uuid,
+        Name = parsed.Name,
+        MemoryBytes = parsed.MemoryBytes,
+        Settings = TieringSettings.Default,
+        ProcessProblem = "not looked for yet",
+    };
+
+    private void LogProblems(string name, IReadOnlyList<SettingsProblem> problems)
+    {
+        foreach (SettingsProblem problem in problems)
+            Log.BadSettings(logger, name, problem.Attribute, problem.Message);
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.DBus;
+
+namespace VirtTier.Libvirt.Processes;
+
+/// <summary>
+/// What systemd-machined knows about virtual machines. It may be absent; then, and for a while after it failed to answer,
+/// there simply are no machines. Not safe for use by several threads at a time.
+/// </summary>
+internal sealed class MachineRegistry(IBus bus, TimeProvider time)
+{
+    internal const string Service = "org.freedesktop.machine1";
+
+    private const string ManagerInterface = "org.freedesktop.machine1.Manager";
+    private const string MachineInterface = "org.freedesktop.machine1.Machine";
+
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromSeconds(30);
+
+    private readonly Dictionary<string, Machine> _machines = []; // by object path
+    private DateTimeOffset _askAgainAt = DateTimeOffset.MinValue;
+
+    private sealed record Machine(Guid Uuid, int Leader);
+
+    /// <summary>
+    /// The leader processes of the machines with a domain's UUID. There may be more than one for a moment, when a domain is
+    /// started again before machined has forgotten its last run.
+    /// </summary>
+    internal IReadOnlyList<int> LeadersOf(Guid uuid) =>
+        [.. _machines.Values.Where(machine => machine.Uuid == uuid).Select(machine => machine.Leader)];
+
+    /// <summary>Reads what is new; one call, and one for each machine not yet known.</summary>
+    internal async Task RefreshAsync(CancellationToken cancellation)
+    {
+        if (time.GetUtcNow() < _askAgainAt)
+            return;
+        try
+        {
+            BusBody reply = await CallAsync(
+                "/org/freedesktop/machine1", ManagerInterface, "ListMachines", BusBody.Empty, cancellation).ConfigureAwait(false);
+            HashSet<string> listed = [];
+            foreach (object entry in reply.Get<object[]>(0))
+            {
+                if (entry is object[] and [string, "vm", string, string path])
+                    listed.Add(path);
+            }
+
+            foreach (string gone in _machines.Keys.Except(listed).ToArray())
+                _machines.Remove(gone);
+            foreach (string path in listed.Where(path => !_machines.ContainsKey(path)))
+                await ReadAsync(path, cancellation).ConfigureAwait(false);
+        }
+        catch (BusException)
+        {
+            _machines.Clear();
+            _askAgainAt = time.GetUtcNow() + PauseAfterFailure;
+        }
+    }
+
+    private async Task ReadAsync(string path, CancellationToken cancellation)
+    {
+        try
+        {
+            BusBody reply = await CallAsync(
+                path, "org.freedesktop.DBus.Properties", "GetAll", new("s", MachineInterface), cancellation)
+                .ConfigureAwait(false);
+            Dictionary<string, object> properties = reply.Get<Dictionary<string, object>>(0);
+
+            // libvirt registers the domain's UUID as the machine's Id: 16 bytes in the order in which a UUID is written.
+            if (properties.GetValueOrDefault("Id") is byte[] { Length: 16 } id
+                && properties.GetValueOrDefault("Leader") is uint leader)
+            {
+                _machines[path] = new(new Guid(id, bigEndian: true), (int)leader);
+            }
+        }
+        catch (BusException e) when (e.ErrorName != BusException.NoReply && e.ErrorName != BusException.Disconnected)
+        {
+            // it went away between the list and the question
+        }
+    }
+
+    private Task<BusBody> CallAsync(
+        string path, string @interface, string member, BusBody body, CancellationToken cancellation) =>
+        bus.CallAsync(new(Service, path, @interface, member, body, CallTimeout), cancellation);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Libvirt.Tests.Fixtures;
+
+/// <summary>Runs the tests with daemons one after another, with the machine to themselves: they measure time.</summary>
+[CollectionDefinition(HostRing.Name, DisableParallelization = true)]
+public sealed class HostRingDefinition;
+
+/// <summary>Skips, loudly, what this machine cannot run.</summary>
+internal static class HostRing
+{
+    internal const string Name = "host ring";
+
+    private static readonly string[] SearchPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+    internal static void RequirePrograms(params string[] programs)
+    {
+        string[] missing = [.. programs.Where(program => !SearchPath.Any(d => File.Exists(Path.Combine(d, program))))];
+        Assert.SkipWhen(missing.Length > 0, $"not installed: {string.Join(", ", missing)}");
+    }
+
+    internal static void RequireRoot() =>
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "needs root: it makes mount namespaces and starts daemons");
+}

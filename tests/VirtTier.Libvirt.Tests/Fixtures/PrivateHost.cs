@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Globalization;
+
+namespace VirtTier.Libvirt.Tests.Fixtures;
+
+/// <summary>
+/// A host of a test's own: real dbus-daemon, libvirtd, libvirt-dbus and QEMU in their own mount and UTS namespace, with
+/// everything that they write in one temporary directory. Nothing of the machine's libvirt is touched, and several hosts
+/// run side by side. A janitor inside the namespace ends all that is in it when the test process goes, however that happens.
+/// </summary>
+internal sealed class PrivateHost : IAsyncDisposable
+{
+    // The janitor. Its standard input is a pipe from the test: the end of file is the sign to clean up. It ignores the
+    // signals that end a whole process group, since QEMU is in none and would outlive the test.
+    private const string NamespaceScript = """
+        set -e
+        trap '' HUP INT TERM
+        hostname "$2"
+        mount -t tmpfs tmpfs /run
+        mkdir /run/libvirt
+        for pair in run:/run/libvirt etc:/etc/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt; do
+            mount --bind "$1/${pair%%:*}" "${pair#*:}"
+        done
+        echo ready
+        cat >/dev/null
+        set +e
+        for file in "$1"/pids/*; do kill -9 "$(cat "$file")"; done 2>/dev/null
+        own=$(readlink /proc/self/ns/mnt)
+        for process in /proc/[0-9]*; do
+            [ "$(readlink "$process/ns/mnt")" = "$own" ] && [ "$process" != "/proc/$$" ] && kill -9 "${process#/proc/}"
+        done 2>/dev/null
+        rm -rf "$1"
+        """;
+
+    private static string LibvirtdConfiguration => $"""
+        auth_unix_ro = "none"
+        auth_unix_rw = "none"
+        unix_sock_group = "libvirt"
+        unix_sock_rw_perms = "0770"
+        log_level = 3
+        host_uuid = "{Guid.NewGuid()}"
+        """;
+
+    private const string QemuConfiguration = """
+        security_driver = "none"
+        user = "root"
+        group = "root"
+        dynamic_ownership = 0
+        remember_owner = 0
+        namespaces = []
+        stdio_handler = "file"
+        """;
+
+    /// <summary>libvirt's cache of what QEMU can do: probing costs seconds, so hosts inherit it from the last one.</summary>
+    private static readonly string SharedCache = Path.Combine(Path.GetTempPath(), "virttier-tests-qemu-capabilities");
+
+    private readonly string _directory;
+    private readonly Process _janitor;
+    private int _daemonsStarted;
+
+    private PrivateHost(string directory, Process janitor, PrivateBus bus)
+    {
+        _directory = directory;
+        _janitor = janitor;
+        Bus = bus;
+    }
+
+    internal PrivateBus Bus { get; }
+
+    internal Daemon Libvirtd { get; private set; } = null!;
+
+    internal Daemon LibvirtDbus { get; private set; } = null!;
+
+    /// <summary>Where libvirt's QEMU driver has its pid files.</summary>
+    internal string RunDirectory => Path.Combine(_directory, "run", "qemu");
+
+    internal string Connection => $"qemu:///system?socket={Path.Combine(_directory, "run", "libvirt-sock")}";
+
+    internal static async Task<PrivateHost> StartAsync(string name)
+    {
+        HostRing.RequireRoot();
+        HostRing.RequirePrograms("dbus-daemon", "libvirtd", "libvirt-dbus", "virsh", "unshare", "nsenter", "setpriv",
+            "qemu-system-x86_64");
+        string directory = Directory.CreateTempSubdirectory("vt-").FullName;
+        File.SetUnixFileMode(directory, (UnixFileMode)0b111_101_101); // libvirt-dbus, not root, must reach the bus in it
+        foreach (string part in new[] { "run", "etc/hooks", "lib/qemu", "log", "cache/qemu", "pids" })
+            Directory.CreateDirectory(Path.Combine(directory, part));
+        await File.WriteAllTextAsync(Path.Combine(directory, "etc/libvirtd.conf"), LibvirtdConfiguration);
+        await File.WriteAllTextAsync(Path.Combine(directory, "etc/qemu.conf"), QemuConfiguration);
+        CopyDirectory(SharedCache, Path.Combine(directory, "cache/qemu"));
+
+        PrivateHost host = new(directory, await StartJanitorAsync(directory, name), await PrivateBus.StartAsync(directory));
+        host.Record(host.Bus.Daemon);
+        await host.StartLibvirtdAsync();
+        host.StartLibvirtDbus();
+        return host;
+    }
+
+    internal async Task StartLibvirtdAsync()
+    {
+        Libvirtd = StartInside("libvirtd", "libvirtd", "--pid-file", Path.Combine(_directory, "libvirtd.pid"));
+        await Eventually.TrueAsync(
+            async () => (await TryVirshAsync("uri")).ExitCode == 0,
+            () => "libvirtd does not come up: " + File.ReadAllText(Path.Combine(_directory, "libvirtd.log")));
+    }
+
+    internal void StartLibvirtDbus() => LibvirtDbus = StartInside("libvirt-dbus",
+        "setpriv", "--reuid", "libvirtdbus", "--regid", "libvirtdbus", "--groups", "libvirt", "libvirt-dbus", "--system");
+
+    internal async Task RestartBusAsync()
+    {
+        await Bus.Daemon.EndAsync(Daemon.SigKill);
+        await Bus.StartDaemonAsync();
+        Record(Bus.Daemon);
+    }
+
+    /// <summary>Starts a program in the host's namespaces and on its bus.</summary>
+    internal Daemon StartInside(string name, params string[] command)
+    {
+        Dictionary<string, string> environment = new() { ["DBUS_SYSTEM_BUS_ADDRESS"] = Bus.Address };
+        string[] nsenter = ["nsenter", "--target", _janitor.Id.ToString(CultureInfo.InvariantCulture), "--mount", "--uts"];
+        Daemon daemon = Daemon.Start(Path.Combine(_directory, name + ".log"), environment, [.. nsenter, .. command]);
+        Record(daemon);
+        return daemon;
+    }
+
+    /// <summary>Starts a transient domain.</summary>
+    internal async Task CreateAsync(TestDomain domain) =>
+        await VirshAsync("create", await WriteFileAsync(domain.Name + ".xml", domain.ToXml()));
+
+    /// <summary>Defines a persistent domain and leaves it off.</summary>
+    internal async Task DefineAsync(TestDomain domain) =>
+        await VirshAsync("define", await WriteFileAsync(domain.Name + ".xml", domain.ToXml()));
+
+    /// <summary>Sets a domain's tiering metadata as a person does.</summary>
+    internal async Task SetMetadataAsync(string name, string element, string copy = "--live") => await VirshAsync(
+        "metadata", name, "--uri", Settings.TieringSettings.MetadataNamespace, "--key", "vt", copy, "--set", element);
+
+    /// <summary>What libvirt has written into a domain's pid file.</summary>
+    internal int ReadPid(string name) =>
+        int.Parse(File.ReadAllText(Path.Combine(RunDirectory, name + ".pid")), CultureInfo.InvariantCulture);
+
+    /// <summary>The same; null when there is none, as the domain has ended.</summary>
+    internal int? FindPid(string name)
+    {
+        try
+        {
+            return ReadPid(name);
+        }
+        catch (Exception e) when (e is FileNotFoundException or FormatException)
+        {
+            return null; // FormatException: QEMU has made the file and not yet written it
+        }
+    }
+
+    /// <summary>Puts a qemu hook in place; libvirtd has to be started anew to see the first one.</summary>
+    internal async Task InstallHookAsync(string script)
+    {
+        string path = Path.Combine(_directory, "etc/hooks/qemu");
+        await File.WriteAllTextAsync(path, "#!/bin/sh\n" + script);
+        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
+        await Libvirtd.EndAsync();
+        await StartLibvirtdAsync();
+    }
+
+    /// <summary>Runs virsh against this host; fails the test when virsh does.</summary>
+    internal async Task<string> VirshAsync(params string[] arguments)
+    {
+        (int exitCode, string output) = await TryVirshAsync(arguments);
+        Assert.True(exitCode == 0, $"virsh {string.Join(' ', arguments)}: {output}");
+        return output.Trim();
+    }
+
+    internal async Task<(int ExitCode, string Output)> TryVirshAsync(params string[] arguments)
+    {
+        ProcessStartInfo start = new("virsh", ["--quiet", "--connect", Connection, .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using Process virsh = Process.Start(start)!;
+        Task<string> errors = virsh.StandardError.ReadToEndAsync();
+        string output = await virsh.StandardOutput.ReadToEndAsync();
+        await virsh.WaitForExitAsync();
+        return (virsh.ExitCode, output + await errors);
+    }
+
+    /// <summary>Writes a file that virsh can be given.</summary>
+    internal async Task<string> WriteFileAsync(string name, string content)
+    {
+        string path = Path.Combine(_directory, name);
+        await File.WriteAllTextAsync(path, content);
+        return path;
+    }
+
+    internal async Task<string> WriteFileAsync(string name, byte[] content)
+    {
+        string path = Path.Combine(_directory, name);
+        await File.WriteAllBytesAsync(path, content);
+        return path;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        CopyDirectory(Path.Combine(_directory, "cache/qemu"), SharedCache);
+        _janitor.StandardInput.Close();
+        await _janitor.WaitForExitAsync();
+        _janitor.Dispose();
+        LibvirtDbus?.Dispose();
+        Libvirtd?.Dispose();
+        Bus.Dispose();
+    }
+
+    private static async Task<Process> StartJanitorAsync(string directory, string name)
+    {
+        ProcessStartInfo start = new("unshare",
+            ["--mount", "--uts", "--propagation", "private", "sh", "-c", NamespaceScript, "janitor", directory, name])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        Process janitor = Process.Start(start)!;
+        string? answer = await janitor.StandardOutput.ReadLineAsync();
+        if (answer != "ready")
+            Assert.Skip("cannot make a private host: " + await janitor.StandardError.ReadToEndAsync());
+        return janitor;
+    }
+
+    private void Record(Daemon daemon) => File.WriteAllText(
+        Path.Combine(_directory, "pids", Interlocked.Increment(ref _daemonsStarted).ToString(CultureInfo.InvariantCulture)),
+        daemon.Pid.ToString(CultureInfo.InvariantCulture));
+
+    private static void CopyDirectory(string from, string to)
+    {
+        if (!Directory.Exists(from))
+            return;
+        foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories))
+        {
+            string target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+
+            // Whole or not at all: another test program may be at the same one.
+            string fresh = $"{target}.{Environment.ProcessId}";
+            File.Copy(file, fresh, overwrite: true);
+            File.Move(fresh, target, overwrite: true);
+        }
+    }
+}

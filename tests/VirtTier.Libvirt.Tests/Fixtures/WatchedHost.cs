@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Processes;
+
+namespace VirtTier.Libvirt.Tests.Fixtures;
+
+/// <summary>A monitor at work on a bus with a libvirt, as the agent has it.</summary>
+internal sealed class WatchedHost : IAsyncDisposable
+{
+    private static readonly TimeSpan Never = TimeSpan.FromDays(1);
+    private static readonly DomainMonitorOptions ByHints = new() { Heartbeat = Never, XmlAgeLimit = Never };
+
+    private readonly CancellationTokenSource _stop = new();
+    private readonly LinuxProcesses _processes = new();
+    private readonly Task _run;
+
+    internal WatchedHost(string busAddress, DomainMonitorOptions options)
+    {
+        Bus = new(new SdBus(Log, busAddress));
+        Monitor = new(Bus, _processes, options, TimeProvider.System, Log);
+        _run = Monitor.RunAsync(_stop.Token);
+    }
+
+    internal RecordingLogger<DomainMonitor> Log { get; } = new();
+
+    internal CountingBus Bus { get; }
+
+    internal DomainMonitor Monitor { get; }
+
+    /// <summary>As the agent has it, but for the definitions: they are never read again for their age alone.</summary>
+    internal static WatchedHost Of(PrivateHost host) =>
+        new(host.Bus.Address, new DomainMonitorOptions { RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
+
+    /// <summary>With no heartbeat: what gets into the picture got there by a hint, however slow the machine.</summary>
+    internal static WatchedHost ByHintsOf(PrivateHost host) => new(host.Bus.Address, ByHints with { RunDirectory = host.RunDirectory });
+
+    /// <summary>The same for libvirt's test driver.</summary>
+    internal static WatchedHost ByHintsOf(TestDriver driver) => new(driver.BusAddress, ByHints with
+    {
+        DriverPath = TestDriver.DriverPath,
+        RunDirectory = "/nonexistent",
+    });
+
+    internal RunningDomain? Find(string name) => Monitor.Current.Domains.FirstOrDefault(domain => domain.Name == name);
+
+    /// <summary>Waits until a domain is as told.</summary>
+    internal Task UntilAsync(string name, Func<RunningDomain, bool> condition) => Eventually.TrueAsync(
+        () => Find(name) is { } domain && condition(domain), () => $"{name} in {this}");
+
+    internal Task UntilGoneAsync(string name) => Eventually.TrueAsync(
+        () => Find(name) is null, () => $"{name} not in {this}");
+
+    internal Task UntilLinkAsync(bool connected) => Eventually.TrueAsync(
+        () => Monitor.Current.Link.Connected == connected,
+        () => $"connected={connected} in {this}");
+
+    public override string ToString() =>
+        $"{Monitor.Current.Link}: {string.Join("; ", Monitor.Current.Domains)}\n{string.Join('\n', Log.Lines)}";
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _run);
+        Monitor.Dispose();
+        await Bus.DisposeAsync();
+        _processes.Dispose();
+        _stop.Dispose();
+    }
+}
+
+/// <summary>Keeps what is logged.</summary>
+internal sealed class RecordingLogger<T> : ILogger<T>
+{
+    private readonly Lock _lock = new();
+    private readonly List<string> _lines = [];
+
+    internal IReadOnlyList<string> Lines
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _lines];
+        }
+    }
+
+    internal void Clear()
+    {
+        lock (_lock)
+            _lines.Clear();
+    }
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        lock (_lock)
+            _lines.Add($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception})")}");
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Tests.Fixtures;
+
+namespace VirtTier.Libvirt.Tests.Host;
+
+/// <summary>The rarer ways in which a domain comes, changes and goes.</summary>
+[Trait("Ring", "host")]
+[Collection(HostRing.Name)]
+public sealed class DomainTransitionTests : IAsyncLifetime
+{
+    private PrivateHost _host = null!;
+    private WatchedHost _watched = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _host = await PrivateHost.StartAsync("transitions");
+        _watched = WatchedHost.ByHintsOf(_host);
+        await _watched.UntilLinkAsync(connected: true);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _watched.DisposeAsync();
+        await _host.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Saved_and_restored_it_is_the_same_domain_in_another_process()
+    {
+        await _host.DefineAsync(new TestDomain("web1") { Metadata = TestDomain.MetadataOf("shares='7'") });
+        await _host.VirshAsync("start", "web1");
+        ProcessIdentity first = await UntilRunsAsync("web1");
+        await _host.VirshAsync("managedsave", "web1");
+        await _watched.UntilGoneAsync("web1");
+
+        await _host.VirshAsync("start", "web1");
+        Assert.NotEqual(first, await UntilRunsAsync("web1"));
+        Assert.Equal(7, _watched.Find("web1")!.Settings.Shares);
+    }
+
+    [Fact]
+    public async Task Reset_and_dumped_it_is_still_the_same_process()
+    {
+        await _host.CreateAsync(new TestDomain("web1"));
+        ProcessIdentity process = await UntilRunsAsync("web1");
+        await _host.VirshAsync("reset", "web1");
+        await _host.VirshAsync("dump", "web1", await _host.WriteFileAsync("core", ""), "--memory-only");
+        await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false });
+        Assert.Equal(process, _watched.Find("web1")!.Process);
+    }
+
+    [Fact]
+    public async Task Destroyed_and_started_again_at_once_it_has_its_new_process_and_definition()
+    {
+        await _host.DefineAsync(new TestDomain("web1"));
+        await _host.VirshAsync("start", "web1");
+        ProcessIdentity first = await UntilRunsAsync("web1");
+        await _host.SetMetadataAsync("web1", "<tiering shares='7'/>", "--config");
+        await _host.VirshAsync("destroy", "web1");
+        await _host.VirshAsync("start", "web1");
+
+        await _watched.UntilAsync("web1", d => d.Process is { } process && process != first && d.Settings.Shares == 7);
+        Assert.Equal(_host.ReadPid("web1"), _watched.Find("web1")!.Process!.Value.Pid);
+    }
+
+    [Fact]
+    public async Task Renamed_while_off_it_appears_under_its_new_name()
+    {
+        TestDomain domain = new("old");
+        await _host.DefineAsync(domain);
+        await _host.VirshAsync("domrename", "old", "new");
+        await _host.VirshAsync("start", "new");
+
+        await UntilRunsAsync("new");
+        Assert.Equal(domain.Uuid, _watched.Find("new")!.Uuid);
+        Assert.Null(_watched.Find("old"));
+    }
+
+    [Fact]
+    public async Task Undefined_while_it_runs_it_stays_until_it_stops()
+    {
+        await _host.DefineAsync(new TestDomain("web1"));
+        await _host.VirshAsync("start", "web1");
+        ProcessIdentity process = await UntilRunsAsync("web1");
+        await _host.VirshAsync("undefine", "web1");
+        await _host.SetMetadataAsync("web1", "<tiering shares='7'/>");
+        await _watched.UntilAsync("web1", d => d.Settings.Shares == 7 && d.Process == process);
+        await _host.VirshAsync("destroy", "web1");
+        await _watched.UntilGoneAsync("web1");
+    }
+
+    [Fact]
+    public async Task A_guest_that_switches_itself_off_is_gone()
+    {
+        await _host.CreateAsync(new TestDomain("web1").BootingFrom(await _host.WriteFileAsync("off.img", BootSector.PowersOff)));
+        await Eventually.TrueAsync(
+            () => _watched.Log.Lines.Any(line => line.EndsWith("is gone", StringComparison.Ordinal)), _watched.ToString);
+        Assert.Empty(_watched.Monitor.Current.Domains);
+    }
+
+    [Fact]
+    public async Task A_hot_plugged_dimm_is_memory()
+    {
+        await _host.CreateAsync(new TestDomain("web1")
+        {
+            Extra = """
+                <maxMemory slots='4' unit='MiB'>512</maxMemory>
+                <cpu><numa><cell id='0' cpus='0' memory='64' unit='MiB'/></numa></cpu>
+                """,
+        });
+        await UntilRunsAsync("web1");
+        Assert.Equal(64ul << 20, _watched.Find("web1")!.MemoryBytes);
+        await _host.SetMetadataAsync("web1", "<tiering dram='128MiB'/>");
+        await _watched.UntilAsync("web1", d => d.SettingsProblems.Count == 1); // more than its memory
+
+        await _host.VirshAsync("attach-device", "web1", "--live", await _host.WriteFileAsync("dimm.xml",
+            "<memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory>"));
+        await _watched.UntilAsync("web1", d => d is { MemoryBytes: 192ul << 20, SettingsProblems.Count: 0 });
+    }
+
+    private async Task<ProcessIdentity> UntilRunsAsync(string name)
+    {
+        await _watched.UntilAsync(name, d => d is { Process: not null, State: DomainState.Running });
+        Assert.Equal(_host.ReadPid(name), _watched.Find(name)!.Process!.Value.Pid);
+        return _watched.Find(name)!.Process!.Value;
+    }
+}

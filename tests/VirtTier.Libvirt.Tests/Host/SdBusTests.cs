@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Tests.Fixtures;
+
+namespace VirtTier.Libvirt.Tests.Host;
+
+/// <summary>The bus client against a real dbus-daemon.</summary>
+[Trait("Ring", "host")]
+[Collection(HostRing.Name)]
+public sealed class SdBusTests : IAsyncLifetime
+{
+    private const string Path = "/org/virttier/Test1", Interface = "org.virttier.Test1", Name = "org.virttier.Test1";
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("vt-").FullName;
+    private readonly RecordingLogger<SdBus> _log = new();
+    private PrivateBus _daemon = null!;
+    private SdBus _service = null!;
+    private SdBus _client = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        HostRing.RequirePrograms("dbus-daemon");
+        _daemon = await PrivateBus.StartAsync(_directory);
+        _service = new(_log, _daemon.Address);
+        _client = new(_log, _daemon.Address);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _client.DisposeAsync();
+        await _service.DisposeAsync();
+        _daemon.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_call_reaches_the_exported_object_with_the_callers_uid_and_every_type_intact()
+    {
+        BusMethodCall? received = null;
+        await ExportAsync(call =>
+        {
+            received = call;
+            return Task.FromResult(call.Body);
+        });
+        object[] values = [(byte)7, true, (short)-2, (ushort)3, -4, 5u, -6L, 7ul, 1.5, "täxt", "/a/b", new byte[] { 1, 2 }];
+        BusBody sent = new("ybnqiuxtdsoay", values);
+        BusBody answer = await CallAsync("Echo", sent);
+
+        Assert.Equal(values, answer.Values);
+        Assert.Equal("Echo", received!.Member);
+        Assert.Equal(Interface, received.Interface);
+        Assert.Equal(OwnUid(), received.SenderUid);
+    }
+
+    [Fact]
+    public async Task Nested_values_and_variants_survive_the_way_there_and_back()
+    {
+        string[] texts = ["x", "y"];
+        Dictionary<string, object> properties = new()
+        {
+            ["Name"] = new Variant("s", "web1"),
+            ["Pids"] = new Variant("au", new object[] { 1u, 2u }),
+        };
+        object[] units = [new object[] { "first", properties }];
+        BusBody sent = new("a(sa{sv})as(i(ut))", units, texts, new object[] { -1, new object[] { 2u, 3ul } });
+        BusBody? received = null;
+        await ExportAsync(call =>
+        {
+            received = call.Body;
+            return Task.FromResult(sent);
+        });
+        BusBody answer = await CallAsync("Echo", sent);
+
+        foreach (BusBody body in new[] { received!, answer })
+        {
+            var entry = Assert.IsType<object[]>(Assert.Single(body.Get<object[]>(0)));
+            var read = Assert.IsType<Dictionary<string, object>>(entry[1]);
+            Assert.Equal("web1", read["Name"]);
+            Assert.Equal(new object[] { 1u, 2u }, read["Pids"]);
+            Assert.Equal(texts, body.Get<string[]>(1));
+            Assert.Equal(new object[] { -1, new object[] { 2u, 3ul } }, body.Get<object[]>(2));
+        }
+    }
+
+    [Fact]
+    public async Task An_error_of_the_service_comes_with_its_name_and_text_and_hurts_nobody_else()
+    {
+        await ExportAsync(call => call.Member switch
+        {
+            "Refuse" => throw new BusException("org.virttier.Test1.Refused", "not today"),
+            "Break" => throw new InvalidOperationException("broken"),
+            "Lie" => Task.FromResult(new BusBody("u", "not a number")),
+            _ => throw BusException.ForUnknownMethod(call),
+        });
+
+        BusException refused = await Assert.ThrowsAsync<BusException>(() => CallAsync("Refuse", BusBody.Empty));
+        Assert.Equal(("org.virttier.Test1.Refused", "not today"), (refused.ErrorName, refused.Message));
+        BusException broken = await Assert.ThrowsAsync<BusException>(() => CallAsync("Break", BusBody.Empty));
+        Assert.Equal((BusException.Failed, "broken"), (broken.ErrorName, broken.Message));
+        BusException lie = await Assert.ThrowsAsync<BusException>(() => CallAsync("Lie", BusBody.Empty));
+        Assert.Contains("cannot be sent as D-Bus type 'u'", lie.Message, StringComparison.Ordinal);
+        BusException unknown = await Assert.ThrowsAsync<BusException>(() => CallAsync("Nonsense", BusBody.Empty));
+        Assert.Equal("org.freedesktop.DBus.Error.UnknownMethod", unknown.ErrorName);
+    }
+
+    [Fact]
+    public async Task Arguments_that_do_not_fit_their_signature_are_refused_before_they_are_sent() =>
+        await Assert.ThrowsAsync<ArgumentException>(() => CallAsync("Echo", new("su", "only one")));
+
+    [Fact]
+    public async Task A_service_that_does_not_exist_or_does_not_answer_is_an_error_in_time()
+    {
+        BusException missing = await Assert.ThrowsAsync<BusException>(() => CallAsync("Echo", BusBody.Empty));
+        Assert.Equal(BusException.ServiceUnknown, missing.ErrorName);
+
+        await ExportAsync(_ => new TaskCompletionSource<BusBody>().Task);
+        BusException silent = await Assert.ThrowsAsync<BusException>(
+            () => CallAsync("Echo", BusBody.Empty, TimeSpan.FromMilliseconds(200)));
+        Assert.Equal(BusException.NoReply, silent.ErrorName);
+
+        using CancellationTokenSource cancel = new(TimeSpan.FromMilliseconds(100));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => CallAsync("Echo", BusBody.Empty, cancellation: cancel.Token));
+    }
+
+    [Fact]
+    public async Task Subscriptions_exports_and_names_come_back_with_the_bus()
+    {
+        await ExportAsync(call => Task.FromResult(call.Body));
+        int signals = 0;
+        using IDisposable subscription = _client.Subscribe(
+            $"type='signal',sender='{Name}',member='Tick'", signal => Interlocked.Add(ref signals, signal.Body.Get<int>(0)));
+        await CallAsync("Echo", BusBody.Empty);
+        _service.Emit(new("", Path, Interface, "Tick", new("i", 1)));
+        await Eventually.TrueAsync(() => signals == 1, () => $"{signals}");
+
+        await _daemon.Daemon.EndAsync(Daemon.SigKill);
+        await Eventually.TrueAsync(
+            () => !_client.State.Connected && !_service.State.Connected, () => "still connected");
+        BusException gone = await Assert.ThrowsAsync<BusException>(() => _client.CallAsync(
+            new(Name, Path, Interface, "Echo", BusBody.Empty, Eventually.Limit), TestContext.Current.CancellationToken));
+        Assert.Equal(BusException.Disconnected, gone.ErrorName);
+        await _daemon.StartDaemonAsync();
+        await UntilOwnedAsync();
+        await CallAsync("Echo", BusBody.Empty);
+        _service.Emit(new("", Path, Interface, "Tick", new("i", 10)));
+        await Eventually.TrueAsync(() => signals == 11, () => $"{signals}");
+    }
+
+    [Fact]
+    public async Task A_disposed_subscription_hears_nothing()
+    {
+        await ExportAsync(call => Task.FromResult(call.Body));
+        int first = 0, second = 0;
+        IDisposable subscription = _client.Subscribe($"type='signal',sender='{Name}'", _ => Interlocked.Increment(ref first));
+        _client.Subscribe($"type='signal',sender='{Name}'", _ => Interlocked.Increment(ref second));
+        await CallAsync("Echo", BusBody.Empty);
+        subscription.Dispose();
+        await CallAsync("Echo", BusBody.Empty);
+        _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
+        await Eventually.TrueAsync(() => second == 1, () => $"{second}");
+        Assert.Equal(0, first);
+    }
+
+    [Fact]
+    public async Task A_failing_signal_handler_is_logged_and_the_next_signal_delivered()
+    {
+        await ExportAsync(call => Task.FromResult(call.Body));
+        int calls = 0;
+        _client.Subscribe($"type='signal',sender='{Name}'", _ =>
+        {
+            if (Interlocked.Increment(ref calls) == 1)
+                throw new InvalidOperationException("handler broke");
+        });
+        await CallAsync("Echo", BusBody.Empty);
+        _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
+        _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
+        await Eventually.TrueAsync(() => calls == 2, () => $"{calls}");
+        Assert.Contains(_log.Lines, line => line.Contains("handler broke", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Native_callbacks_survive_the_garbage_collector_at_any_moment()
+    {
+        await ExportAsync(call =>
+        {
+            Collect(); // libsystemd's frames are on the stack
+            return Task.FromResult(call.Body);
+        });
+        await CallAsync("Echo", BusBody.Empty);
+        bool stop = false;
+        Task collect = Task.Run(async () =>
+        {
+            while (!Volatile.Read(ref stop))
+                await Task.Delay(Collect() + TimeSpan.FromMilliseconds(1)); // with all of the time, nobody else would get on
+        }, TestContext.Current.CancellationToken);
+        try
+        {
+            for (int i = 0; i < 200; i++)
+                Assert.Equal(i, (await CallAsync("Echo", new("i", i))).Get<int>(0));
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+            await collect;
+        }
+    }
+
+    [Fact]
+    public async Task Disposing_fails_the_calls_under_way()
+    {
+        await ExportAsync(_ => new TaskCompletionSource<BusBody>().Task);
+        Task<BusBody> call = CallAsync("Echo", BusBody.Empty);
+        await Task.Delay(100, TestContext.Current.CancellationToken);
+        await _client.DisposeAsync();
+        await Assert.ThrowsAsync<BusException>(() => call);
+        await Assert.ThrowsAsync<BusException>(() => _client.CallAsync(
+            new(Name, Path, Interface, "Echo", BusBody.Empty, Eventually.Limit), TestContext.Current.CancellationToken));
+    }
+
+    /// <summary>Moves all that can be moved and frees all that can be freed; gives the time that it took.</summary>
+    private static TimeSpan Collect()
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: true, compacting: true);
+        return watch.Elapsed;
+    }
+
+    private static uint OwnUid() => uint.Parse(
+        File.ReadLines("/proc/self/status").First(line => line.StartsWith("Uid:", StringComparison.Ordinal)).Split('\t')[2],
+        System.Globalization.CultureInfo.InvariantCulture);
+
+    private async Task ExportAsync(Func<BusMethodCall, Task<BusBody>> handler)
+    {
+        _service.Export(Path, "<node/>", handler);
+        _service.OwnName(Name);
+        await UntilOwnedAsync();
+    }
+
+    private async Task UntilOwnedAsync()
+    {
+        while (true)
+        {
+            await Eventually.TrueAsync(() => _service.State.Connected && _client.State.Connected,
+                () => string.Join('\n', _log.Lines));
+            BusBody answer = await _client.CallAsync(new("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner",
+                new("s", Name), Eventually.Limit), TestContext.Current.CancellationToken);
+            if (answer.Get<bool>(0))
+                return;
+        }
+    }
+
+    private async Task<BusBody> CallAsync(
+        string member, BusBody body, TimeSpan? timeout = null, CancellationToken? cancellation = null)
+    {
+        await Eventually.TrueAsync(() => _client.State.Connected, () => string.Join('\n', _log.Lines));
+        return await _client.CallAsync(
+            new(Name, Path, Interface, member, body, timeout ?? Eventually.Limit),
+            cancellation ?? TestContext.Current.CancellationToken);
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Tests.Fixtures;
+
+namespace VirtTier.Libvirt.Tests.Unit;
+
+/// <summary>When the monitor looks: at once on a hint, never more often than it may, and on every heartbeat.</summary>
+public sealed class MonitorRunTests : IAsyncDisposable
+{
+    private static readonly DomainMonitorOptions Options = new();
+    private readonly FakeHost _host = new();
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _run;
+
+    public MonitorRunTests() => _run = _host.Monitor.RunAsync(_stop.Token);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _run);
+        _host.Monitor.Dispose();
+        _stop.Dispose();
+    }
+
+    [Fact]
+    public async Task Without_hints_there_is_one_look_a_heartbeat()
+    {
+        await UntilQuietAsync();
+        Assert.Equal(1, Looks);
+        for (int looks = 2; looks <= 4; looks++)
+        {
+            _host.Time.Advance(Options.Heartbeat);
+            await UntilQuietAsync();
+            Assert.Equal(looks, Looks);
+        }
+    }
+
+    [Fact]
+    public async Task A_wake_is_followed_at_once_and_a_burst_of_them_by_one_look_more()
+    {
+        await UntilQuietAsync();
+        _host.Monitor.Wake();
+        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
+        Assert.Equal(2, Looks);
+
+        for (int i = 0; i < 100; i++)
+            _host.Monitor.Wake();
+        Assert.Equal(2, Looks); // nothing may happen before the clock moves
+        _host.Time.Advance(Options.ShortestInterval);
+        await UntilQuietAsync();
+        Assert.Equal(3, Looks);
+    }
+
+    [Fact]
+    public async Task The_end_of_a_process_wakes_it()
+    {
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        await UntilQuietAsync();
+        _host.Monitor.Wake();
+        await UntilQuietAsync();
+        Assert.NotNull(_host.Find("web1"));
+
+        _host.Domains.Remove(domain);
+        _host.EndProcess(10);
+        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
+        Assert.Null(_host.Find("web1"));
+    }
+
+    [Fact]
+    public async Task A_look_that_fails_unexpectedly_is_logged_and_followed_by_another()
+    {
+        await UntilQuietAsync();
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        _host.Monitor.Wake();
+        await UntilQuietAsync();
+        var service = _host.Bus.Services["org.libvirt"];
+        _host.Bus.Services["org.libvirt"] = _ => throw new InvalidOperationException("out of everything");
+        domain.Metadata = TestDomain.MetadataOf("shares='7'");
+        _host.RaiseMetadataChange(domain);
+        await UntilQuietAsync();
+        Assert.Contains(_host.Log.Lines, line => line.Contains("out of everything", StringComparison.Ordinal));
+
+        _host.Bus.Services["org.libvirt"] = service;
+        _host.Time.Advance(Options.Heartbeat);
+        await UntilQuietAsync();
+        Assert.Equal(7, _host.Find("web1")!.Settings.Shares); // what the failed look was to read is not forgotten
+    }
+
+    private int Looks => _host.CountCalls("ListDomains");
+
+    /// <summary>Lets the shortest interval pass, until the loop waits for hints.</summary>
+    private async Task UntilQuietAsync()
+    {
+        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
+        _host.Time.Advance(Options.ShortestInterval);
+        await _host.Time.UntilAwaitedAsync(Options.Heartbeat);
+    }
+}
