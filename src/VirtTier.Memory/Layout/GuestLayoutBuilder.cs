@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Memory;
+
+/// <summary>Collects memslots, in order of their address, into the regions of a <see cref="GuestLayout"/>.</summary>
+internal sealed class GuestLayoutBuilder
+{
+    private const ulong Unit = GuestLayout.PagesPerUnit;
+
+    // Runs of frames with memory behind them, in order of frame; no two overlap in frames or in memory.
+    private readonly List<(ulong FirstGfn, ulong PageCount, ulong Hva)> _runs = [];
+
+    /// <summary>Adds what no earlier slot covers, be it the same frames or the same memory.</summary>
+    public void Add(Memslot slot)
+    {
+        ulong nextGfn = _runs.Count == 0 ? 0 : _runs[^1].FirstGfn + _runs[^1].PageCount;
+        ulong skip = nextGfn > slot.FirstGfn ? nextGfn - slot.FirstGfn : 0;
+        if (skip >= slot.PageCount)
+            return;
+
+        ulong gfn = slot.FirstGfn + skip;
+        ulong start = slot.Hva + (skip * GuestLayout.PageSize);
+        ulong end = slot.Hva + (slot.PageCount * GuestLayout.PageSize);
+        var earlier = _runs.Select(r => (Start: r.Hva, End: r.Hva + (r.PageCount * GuestLayout.PageSize)))
+            .Where(r => r.Start < end && r.End > start)
+            .OrderBy(r => r.Start)
+            .ToArray();
+        foreach ((ulong coveredStart, ulong coveredEnd) in earlier)
+        {
+            AddRun(ref gfn, ref start, Math.Max(start, coveredStart));
+            gfn += (Math.Min(end, coveredEnd) - start) / GuestLayout.PageSize;
+            start = Math.Min(end, coveredEnd);
+        }
+
+        AddRun(ref gfn, ref start, end);
+    }
+
+    public (GuestRegion[] Regions, BackedRange[] Backed) Build()
+    {
+        var regions = new List<GuestRegion>();
+        var backed = new List<BackedRange>();
+        for (int first = 0, next; first < _runs.Count; first = next)
+        {
+            // Runs that share a 2 MiB unit belong together.
+            ulong start = RoundDown(_runs[first].FirstGfn);
+            ulong end = start;
+            ulong pages = 0;
+            for (next = first; next < _runs.Count && (next == first || _runs[next].FirstGfn < end); next++)
+            {
+                end = RoundUp(_runs[next].FirstGfn + _runs[next].PageCount);
+                pages += _runs[next].PageCount;
+            }
+
+            if (pages < Unit)
+                continue;
+            int index = Extend(regions, start, end - start);
+            for (int run = first; run < next; run++)
+                backed.Add(new BackedRange(index + (int)(_runs[run].FirstGfn - start), (int)_runs[run].PageCount, _runs[run].Hva));
+        }
+
+        return ([.. regions], [.. backed]);
+    }
+
+    /// <summary>Adds frames to the regions, and returns the page index of the first.</summary>
+    private static int Extend(List<GuestRegion> regions, ulong start, ulong count)
+    {
+        int index = regions.Count == 0 ? 0 : regions[^1].EndIndex;
+        if (count > (ulong)(int.MaxValue / GuestLayout.PagesPerUnit * GuestLayout.PagesPerUnit - index))
+            throw new GuestMemoryException(GuestMemoryError.Unsupported, "the guest has more than 8 TiB of memory, the most that is supported");
+        if (regions.Count > 0 && regions[^1].EndGfn == start)
+            regions[^1] = regions[^1] with { PageCount = regions[^1].PageCount + (int)count };
+        else
+            regions.Add(new GuestRegion(start, index, (int)count));
+        return index;
+    }
+
+    /// <summary>Adds the memory [start, end), and steps over it.</summary>
+    private void AddRun(ref ulong gfn, ref ulong start, ulong end)
+    {
+        if (end <= start)
+            return;
+        ulong pages = (end - start) / GuestLayout.PageSize;
+        _runs.Add((gfn, pages, start));
+        gfn += pages;
+        start = end;
+    }
+
+    private static ulong RoundDown(ulong gfn) => gfn / Unit * Unit;
+
+    private static ulong RoundUp(ulong gfn) => (gfn + Unit - 1) / Unit * Unit;
+}

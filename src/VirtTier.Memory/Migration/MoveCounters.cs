@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Memory;
+
+/// <summary>Sums of migration work. One thread adds; any may read.</summary>
+public sealed class MoveCounters
+{
+    private static readonly int OutcomeCount = Enum.GetValues<MoveOutcome>().Length;
+
+    private readonly long[] _pages = new long[OutcomeCount];
+
+    /// <summary>Pages (4 KiB) with this outcome.</summary>
+    public long this[MoveOutcome outcome] => _pages[(int)outcome];
+
+    /// <summary>Calls of move_pages(2) that were to move pages.</summary>
+    public long Calls { get; private set; }
+
+    /// <summary>Time spent in them.</summary>
+    public TimeSpan CallTime { get; private set; }
+
+    /// <summary>CPU time that they took.</summary>
+    public TimeSpan CpuTime { get; private set; }
+
+    /// <summary>Of it, what calls for 2 MiB mappings took.</summary>
+    public TimeSpan LargeCpuTime { get; private set; }
+
+    /// <summary>Of the pages (4 KiB) moved, those moved as 2 MiB mappings.</summary>
+    public long LargeMoved { get; private set; }
+
+    /// <summary>The longest call.</summary>
+    public TimeSpan LongestCall { get; private set; }
+
+    /// <summary>Pages (4 KiB) tried again because they were busy.</summary>
+    public long Retried { get; private set; }
+
+    /// <summary>Pages (4 KiB) that were moved away again behind the mover's back.</summary>
+    public long Drifted { get; private set; }
+
+    internal void Add(MoveOutcome outcome, MoveItem item)
+    {
+        _pages[(int)outcome] += item.Pages;
+        if (outcome == MoveOutcome.Moved && item.IsLarge)
+            LargeMoved += item.Pages;
+    }
+
+    internal void AddCall(TimeSpan time, TimeSpan cpuTime, bool large)
+    {
+        Calls++;
+        CallTime += time;
+        CpuTime += cpuTime;
+        if (large)
+            LargeCpuTime += cpuTime;
+        if (time > LongestCall)
+            LongestCall = time;
+    }
+
+    internal void AddRetried(long pages) => Retried += pages;
+
+    internal void AddDrifted(long pages) => Drifted += pages;
+
+    internal void Add(MoveCounters other)
+    {
+        for (int i = 0; i < OutcomeCount; i++)
+            _pages[i] += other._pages[i];
+        Calls += other.Calls;
+        CallTime += other.CallTime;
+        CpuTime += other.CpuTime;
+        LargeCpuTime += other.LargeCpuTime;
+        LargeMoved += other.LargeMoved;
+        Retried += other.Retried;
+        if (other.LongestCall > LongestCall)
+            LongestCall = other.LongestCall;
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Concurrent;
+using Polly;
+using Polly.CircuitBreaker;
+using Polly.Retry;
+
+namespace VirtTier.Memory;
+
+/// <summary>
+/// Moves guests' pages between NUMA nodes, one for the whole host. Every page asked for gets an outcome; nothing is lost when the
+/// kernel does only a part of the work, which is its normal way (see <c>MovePagesCall</c>).
+/// </summary>
+/// <remarks>
+/// The pages are worked through in batches that fit the time limit for a call and the rate limits. Busy pages are left for a further
+/// pass after a pause, so that they hold up no other page. Guests may be worked on at the same time from several threads, each
+/// guest from one.
+/// </remarks>
+public sealed class PageMover
+{
+    private readonly INumaCalls _calls;
+    private readonly PageMoverOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ResiliencePipeline<bool> _retry;
+    private readonly ConcurrentDictionary<int, ResiliencePipeline<CallError>> _circuits = new();
+    private bool _mayMoveShared = true;
+
+    /// <summary>Makes the mover.</summary>
+    public PageMover(INumaCalls calls, PageMoverOptions options, TimeProvider time)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _calls = calls;
+        _options = options;
+        _time = time;
+        Rate = new TokenBucket(time, options.BytesPerSecond);
+        _retry = NewRetry();
+    }
+
+    /// <summary>The host's limit of migration traffic.</summary>
+    public TokenBucket Rate { get; }
+
+    /// <summary>Takes up a guest.</summary>
+    public GuestMemory Target(int pid, GuestLayout layout) =>
+        new(pid, layout, new MoveBatch(_calls, _options.CallTimeLimit), _time, _options.AsideFor);
+
+    /// <summary>Moves pages of one guest to one node.</summary>
+    /// <param name="target">The guest.</param>
+    /// <param name="pages">Page indexes, best in order. A page within a 2 MiB mapping stands for the whole mapping; neighbours in the
+    /// list that are of one mapping are moved as one.</param>
+    /// <param name="sizes">Mapping size of each 2 MiB unit, from the last harvest; empty if all are 4 KiB.</param>
+    /// <param name="node">The node to move to.</param>
+    /// <param name="cancellationToken">Ends the work after the current call; the report says what was done until then.</param>
+    /// <returns>What became of each page. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
+    /// not exceptions.</returns>
+    /// <exception cref="GuestMemoryException">The kernel gave an answer that move_pages(2) does not document.</exception>
+    public async Task<MoveReport> MoveAsync(
+        GuestMemory target,
+        ReadOnlyMemory<int> pages,
+        ReadOnlyMemory<MappingSize> sizes,
+        int node,
+        CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        var job = new MoveJob(target, pages.Span, sizes.Span, node);
+        try
+        {
+            await _retry.ExecuteAsync(PassAsync, job, cancellationToken).ConfigureAwait(false);
+            job.SettleBusy(MoveOutcome.Pinned);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            job.Cancel();
+        }
+
+        target.Counters.Add(job.Counters);
+        return job.Report();
+    }
+
+    /// <summary>Tries all that is left to do once.</summary>
+    /// <returns>True if pages were busy, and another pass is worth while.</returns>
+    private async ValueTask<bool> PassAsync(MoveJob job, CancellationToken cancellationToken)
+    {
+        job.RetryBusy();
+        MoveBatch batch = job.Target.Batch;
+        while (job.HasTodo)
+        {
+            await WaitForRateAsync(job.Target, cancellationToken).ConfigureAwait(false);
+            long room = _calls.FreeBytes(job.Node);
+            batch.Take(job, Math.Min(room, Math.Min(Rate.LargestBatch, job.Target.Rate.LargestBatch)));
+            MoveScope scope = job.Target.IsShared ? MoveScope.Shared : MoveScope.Own;
+            CallError error = Call(job, scope, room);
+            if (error == CallError.NoPermission && scope == MoveScope.Shared)
+            {
+                // Without CAP_SYS_NICE the pages of this process alone may still be moved.
+                _mayMoveShared = false;
+                job.Target.IsShared = false;
+                continue;
+            }
+
+            Sort(job, scope, error);
+            if (error != CallError.None)
+            {
+                EndWith(error, job);
+                return false;
+            }
+        }
+
+        return job.HasBusy;
+    }
+
+    private async ValueTask WaitForRateAsync(GuestMemory target, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        for (TimeSpan delay = LongestDelay(); delay > TimeSpan.Zero; delay = LongestDelay())
+            await Task.Delay(delay, _time, cancellationToken).ConfigureAwait(false);
+
+        TimeSpan LongestDelay() =>
+            TimeSpan.FromTicks(Math.Max(Rate.Delay().Ticks, Math.Max(target.Rate.Delay().Ticks, target.Work.Delay().Ticks)));
+    }
+
+    // A node without room is not even asked: before it refuses, the kernel may reclaim memory there for minutes, and it logs a
+    // stack trace.
+    private CallError Call(MoveJob job, MoveScope scope, long room)
+    {
+        ResiliencePipeline<CallError> circuit = _circuits.GetOrAdd(job.Node, _ => NewCircuit());
+        try
+        {
+            return circuit.Execute(
+                state => state.job.Target.Batch.Bytes > state.room
+                    ? CallError.TargetFull
+                    : Run(state.job, state.scope),
+                (job, scope, room));
+        }
+        catch (BrokenCircuitException)
+        {
+            return CallError.TargetFull;
+        }
+    }
+
+    private CallError Run(MoveJob job, MoveScope scope)
+    {
+        MoveBatch batch = job.Target.Batch;
+        CallError error = batch.Run(job.Target.Pid, job.Node, scope, _time, job.Counters);
+        job.Target.Work.Charge((long)batch.CpuTime.TotalNanoseconds);
+        return error;
+    }
+
+    /// <summary>
+    /// Settles what the call did to each page. Without an error, the next call begins at the first page that was not tried; an
+    /// error settles those too.
+    /// </summary>
+    private void Sort(MoveJob job, MoveScope scope, CallError error)
+    {
+        MoveBatch batch = job.Target.Batch;
+        ReadOnlySpan<AddressResult> results = batch.Results;
+        int firstNotTried = results.IndexOf(AddressResult.NotTried);
+        int settled = error == CallError.None && firstNotTried >= 0 ? firstNotTried : results.Length;
+        long movedPages = 0;
+        for (int i = 0; i < settled; i++)
+        {
+            MoveItem item = batch.Items[i];
+            switch (results[i])
+            {
+                case AddressResult.Moved:
+                    movedPages += item.Pages;
+                    job.Settle(item, MoveOutcome.Moved);
+                    break;
+                case AddressResult.Absent:
+                    job.Settle(item, MoveOutcome.Absent);
+                    break;
+                case AddressResult.NotTried:
+                    job.Settle(item, OutcomeOf(error));
+                    break;
+                case AddressResult.Shared when scope == MoveScope.Own && !_mayMoveShared:
+                    job.Settle(item, MoveOutcome.Shared);
+                    break;
+                case AddressResult.Shared when scope == MoveScope.Own:
+                    job.Target.IsShared = true;
+                    job.TryAgain(item);
+                    break;
+                default:
+                    job.Defer(item);
+                    break;
+            }
+        }
+
+        job.Advance(settled);
+        Rate.Charge(movedPages * GuestLayout.PageSize);
+        job.Target.Rate.Charge(movedPages * GuestLayout.PageSize);
+    }
+
+    private void EndWith(CallError error, MoveJob job)
+    {
+        int pid = job.Target.Pid;
+        job.Problem = error switch
+        {
+            CallError.ProcessGone => null,
+            CallError.TargetFull => $"NUMA node {job.Node} has no free pages of the size that is needed: free memory there (numastat -m shows it), or add some",
+            CallError.TargetCpuset => $"process {pid}: {ForbiddenText(pid, job.Node)}",
+            CallError.CallerCpuset => $"the agent itself: {ForbiddenText(0, job.Node)}",
+            CallError.NoSuchNode => $"NUMA node {job.Node} does not exist or has no memory: name others in the configuration (tiers.fast, tiers.slow)",
+            _ => $"no right to move pages of process {pid}: the agent needs CAP_SYS_NICE and CAP_SYS_PTRACE, which its unit gives it (systemctl restart virttier)",
+        };
+        job.SettleTodo(OutcomeOf(error));
+        job.SettleBusy(MoveOutcome.Busy);
+    }
+
+    private static MoveOutcome OutcomeOf(CallError error) => error switch
+    {
+        CallError.ProcessGone => MoveOutcome.ProcessGone,
+        CallError.TargetFull => MoveOutcome.TargetFull,
+        CallError.TargetCpuset or CallError.CallerCpuset => MoveOutcome.ForbiddenByCpuset,
+        _ => MoveOutcome.Refused,
+    };
+
+    private string ForbiddenText(int pid, int node) =>
+        _calls.CheckNode(pid, node)?.ToString() ?? $"the cpuset forbade memory on node {node}, but allows it now";
+
+    private ResiliencePipeline<bool> NewRetry() =>
+        new ResiliencePipelineBuilder<bool> { TimeProvider = _time }
+            .AddRetry(new RetryStrategyOptions<bool>
+            {
+                ShouldHandle = arguments => ValueTask.FromResult(arguments.Outcome is { Exception: null, Result: true }),
+                MaxRetryAttempts = _options.Retries,
+                Delay = _options.RetryDelay,
+                BackoffType = DelayBackoffType.Exponential,
+            })
+            .Build();
+
+    // A ratio of 0: the first call that finds the node full opens the circuit, however many went well before; but the
+    // breaker wants to have seen two calls.
+    private ResiliencePipeline<CallError> NewCircuit() =>
+        new ResiliencePipelineBuilder<CallError> { TimeProvider = _time }
+            .AddCircuitBreaker(new CircuitBreakerStrategyOptions<CallError>
+            {
+                ShouldHandle = arguments => ValueTask.FromResult(arguments.Outcome is { Exception: null, Result: CallError.TargetFull }),
+                FailureRatio = 0,
+                MinimumThroughput = 2,
+                SamplingDuration = _options.FullFor,
+                BreakDuration = _options.FullFor,
+            })
+            .Build();
+}

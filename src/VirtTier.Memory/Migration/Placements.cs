@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Numerics;
+
+namespace VirtTier.Memory;
+
+/// <summary>
+/// Where pages were last moved to, one bit a page and node, to notice when someone else moves them on: NUMA balancing, the
+/// kernel's own tiering, another tool, or a move of a neighbour in the same large folio.
+/// </summary>
+internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageCount)
+{
+    private readonly Dictionary<int, ulong[]> _placedOn = [];
+    private readonly AgingPageSet _drifted = new(time, asideFor, pageCount);
+    private readonly AgingPageSet _contested = new(time, asideFor, pageCount);
+
+    /// <summary>True if others have moved the page twice in a short time.</summary>
+    public bool IsContested(int index) => _contested.Contains(index);
+
+    /// <summary>Notes that pages were moved to a node.</summary>
+    public void Place(int firstIndex, int count, int node)
+    {
+        if (!_placedOn.ContainsKey(node))
+            _placedOn[node] = new ulong[(pageCount + 63) / 64];
+        for (int index = firstIndex; index < firstIndex + count; index++)
+        {
+            ulong bit = 1UL << (index % 64);
+            foreach ((int other, ulong[] placed) in _placedOn)
+                placed[index / 64] = other == node ? placed[index / 64] | bit : placed[index / 64] & ~bit;
+        }
+    }
+
+    /// <summary>Compares with where the pages are now, and returns how many are on another node than they were placed on.</summary>
+    public long Observe(int firstIndex, ReadOnlySpan<byte> nodes)
+    {
+        long drifted = 0;
+        foreach ((int node, ulong[] placed) in _placedOn)
+        {
+            int end = firstIndex + nodes.Length;
+            for (int word = firstIndex / 64; word * 64 < end; word++)
+            {
+                for (ulong bits = placed[word]; bits != 0; bits &= bits - 1)
+                {
+                    int index = (word * 64) + BitOperations.TrailingZeroCount(bits);
+                    if (index < firstIndex || index >= end || nodes[index - firstIndex] == node)
+                        continue;
+                    placed[word] &= ~(1UL << (index % 64));
+                    if (nodes[index - firstIndex] == ResidencyReader.Absent)
+                        continue;
+                    drifted++;
+                    (_drifted.Contains(index) ? _contested : _drifted).Add(index);
+                }
+            }
+        }
+
+        return drifted;
+    }
+}

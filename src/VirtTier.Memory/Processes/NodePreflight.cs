@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Memory;
+
+/// <summary>A NUMA node that the cpuset of a process forbids.</summary>
+/// <param name="Node">The node.</param>
+/// <param name="Allowed">The nodes that are allowed.</param>
+/// <param name="Mend">The one command that allows it.</param>
+public sealed record ForbiddenNode(int Node, IReadOnlyList<int> Allowed, string Mend)
+{
+    /// <summary>In one sentence, for logs and status.</summary>
+    public override string ToString() =>
+        $"the cpuset allows memory on node {NodeList.Format(Allowed)} only, not on node {Node} (mend it with: {Mend})";
+}
+
+/// <summary>Finds a cpuset that would forbid migration, before the first failure.</summary>
+public static class NodePreflight
+{
+    /// <summary>Null if the process may have memory on <paramref name="node"/>.</summary>
+    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    /// <remarks>
+    /// move_pages(2) asks the cpuset of exactly the process it is given, which for a QEMU under libvirt is the emulator
+    /// cgroup, written for <c>numatune</c>. The command names the outermost cgroup that lacks the node: an inner one cannot allow
+    /// more than it.
+    /// </remarks>
+    public static ForbiddenNode? Check(int pid, int node, string procfs = "/proc", string cgroupfs = "/sys/fs/cgroup")
+    {
+        IReadOnlyList<int> allowed = ProcessFacts.ReadAllowedNodes(pid, procfs);
+        if (allowed.Contains(node))
+            return null;
+        string file = LimitingFile(pid, node, procfs, cgroupfs) ?? Path.Combine(cgroupfs, "CGROUP/cpuset.mems");
+        return new ForbiddenNode(node, allowed, $"echo {NodeList.Format(allowed.Append(node))} > '{file}'");
+    }
+
+    private static string? LimitingFile(int pid, int node, string procfs, string cgroupfs)
+    {
+        // cgroup v2: "0::/machine.slice/…"; v1: "4:cpuset:/machine/…", mounted at …/cpuset.
+        string[][] lines = [.. ProcessFacts.Read(pid, "cgroup", procfs).Split('\n').Select(l => l.Split(':', 3)).Where(l => l.Length == 3)];
+        string[]? v1 = lines.FirstOrDefault(l => l[1].Split(',').Contains("cpuset"));
+        string[]? cgroup = v1 ?? lines.FirstOrDefault(l => l[0] == "0");
+        if (cgroup is null)
+            return null;
+
+        string directory = v1 is null ? cgroupfs : Path.Combine(cgroupfs, "cpuset");
+        foreach (string name in cgroup[2].Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            directory = Path.Combine(directory, name);
+            string file = Path.Combine(directory, "cpuset.mems");
+            if (!File.Exists(file))
+                continue;
+            IReadOnlyList<int> own = NodeList.Parse(File.ReadAllText(file));
+            if (own.Count > 0 && !own.Contains(node))
+                return file;
+        }
+
+        return null;
+    }
+}

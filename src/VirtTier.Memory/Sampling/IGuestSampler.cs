@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Memory;
+
+/// <summary>Attaches to running guests.</summary>
+public interface IGuestSamplerFactory
+{
+    /// <summary>Attaches to the KVM guest of process <paramref name="pid"/>; dispose the result to let go of it.</summary>
+    /// <exception cref="GuestMemoryException">The module is absent or of another ABI, a right is missing, or there is no
+    /// such guest.</exception>
+    IGuestSampler Attach(int pid);
+}
+
+/// <summary>
+/// Which pages does one guest touch? Not thread-safe. Every method throws <see cref="GuestMemoryException"/>, with
+/// <see cref="GuestMemoryError.ProcessGone"/> once the guest has ended.
+/// </summary>
+public interface IGuestSampler : IDisposable
+{
+    /// <summary>State and counters now.</summary>
+    SamplerInfo GetInfo();
+
+    /// <summary>The guest's memslots now.</summary>
+    IReadOnlyList<Memslot> GetMemslots();
+
+    /// <summary>
+    /// Reads (and clears) the accessed bits of <paramref name="range"/> into <paramref name="buffers"/>, at the range's own
+    /// place there. The range may be a region of the layout or a part of one, in whole 2 MiB.
+    /// </summary>
+    /// <returns>Counts of the range. A <see cref="HarvestResult.Generation"/> unlike that of the layout means that the
+    /// memslots changed: read them again.</returns>
+    HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options);
+
+    /// <summary>Starts fault sampling of these kinds of access at about <paramref name="samplesPerSecond"/>; 0 stops it.</summary>
+    void SampleFaults(AccessKinds kinds, int samplesPerSecond);
+
+    /// <summary>Takes the recorded fault samples, without waiting; returns how many were written.</summary>
+    int ReadSamples(Span<AccessSample> destination);
+
+    /// <summary>Waits until there are fault samples to take, at most for <paramref name="timeout"/>; false if there are none then.</summary>
+    bool WaitForSamples(TimeSpan timeout);
+}
+
+/// <summary>Kinds of access.</summary>
+[Flags]
+public enum AccessKinds
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>Read.</summary>
+    Read = 1,
+
+    /// <summary>Write.</summary>
+    Write = 2,
+
+    /// <summary>Instruction fetch.</summary>
+    Execute = 4,
+}
+
+/// <summary>One sampled access, as the kernel module records it: the frame number in bits 0-60, the kind in bits 61-63.</summary>
+public readonly struct AccessSample : IEquatable<AccessSample>
+{
+    private readonly ulong _record;
+
+    /// <summary>Makes a sample from the module's record.</summary>
+    public AccessSample(ulong record) => _record = record;
+
+    /// <summary>Guest frame number (4 KiB pages).</summary>
+    public ulong Gfn => _record & ((1UL << 61) - 1);
+
+    /// <summary>Kinds of access seen.</summary>
+    public AccessKinds Kinds => (AccessKinds)(_record >> 61);
+
+    /// <inheritdoc/>
+    public bool Equals(AccessSample other) => _record == other._record;
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => obj is AccessSample other && Equals(other);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => _record.GetHashCode();
+
+    /// <summary>Equality.</summary>
+    public static bool operator ==(AccessSample left, AccessSample right) => left.Equals(right);
+
+    /// <summary>Inequality.</summary>
+    public static bool operator !=(AccessSample left, AccessSample right) => !left.Equals(right);
+}

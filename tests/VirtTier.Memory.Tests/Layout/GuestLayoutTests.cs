@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Memory.Tests.Layout;
+
+public sealed class GuestLayoutTests
+{
+    private const ulong MiB = 1 << 20;
+    private const ulong GiB = 1 << 30;
+
+    /// <summary>A PC with 4 GiB as QEMU's q35 lays it out: RAM below and above the PCI hole, the video hole, firmware.</summary>
+    private static readonly Memslot[] _q35 =
+    [
+        new(0, 0x7f00_0000_0000, 0xa0),
+        new(0xc0000, 0x7f00_000c_0000, 0x20000 / 4096),
+        new(0xe0000, 0x7f20_0002_0000, 0x20000 / 4096),
+        new(1 * MiB, 0x7f00_0010_0000, (2 * GiB - MiB) / 4096),
+        new(0xfd00_0000, 0x7f10_0000_0000, 16 * MiB / 4096),
+        new(0xfffc_0000, 0x7f20_0000_0000, 0x40000 / 4096),
+        new(4 * GiB, 0x7f00_8000_0000, 2 * GiB / 4096),
+    ];
+
+    [Fact]
+    public void A_pc_is_three_regions_without_the_pci_hole_and_the_firmware()
+    {
+        GuestLayout layout = GuestLayout.FromMemslots(_q35);
+        Assert.Equal(
+            [
+                new GuestRegion(0, 0, 524288),
+                new GuestRegion(0xfd000, 524288, 4096),
+                new GuestRegion(0x100000, 528384, 524288),
+            ],
+            layout.Regions);
+        Assert.Equal(1052672, layout.PageCount);
+        Assert.Equal(1052672 - 0x20, layout.BackedPageCount);
+        Assert.Equal(-1, layout.IndexOf(0x80000));
+        Assert.Equal(-1, layout.IndexOf(0xfffc0));
+        Assert.Equal(-1, layout.IndexOf(0x180000));
+    }
+
+    [Fact]
+    public void Frames_indexes_and_addresses_agree_for_every_page()
+    {
+        GuestLayout layout = GuestLayout.FromMemslots(_q35);
+        int backed = 0;
+        for (int index = 0; index < layout.PageCount; index++)
+        {
+            ulong gfn = layout.GfnOf(index);
+            Memslot slot = Array.Find(_q35, s => gfn >= s.FirstGfn && gfn < s.EndGfn);
+            ulong hva = slot == default ? 0 : slot.Hva + ((gfn - slot.FirstGfn) * 4096);
+            if (layout.IndexOf(gfn) != index || layout.HvaOf(index) != hva)
+                Assert.Fail($"index {index}, gfn {gfn:x}: address {layout.HvaOf(index):x} instead of {hva:x}");
+            backed += hva == 0 ? 0 : 1;
+        }
+
+        Assert.Equal(backed, layout.BackedPageCount);
+    }
+
+    [Fact]
+    public void Regions_begin_and_end_at_whole_units()
+    {
+        GuestLayout layout = GuestLayout.FromMemslots([new Memslot(3 * MiB, 0x1000_0000, 1000)]);
+        Assert.Equal([new GuestRegion(512, 0, 1536)], layout.Regions);
+        Assert.Equal(0ul, layout.HvaOf(255));
+        Assert.Equal(0x1000_0000ul, layout.HvaOf(256));
+        Assert.Equal(0x1000_0000ul + (999 * 4096), layout.HvaOf(1255));
+        Assert.Equal(0ul, layout.HvaOf(1256));
+    }
+
+    [Fact]
+    public void Memory_seen_twice_counts_once_at_its_lowest_frame()
+    {
+        GuestLayout layout = GuestLayout.FromMemslots(
+            [new Memslot(0, 0x1000_0000, 2048), new Memslot(1 * GiB, 0x1000_0000 + (1024 * 4096), 2048)]);
+        Assert.Equal(3072, layout.BackedPageCount);
+        Assert.Equal(0x1000_0000ul + (1024 * 4096), layout.HvaOf(layout.IndexOf(1024)));
+        Assert.Equal(0ul, layout.HvaOf(layout.IndexOf((GiB / 4096) + 1023)));
+        Assert.Equal(0x1000_0000ul + (2048 * 4096), layout.HvaOf(layout.IndexOf((GiB / 4096) + 1024)));
+    }
+
+    [Fact]
+    public void Slots_of_the_second_address_space_change_nothing()
+    {
+        // System management mode has its own slots, mostly copies of the others.
+        GuestLayout once = GuestLayout.FromMemslots(_q35);
+        GuestLayout twice = GuestLayout.FromMemslots(_q35.Concat(_q35).Append(new Memslot(0xa0000, 0x7f00_000a_0000, 0x20)));
+        Assert.Equal(once.Regions, twice.Regions);
+        Assert.Equal(once.BackedPageCount + 0x20, twice.BackedPageCount);
+    }
+
+    [Fact]
+    public void Same_sees_each_kind_of_change()
+    {
+        GuestLayout layout = GuestLayout.FromMemslots(_q35);
+        Assert.True(layout.Same(GuestLayout.FromMemslots(_q35.Reverse())));
+        Assert.False(layout.Same(GuestLayout.FromMemslots(_q35[..^1])));
+        Assert.False(layout.Same(GuestLayout.FromMemslots([.. _q35[..^1], _q35[^1] with { Hva = 0x7f30_0000_0000 }])));
+        Assert.False(layout.Same(GuestLayout.FromMemslots([.. _q35[..^1], _q35[^1] with { PageCount = _q35[^1].PageCount - 1 }])));
+    }
+
+    [Fact]
+    public void No_memslots_make_an_empty_layout()
+    {
+        GuestLayout layout = GuestLayout.FromMemslots([]);
+        Assert.Equal(0, layout.PageCount);
+        Assert.Equal(-1, layout.IndexOf(0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => layout.GfnOf(0));
+    }
+
+    [Fact]
+    public void More_memory_than_an_index_counts_is_an_error_with_the_limit()
+    {
+        var error = Assert.Throws<GuestMemoryException>(() => GuestLayout.FromMemslots([new Memslot(0, 0x1000, 1ul << 31)]));
+        Assert.Contains("8 TiB", error.Message, StringComparison.Ordinal);
+    }
+}

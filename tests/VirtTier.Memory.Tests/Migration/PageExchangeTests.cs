@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Tests.Fakes;
+
+namespace VirtTier.Memory.Tests.Migration;
+
+public sealed class PageExchangeTests
+{
+    private const ulong Hva = 0x7f00_0000_0000;
+    private const int Fast = 0;
+    private const int Slow = 1;
+    private const int Half = 10_240;
+    private readonly ModelKernel _kernel = new() { TellsFree = true };
+    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 2 * Half)]);
+    private readonly int[] _cold = [.. Enumerable.Range(0, Half)];
+    private readonly int[] _hot = [.. Enumerable.Range(Half, Half)];
+
+    /// <summary>Pages of the guest on the fast node, before each call.</summary>
+    private readonly List<int> _onFast = [];
+
+    public PageExchangeTests()
+    {
+        for (int page = 0; page < 2 * Half; page++)
+            _kernel.Add(Hva + ((ulong)page * GuestLayout.PageSize), new ModelFolio { Node = page < Half ? Fast : Slow });
+        int free = _kernel.FreePages[Fast];
+        _kernel.OnMove = _ => _onFast.Add(Half + free - _kernel.FreePages[Fast]);
+    }
+
+    [Fact]
+    public async Task Neither_node_overshoots_by_more_than_a_step()
+    {
+        _kernel.FreePages[Slow] = 5000;
+        ExchangeReport report = await RunAsync(room: 100);
+        Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
+        Assert.All(_onFast, pages => Assert.InRange(pages, Half - 4096, Half + 100));
+    }
+
+    [Fact]
+    public async Task Nothing_is_promoted_while_the_fast_node_has_too_many()
+    {
+        ExchangeReport report = await RunAsync(room: -(Half / 2));
+        Assert.Equal((Half, Half / 2), (report.Demoted.Moved, report.Promoted.Moved));
+        Assert.Equal(Half / 2, report.Promoted.Counters[MoveOutcome.NotTried]);
+        Assert.Equal(MoveOutcome.NotTried, report.Promoted.Outcomes.Span[^1]);
+    }
+
+    [Fact]
+    public async Task Promotion_takes_no_more_than_demotion_gave()
+    {
+        _kernel.FreePages[Slow] = 1000;
+        _kernel.TargetNodes.Remove(Fast);
+        ExchangeReport report = await RunAsync(room: 500);
+        Assert.Equal(0, report.Promoted.Moved);
+        Assert.NotNull(report.Promoted.Problem);
+        Assert.Equal(1000, report.Demoted.Moved);
+        Assert.NotNull(report.Demoted.Problem);
+    }
+
+    [Fact]
+    public async Task Large_mappings_are_not_split_between_steps()
+    {
+        var sizes = new MappingSize[2 * Half / GuestLayout.PagesPerUnit];
+        Array.Fill(sizes, MappingSize.Size2M);
+        for (int unit = 0; unit < sizes.Length; unit++)
+        {
+            int page = unit * GuestLayout.PagesPerUnit;
+            _kernel.Add(
+                Hva + ((ulong)page * GuestLayout.PageSize),
+                new ModelFolio { Node = page < Half ? Fast : Slow, Pages = GuestLayout.PagesPerUnit, IsHugetlb = true });
+        }
+
+        ExchangeReport report = await RunAsync(room: 0, sizes);
+        Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
+        Assert.Equal(2 * Half / GuestLayout.PagesPerUnit, _kernel.MoveCalls.Sum(call => call.Length));
+    }
+
+    private async Task<ExchangeReport> RunAsync(long room, MappingSize[]? sizes = null)
+    {
+        var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
+        return await new PageExchange(mover).RunAsync(
+            mover.Target(1, _layout), new MoveOrder(_cold, Slow), new MoveOrder(_hot, Fast), sizes, room, TestContext.Current.CancellationToken);
+    }
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Linux;
+using VirtTier.Memory.Tests.Fakes;
+
+namespace VirtTier.Memory.Tests.Migration;
+
+public sealed class PageMoverTests
+{
+    private const ulong Hva = 0x7f00_0000_0000;
+    private const int Slow = 1;
+    private readonly ModelKernel _kernel = new();
+    private readonly ManualTime _time = new();
+    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 64 * GuestLayout.PagesPerUnit)]);
+    private GuestMemory? _target;
+
+    [Fact]
+    public async Task All_pages_of_an_easy_guest_move()
+    {
+        AddPages(0, 1000);
+        MoveReport report = await MoveAsync(Range(0, 1000));
+        Assert.Equal(1000, report.Moved);
+        Assert.All(report.Outcomes.ToArray(), outcome => Assert.Equal(MoveOutcome.Moved, outcome));
+        Assert.Equal(0, _kernel.QueriedPages);
+    }
+
+    [Fact]
+    public async Task Pages_that_moved_in_a_chunk_that_failed_count_as_moved()
+    {
+        AddPages(0, 100);
+        Folio(40).FailMigrations = -1;
+        MoveReport report = await MoveAsync(Range(0, 100));
+        Assert.Equal(99, report.Moved);
+        Assert.Equal(MoveOutcome.Pinned, report.Outcomes.Span[40]);
+        Assert.Equal(0, _kernel.NodeOf(Address(40)));
+    }
+
+    [Fact]
+    public async Task Pages_after_a_failed_chunk_are_tried_and_use_up_no_retry()
+    {
+        // An absent page ends the chunk with the pinned one: the kernel never gets to the pages behind.
+        AddPages(0, 10);
+        AddPages(11, 90);
+        for (int page = 0; page < 10; page++)
+            Folio(page).FailMigrations = -1;
+        MoveReport report = await MoveAsync(Range(0, 101));
+        Assert.Equal(90, report.Moved);
+        Assert.Equal(10, report.Counters[MoveOutcome.Pinned]);
+        Assert.Equal(1, report.Counters[MoveOutcome.Absent]);
+        Assert.Equal(30, report.Counters.Retried);
+    }
+
+    [Theory]
+    [InlineData(Errno.ENOENT)]
+    [InlineData(Errno.EFAULT)]
+    public async Task Absent_pages_are_dropped_without_retry(int errno)
+    {
+        AddPages(0, 4);
+        for (int page = 4; page < 8; page++)
+            _kernel.AddAbsent(Address(page), errno);
+        MoveReport report = await MoveAsync(Range(0, 8));
+        Assert.Equal(4, report.Moved);
+        Assert.Equal(4, report.Counters[MoveOutcome.Absent]);
+        Assert.Single(_kernel.MoveCalls);
+    }
+
+    [Fact]
+    public async Task Busy_pages_are_tried_again_after_growing_pauses()
+    {
+        AddPages(0, 20);
+        Folio(3).FailMigrations = 2;
+        Folio(7).FailIsolations = 1;
+        MoveReport report = await MoveAsync(Range(0, 20));
+        Assert.Equal(20, report.Moved);
+        TimeSpan first = new PageMoverOptions().RetryDelay;
+        Assert.Equal([first, 2 * first], _time.Waits);
+        Assert.Equal(3, report.Counters.Retried);
+    }
+
+    [Fact]
+    public async Task Pinned_pages_are_set_aside_and_tried_again_after_their_time()
+    {
+        AddPages(0, 4);
+        Folio(2).FailMigrations = -1;
+        MoveReport first = await MoveAsync(Range(0, 4));
+        Assert.Equal(MoveOutcome.Pinned, first.Outcomes.Span[2]);
+        int calls = _kernel.MoveCalls.Count;
+        Assert.Equal(4, calls);
+
+        MoveReport again = await MoveAsync([2]);
+        Assert.Equal(MoveOutcome.Pinned, again.Outcomes.Span[0]);
+        Assert.Equal(calls, _kernel.MoveCalls.Count);
+
+        Folio(2).FailMigrations = 0;
+        _time.Advance(2 * new PageMoverOptions().AsideFor);
+        Assert.Equal(1, (await MoveAsync([2])).Moved);
+    }
+
+    [Fact]
+    public async Task Pages_of_one_large_page_addressed_one_by_one_all_count_as_moved()
+    {
+        _kernel.Add(Address(0), new ModelFolio { Pages = GuestLayout.PagesPerUnit });
+        MoveReport report = await MoveAsync(Range(0, GuestLayout.PagesPerUnit));
+        Assert.Equal(GuestLayout.PagesPerUnit, report.Moved);
+        Assert.Empty(_time.Waits);
+    }
+
+    [Fact]
+    public async Task A_large_mapping_is_moved_by_its_first_address()
+    {
+        for (int unit = 0; unit < 3; unit++)
+            _kernel.Add(Address(unit * GuestLayout.PagesPerUnit), new ModelFolio { Pages = GuestLayout.PagesPerUnit, IsHugetlb = true });
+        AddPages(3 * GuestLayout.PagesPerUnit, 2);
+        MappingSize[] sizes = [MappingSize.Size2M, MappingSize.Size2M, MappingSize.Size2M, MappingSize.Size4K];
+        int[] pages = [5, 6, 600, 1030, 1536, 1537];
+        MoveReport report = await MoveAsync(pages, sizes);
+        Assert.All(report.Outcomes.ToArray(), outcome => Assert.Equal(MoveOutcome.Moved, outcome));
+        Assert.Equal((3 * GuestLayout.PagesPerUnit) + 2, report.Moved);
+        Assert.Equal([Address(0), Address(512), Address(1024)], _kernel.MoveCalls[0]);
+        Assert.Equal([Address(1536), Address(1537)], _kernel.MoveCalls[1]);
+    }
+
+    [Fact]
+    public async Task Shared_pages_move_with_the_right_to_move_them()
+    {
+        AddPages(0, 10);
+        for (int page = 5; page < 10; page++)
+            Folio(page).IsShared = true;
+        MoveReport report = await MoveAsync(Range(0, 10));
+        Assert.Equal(10, report.Moved);
+        Assert.Equal([MoveScope.Own, MoveScope.Shared], _kernel.Scopes);
+        AddPages(20, 1);
+        await MoveAsync([20]);
+        Assert.Equal(MoveScope.Shared, _kernel.Scopes[^1]);
+    }
+
+    [Fact]
+    public async Task Shared_pages_are_told_apart_without_the_right_to_move_them()
+    {
+        _kernel.HasSysNice = false;
+        AddPages(0, 10);
+        Folio(4).IsShared = true;
+        MoveReport report = await MoveAsync(Range(0, 10));
+        Assert.Equal(9, report.Moved);
+        Assert.Equal(MoveOutcome.Shared, report.Outcomes.Span[4]);
+        Assert.Equal(0, _kernel.NodeOf(Address(4)));
+    }
+
+    [Fact]
+    public async Task A_node_that_fills_up_half_way_ends_the_work_and_what_moved_is_known()
+    {
+        // The busy page makes the moved ones no mere beginning of the list.
+        AddPages(0, 200);
+        Folio(5).FailMigrations = 1;
+        _kernel.FreePages[Slow] = 77;
+        MoveReport report = await MoveAsync(Range(0, 200));
+        Assert.Equal(77, report.Moved);
+        Assert.Equal(123, report.Counters[MoveOutcome.TargetFull]);
+        Assert.Contains("node 1 has no free pages", report.Problem, StringComparison.Ordinal);
+        for (int page = 0; page < 200; page++)
+            Assert.Equal(report.Outcomes.Span[page] == MoveOutcome.Moved ? Slow : 0, _kernel.NodeOf(Address(page)));
+    }
+
+    [Fact]
+    public async Task A_node_known_to_be_full_is_filled_up_without_a_failing_call()
+    {
+        AddPages(0, 2000);
+        _kernel.TellsFree = true;
+        _kernel.FreePages[Slow] = 777;
+        MoveReport report = await MoveAsync(Range(0, 2000));
+        Assert.Equal(777, report.Moved);
+        Assert.Equal(1223, report.Counters[MoveOutcome.TargetFull]);
+        Assert.Equal(777, _kernel.MoveCalls.Sum(call => call.Length));
+    }
+
+    [Fact]
+    public async Task A_full_node_is_left_alone_for_a_while()
+    {
+        AddPages(0, 10);
+        _kernel.FreePages[Slow] = 0;
+        var mover = NewMover();
+        GuestMemory target = mover.Target(1, _layout);
+        for (int i = 0; i < 5; i++)
+            Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), default, Slow, Token)).Counters[MoveOutcome.TargetFull]);
+        Assert.Equal(2, _kernel.MoveCalls.Count);
+
+        _kernel.FreePages[Slow] = 100;
+        _time.Advance(new PageMoverOptions().FullFor);
+        Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), default, Slow, Token)).Moved);
+    }
+
+    [Fact]
+    public async Task Earlier_moves_to_a_node_do_not_hide_that_it_is_full_now()
+    {
+        AddPages(0, 2000);
+        await MoveAsync(Range(0, 1990));
+        _kernel.FreePages[Slow] = 0;
+        int calls = _kernel.MoveCalls.Count;
+        for (int i = 0; i < 4; i++)
+            await MoveAsync(Range(1990, 10));
+        Assert.Equal(calls + 1, _kernel.MoveCalls.Count);
+    }
+
+    [Fact]
+    public async Task A_full_node_does_not_close_the_way_to_another()
+    {
+        AddPages(0, 10);
+        _kernel.FreePages[Slow] = 0;
+        var mover = NewMover();
+        GuestMemory target = mover.Target(1, _layout);
+        for (int i = 0; i < 3; i++)
+            await mover.MoveAsync(target, Range(0, 10), default, Slow, Token);
+        Folio(0).Node = Slow;
+        Assert.Equal(1, (await mover.MoveAsync(target, Range(0, 1), default, 0, Token)).Moved);
+    }
+
+    [Fact]
+    public async Task A_cpuset_that_forbids_the_node_is_named_with_the_command_that_mends_it()
+    {
+        AddPages(0, 3);
+        _kernel.TargetNodes.Remove(Slow);
+        MoveReport report = await MoveAsync(Range(0, 3));
+        Assert.Equal(3, report.Counters[MoveOutcome.ForbiddenByCpuset]);
+        Assert.Equal(
+            "process 4242: the cpuset allows memory on node 0 only, not on node 1 (mend it with: echo 0-1 > cpuset.mems)",
+            report.Problem);
+    }
+
+    [Fact]
+    public async Task Enomem_from_the_agents_own_cpuset_is_not_a_full_node()
+    {
+        AddPages(0, 3);
+        _kernel.CallerNodes.Remove(Slow);
+        MoveReport report = await MoveAsync(Range(0, 3));
+        Assert.Equal(3, report.Counters[MoveOutcome.ForbiddenByCpuset]);
+        Assert.StartsWith("the agent itself: ", report.Problem, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(Errno.ESRCH)]
+    [InlineData(Errno.EINVAL)]
+    public async Task A_guest_that_ends_half_way_is_an_outcome(int errno)
+    {
+        _kernel.ErrorOfDead = errno;
+        AddPages(0, 1000);
+        _kernel.OnMove = _ => _kernel.IsAlive = _kernel.MoveCalls.Count < 3;
+        MoveReport report = await MoveAsync(Range(0, 1000));
+        Assert.True(report.Moved > 0, "the first two calls moved pages");
+        Assert.Equal(1000, report.Moved + report.Counters[MoveOutcome.ProcessGone]);
+        Assert.Equal(3, _kernel.MoveCalls.Count);
+    }
+
+    [Fact]
+    public async Task A_missing_right_is_an_outcome_with_its_name()
+    {
+        AddPages(0, 3);
+        _kernel.MayTrace = false;
+        MoveReport report = await MoveAsync(Range(0, 3));
+        Assert.Equal(3, report.Counters[MoveOutcome.Refused]);
+        Assert.Contains("CAP_SYS_NICE", report.Problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_unknown_node_is_an_outcome_with_its_number()
+    {
+        AddPages(0, 3);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 3), default, 9, Token);
+        Assert.Equal(3, report.Counters[MoveOutcome.Refused]);
+        Assert.Contains("NUMA node 9", report.Problem, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Pages_without_memory_behind_them_never_reach_the_kernel()
+    {
+        MoveReport report = await MoveAsync([_layout.PageCount]);
+        Assert.Equal(MoveOutcome.Absent, report.Outcomes.Span[0]);
+        Assert.Empty(_kernel.MoveCalls);
+    }
+
+    [Fact]
+    public async Task Cancelled_work_reports_what_was_done()
+    {
+        AddPages(0, 2000);
+        using var cancel = new CancellationTokenSource();
+        _kernel.OnMove = _ =>
+        {
+            if (_kernel.MoveCalls.Count == 2)
+                cancel.Cancel();
+        };
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 2000), default, Slow, cancel.Token);
+        Assert.Equal(2, _kernel.MoveCalls.Count);
+        Assert.Equal(_kernel.MoveCalls.Sum(call => call.Length), report.Moved);
+        Assert.Equal(2000, report.Moved + report.Counters[MoveOutcome.NotTried]);
+    }
+
+    [Fact]
+    public async Task Busy_pages_of_cancelled_work_are_not_pinned()
+    {
+        AddPages(0, 4);
+        Folio(1).FailMigrations = -1;
+        using var cancel = new CancellationTokenSource();
+        _time.OnWait = cancel.Cancel;
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 4), default, Slow, cancel.Token);
+        Assert.Equal(3, report.Moved);
+        Assert.Equal(MoveOutcome.Busy, report.Outcomes.Span[1]);
+    }
+
+    [Fact]
+    public async Task Calls_are_fitted_to_the_time_limit()
+    {
+        AddPages(0, 20_000);
+        _kernel.OnMove = addresses => _time.Advance(TimeSpan.FromMicroseconds(10 * addresses));
+        MoveReport report = await MoveAsync(Range(0, 20_000));
+        Assert.Equal(20_000, report.Moved);
+        Assert.InRange(report.Counters.LongestCall, TimeSpan.FromMilliseconds(19), TimeSpan.FromMilliseconds(20));
+        Assert.InRange(report.Counters.Calls, 10, 16);
+    }
+
+    [Fact]
+    public async Task The_lower_of_both_rates_is_kept()
+    {
+        const long rate = 1000 * GuestLayout.PageSize;
+        AddPages(0, 20_000);
+        var mover = NewMover(new PageMoverOptions { BytesPerSecond = 10 * rate });
+        GuestMemory target = mover.Target(1, _layout);
+        target.Rate.PerSecond = rate;
+        await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
+        Assert.InRange(_time.Now.TotalSeconds, 19.5, 20.1);
+        target.Rate.PerSecond = 0;
+        TimeSpan before = _time.Now;
+        foreach (int page in Range(0, 20_000))
+            Folio(page).Node = 0;
+        await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
+        Assert.InRange((_time.Now - before).TotalSeconds, 1.5, 2.1);
+    }
+
+    [Theory]
+    [InlineData(2, 8)]
+    [InlineData(200, 800)]
+    public async Task Interruptions_take_their_share_of_a_guests_time_on_fast_and_slow_machines(int microsecondsEach, int seconds)
+    {
+        AddPages(0, 20_000);
+        _kernel.OnMove = addresses => Work(addresses);
+        PageMover mover = NewMover();
+        GuestMemory target = mover.Target(1, _layout);
+        target.Work.PerSecond = (long)(0.005 * 1e9);
+
+        await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
+
+        Assert.Equal(20_000, target.Counters[MoveOutcome.Moved]);
+        Assert.Equal(TimeSpan.FromMicroseconds(20_000 * microsecondsEach), target.Counters.CpuTime);
+        Assert.InRange(_time.Now.TotalSeconds, seconds * 0.45, seconds * 1.05);
+
+        void Work(int addresses)
+        {
+            TimeSpan time = TimeSpan.FromMicroseconds((double)addresses * microsecondsEach);
+            _kernel.CpuTime += time;
+            _time.Advance(time);
+        }
+    }
+
+    [Fact]
+    public async Task A_call_that_is_not_made_costs_nothing()
+    {
+        AddPages(0, 4);
+        _kernel.OnMove = _ => _kernel.CpuTime += TimeSpan.FromSeconds(1);
+        PageMover mover = NewMover();
+        GuestMemory target = mover.Target(1, _layout);
+        target.Work.PerSecond = 1_000_000_000;
+        await mover.MoveAsync(target, Range(0, 2), default, Slow, Token);
+        _kernel.TellsFree = true;
+        _kernel.FreePages[Slow] = 0;
+
+        await mover.MoveAsync(target, Range(2, 2), default, Slow, Token);
+        await mover.MoveAsync(target, Range(2, 2), default, Slow, Token);
+
+        Assert.Equal(TimeSpan.FromSeconds(1), target.Counters.CpuTime);
+        Assert.InRange(_time.Now.TotalSeconds, 0.5, 1.1);
+    }
+
+    [Fact]
+    public async Task Time_and_pages_of_large_mappings_are_counted_apart()
+    {
+        AddPages(0, 100);
+        ModelFolio large = new() { Pages = 512 };
+        _kernel.Add(_layout.HvaOf(512), large);
+        _kernel.OnMove = addresses => _kernel.CpuTime += TimeSpan.FromMicroseconds(addresses == 1 ? 300 : addresses);
+        MappingSize[] sizes = [MappingSize.Size4K, MappingSize.Size2M];
+
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 100).Append(512).ToArray(), sizes, Slow, Token);
+
+        Assert.Equal((612, 512), (report.Moved, report.Counters.LargeMoved));
+        Assert.Equal(TimeSpan.FromMicroseconds(300), report.Counters.LargeCpuTime);
+        Assert.Equal(TimeSpan.FromMicroseconds(400), report.Counters.CpuTime);
+    }
+
+    [Fact]
+    public async Task Counters_of_the_guest_are_the_sum_of_its_reports()
+    {
+        AddPages(0, 10);
+        await MoveAsync(Range(0, 6));
+        await MoveAsync(Range(6, 6));
+        Assert.Equal(10, _target!.Counters[MoveOutcome.Moved]);
+        Assert.Equal(2, _target.Counters[MoveOutcome.Absent]);
+        Assert.Equal(2, _target.Counters.Calls);
+    }
+
+    [Fact]
+    public async Task Pages_moved_away_by_others_are_noticed_and_not_fought_over_for_ever()
+    {
+        AddPages(0, 100);
+        await MoveAsync(Range(0, 100));
+        Assert.Equal(0, Observe());
+        Folio(10).Node = 0;
+        Folio(99).Node = 0;
+        Assert.Equal(2, Observe());
+        Assert.Equal(0, Observe());
+
+        await MoveAsync([10]);
+        Folio(10).Node = 0;
+        Assert.Equal(1, Observe());
+        Assert.Equal(3, _target!.Counters.Drifted);
+        MoveReport report = await MoveAsync([10, 99]);
+        Assert.Equal([MoveOutcome.Contested, MoveOutcome.Moved], report.Outcomes.ToArray());
+
+        _time.Advance(2 * new PageMoverOptions().AsideFor);
+        Assert.Equal(1, (await MoveAsync([10])).Moved);
+    }
+
+    [Fact]
+    public async Task Pages_that_are_gone_or_that_the_mover_moved_on_have_not_drifted()
+    {
+        AddPages(0, 4);
+        await MoveAsync(Range(0, 4));
+        await _mover!.MoveAsync(_target!, Range(0, 1), default, 0, Token);
+        byte[] nodes = [0, Slow, ResidencyReader.Absent, Slow];
+        Assert.Equal(0, _target!.Observe(0, nodes));
+        Assert.Equal(0, _target.Observe(1, nodes.AsSpan(1, 2)));
+    }
+
+    [Fact]
+    public async Task A_new_layout_forgets_what_was_known_of_single_pages()
+    {
+        AddPages(0, 4);
+        Folio(1).FailMigrations = -1;
+        await MoveAsync(Range(0, 4));
+        Folio(1).FailMigrations = 0;
+        Folio(2).Node = 0;
+        _target!.Relayout(_layout);
+        Assert.Equal(0, Observe());
+        Assert.Equal(1, (await MoveAsync([1])).Moved);
+    }
+
+    private long Observe()
+    {
+        var nodes = new byte[_layout.PageCount];
+        Array.Fill(nodes, ResidencyReader.Absent);
+        foreach ((int index, ModelFolio folio) in _pages)
+            nodes[index] = (byte)folio.Node;
+        return _target!.Observe(0, nodes);
+    }
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    private static ulong Address(int index) => Hva + ((ulong)index * GuestLayout.PageSize);
+
+    private static int[] Range(int first, int count) => [.. Enumerable.Range(first, count)];
+
+    private readonly Dictionary<int, ModelFolio> _pages = [];
+
+    private ModelFolio Folio(int index) => _pages[index];
+
+    private void AddPages(int first, int count)
+    {
+        for (int index = first; index < first + count; index++)
+            _pages[index] = _kernel.Add(Address(index), new ModelFolio());
+    }
+
+    private PageMover NewMover(PageMoverOptions? options = null) => new(_kernel, options ?? new PageMoverOptions(), _time);
+
+    private PageMover? _mover;
+
+    private async Task<MoveReport> MoveAsync(int[] pages, MappingSize[]? sizes = null)
+    {
+        _mover ??= NewMover();
+        _target ??= _mover.Target(4242, _layout);
+        return await _mover.MoveAsync(_target, pages, sizes, Slow, Token);
+    }
+}

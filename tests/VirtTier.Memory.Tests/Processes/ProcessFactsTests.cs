@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Tests.Fakes;
+
+namespace VirtTier.Memory.Tests.Processes;
+
+public sealed class ProcessFactsTests : IDisposable
+{
+    private readonly TempTree _tree = new();
+
+    public void Dispose() => _tree.Dispose();
+
+    [Fact]
+    public void The_start_time_is_found_behind_any_command_name()
+    {
+        _tree.File("42/stat", "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n");
+        Assert.Equal(987654ul, ProcessFacts.ReadStartTime(42, _tree.Root));
+    }
+
+    [Fact]
+    public void Cpu_time_is_that_of_user_and_kernel_in_hundredths_of_a_second()
+    {
+        _tree.File("42/stat", "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n");
+        Assert.Equal(TimeSpan.FromSeconds(2), ProcessFacts.ReadCpuTime(42, _tree.Root));
+    }
+
+    [Fact]
+    public void The_running_process_has_started_and_may_use_some_node_and_processor()
+    {
+        ulong first = ProcessFacts.ReadStartTime(Environment.ProcessId);
+        Assert.True(first > ProcessFacts.ReadStartTime(1), "this process started after process 1");
+        Assert.NotEmpty(ProcessFacts.ReadAllowedNodes(Environment.ProcessId));
+        Assert.NotEmpty(ProcessFacts.ReadAllowedCpus(Environment.ProcessId));
+    }
+
+    [Fact]
+    public void A_process_that_ended_is_told_apart()
+    {
+        var error = Assert.Throws<GuestMemoryException>(() => ProcessFacts.ReadStartTime(42, _tree.Root));
+        Assert.Equal(GuestMemoryError.ProcessGone, error.Kind);
+        Assert.Equal("process 42 has ended", error.Message);
+    }
+
+    [Fact]
+    public void An_allowed_node_passes_the_preflight()
+    {
+        Status("0-1");
+        Assert.Null(NodePreflight.Check(42, 1, _tree.Root, _tree.Root));
+    }
+
+    [Fact]
+    public void A_forbidden_node_is_named_with_the_outermost_cgroup_that_lacks_it()
+    {
+        Status("0");
+        _tree.File("42/cgroup", "0::/machine.slice/web1.scope/libvirt/emulator\n")
+            .File("cg/machine.slice/cpuset.mems", "\n")
+            .File("cg/machine.slice/web1.scope/libvirt/cpuset.mems", "0\n")
+            .File("cg/machine.slice/web1.scope/libvirt/emulator/cpuset.mems", "0\n");
+        ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
+        string file = _tree.PathOf("cg/machine.slice/web1.scope/libvirt/cpuset.mems");
+        Assert.Equal(
+            $"the cpuset allows memory on node 0 only, not on node 1 (mend it with: echo 0-1 > '{file}')",
+            forbidden?.ToString());
+    }
+
+    [Fact]
+    public void A_cpuset_of_cgroup_version_1_is_found_too()
+    {
+        Status("0,2");
+        _tree.File("42/cgroup", "7:memory:/machine\n4:cpu,cpuset:/machine/web1\n0::/\n").File("cg/cpuset/machine/web1/cpuset.mems", "0,2\n");
+        ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
+        Assert.Equal($"echo 0-2 > '{_tree.PathOf("cg/cpuset/machine/web1/cpuset.mems")}'", forbidden?.Mend);
+    }
+
+    private void Status(string nodes) =>
+        _tree.File("42/status", $"Name:\tqemu\nMems_allowed:\t00000000,00000001\nMems_allowed_list:\t{nodes}\n");
+}
