@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering;
+
+/// <summary>
+/// Decides for one domain which pages should change tier: fed with accessed bits several times a round, asked for a plan
+/// at the end of it. Pure: no I/O, no clock, no threads; not safe for use by two threads at once.
+/// </summary>
+/// <remarks>
+/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB and each 2 MiB, eight for
+/// each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB only the first one's bytes are touched.
+/// </remarks>
+public sealed class PlacementPlanner
+{
+    /// <summary>4 KiB pages of a region, the 2 MiB for which one mapping size is reported.</summary>
+    public const int RegionPages = 512;
+
+    private const int WordPages = 64;
+
+    private readonly PageHistory _history;
+    private readonly byte[] _sizes;
+    private readonly ValueModel _model = new();
+    private readonly Headroom _headroom = new();
+    private readonly ShareError _shareError = new();
+    private readonly RoundCensus _census;
+    private readonly MoveMatcher _matcher;
+    private readonly PingPongMeter _pingPong;
+    private int _harvests;
+    private double? _accesses;
+    private long _rounds;
+    private bool _residencyKnown;
+    private double _moveCost = 1;
+
+    /// <summary>A planner for a domain of which nothing is known yet.</summary>
+    /// <param name="pages">4 KiB pages of the domain, a multiple of 512, at least 512.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="pages"/> is not such a number.</exception>
+    public PlacementPlanner(int pages)
+    {
+        if (pages < RegionPages || pages % RegionPages != 0)
+            throw new ArgumentOutOfRangeException(nameof(pages), pages, $"A domain has a positive multiple of {RegionPages} pages.");
+        Pages = pages;
+        _history = new PageHistory(pages);
+        _sizes = new byte[pages / RegionPages];
+        _census = new RoundCensus(_history, _sizes);
+        _matcher = new MoveMatcher(_history, _sizes, _model);
+        _pingPong = new PingPongMeter(pages);
+    }
+
+    /// <summary>4 KiB pages of the domain.</summary>
+    public int Pages { get; }
+
+    /// <summary>
+    /// The heat of each page, 0..255: a moving average over eight rounds of the share of harvests that found it accessed.
+    /// Of a 2 MiB mapping only the first page's is kept up.
+    /// </summary>
+    public ReadOnlySpan<byte> Heat => _history.Heat;
+
+    /// <summary>Rounds that the planner has learned from, those before a <see cref="RestoreState"/> among them.</summary>
+    public long Rounds => _rounds;
+
+    /// <summary>What it costs to move a page, in accesses to slow memory that could have been fast; 1 unless measured.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Negative or not a number.</exception>
+    public double MoveCost
+    {
+        get => _moveCost;
+        set
+        {
+            if (value is not (>= 0 and < double.PositiveInfinity))
+                throw new ArgumentOutOfRangeException(nameof(value), value, "The cost of a move is 0 or more accesses.");
+            _moveCost = value;
+        }
+    }
+
+    /// <summary>
+    /// Takes one harvest. A page that is not in the guest's table counts as not accessed: its next access would have
+    /// put it back there. A harvest in which the whole guest accessed nothing (suspended, stopped) teaches nothing and
+    /// changes nothing.
+    /// </summary>
+    /// <param name="accessed">One bit a page: accessed since the last harvest.</param>
+    /// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
+    /// <param name="accesses">
+    /// Accesses that the harvest stands for, where something counted them; else a bit is taken for what accesses that come
+    /// independently of each other would make of it, which for busy guests is too little.
+    /// </param>
+    /// <exception cref="ArgumentException">A span has the wrong length, or the number of accesses is negative.</exception>
+    public void Observe(ReadOnlySpan<ulong> accessed, ReadOnlySpan<byte> sizes, double? accesses = null)
+    {
+        if (accesses < 0)
+            throw new ArgumentOutOfRangeException(nameof(accesses), accesses, "A number of accesses is 0 or more.");
+        RequireLength(accessed.Length, Pages / WordPages, nameof(accessed));
+        RequireLength(sizes.Length, _sizes.Length, nameof(sizes));
+        if (accessed.ContainsAnyExcept(0UL))
+            _harvests++;
+        if (accesses is double counted)
+            _accesses = (_accesses ?? 0) + counted;
+        for (int region = 0; region < _sizes.Length; region++)
+        {
+            int first = region * RegionPages;
+            if (sizes[region] != MappingSize.None)
+                SetSize(region, sizes[region]);
+            ReadOnlySpan<ulong> words = accessed.Slice(first / WordPages, RegionPages / WordPages);
+            if (!words.ContainsAnyExcept(0UL))
+                continue;
+            if (_sizes[region] == MappingSize.Page2M)
+            {
+                _history.Hit(first);
+                continue;
+            }
+            for (int word = 0; word < words.Length; word++)
+                _history.Hit(first + (word * WordPages), words[word]);
+        }
+    }
+
+    /// <summary>Ends a round: decides what to demote and what to promote.</summary>
+    /// <param name="residency">One <see cref="Residency"/> a page, read after the last harvest.</param>
+    /// <param name="budgetPages">Most fast pages that the domain may have, in pages, 0 or more.</param>
+    /// <param name="maxMoves">Most pages to move this round, both ways together; 0 plans nothing but fills in the figures.</param>
+    /// <param name="plan">Filled with the decision.</param>
+    /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
+    public void EndRound(ReadOnlySpan<byte> residency, long budgetPages, long maxMoves, MovePlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        RequireLength(residency.Length, Pages, nameof(residency));
+        ArgumentOutOfRangeException.ThrowIfNegative(budgetPages);
+        ArgumentOutOfRangeException.ThrowIfNegative(maxMoves);
+
+        plan.Clear();
+        TakeCensus(residency, plan);
+        plan.BudgetPages = budgetPages;
+        plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages);
+        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
+        _model.Solve(_census.Fast.Pages, _census.Slow.Pages, plan.TargetPages, cost);
+        FillFigures(plan);
+        _matcher.Fill(plan, _census, residency, maxMoves, cost);
+        _pingPong.Observe(plan);
+        plan.PingPongShare = _pingPong.Share;
+        _shareError.Predict(plan.PlannedFastShare);
+    }
+
+    /// <summary>How the domain's slow accesses would fall with more DRAM, as of the last round that ended.</summary>
+    /// <param name="watched">How long the harvests of a round look at the guest, all together.</param>
+    /// <returns>Null while nothing was seen to turn out, so that it would be no more than belief.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">Zero or negative.</exception>
+    public DramCurve? Curve(TimeSpan watched)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(watched, TimeSpan.Zero);
+        if (!_model.HasLearned)
+            return null;
+        List<(long, double)> groups = [];
+        for (int state = 0; state < PageState.Count; state++)
+        {
+            long pages = _census.Fast.Pages[state] + _census.Slow.Pages[state];
+            if (pages > 0)
+                groups.Add((pages, _model.Rate[state] / watched.TotalSeconds));
+        }
+        return new DramCurve(groups, _shareError.Mean);
+    }
+
+    /// <summary>What was learned, as bytes to be kept while the agent does not run.</summary>
+    /// <param name="layout">A number that changes when page indexes come to mean other memory.</param>
+    public byte[] SaveState(ulong layout) => HeatState.Pack(layout, writer =>
+    {
+        writer.Write(Pages);
+        writer.Write(_rounds);
+        writer.Write(_sizes);
+        _history.Write(writer);
+        _model.Write(writer);
+    });
+
+    /// <summary>Takes over what an earlier planner had learned, into one that has seen nothing yet.</summary>
+    /// <param name="state">What <see cref="SaveState"/> gave.</param>
+    /// <param name="layout">The layout now.</param>
+    /// <returns>Null, or why the state does not fit; then nothing was taken over.</returns>
+    public string? RestoreState(ReadOnlySpan<byte> state, ulong layout)
+    {
+        if (HeatState.Refusal(state, layout) is { } refusal)
+            return refusal;
+        string? mismatch = null;
+        HeatState.Unpack(state, reader =>
+        {
+            int pages = reader.ReadInt32();
+            if (pages != Pages)
+            {
+                mismatch = $"it is of {pages} pages, the domain has {Pages}";
+                return;
+            }
+            _rounds = reader.ReadInt64();
+            reader.BaseStream.ReadExactly(_sizes);
+            _history.Read(reader);
+            _model.Read(reader);
+            _residencyKnown = true;
+        });
+        return mismatch;
+    }
+
+    private static void RequireLength(int actual, int expected, string name)
+    {
+        if (actual != expected)
+            throw new ArgumentException($"{name} has {actual} elements; this domain needs {expected}.", name);
+    }
+
+    private void SetSize(int region, byte size)
+    {
+        if (size == _sizes[region])
+            return;
+        if (size == MappingSize.Page2M)
+            _history.Gather(region * RegionPages, RegionPages);
+        else if (_sizes[region] == MappingSize.Page2M)
+            _history.Spread(region * RegionPages, RegionPages);
+        _sizes[region] = size;
+    }
+
+    // Ends the round for each page and learns from how it turned out.
+    private void TakeCensus(ReadOnlySpan<byte> residency, MovePlan plan)
+    {
+        if (_harvests > 0)
+            _rounds++;
+        _census.Take(residency, _harvests, _rounds);
+        if (_harvests > 0)
+        {
+            _model.Learn(_census, _accesses);
+            for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
+            {
+                _shareError.Observe(_model.AccessesOf(outcome) * _census.FastOutcomes[outcome], fast: true);
+                _shareError.Observe(_model.AccessesOf(outcome) * _census.SlowOutcomes[outcome], fast: false);
+            }
+            _shareError.EndRound();
+        }
+        _harvests = 0;
+        _accesses = null;
+
+        plan.AbsentPages = _census.Absent;
+        // What a guest had before anyone looked was not born in the first round.
+        plan.BornPages = _residencyKnown ? _census.Born : 0;
+        _residencyKnown = true;
+        _headroom.Observe(plan.BornPages);
+    }
+
+    private void FillFigures(MovePlan plan)
+    {
+        long fastPages = 0, slowPages = 0, hot = 0, hotFast = 0;
+        double fastRate = 0, slowRate = 0;
+        for (int state = 0; state < PageState.Count; state++)
+        {
+            long fast = _census.Fast.Pages[state];
+            long slow = _census.Slow.Pages[state];
+            fastPages += fast;
+            slowPages += slow;
+            fastRate += fast * _model.Rate[state];
+            slowRate += slow * _model.Rate[state];
+            if (_model.ChanceOfAccess(state) < 0.5)
+                continue;
+            hot += fast + slow;
+            hotFast += fast;
+        }
+        plan.FastPages = fastPages;
+        plan.SlowPages = slowPages;
+        plan.HotPages = hot;
+        plan.HotFastPages = hotFast;
+        plan.Price = _model.Price;
+        plan.FastRate = fastRate;
+        plan.Accesses = fastRate + slowRate;
+    }
+}

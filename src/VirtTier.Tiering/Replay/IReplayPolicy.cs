@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering.Replay;
+
+/// <summary>Decides what moves at the end of each round of a replayed trace.</summary>
+public interface IReplayPolicy
+{
+    /// <summary>Shows what was touched in one harvest. With accessed bits every count is 1.</summary>
+    void Observe(ReadOnlySpan<PageTouch> touches);
+
+    /// <summary>Decides: moves pages for the rounds to come.</summary>
+    void EndRound(Placement placement);
+}

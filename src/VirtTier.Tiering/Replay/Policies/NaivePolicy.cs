@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering.Replay.Policies;
+
+/// <summary>Re-places by heat at the end of each round, whatever it costs: the pages most accessed in the round are made fast.</summary>
+public sealed class NaivePolicy(int pages) : IReplayPolicy
+{
+    private readonly double[] _heat = new double[pages];
+
+    /// <inheritdoc/>
+    public void Observe(ReadOnlySpan<PageTouch> touches)
+    {
+        foreach (PageTouch touch in touches)
+            _heat[touch.Page] += touch.Count;
+    }
+
+    /// <inheritdoc/>
+    public void EndRound(Placement placement)
+    {
+        RankPlacement.Apply(placement, _heat);
+        Array.Clear(_heat);
+    }
+}

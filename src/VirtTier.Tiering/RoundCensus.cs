@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering;
+
+/// <summary>
+/// Ends a round for each page of a domain, and counts: which states are in which tier, how each state's round turned out,
+/// what was born. Neighbours that are alike are taken together, 32 pages or more.
+/// </summary>
+/// <param name="history">The pages' past; advanced by <see cref="Take"/>.</param>
+/// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
+internal sealed class RoundCensus(PageHistory history, byte[] sizes)
+{
+    private const int RegionPages = PlacementPlanner.RegionPages;
+
+    private readonly int[] _outcomes = new int[PageState.Count * PageState.Outcomes];
+    private readonly int[] _neighbours = new int[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
+    private readonly long[] _fastOutcomes = new long[PageState.Outcomes];
+    private readonly long[] _slowOutcomes = new long[PageState.Outcomes];
+    private readonly long[] _allOutcomes = new long[PageState.Outcomes];
+    private int _harvests;
+    private long _round;
+
+    public TierCensus Fast { get; } = new();
+
+    public TierCensus Slow { get; } = new();
+
+    /// <summary>For each state and outcome, units of which the round went that way.</summary>
+    public ReadOnlySpan<int> Outcomes => _outcomes;
+
+    /// <summary>For each neighbourhood and outcome of a unit, how often which neighbourhood followed.</summary>
+    public ReadOnlySpan<int> Neighbours => _neighbours;
+
+    /// <summary>Pages by outcome that were there before the round and are fast.</summary>
+    public ReadOnlySpan<long> FastOutcomes => _fastOutcomes;
+
+    /// <summary>Pages by outcome that were there before the round and are slow.</summary>
+    public ReadOnlySpan<long> SlowOutcomes => _slowOutcomes;
+
+    /// <summary>Pages by outcome, those that were born in the round among them.</summary>
+    public ReadOnlySpan<long> AllOutcomes => _allOutcomes;
+
+    /// <summary>Pages that got memory since the last census.</summary>
+    public long Born { get; private set; }
+
+    /// <summary>Pages without memory.</summary>
+    public long Absent { get; private set; }
+
+    /// <summary>Ends the round.</summary>
+    /// <param name="residency">One <see cref="Residency"/> a page.</param>
+    /// <param name="harvests">Harvests of the round; with 0 nothing is learned and no history advances.</param>
+    /// <param name="round">Number of the round.</param>
+    public void Take(ReadOnlySpan<byte> residency, int harvests, long round)
+    {
+        Clear();
+        _harvests = harvests;
+        _round = round;
+        int next;
+        for (int region = 0; region < sizes.Length; region = next)
+        {
+            next = region + 1;
+            int first = region * RegionPages;
+            if (sizes[region] == MappingSize.Page2M)
+            {
+                if (PageHistory.AllEqual(residency.Slice(first, RegionPages)))
+                {
+                    Count(residency[first], first, run: 1, RegionPages, nextNeighbours: 0);
+                    continue;
+                }
+                // A 2 MiB mapping whose pages are not all in one tier was broken up after the last harvest.
+                history.Spread(first, RegionPages);
+                sizes[region] = MappingSize.Page4K;
+            }
+            while (next < sizes.Length && sizes[next] == sizes[region])
+                next++;
+            CountBlocks(residency, first, next * RegionPages);
+        }
+    }
+
+    private void Clear()
+    {
+        Fast.Clear();
+        Slow.Clear();
+        Array.Clear(_outcomes);
+        Array.Clear(_neighbours);
+        Array.Clear(_fastOutcomes);
+        Array.Clear(_slowOutcomes);
+        Array.Clear(_allOutcomes);
+        Born = Absent = 0;
+    }
+
+    private void CountBlocks(ReadOnlySpan<byte> residency, int first, int end)
+    {
+        for (int block = first; block < end;)
+        {
+            int alike = history.AlikeBlocks(residency, block, end);
+            if (alike > 0)
+            {
+                CountAlike(residency[block], block, alike);
+                block += alike;
+                continue;
+            }
+            byte next = NextNeighbours(block);
+            for (int page = block; page < block + PageHistory.BlockPages; page++)
+                Count(residency[page], page, run: 1, 1, next);
+            history.Neighbours[block] = next;
+            block += PageHistory.BlockPages;
+        }
+    }
+
+    private void CountAlike(byte residency, int first, int count)
+    {
+        byte next = NextNeighbours(first);
+        Count(residency, first, count, 1, next);
+        if (history.Neighbours[first] != next)
+            history.Neighbours.Of(first, count).Fill(next);
+    }
+
+    private byte NextNeighbours(int block) =>
+        _harvests > 0 ? Neighbourhood.ClassOf(history.HitsIn(block)) : history.Neighbours[block];
+
+    // Ends the round for a run of units that are alike, of which the first page of the first stands for all.
+    private void Count(byte residency, int page, int run, int pagesPerUnit, byte nextNeighbours)
+    {
+        bool known = history.WasResident(page);
+        long pages = (long)run * pagesPerUnit;
+        if (residency == Residency.Absent)
+        {
+            if (known)
+                history.Forget(page, run);
+            Absent += pages;
+            return;
+        }
+        bool fast = Residency.Tier(residency) == Residency.Fast;
+        int neighbours = history.Neighbours[page];
+        int state = history.State(page);
+        int own = state % PageState.Own;
+        if (_harvests > 0 || !known)
+        {
+            int outcome = history.EndRound(page, run, Math.Max(1, _harvests), _round);
+            own = history.State(page) % PageState.Own;
+            _allOutcomes[outcome] += pages;
+            if (known)
+            {
+                _outcomes[(state * PageState.Outcomes) + outcome] += run;
+                _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += run;
+                (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages;
+            }
+            else
+            {
+                Born += pages;
+            }
+        }
+        (fast ? Fast : Slow).Add((nextNeighbours * PageState.Own) + own, run, pagesPerUnit, IsMovable(residency, page));
+    }
+
+    private bool IsMovable(byte residency, int page) =>
+        (residency & Residency.Immovable) == 0 && sizes[page / RegionPages] != MappingSize.Page1G;
+}

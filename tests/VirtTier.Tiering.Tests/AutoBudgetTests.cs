@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering.Tests;
+
+public sealed class AutoBudgetTests
+{
+    private const long Memory = 100_000;
+
+    private static DramCurve Curve(params (long Pages, double Rate)[] groups) => new(groups, error: 0);
+
+    private static BudgetDemand Auto(DramCurve? curve, long previous = 0, int shares = 100, MemoryAmount? min = null, MemoryAmount? max = null) =>
+        new(new BudgetRequest(Memory, null, min, max, shares), curve, previous);
+
+    private static long[] Divide(long pool, params BudgetDemand[] demands)
+    {
+        long[] budgets = new long[demands.Length];
+        Assert.True(AutoBudget.Divide(demands, pool, budgets));
+        Assert.True(budgets.Sum() <= pool);
+        return budgets;
+    }
+
+    [Fact]
+    public void Pool_goes_where_it_serves_most_accesses()
+    {
+        long[] budgets = Divide(
+            30_000,
+            Auto(Curve((20_000, 10), (80_000, 0.01))),
+            Auto(Curve((5_000, 5), (95_000, 0.01))),
+            Auto(Curve((100_000, 0.02))));
+        Assert.InRange(budgets[0], 20_000, 25_000);
+        Assert.InRange(budgets[1], 5_000, 10_000);
+        Assert.Equal(30_000, budgets.Sum());
+    }
+
+    [Fact]
+    public void Idle_domain_keeps_a_part_of_its_fair_share()
+    {
+        long[] budgets = Divide(20_000, Auto(Curve((100_000, 10))), Auto(Curve((100_000, 0))));
+        Assert.Equal(10_000 / 8, budgets[1]);
+        Assert.Equal(20_000 - (10_000 / 8), budgets[0]);
+    }
+
+    [Fact]
+    public void Minimum_maximum_and_shares_hold()
+    {
+        long[] budgets = Divide(
+            30_000,
+            Auto(Curve((50_000, 10)), max: MemoryAmount.FromPercent(10)),
+            Auto(Curve((100_000, 0)), min: MemoryAmount.FromPercent(7)),
+            Auto(Curve((100_000, 1)), shares: 300),
+            Auto(Curve((100_000, 2)), shares: 100));
+        Assert.Equal(10_000, budgets[0]);
+        Assert.Equal(7_000, budgets[1]);
+        Assert.True(budgets[2] > budgets[3], "three times the shares outweigh half the accesses");
+        Assert.Equal(30_000, budgets.Sum());
+    }
+
+    [Fact]
+    public void Fixed_budgets_come_first_and_unknown_domains_get_their_shares()
+    {
+        BudgetDemand fixedDemand = new(new BudgetRequest(Memory, MemoryAmount.FromPercent(20)), Curve((10, 1)), 0);
+        long[] budgets = Divide(40_000, fixedDemand, Auto(null), Auto(Curve((100_000, 5))));
+        Assert.Equal([20_000, 10_000, 10_000], budgets);
+    }
+
+    [Fact]
+    public void Equals_do_not_slosh_but_a_change_of_phase_is_followed()
+    {
+        BudgetDemand[] demands = [Auto(Curve((50_000, 1.00)), 10_000), Auto(Curve((50_000, 1.001)), 10_000)];
+        Assert.Equal([10_000, 10_000], Divide(20_000, demands));
+        demands[1] = Auto(Curve((50_000, 3)), 10_000);
+        Assert.True(Divide(20_000, demands)[1] > 15_000);
+    }
+
+    [Fact]
+    public void Fixed_budget_beside_them_lets_equals_be()
+    {
+        BudgetDemand fixedDemand = new(new BudgetRequest(Memory, MemoryAmount.FromPercent(20)), null, 0);
+        BudgetDemand[] demands = [fixedDemand, Auto(Curve((50_000, 1.00)), 10_000), Auto(Curve((50_000, 1.001)), 10_000)];
+        Assert.Equal([20_000, 10_000, 10_000], Divide(40_000, demands));
+    }
+
+    [Fact]
+    public void Over_committed_pool_is_said_so()
+    {
+        BudgetDemand[] demands = [Auto(null, min: MemoryAmount.FromPercent(60)), Auto(null, min: MemoryAmount.FromPercent(60))];
+        long[] budgets = new long[2];
+        Assert.False(AutoBudget.Divide(demands, 60_000, budgets));
+        Assert.Equal([30_000, 30_000], budgets);
+    }
+
+    [Fact]
+    public void Curve_of_a_guest_falls_to_nothing_where_its_hot_set_ends()
+    {
+        ModelGuest guest = new(8192);
+        guest.Touch(..);
+        guest.Run(12, budget: 2048, () => guest.Touch(1000..3000));
+        Assert.Null(new PlacementPlanner(8192).Curve(TimeSpan.FromSeconds(2)));
+        DramCurve curve = guest.Planner.Curve(TimeSpan.FromSeconds(2))!;
+        Assert.Equal(8192, curve.Pages);
+        Assert.Equal(0.5, curve.SlowShare(1000), 0.03);
+        Assert.Equal(0.0, curve.SlowShare(2000), 0.03);
+        Assert.True(curve.Error < 0.03, $"error {curve.Error}");
+        Assert.Equal((8192, 0), (curve.Corners().Last().Pages, (int)Math.Round(curve.Corners().Last().SlowShare * 1000)));
+    }
+}

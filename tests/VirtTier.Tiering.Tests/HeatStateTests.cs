@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering.Tests;
+
+public sealed class HeatStateTests
+{
+    private const int Pages = 4096;
+
+    private static PlacementPlanner Warm()
+    {
+        ModelGuest guest = new(Pages);
+        guest.Touch(..);
+        guest.Run(8, budget: 1024, () => guest.Touch(1000..1500));
+        return guest.Planner;
+    }
+
+    [Fact]
+    public void Restored_planner_knows_the_hot_set_at_once()
+    {
+        byte[] state = Warm().SaveState(layout: 42);
+        Assert.True(state.Length < Pages, "mostly equal pages pack well");
+
+        PlacementPlanner restored = new(Pages);
+        Assert.Null(restored.RestoreState(state, layout: 42));
+        MovePlan plan = new();
+        byte[] residency = new byte[Pages];
+        Array.Fill(residency, Residency.Slow);
+        restored.EndRound(residency, budgetPages: 1024, maxMoves: long.MaxValue, plan);
+        Assert.Equal(500, plan.HotPages);
+        Assert.Equal(Enumerable.Range(1000, 500), plan.Promotions.ToArray().Select(u => u.Page).Order());
+        Assert.Equal(0, plan.BornPages);
+    }
+
+    [Fact]
+    public void State_that_does_not_fit_is_refused_with_a_reason_and_changes_nothing()
+    {
+        byte[] state = Warm().SaveState(layout: 42);
+        PlacementPlanner planner = new(Pages);
+        Assert.Contains("laid out otherwise", planner.RestoreState(state, layout: 43), StringComparison.Ordinal);
+        Assert.Contains("no heat state", planner.RestoreState(state.AsSpan(0, 10), layout: 42), StringComparison.Ordinal);
+        Assert.Contains($"it is of {Pages} pages", new PlacementPlanner(8192).RestoreState(state, layout: 42), StringComparison.Ordinal);
+        byte[] otherVersion = [.. state];
+        otherVersion[8]++;
+        Assert.Contains("version 3", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
+        for (int at = 20; at < state.Length; at += 7)
+        {
+            byte[] broken = [.. state];
+            broken[at] ^= 1;
+            Assert.Contains("checksum", planner.RestoreState(broken, layout: 42), StringComparison.Ordinal);
+        }
+        Assert.False(planner.Heat.ContainsAnyExcept((byte)0));
+    }
+}

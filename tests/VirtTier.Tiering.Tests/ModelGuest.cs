@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering.Tests;
+
+/// <summary>
+/// A guest and its kernel in small: pages are born in DRAM whatever the budget, accessed bits are harvested, plans are
+/// carried out in order. Every plan is checked against what a planner must never do.
+/// </summary>
+internal sealed class ModelGuest
+{
+    private readonly ulong[] _accessed;
+    private readonly byte[] _sizes;
+    private readonly byte[] _residency;
+
+    public ModelGuest(int pages, bool hugePages = false, int seed = 1)
+    {
+        Planner = new PlacementPlanner(pages);
+        Random = new Random(seed);
+        _accessed = new ulong[pages / 64];
+        _sizes = new byte[pages / 512];
+        _residency = new byte[pages];
+        Array.Fill(_sizes, hugePages ? MappingSize.Page2M : MappingSize.Page4K);
+    }
+
+    public PlacementPlanner Planner { get; }
+
+    public MovePlan Plan { get; } = new();
+
+    public Random Random { get; }
+
+    public Span<byte> Residencies => _residency;
+
+    public Span<byte> Sizes => _sizes;
+
+    public int Fast => Count(Residency.Fast);
+
+    public int Slow => Count(Residency.Slow);
+
+    public long Moved { get; private set; }
+
+    /// <summary>Largest number of fast pages seen since it was last set to 0.</summary>
+    public int PeakFast { get; set; }
+
+    public void Touch(int page)
+    {
+        (int first, int count) = UnitOf(page);
+        for (int i = first; i < first + count; i++)
+        {
+            _accessed[i / 64] |= 1UL << (i % 64);
+            if (_residency[i] == Residency.Absent)
+                _residency[i] = Residency.Fast;
+        }
+    }
+
+    public void Touch(Range pages)
+    {
+        (int offset, int length) = pages.GetOffsetAndLength(_residency.Length);
+        for (int page = offset; page < offset + length; page++)
+            Touch(page);
+    }
+
+    public void Harvest()
+    {
+        PeakFast = Math.Max(PeakFast, Fast);
+        Planner.Observe(_accessed, _sizes);
+        Array.Clear(_accessed);
+    }
+
+    public void EndRound(long budget, long maxMoves = long.MaxValue)
+    {
+        Planner.EndRound(_residency, budget, maxMoves, Plan);
+        CarryOut(maxMoves);
+        PeakFast = Math.Max(PeakFast, Fast);
+    }
+
+    /// <summary>Rounds of four harvests, in each of which the guest does the same.</summary>
+    public void Run(int rounds, long budget, Action access, long maxMoves = long.MaxValue)
+    {
+        for (int round = 0; round < rounds; round++)
+        {
+            for (int harvest = 0; harvest < 4; harvest++)
+            {
+                access();
+                Harvest();
+            }
+            EndRound(budget, maxMoves);
+        }
+    }
+
+    /// <summary>Fast pages among these, as a share of them.</summary>
+    public double ShareFast(Range pages)
+    {
+        ReadOnlySpan<byte> span = _residency.AsSpan(pages);
+        return (double)span.Count(Residency.Fast) / span.Length;
+    }
+
+    private int Count(byte residency) =>
+        _residency.AsSpan().Count(residency) + _residency.AsSpan().Count((byte)(residency | Residency.Immovable));
+
+    private (int First, int Count) UnitOf(int page) =>
+        _sizes[page / 512] == MappingSize.Page2M ? (page / 512 * 512, 512) : (page, 1);
+
+    private void CarryOut(long maxMoves)
+    {
+        Assert.Equal(Fast, Plan.FastPages);
+        Assert.Equal(Slow, Plan.SlowPages);
+        Assert.Equal(_residency.Length, Plan.FastPages + Plan.SlowPages + Plan.AbsentPages);
+        Assert.True(Plan.DemotedPages + Plan.PromotedPages <= maxMoves, "the plan moves more than it may");
+
+        int fast = Fast;
+        Move(Plan.Demotions, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
+        Move(Plan.Promotions, Residency.Slow, Residency.Fast, ref fast, Plan.TargetPages);
+        Moved += Plan.DemotedPages + Plan.PromotedPages;
+        Assert.Equal(Fast, Plan.FastPages - Plan.DemotedPages + Plan.PromotedPages);
+    }
+
+    private void Move(ReadOnlySpan<MoveUnit> units, byte from, byte to, ref int fast, long atMost)
+    {
+        foreach (MoveUnit unit in units)
+        {
+            Assert.Equal(UnitOf(unit.Page), (unit.Page, unit.Pages));
+            Span<byte> pages = _residency.AsSpan(unit.Page, unit.Pages);
+            Assert.False(pages.ContainsAnyExcept(from), $"page {unit.Page} is not where the plan believes it");
+            pages.Fill(to);
+            fast += to == Residency.Fast ? unit.Pages : -unit.Pages;
+            Assert.True(fast <= atMost, $"{fast} fast pages while the plan is carried out; the target is {atMost}");
+        }
+    }
+}
