@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
+using VirtTier.Agent.Bus;
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Hook;
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Systemd;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Processes;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent;
+
+/// <summary>Puts the parts together and runs them until told to stop.</summary>
+internal static class AgentDaemon
+{
+    // A third of the unit's WatchdogSec, and often enough for the line that systemctl status shows.
+    private static readonly TimeSpan s_proofOfLife = TimeSpan.FromSeconds(5);
+
+    // A few rounds: budgets follow what rounds have shown, and a domain needs some to fill what it was given.
+    private static readonly TimeSpan s_division = TimeSpan.FromSeconds(5);
+
+    /// <param name="configPath">The configuration file, which a reload reads again.</param>
+    /// <param name="config">What it says now.</param>
+    /// <param name="logs">Where log lines go.</param>
+    /// <param name="stop">SIGTERM or SIGINT: detaches every sampler and returns.</param>
+    /// <exception cref="ConfigException">The configuration does not fit the host.</exception>
+    public static async Task RunAsync(string configPath, AgentConfig config, ILoggerFactory logs, CancellationToken stop)
+    {
+        ILogger log = logs.CreateLogger("virttier");
+        TimeProvider time = TimeProvider.System;
+        HostMemory host = HostMemory.Read(config, NumaTopology.Read());
+        LinuxNumaCalls numaCalls = new();
+        PageMover mover = new(numaCalls, new PageMoverOptions { BytesPerSecond = (long)config.HostRate.BytesPerSecond }, time);
+        DomainTiererContext context = new(
+            host,
+            new KvmSamplerFactory(),
+            mover,
+            new PageExchange(mover),
+            new RoundScratchPool(() => new ResidencyReader(numaCalls)),
+            config.Sampling,
+            new HeatStore(Path.Combine(StateFile.Directory, "heat"), log),
+            time,
+            log);
+
+        await using SdBus bus = new(logs.CreateLogger<SdBus>());
+        using LinuxProcesses processes = new();
+        SettingsStore settings = new(StateFile.Directory, log);
+        DomainMonitorOptions options = new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load() };
+        using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
+        await using TieringService service = new(config, context);
+        using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
+        using HookListener hook = new(new AdmissionControl(service.Promises, time), monitor.Wake, time, log);
+        using ConfigReload reload = new(configPath, Apply, log);
+        using AgentObject agentObject = new(bus, service.Status, service.Curve, hook, reload.RunAsync);
+
+        async Task Apply(AgentConfig fresh)
+        {
+            HostMemory memory = HostMemory.Read(fresh, NumaTopology.Read());
+            mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
+            monitor.Heartbeat = fresh.Heartbeat;
+            hookDirectory?.AdmissionControl = fresh.AdmissionControl;
+            await service.ReconfigureAsync(fresh, memory);
+        }
+
+        IReadOnlyList<TierStatus> tiers = host.Status();
+        log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)), Sizes.Show(host.PoolBytes));
+        if (host.Problem is string problem)
+            log.HostProblem(problem);
+        if (hookProblem is not null)
+            log.HostProblem(hookProblem);
+        ServiceManager.Ready("watching libvirt");
+        try
+        {
+            hookDirectory?.AdmissionControl = config.AdmissionControl;
+            await Task.WhenAll(
+                monitor.RunAsync(stop),
+                service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, stop),
+                DivideForeverAsync(service, time, stop),
+                ProveLifeForeverAsync(service, time, stop));
+        }
+        catch (OperationCanceledException)
+        {
+            ServiceManager.Stopping();
+        }
+        log.Stopped(service.Count);
+    }
+
+    private static async Task DivideForeverAsync(TieringService service, TimeProvider time, CancellationToken stop)
+    {
+        using PeriodicTimer timer = new(s_division, time);
+        while (await timer.WaitForNextTickAsync(stop))
+            await service.DivideAgainAsync();
+    }
+
+    private static async Task ProveLifeForeverAsync(TieringService service, TimeProvider time, CancellationToken stop)
+    {
+        using PeriodicTimer timer = new(s_proofOfLife, time);
+        do
+            ServiceManager.Alive($"{service.Count} domains attached");
+        while (await timer.WaitForNextTickAsync(stop));
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.CommandLine;
+using Microsoft.Extensions.Logging;
+using VirtTier.Agent.Configuration;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Commands;
+
+/// <summary><c>virttier agent</c>: the daemon.</summary>
+internal static class AgentCommand
+{
+    public static Command Create()
+    {
+        Option<string> config = new("--config")
+        {
+            Description = "Configuration file; all defaults when it does not exist",
+            DefaultValueFactory = _ => AgentConfig.DefaultPath,
+        };
+        Option<bool> check = new("--check") { Description = "Read the configuration, say what is wrong with it, and exit" };
+        Option<LogLevel> logLevel = new("--log-level")
+        {
+            Description = "Least level that is logged",
+            DefaultValueFactory = _ => LogLevel.Information,
+        };
+        Command command = new("agent", "Run the agent (systemd does: virttier.service)") { config, check, logLevel };
+        command.SetAction((result, cancel) => RunAsync(
+            result.GetRequiredValue(config), result.GetValue(check), result.GetValue(logLevel), cancel));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string configPath, bool check, LogLevel logLevel, CancellationToken cancel)
+    {
+        try
+        {
+            AgentConfig config = ConfigReader.ReadFile(configPath);
+            if (check)
+            {
+                Console.WriteLine($"{configPath}: good");
+                return ExitCode.Success;
+            }
+            using ILoggerFactory logs = LoggerFactory.Create(builder => builder
+                .SetMinimumLevel(logLevel)
+                .AddSystemdConsole(options => options.IncludeScopes = false));
+            await AgentDaemon.RunAsync(configPath, config, logs, cancel);
+            return ExitCode.Success;
+        }
+        catch (Exception e) when (e is ConfigException or GuestMemoryException)
+        {
+            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
+            return ExitCode.BadInput;
+        }
+    }
+}

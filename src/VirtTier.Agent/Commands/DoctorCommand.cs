@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.CommandLine;
+using Microsoft.Extensions.Logging.Abstractions;
+using Spectre.Console;
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Doctor;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Processes;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Commands;
+
+/// <summary>
+/// <c>virttier doctor</c>: is this host ready, and what mends each thing that is not. It changes nothing, and the agent need not
+/// run. The exit status is the worst <see cref="Severity"/>: 0 ready, 1 warnings, 2 errors.
+/// </summary>
+internal static class DoctorCommand
+{
+    private static readonly TimeSpan s_libvirtLimit = TimeSpan.FromSeconds(15);
+
+    public static Command Create()
+    {
+        Option<bool> json = new("--json") { Description = "Print one JSON document" };
+        Option<string> config = new("--config") { Description = "Configuration file", DefaultValueFactory = _ => AgentConfig.DefaultPath };
+        Command command = new("doctor", "Check what VirtTier needs of this host; exit status 0: ready, 1: warnings, 2: errors") { json, config };
+        command.SetAction((result, cancel) => RunAsync(result.GetValue(json), result.GetRequiredValue(config), cancel));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(bool json, string configPath, CancellationToken cancel)
+    {
+        AgentConfig config = new();
+        string? problem = null;
+        try
+        {
+            config = ConfigReader.ReadFile(configPath);
+        }
+        catch (ConfigException e)
+        {
+            problem = e.Message;
+        }
+        await using SdBus bus = new(NullLogger.Instance);
+        DoctorHost host = new(
+            "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, cancel), config, Environment.IsPrivilegedProcess);
+        DoctorReport report = await DoctorReport.MakeAsync(host, problem, cancel);
+        if (json)
+            Console.WriteLine(report.ToJson());
+        else
+            AnsiConsole.Markup(string.Concat(report.ToMarkup().Select(line => line + "\n")));
+        return (int)report.Severity;
+    }
+
+    /// <summary>The first picture that the agent's own monitor makes.</summary>
+    private static async Task<DomainSnapshot> LookAtLibvirtAsync(IBus bus, CancellationToken cancel)
+    {
+        using LinuxProcesses processes = new();
+        using DomainMonitor monitor = new(bus, processes, new DomainMonitorOptions(), TimeProvider.System, NullLogger<DomainMonitor>.Instance);
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Task run = monitor.RunAsync(stop.Token);
+        try
+        {
+            return await monitor.WaitForChangeAsync(0, cancel).WaitAsync(s_libvirtLimit, cancel);
+        }
+        catch (TimeoutException)
+        {
+            return monitor.Current with { Link = LibvirtLink.Waiting($"libvirt did not answer within {s_libvirtLimit.TotalSeconds:0} s") };
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await run.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.IO.Compression;
+using System.Numerics;
+using VirtTier.Libvirt.Processes;
+using VirtTier.Memory;
+using VirtTier.Tiering.Replay;
+
+namespace VirtTier.Agent.Commands;
+
+/// <summary>
+/// <c>virttier record</c>: harvests of a live guest as a trace for <c>virttier replay</c>. It talks to the kernel module; the
+/// agent need not run, and must not sample the same guest.
+/// </summary>
+internal static class RecordCommand
+{
+    private static readonly TimeSpan s_shortest = TimeSpan.FromMilliseconds(10);
+
+    public static Command Create()
+    {
+        Argument<string> guest = new("guest") { Description = "Name of a running domain, or pid of a process that runs a KVM guest" };
+        Argument<string> file = new("file") { Description = "Trace to write, in replay's binary form; packed if its name ends with .gz" };
+        Option<TimeSpan> interval = new("--interval")
+        {
+            Description = "Milliseconds from one harvest to the next",
+            DefaultValueFactory = _ => TimeSpan.FromMilliseconds(250),
+            CustomParser = result => ParseTime(result, TimeSpan.FromMilliseconds(1), s_shortest, TimeSpan.FromMinutes(1)),
+        };
+        Option<TimeSpan> duration = new("--duration")
+        {
+            Description = "Seconds to record; without it Ctrl-C or the guest's end ends it",
+            DefaultValueFactory = _ => TimeSpan.MaxValue,
+            CustomParser = result => ParseTime(result, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30)),
+        };
+        Command command = new("record", "Record which pages a guest accesses, as a trace for replay") { guest, file, interval, duration };
+        command.SetAction((result, cancel) => RunAsync(
+            result.GetRequiredValue(guest), result.GetRequiredValue(file), result.GetValue(interval), result.GetValue(duration), cancel));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string guest, string path, TimeSpan interval, TimeSpan duration, CancellationToken cancel)
+    {
+        try
+        {
+            using LinuxProcesses processes = new();
+            using IGuestSampler sampler = new KvmSamplerFactory().Attach(SampleCommand.FindPid(guest, processes.FindLockHolder));
+            await using FileStream file = new(path, FileMode.CreateNew);
+            await using Stream packed = path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionLevel.Optimal) : new BufferedStream(file);
+            (int harvests, long accesses) = await RecordAsync(sampler, packed, interval, duration, TimeProvider.System, cancel);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{accesses} accesses in {harvests} harvests"));
+            return ExitCode.Success;
+        }
+        catch (GuestMemoryException e)
+        {
+            string hint = e.Kind == GuestMemoryError.AlreadySampled ? "; if it is the agent, let it go with: virttier set DOMAIN --mode off" : "";
+            await Console.Error.WriteLineAsync($"virttier: {e.Message}{hint}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync($"virttier: {path}: {e.Message}");
+        }
+        return ExitCode.BadInput;
+    }
+
+    /// <summary>
+    /// Writes an access for each page of each harvest, at the time of the harvest. A harvest tells that a page was accessed, not
+    /// how: all count as reads.
+    /// </summary>
+    /// <returns>How many harvests and accesses were recorded, when the time is over, the guest ends or <paramref name="cancel"/> is set.</returns>
+    internal static async Task<(int Harvests, long Accesses)> RecordAsync(
+        IGuestSampler sampler, Stream output, TimeSpan interval, TimeSpan duration, TimeProvider time, CancellationToken cancel)
+    {
+        TraceWriter writer = new(output);
+        GuestLayout layout = GuestLayout.FromMemslots(sampler.GetMemslots());
+        HarvestBuffers buffers = new(layout);
+        ulong generation = sampler.GetInfo().Generation;
+        int harvests = 0;
+        long accesses = 0;
+        long start = time.GetTimestamp();
+        using PeriodicTimer timer = new(interval, time);
+        try
+        {
+            // What was accessed before the recording began is no part of it.
+            Harvest(sampler, layout, buffers);
+            while (time.GetElapsedTime(start) < duration && await timer.WaitForNextTickAsync(cancel))
+            {
+                if (Harvest(sampler, layout, buffers) != generation)
+                {
+                    generation = sampler.GetInfo().Generation;
+                    layout = GuestLayout.FromMemslots(sampler.GetMemslots());
+                    buffers = new HarvestBuffers(layout);
+                    continue;
+                }
+                accesses += Write(writer, layout, buffers, (long)time.GetElapsedTime(start).TotalNanoseconds);
+                harvests++;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Ctrl-C: what was recorded until now is whole.
+        }
+        catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.ProcessGone && harvests > 0)
+        {
+            // The guest's end is the recording's.
+        }
+        return (harvests, accesses);
+    }
+
+    private static ulong Harvest(IGuestSampler sampler, GuestLayout layout, HarvestBuffers buffers)
+    {
+        ulong generation = 0;
+        foreach (GuestRegion region in layout.Regions)
+            generation = sampler.Harvest(region, buffers, HarvestOptions.Clear | HarvestOptions.Flush).Generation;
+        return generation;
+    }
+
+    private static long Write(TraceWriter writer, GuestLayout layout, HarvestBuffers buffers, long timeNs)
+    {
+        long accesses = 0;
+        foreach (GuestRegion region in layout.Regions)
+        {
+            for (int word = region.FirstIndex / 64; word < region.EndIndex / 64; word++)
+            {
+                for (ulong bits = buffers.Accessed[word]; bits != 0; bits &= bits - 1)
+                {
+                    int index = (word * 64) + BitOperations.TrailingZeroCount(bits);
+                    writer.Write(new TraceAccess(timeNs, region.FirstGfn + (ulong)(index - region.FirstIndex), AccessKind.Read));
+                    accesses++;
+                }
+            }
+        }
+        return accesses;
+    }
+
+    private static TimeSpan ParseTime(ArgumentResult result, TimeSpan unit, TimeSpan least, TimeSpan most)
+    {
+        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number)
+            && number >= least / unit && number <= most / unit)
+            return number * unit;
+        string option = ((OptionResult)result.Parent!).IdentifierToken?.Value ?? "";
+        result.AddError(string.Create(CultureInfo.InvariantCulture, $"{option} '{text}': must be a number from {least / unit} to {most / unit}"));
+        return least;
+    }
+}

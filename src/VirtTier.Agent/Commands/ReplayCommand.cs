@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using VirtTier.Tiering;
+using VirtTier.Tiering.Replay;
+using Replayer = VirtTier.Tiering.Replay.ReplayCommand;
+
+namespace VirtTier.Agent.Commands;
+
+/// <summary><c>virttier replay</c>: how a policy, such as the agent's own, would have placed a recorded trace.</summary>
+internal static class ReplayCommand
+{
+    private static readonly ReplayOptions s_defaults = new("", 0);
+
+    public static Command Create()
+    {
+        Argument<string> trace = new("trace") { Description = "Trace file: text (TIME_NS GFN OP) or binary, gzip accepted" };
+        Option<double> dram = new("--dram")
+        {
+            Description = "Fast memory as a share of the trace's distinct pages, such as 20%",
+            Required = true,
+            CustomParser = Percent,
+        };
+        Option<int> rounds = new("--rounds") { Description = "Equal slices of the trace's time, a decision after each", DefaultValueFactory = _ => s_defaults.Rounds };
+        Option<int> harvests = new("--harvests") { Description = "Looks at the accessed bits in a round", DefaultValueFactory = _ => s_defaults.Harvests };
+        Option<Observation> observe = new("--observe") { Description = "What the policy sees: accessed bits or counts", DefaultValueFactory = _ => s_defaults.Observe };
+        Option<Allocation> alloc = new("--alloc") { Description = "Where new pages go: headroom or populated", DefaultValueFactory = _ => s_defaults.Alloc };
+        Option<double> cost = new("--cost") { Description = "What moving a page costs, in accesses", DefaultValueFactory = _ => s_defaults.Cost };
+        Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
+        unit.AcceptOnlyFromAmong("4K", "2M");
+        Option<string> policy = new("--policy") { Description = "Who decides", DefaultValueFactory = _ => s_defaults.Policy };
+        policy.AcceptOnlyFromAmong([.. ReplayPolicies.Names]);
+        Option<bool> json = new("--json") { Description = "Print one JSON object" };
+
+        Command command = new("replay", "Play a recorded trace against a policy: share of accesses served fast, pages moved")
+        {
+            trace, dram, rounds, harvests, observe, alloc, cost, unit, policy, json,
+        };
+        command.SetAction(result => Run(new ReplayOptions(result.GetRequiredValue(trace), result.GetValue(dram))
+        {
+            Rounds = result.GetValue(rounds),
+            Harvests = result.GetValue(harvests),
+            Observe = result.GetValue(observe),
+            Alloc = result.GetValue(alloc),
+            Cost = result.GetValue(cost),
+            UnitPages = result.GetValue(unit) == "2M" ? PlacementPlanner.RegionPages : 1,
+            Policy = result.GetRequiredValue(policy),
+            Json = result.GetValue(json),
+        }));
+        return command;
+    }
+
+    private static int Run(ReplayOptions options)
+    {
+        try
+        {
+            return Replayer.Run(options, Console.Out);
+        }
+        catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"virttier: {e.Message}");
+            return ExitCode.BadInput;
+        }
+    }
+
+    private static double Percent(ArgumentResult result)
+    {
+        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+        if (text.EndsWith('%') && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
+            return percent;
+        result.AddError($"--dram '{text}': must be a share of the trace's pages, such as 20%");
+        return 0;
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent.Configuration;
+
+/// <summary>
+/// What <c>/etc/virttier/virttier.yaml</c> may say. Every key is optional; the values here are the defaults.
+/// <c>docs/configuration.md</c> explains each key, and <see cref="ConfigReader"/> maps the names.
+/// </summary>
+internal sealed record AgentConfig
+{
+    /// <summary>Where the packages put the configuration.</summary>
+    public const string DefaultPath = "/etc/virttier/virttier.yaml";
+
+    /// <summary>The settings of a domain whose metadata leaves them out (<c>defaults</c>).</summary>
+    public TieringSettings Defaults { get; init; } = TieringSettings.Default;
+
+    /// <summary>Time between two harvests of accessed bits (<c>sampling.interval</c>).</summary>
+    public TimeSpan HarvestInterval { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Harvests between two placement decisions (<c>sampling.harvests_per_round</c>).</summary>
+    public int HarvestsPerRound { get; init; } = 4;
+
+    /// <summary>Most that harvesting one domain may use of one CPU, 0..1 (<c>sampling.domain_cpu</c>).</summary>
+    public double HarvestCpuShare { get; init; } = 0.05;
+
+    /// <summary>How guests are looked at (<c>sampling</c>).</summary>
+    public SamplingPace Sampling => new(HarvestInterval, HarvestsPerRound, HarvestCpuShare);
+
+    /// <summary>NUMA nodes of the fast tier (<c>tiers.fast</c>); null: found on the host.</summary>
+    public IReadOnlyList<int>? FastNodes { get; init; }
+
+    /// <summary>NUMA nodes of the slow tier (<c>tiers.slow</c>); null: found on the host.</summary>
+    public IReadOnlyList<int>? SlowNodes { get; init; }
+
+    /// <summary>Most migration traffic of one domain, unless its metadata says otherwise (<c>migration.domain_rate</c>).</summary>
+    public ByteRate DomainRate { get; init; } = ByteRate.Parse("200MiB/s");
+
+    /// <summary>Most that moving the pages of one domain may take of one CPU, 0..1 (<c>migration.domain_cpu</c>).</summary>
+    public double MoveCpuShare { get; init; } = 0.05;
+
+    /// <summary>Most migration traffic of the host (<c>migration.host_rate</c>).</summary>
+    public ByteRate HostRate { get; init; } = ByteRate.Parse("1GiB/s");
+
+    /// <summary>
+    /// Share of the fast tier, or bytes of it, that budgets of <c>auto</c> domains may use together (<c>pool.dram</c>);
+    /// the rest is left to the host itself.
+    /// </summary>
+    public SizeSpec Pool { get; init; } = SizeSpec.Parse("80%");
+
+    /// <summary>Time between two full looks at libvirt when no signal asks for one (<c>libvirt.heartbeat</c>).</summary>
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>
+    /// Whether a domain whose <c>min</c> the pool cannot hold is kept from starting (<c>hook.admission_control</c>).
+    /// </summary>
+    public bool AdmissionControl { get; init; }
+}

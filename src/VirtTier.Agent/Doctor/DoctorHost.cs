@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Doctor;
+
+/// <summary>The host as the checks see it.</summary>
+/// <param name="Root">The root of its file system, <c>/</c> but in tests.</param>
+/// <param name="Bus">Its system bus.</param>
+/// <param name="Samplers">Its kernel module.</param>
+/// <param name="Domains">What runs on it, from one look at libvirt.</param>
+/// <param name="Config">The agent's configuration; the defaults when it cannot be used.</param>
+/// <param name="IsRoot">Whether everything can be read.</param>
+internal sealed record DoctorHost(
+    string Root, IBus Bus, IGuestSamplerFactory Samplers, DomainSnapshot Domains, AgentConfig Config, bool IsRoot)
+{
+    /// <summary>Where a path of the host is.</summary>
+    /// <param name="path">An absolute path.</param>
+    public string At(string path) => Path.Combine(Root, path.TrimStart('/'));
+
+    /// <summary>Whether there is a file or directory of that path.</summary>
+    public bool Has(string path) => Path.Exists(At(path));
+
+    /// <summary>The text of a file without white space around it; null when there is none, or it may not be read.</summary>
+    public string? Read(string path)
+    {
+        try
+        {
+            return File.ReadAllText(At(path)).Trim();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Whether a switch of the kernel is on: <c>Y</c>, <c>1</c> or <c>on</c>.</summary>
+    public bool IsOn(string path) => Read(path) is "Y" or "1" or "on";
+}
+
+/// <summary>One group of prerequisites.</summary>
+internal interface IDoctorCheck
+{
+    /// <summary>Looks at the host; changes nothing.</summary>
+    Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel);
+}

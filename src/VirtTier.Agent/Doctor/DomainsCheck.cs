@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Doctor;
+
+/// <summary>What of each running domain keeps its pages from a tier: its numatune, a cpuset, its settings.</summary>
+internal sealed class DomainsCheck : IDoctorCheck
+{
+    public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel)
+    {
+        HostMemory memory;
+        try
+        {
+            memory = HostMemory.Read(host.Config, NumaTopology.Read(host.At("/sys")));
+        }
+        catch (Exception e) when (e is GuestMemoryException or ConfigException)
+        {
+            return Task.FromResult<IReadOnlyList<Finding>>([]); // TiersCheck says it
+        }
+        List<Finding> findings = [.. host.Domains.Domains.SelectMany(domain => Look(host, memory, domain))];
+        if (findings.Count == 0 && host.Domains.Domains.Count > 0)
+            findings.Add(Finding.Ok("domains", $"none of the {host.Domains.Domains.Count} that run is kept from a tier"));
+        return Task.FromResult<IReadOnlyList<Finding>>(findings);
+    }
+
+    private static IEnumerable<Finding> Look(DoctorHost host, HostMemory memory, RunningDomain domain)
+    {
+        string check = $"domain {domain.Name}";
+        foreach (SettingsProblem problem in domain.SettingsProblems)
+            yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}", $"virttier set {domain.Name} --unset {problem.Attribute}");
+        if (domain.Process is not ProcessIdentity process)
+        {
+            yield return Finding.Error(check, domain.ProcessProblem!, $"virsh destroy {domain.Name} && virsh start {domain.Name}");
+            yield break;
+        }
+
+        foreach (int node in Nodes(host, memory, process.Pid))
+        {
+            if (Forbids(domain.Numa, node))
+            {
+                // The nodes of a running domain cannot be changed under strict (libvirt 8.0 and later): at its next start, then.
+                string nodes = NodeList.Format(NodeList.Parse(domain.Numa.Nodeset!).Append(node));
+                yield return Finding.Error(
+                    check,
+                    $"its numatune ({domain.Numa.Mode ?? "strict"}, nodes {domain.Numa.Nodeset}) forbids memory on node {node}; to be mended for its next start",
+                    $"virsh numatune {domain.Name} --config --nodeset {nodes}");
+            }
+            else if (CheckNode(host, process.Pid, node) is ForbiddenNode forbidden)
+            {
+                yield return Finding.Error(
+                    check, $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {node}", forbidden.Mend);
+            }
+        }
+    }
+
+    private static IEnumerable<int> Nodes(DoctorHost host, HostMemory memory, int pid)
+    {
+        try
+        {
+            (int fast, int? slow) = memory.NodesFor(pid, host.At("/proc"));
+            return slow is int below ? [fast, below] : [fast];
+        }
+        catch (GuestMemoryException)
+        {
+            return []; // it has just ended
+        }
+    }
+
+    // libvirt's default mode is strict; preferred and interleave bind nobody.
+    private static bool Forbids(NumaHints numa, int node)
+    {
+        try
+        {
+            return numa is { Nodeset: string nodes, Mode: null or "strict" or "restrictive" } && !NodeList.Parse(nodes).Contains(node);
+        }
+        catch (FormatException)
+        {
+            return false; // an exclusion such as 0-3,^2: the cpuset below tells
+        }
+    }
+
+    private static ForbiddenNode? CheckNode(DoctorHost host, int pid, int node)
+    {
+        try
+        {
+            return NodePreflight.Check(pid, node, host.At("/proc"), host.At("/sys/fs/cgroup"));
+        }
+        catch (GuestMemoryException)
+        {
+            return null; // it has just ended, or the kernel has no cpusets
+        }
+    }
+}

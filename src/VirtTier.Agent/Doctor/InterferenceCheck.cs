@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Agent.Doctor;
+
+/// <summary>What else in the kernel reads accessed bits, or moves or merges guests' pages.</summary>
+internal sealed class InterferenceCheck : IDoctorCheck
+{
+    private const string Damon = "/sys/kernel/mm/damon/admin/kdamonds";
+
+    // Parts of the kernel that run DAMON for themselves; where they are built in they have no other switch.
+    private static readonly string[] s_damonModules = ["damon_stat", "damon_reclaim", "damon_lru_sort"];
+
+    public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
+        Task.FromResult<IReadOnlyList<Finding>>([NumaBalancing(host), .. AllDamon(host), Ksm(host)]);
+
+    private static Finding NumaBalancing(DoctorHost host) => host.Read("/proc/sys/kernel/numa_balancing") is null or "0"
+        ? Finding.Ok("numa balancing", "off")
+        : Finding.Warning(
+            "numa balancing",
+            "automatic NUMA balancing takes pages out of the tables that VirtTier reads, and moves them on its own",
+            "echo kernel.numa_balancing=0 > /etc/sysctl.d/60-virttier.conf && sysctl -p /etc/sysctl.d/60-virttier.conf");
+
+    private static IEnumerable<Finding> AllDamon(DoctorHost host)
+    {
+        IEnumerable<string> threads = Directory.Exists(host.At(Damon))
+            ? Directory.EnumerateDirectories(host.At(Damon)).Select(directory => Path.GetFileName(directory))
+            : [];
+        (string Name, string File, string Off)[] running =
+        [
+            .. s_damonModules.Select(module => (module, $"/sys/module/{module}/parameters/enabled", "N"))
+                .Concat(threads.Select(number => ($"kdamond {number}", $"{Damon}/{number}/state", "off")))
+                .Where(damon => host.IsOn(damon.Item2)),
+        ];
+        return running.Length == 0
+            ? [Finding.Ok("damon", "takes no accessed bits away")]
+            : running.Select(damon => Finding.Warning(
+                "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses", $"echo {damon.Off} > {damon.File}"));
+    }
+
+    private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"
+        ? Finding.Warning(
+            "ksm",
+            $"merges pages of guests ({host.Read("/sys/kernel/mm/ksm/pages_sharing") ?? "?"} merged now): a merged page is in one place for all that share it",
+            "systemctl disable --now ksmtuned ksm; echo 2 > /sys/kernel/mm/ksm/run")
+        : Finding.Ok("ksm", "off");
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Bus;
+using VirtTier.Agent.Status;
+using VirtTier.Libvirt.DBus;
+
+namespace VirtTier.Agent.Doctor;
+
+/// <summary>The services on the system bus: libvirt, machined, and the agent itself.</summary>
+internal sealed class ServicesCheck : IDoctorCheck
+{
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(5);
+
+    public async Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) => !host.Bus.State.Connected
+        ? [Finding.Error("system bus", host.Bus.State.Reason!, "systemctl start dbus")]
+        : [await LibvirtAsync(host, cancel), await MachinedAsync(host, cancel), await AgentAsync(host, cancel)];
+
+    private static async Task<Finding> LibvirtAsync(DoctorHost host, CancellationToken cancel)
+    {
+        if (host.Domains.Link.Connected)
+            return Finding.Ok("libvirt", $"libvirt-dbus answers; {host.Domains.Domains.Count} domains run");
+        string mend = !await IsOnBusAsync(host.Bus, "org.libvirt", cancel) ? "apt install libvirt-dbus"
+            : host.IsRoot ? "systemctl restart libvirtd libvirt-dbus"
+            : "sudo virttier doctor";
+        return Finding.Error("libvirt", host.Domains.Link.Reason!, mend);
+    }
+
+    private static async Task<Finding> MachinedAsync(DoctorHost host, CancellationToken cancel) =>
+        await IsOnBusAsync(host.Bus, "org.freedesktop.machine1", cancel)
+            ? Finding.Ok("machined", "is there")
+            : Finding.Warning(
+                "machined",
+                "systemd-machined is absent: QEMU's processes are known by the locks of their pid files alone",
+                "apt install systemd-container");
+
+    private static async Task<Finding> AgentAsync(DoctorHost host, CancellationToken cancel)
+    {
+        try
+        {
+            AgentStatus status = await new AgentClient(host.Bus).GetStatusAsync(cancel);
+            return Finding.Ok("agent", $"virttier {status.Version} runs and knows {status.Domains.Count} domains");
+        }
+        catch (AgentUnreachableException e)
+        {
+            return Finding.Warning("agent", e.Message, host.IsRoot ? "systemctl start virttier" : "sudo virttier doctor");
+        }
+    }
+
+    /// <summary>Whether somebody owns a name, or would be started for it.</summary>
+    private static async Task<bool> IsOnBusAsync(IBus bus, string name, CancellationToken cancel)
+    {
+        try
+        {
+            return (await AskAsync("NameHasOwner", new BusBody("s", name))).Get<bool>(0)
+                || (await AskAsync("ListActivatableNames", BusBody.Empty)).Get<string[]>(0).Contains(name);
+        }
+        catch (BusException)
+        {
+            return false;
+        }
+
+        Task<BusBody> AskAsync(string member, BusBody body) => bus.CallAsync(
+            new("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", member, body, s_timeout), cancel);
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Doctor;
+
+/// <summary>The memory tiers, and why each node is in the one that it is in.</summary>
+internal sealed class TiersCheck : IDoctorCheck
+{
+    private const string Check = "tiers";
+    private const string BringOnline = "daxctl reconfigure-device --mode=system-ram all";
+
+    public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
+        Task.FromResult<IReadOnlyList<Finding>>([.. Look(host)]);
+
+    private static IEnumerable<Finding> Look(DoctorHost host)
+    {
+        NumaTopology topology;
+        HostMemory memory;
+        Finding? failure = null;
+        try
+        {
+            topology = NumaTopology.Read(host.At("/sys"));
+            memory = HostMemory.Read(host.Config, topology);
+        }
+        catch (Exception e) when (e is GuestMemoryException or ConfigException)
+        {
+            failure = Finding.Error(Check, e.Message, e is ConfigException ? "editor /etc/virttier/virttier.yaml" : "apt install linux-image-amd64");
+            (topology, memory) = (null!, null!);
+        }
+        if (failure is not null)
+        {
+            yield return failure;
+            yield break;
+        }
+
+        foreach (TierStatus tier in memory.Status())
+            yield return Finding.Ok(Check, $"{tier.Name}: {string.Join("; ", tier.Nodes.Select(node => Explain(host, topology, node)))}");
+        if (memory.Problem is not null)
+            yield return Finding.Error(Check, memory.Problem, BringOnline);
+        else
+            yield return Finding.Ok(Check, $"pool of fast memory for all budgets together: {Sizes.Show(memory.PoolBytes)}");
+    }
+
+    private static string Explain(DoctorHost host, NumaTopology topology, int id)
+    {
+        NumaNode node = topology.Nodes.First(n => n.Id == id);
+        string why = host.Config.FastNodes is not null
+            ? "as the configuration says"
+            : (node.HasCpu ? "has processors" : "has no processors") + KernelTier(host, id);
+        return $"node {id} with {Sizes.Show(node.TotalBytes)} ({why})";
+    }
+
+    private static string KernelTier(DoctorHost host, int node)
+    {
+        string directory = host.At("/sys/devices/virtual/memory_tiering");
+        if (!Directory.Exists(directory))
+            return "";
+        string? tier = Directory.EnumerateDirectories(directory, "memory_tier*")
+            .FirstOrDefault(d => File.Exists(Path.Combine(d, "nodelist")) && NodeList.Parse(File.ReadAllText(Path.Combine(d, "nodelist"))).Contains(node));
+        return tier is null ? "" : $", the kernel's {Path.GetFileName(tier)}";
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Agent;
+
+/// <summary>What the rounds of a domain found and did. Sums run since the sampler was attached.</summary>
+internal record DomainFigures
+{
+    /// <summary>Before the first round.</summary>
+    public static DomainFigures None { get; } = new();
+
+    /// <summary>Decisions made.</summary>
+    public long Rounds { get; init; }
+
+    /// <summary>Rounds that the heat was learned from: those before a restart of the agent among them.</summary>
+    public long HeatRounds { get; init; }
+
+    /// <summary>Time between two rounds now, in seconds: longer while the guest's habits stand still.</summary>
+    public double RoundSeconds { get; init; }
+
+    /// <summary>Guest memory on the fast tier after the last round, in bytes.</summary>
+    public long FastBytes { get; init; }
+
+    /// <summary>Guest memory on slower tiers after the last round, in bytes.</summary>
+    public long SlowBytes { get; init; }
+
+    /// <summary>Memory found hot in the last round, in bytes.</summary>
+    public long HotBytes { get; init; }
+
+    /// <summary>Of it, memory that was on the fast tier, in bytes.</summary>
+    public long HotFastBytes { get; init; }
+
+    /// <summary>Pages brought to the fast tier.</summary>
+    public long PromotedPages { get; init; }
+
+    /// <summary>Pages sent to the slow tier.</summary>
+    public long DemotedPages { get; init; }
+
+    /// <summary>
+    /// Share (0..1) of the pages moved of late that had been moved the other way within eight rounds: what was for nothing.
+    /// </summary>
+    public double PingPongShare { get; init; }
+
+    /// <summary>What moving a page costs, in accesses that could have been fast: 1 until it was measured.</summary>
+    public double MoveCost { get; init; }
+
+    /// <summary>Pages that would not move, by cause.</summary>
+    public IReadOnlyDictionary<string, long> Unmoved { get; init; } = new Dictionary<string, long>();
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
+using Polly;
+using Polly.Retry;
+using VirtTier.Agent.Status;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Memory;
+using VirtTier.Tiering;
+
+namespace VirtTier.Agent;
+
+/// <summary>
+/// Tiers one domain: attaches the sampler to its QEMU process, harvests accessed bits into heat, once a round moves what
+/// the planner asks for, demotions first, and rests while nothing changes. One object, one loop, for one life of one process; it ends when the process does
+/// or when it is disposed, and lets go of the sampler in both cases.
+/// </summary>
+internal sealed class DomainTierer : IAsyncDisposable
+{
+    // Heat is worth saving after some rounds, and again after a minute, and saving it at most a hundredth of the time.
+    private static readonly TimeSpan s_firstSave = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_saveInterval = TimeSpan.FromMinutes(1);
+    private const int SaveRarity = 100;
+
+    private readonly DomainTiererContext _context;
+    private readonly ProcessIdentity _process;
+    private readonly ILogger _log;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly SemaphoreSlim _changed = new(0, 1);
+    private readonly Task _loop;
+    private volatile DomainOrders _orders;
+    private volatile DomainFigures _figures = DomainFigures.None;
+    private volatile DramCurve? _curve;
+    private string? _reason = Reasons.Attaching;
+    private TieringState _state = TieringState.Attaching;
+
+    /// <param name="context">What all domains share.</param>
+    /// <param name="process">The domain's QEMU process.</param>
+    /// <param name="orders">What to do; see <see cref="Update"/>.</param>
+    public DomainTierer(DomainTiererContext context, ProcessIdentity process, DomainOrders orders)
+    {
+        _context = context;
+        _process = process;
+        _orders = orders;
+        _log = context.Log;
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>The process that this object is about.</summary>
+    public ProcessIdentity Process => _process;
+
+    /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
+    public DramCurve? Curve => _curve;
+
+    /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done otherwise.
+    /// One thread at a time may call it.</summary>
+    public void Update(DomainOrders orders)
+    {
+        DomainOrders before = _orders;
+        _orders = orders;
+        if ((before.BudgetPages, before.Mode, before.IsPaused) != (orders.BudgetPages, orders.Mode, orders.IsPaused) && _changed.CurrentCount == 0)
+            _changed.Release();
+    }
+
+    /// <summary>The domain as people see it now.</summary>
+    public DomainStatus Status => _orders.Status(_figures) with
+    {
+        Pid = _process.Pid,
+        State = _state,
+        Reason = Volatile.Read(ref _reason),
+    };
+
+    /// <summary>Lets go of the guest: the loop ends after the call to the kernel that is under way.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _loop;
+        _stop.Dispose();
+        _changed.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        ResiliencePipeline retry = NewRetry();
+        try
+        {
+            await retry.ExecuteAsync(async token =>
+            {
+                using IGuestSampler sampler = _context.Samplers.Attach(_process.Pid);
+                // A pid may have been taken over between libvirt's word and the attach; its start time cannot.
+                if (ProcessFacts.ReadStartTime(_process.Pid) != _process.StartTime)
+                    throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {_process.Pid} has ended");
+                await TierAsync(sampler, token);
+            }, _stop.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // Disposed.
+        }
+        catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.ProcessGone)
+        {
+            // The reconciler hears of it on its own.
+        }
+        _log.Detached(_orders.Domain.Name);
+    }
+
+    /// <summary>Whatever goes wrong is tried again, sooner or later by its kind; only the end of the process is final.</summary>
+    private ResiliencePipeline NewRetry() => new ResiliencePipelineBuilder { TimeProvider = _context.Time }
+        .AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is not (null or OperationCanceledException
+                or GuestMemoryException { Kind: GuestMemoryError.ProcessGone })),
+            MaxRetryAttempts = int.MaxValue,
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+            Delay = TimeSpan.FromMilliseconds(200),
+            MaxDelay = TimeSpan.FromSeconds(15),
+            OnRetry = args =>
+            {
+                Wait(args.Outcome.Exception!);
+                return ValueTask.CompletedTask;
+            },
+        })
+        .Build();
+
+    private void Wait(Exception exception)
+    {
+        string reason = Reasons.Failure(exception);
+        if (exception is not GuestMemoryException)
+            _log.Failed(exception, _orders.Domain.Name);
+        // Said once: the reason changes only when something else goes wrong.
+        else if (reason != _reason)
+            _log.Waiting(_orders.Domain.Name, reason);
+        _state = TieringState.Attaching;
+        Volatile.Write(ref _reason, reason);
+    }
+
+    private async Task TierAsync(IGuestSampler sampler, CancellationToken stop)
+    {
+        TieredGuest guest = new(_process, sampler, _context);
+        _log.Attached(_orders.Domain.Name, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
+        RestoreHeat(guest);
+        try
+        {
+            await TierAsync(guest, stop);
+        }
+        catch (Exception e) when (e is not GuestMemoryException { Kind: GuestMemoryError.ProcessGone })
+        {
+            SaveHeat(guest);
+            throw;
+        }
+    }
+
+    private async Task TierAsync(TieredGuest guest, CancellationToken stop)
+    {
+        SamplingPace sampling = _context.Sampling;
+        RoundPacer pacer = new(sampling.Round, sampling.LongestRound, sampling.CpuShare);
+        long saved = _context.Time.GetTimestamp();
+        TimeSpan saveInterval = s_firstSave;
+        int harvests = 0;
+        bool watching = false;
+        for (;; await WaitForHarvestAsync(guest, stop))
+        {
+            DomainOrders orders = _orders;
+            if (orders.IsPaused || guest.IsDirtyLogging())
+            {
+                // Heat and placement stay as they are until the guest runs again.
+                SetState(TieringState.Paused, Reasons.Paused(orders.Domain));
+                watching = false;
+                await Task.Delay(sampling.Interval, _context.Time, stop);
+                continue;
+            }
+            if (_state != TieringState.Tiering)
+                SetState(TieringState.Tiering, null);
+            bool harvest = watching;
+            watching = !(harvest ? guest.Harvest() : guest.BeginWatching());
+            if (!watching)
+                _log.LayoutChanged(orders.Domain.Name);
+            if (!harvest || !watching)
+                continue;
+            if (++harvests % sampling.HarvestsPerRound != 0)
+                continue;
+
+            await RoundAsync(guest, orders, pacer, stop);
+            if (_context.Time.GetElapsedTime(saved) >= saveInterval)
+            {
+                saveInterval = SaveHeat(guest) * SaveRarity;
+                saveInterval = saveInterval > s_saveInterval ? saveInterval : s_saveInterval;
+                saved = _context.Time.GetTimestamp();
+            }
+            await RestAsync(pacer.Interval - sampling.Round, stop);
+            // What was accessed in a rest, or in a round with many moves, was accessed in much longer than an interval.
+            watching = guest.SinceHarvest < sampling.Interval;
+        }
+    }
+
+    private async Task RoundAsync(TieredGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
+    {
+        DomainFigures figures = await guest.RoundAsync(orders, pacer, stop);
+        _curve = guest.Curve;
+        _figures = figures;
+        Volatile.Write(ref _reason, guest.Problem);
+        _log.Round(orders.Domain.Name, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes), Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
+    }
+
+    private async Task WaitForHarvestAsync(TieredGuest guest, CancellationToken stop)
+    {
+        TimeSpan left = _context.Sampling.Interval - guest.SinceHarvest;
+        if (left > TimeSpan.Zero)
+            await Task.Delay(left, _context.Time, stop);
+        stop.ThrowIfCancellationRequested();
+    }
+
+    private async Task RestAsync(TimeSpan time, CancellationToken stop)
+    {
+        if (time <= TimeSpan.Zero)
+            return;
+        using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        await Task.WhenAny(Task.Delay(time, _context.Time, awake.Token), _changed.WaitAsync(awake.Token));
+        await awake.CancelAsync();
+        stop.ThrowIfCancellationRequested();
+    }
+
+    private void RestoreHeat(TieredGuest guest)
+    {
+        Guid domain = _orders.Domain.Uuid;
+        if (_context.Heat.Load(domain) is not { } state)
+            return;
+        if (guest.RestoreHeat(state) is { } refusal)
+            _log.HeatRefused(_orders.Domain.Name, _context.Heat.FileOf(domain), refusal);
+        else
+            _log.HeatRestored(_orders.Domain.Name, guest.HeatRounds);
+    }
+
+    /// <returns>How long it took.</returns>
+    private TimeSpan SaveHeat(TieredGuest guest)
+    {
+        long start = _context.Time.GetTimestamp();
+        // What was learned in no round is not worth the place of what may have been saved before.
+        if (guest.HeatRounds > 0)
+            _context.Heat.Save(_orders.Domain.Uuid, guest.SaveHeat());
+        return _context.Time.GetElapsedTime(start);
+    }
+
+    private void SetState(TieringState state, string? reason)
+    {
+        Volatile.Write(ref _reason, reason);
+        if (state == _state)
+            return;
+        _state = state;
+        _log.StateChanged(_orders.Domain.Name, state);
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent;
+
+/// <summary>What all <see cref="DomainTierer"/>s share.</summary>
+/// <param name="Host">The host's memory.</param>
+/// <param name="Samplers">Attaches to guests.</param>
+/// <param name="Mover">Moves pages.</param>
+/// <param name="Exchange">Moves pages both ways.</param>
+/// <param name="Scratch">Memory for rounds.</param>
+/// <param name="Sampling">How guests are looked at.</param>
+/// <param name="Heat">What outlives the agent.</param>
+/// <param name="Time">The clock.</param>
+/// <param name="Log">Where log lines go.</param>
+internal sealed record DomainTiererContext(
+    HostMemory Host,
+    IGuestSamplerFactory Samplers,
+    PageMover Mover,
+    PageExchange Exchange,
+    RoundScratchPool Scratch,
+    SamplingPace Sampling,
+    HeatStore Heat,
+    TimeProvider Time,
+    ILogger Log);
+
+/// <summary>How guests are looked at (the configuration's <c>sampling</c>).</summary>
+/// <param name="Interval">Time between two harvests of a round.</param>
+/// <param name="HarvestsPerRound">Harvests of a round.</param>
+/// <param name="CpuShare">Most that harvesting one domain may use of one CPU, 0..1.</param>
+internal readonly record struct SamplingPace(TimeSpan Interval, int HarvestsPerRound, double CpuShare)
+{
+    // Four times as long: rest then costs a quarter, and what a guest newly touches is above its budget for some seconds at
+    // most.
+    private const int Slowest = 4;
+
+    /// <summary>How long a round looks at the guest, and least time between two rounds.</summary>
+    public TimeSpan Round => Interval * HarvestsPerRound;
+
+    /// <summary>Most time between two rounds of a guest that does not change.</summary>
+    public TimeSpan LongestRound => Round * Slowest;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
+using VirtTier.Tiering;
+
+namespace VirtTier.Agent;
+
+/// <summary>The host's two kinds of memory, as the configuration and the kernel say, in the planner's terms.</summary>
+internal sealed class HostMemory
+{
+    private readonly NumaTopology _topology;
+    private readonly MemoryTiers _tiers;
+
+    private HostMemory(NumaTopology topology, MemoryTiers tiers, SizeSpec pool)
+    {
+        _topology = topology;
+        _tiers = tiers;
+        FastBytes = TotalBytes(tiers.Fast);
+        PoolBytes = (long)(pool.Resolve((ulong)FastBytes) ?? (ulong)FastBytes);
+    }
+
+    /// <summary>Memory of the fast tier.</summary>
+    public long FastBytes { get; }
+
+    /// <summary>Of it, what all budgets together may use.</summary>
+    public long PoolBytes { get; }
+
+    /// <summary>Why nothing can be tiered on this host, in one sentence; null if it can.</summary>
+    public string? Problem => _tiers.HasSlow
+        ? null
+        : "this host has one memory tier only: bring a slow node online, or name the tiers in the configuration (tiers.fast, tiers.slow)";
+
+    /// <exception cref="ConfigException">The configuration names nodes that the host does not have.</exception>
+    public static HostMemory Read(AgentConfig config, NumaTopology topology)
+    {
+        if (config.FastNodes is null && config.SlowNodes is null)
+            return new HostMemory(topology, topology.Tiers, config.Pool);
+        if (config.FastNodes is null || config.SlowNodes is null)
+            throw new ConfigException("tiers: 'fast' and 'slow' belong together; give both lists of NUMA nodes, or neither");
+        try
+        {
+            return new HostMemory(topology, MemoryTiers.FromLists(topology, [config.FastNodes, config.SlowNodes]), config.Pool);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ConfigException($"tiers: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Where a process's hot and cold pages belong: the fast node nearest to most of its processors, and the slow one below it.</summary>
+    public (int Fast, int? Slow) NodesFor(int pid, string procfs = "/proc")
+    {
+        HashSet<int> cpus = [.. ProcessFacts.ReadAllowedCpus(pid, procfs)];
+        int home = _topology.Nodes.MaxBy(node => node.Cpus.Count(cpus.Contains))!.Id;
+        int fast = _tiers.FastNodeNear(home);
+        return (fast, _tiers.SlowerNodeNear(fast));
+    }
+
+    /// <summary>Whether the tiers are the same as there.</summary>
+    public bool HasSameTiers(HostMemory other) =>
+        _tiers.All.Select(tier => NodeList.Format(tier.Nodes)).SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
+
+    /// <summary>Turns the node of each page, as <see cref="ResidencyReader"/> gives it, into the planner's tier of each page.</summary>
+    public void ToTiers(Span<byte> pages)
+    {
+        Span<byte> tierOfNode = stackalloc byte[256];
+        for (int node = 0; node < tierOfNode.Length; node++)
+            tierOfNode[node] = _tiers.RankOf(node) == 0 ? Residency.Fast : Residency.Slow;
+        tierOfNode[ResidencyReader.Absent] = Residency.Absent;
+        for (int i = 0; i < pages.Length; i++)
+            pages[i] = tierOfNode[pages[i]];
+    }
+
+    /// <summary>The tiers as people see them.</summary>
+    public IReadOnlyList<TierStatus> Status() =>
+    [
+        .. _tiers.All.Select(tier => new TierStatus(
+            tier.Rank == 0 ? "fast" : "slow", tier.Nodes, TotalBytes(tier), tier.Nodes.Sum(_topology.ReadFreeBytes))),
+    ];
+
+    private long TotalBytes(MemoryTier tier) => _topology.Nodes.Where(n => tier.Nodes.Contains(n.Id)).Sum(n => n.TotalBytes);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent;
+
+/// <summary>
+/// The settings in force of each running domain, in a small file, so that an agent that starts while a domain's metadata is
+/// broken knows the last good ones. A file that cannot be used costs that knowledge and nothing else.
+/// </summary>
+internal sealed class SettingsStore(string directory, ILogger log)
+{
+    private readonly string _file = Path.Combine(directory, "settings.json");
+    private string? _written;
+    private string? _problem;
+
+    /// <summary>What was last saved, by UUID; of it, what still means something.</summary>
+    public IReadOnlyDictionary<Guid, TieringSettings> Load()
+    {
+        Dictionary<Guid, TieringSettings> settings = [];
+        try
+        {
+            Dictionary<Guid, Dictionary<string, string>> saved =
+                JsonSerializer.Deserialize(File.ReadAllText(_file), SettingsStoreJson.Default.Settings) ?? [];
+            foreach ((Guid uuid, Dictionary<string, string> attributes) in saved)
+            {
+                (TieringSettings good, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes);
+                if (problems.Count == 0)
+                    settings[uuid] = good;
+            }
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // The first start.
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            Complain(e);
+        }
+        return settings;
+    }
+
+    /// <summary>Writes what holds now, if it is something else. While libvirt does not answer, nothing new is known.</summary>
+    public void Save(DomainSnapshot snapshot)
+    {
+        if (!snapshot.Link.Connected)
+            return;
+        Dictionary<Guid, Dictionary<string, string>> settings =
+            snapshot.Domains.ToDictionary(d => d.Uuid, d => d.Settings.ToAttributes().ToDictionary());
+        string text = JsonSerializer.Serialize(settings, SettingsStoreJson.Default.Settings);
+        if (text == _written)
+            return;
+        try
+        {
+            StateFile.Replace(_file, Encoding.UTF8.GetBytes(text));
+            (_written, _problem) = (text, null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Complain(e);
+        }
+    }
+
+    private void Complain(Exception e)
+    {
+        if (e.Message != _problem)
+            log.StateFileProblem(_file, e.Message);
+        _problem = e.Message;
+    }
+}
+
+[JsonSerializable(typeof(Dictionary<Guid, Dictionary<string, string>>), TypeInfoPropertyName = "Settings")]
+internal sealed partial class SettingsStoreJson : JsonSerializerContext;

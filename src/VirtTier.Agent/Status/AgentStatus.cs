@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent.Status;
+
+/// <summary>The whole picture that <c>virttier status</c> shows, as one JSON document. Sizes are bytes, times seconds.</summary>
+/// <param name="Version">Version of the agent.</param>
+/// <param name="UptimeSeconds">Since the agent started.</param>
+/// <param name="Libvirt">The connection to libvirt.</param>
+/// <param name="Tiers">The host's memory tiers, fastest first.</param>
+/// <param name="PoolBytes">Fast memory that all budgets may use together.</param>
+/// <param name="Domains">Running domains, by name.</param>
+internal sealed record AgentStatus(
+    string Version,
+    double UptimeSeconds,
+    LibvirtStatus Libvirt,
+    IReadOnlyList<TierStatus> Tiers,
+    long PoolBytes,
+    IReadOnlyList<DomainStatus> Domains)
+{
+    /// <summary>One line of JSON, as it travels over D-Bus.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.AgentStatus);
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
+    /// <exception cref="JsonException">The text is not an agent's status.</exception>
+    public static AgentStatus FromJson(string json) =>
+        JsonSerializer.Deserialize(json, StatusJson.Default.AgentStatus) ?? throw new JsonException("the agent's status is empty");
+}
+
+/// <param name="Connected">Whether libvirt answers.</param>
+/// <param name="Problem">Why not, in one sentence.</param>
+/// <param name="HookCalls">Messages of libvirt's qemu hook since the agent started; 0 while VMs come and go: it is not installed.</param>
+internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookCalls = 0);
+
+/// <param name="Name"><c>fast</c> or <c>slow</c>.</param>
+/// <param name="Nodes">NUMA nodes of the tier.</param>
+/// <param name="TotalBytes">Memory of these nodes.</param>
+/// <param name="FreeBytes">Of it, free.</param>
+internal sealed record TierStatus(string Name, IReadOnlyList<int> Nodes, long TotalBytes, long FreeBytes);
+
+/// <summary>One running domain: what it is, what is done with it, and the figures of its rounds.</summary>
+internal sealed record DomainStatus : DomainFigures
+{
+    /// <summary>A domain with no rounds yet.</summary>
+    [JsonConstructor]
+    public DomainStatus()
+    {
+    }
+
+    /// <summary>A domain with the figures of its rounds.</summary>
+    public DomainStatus(DomainFigures figures)
+        : base(figures)
+    {
+    }
+
+    /// <summary>libvirt's name of the domain.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>libvirt's UUID of the domain.</summary>
+    public required Guid Uuid { get; init; }
+
+    /// <summary>Its QEMU process; null when it is not known.</summary>
+    public int? Pid { get; init; }
+
+    /// <summary>What the agent does with it now.</summary>
+    public required TieringState State { get; init; }
+
+    /// <summary>The state in a word, for people and over D-Bus.</summary>
+    [JsonIgnore]
+    public string StateName => State switch
+    {
+        TieringState.Tiering when Mode == "observe" => "observing",
+        TieringState.Tiering when FastBytes > BudgetBytes => "settling",
+        TieringState.Tiering => "tiering",
+        TieringState.Paused => "paused",
+        TieringState.Off => "off",
+        _ => Reason is null or Reasons.Attaching ? "attaching" : "waiting",
+    };
+
+    /// <summary>Why it is not being tiered (or not wholly), in one sentence with what to do; null when it is.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>One line of JSON.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.DomainStatus);
+
+    /// <summary>Whether a person has to do something about it: a pause and mode off were somebody's wish.</summary>
+    [JsonIgnore]
+    public bool NeedsAttention =>
+        Problems.Count > 0
+        || (State is TieringState.Attaching or TieringState.Tiering && Reason is not (null or Reasons.Attaching));
+
+    /// <summary><c>enforce</c>, <c>observe</c> or <c>off</c>.</summary>
+    public required string Mode { get; init; }
+
+    /// <summary>The guest's memory.</summary>
+    public long MemoryBytes { get; init; }
+
+    /// <summary>Most fast memory that it may hold.</summary>
+    public long BudgetBytes { get; init; }
+
+    /// <summary>What is wrong with its settings; the last good ones are in force.</summary>
+    public IReadOnlyList<SettingProblemStatus> Problems { get; init; } = [];
+}
+
+/// <param name="Attribute">Attribute of the metadata element.</param>
+/// <param name="Value">What it says.</param>
+/// <param name="Message">What is wrong with it and what would be right.</param>
+internal sealed record SettingProblemStatus(string Attribute, string Value, string Message)
+{
+    public static SettingProblemStatus Of(SettingsProblem problem) => new(problem.Attribute, problem.Value, problem.Message);
+}
+
+/// <summary>Life of a domain under the agent.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<TieringState>))]
+internal enum TieringState
+{
+    /// <summary>The sampler is not attached yet; <see cref="DomainStatus.Reason"/> says what it waits for.</summary>
+    Attaching,
+
+    /// <summary>Sampled, and moved unless the mode is observe.</summary>
+    Tiering,
+
+    /// <summary>The guest does not run now (suspended, migrating): nothing is sampled or moved.</summary>
+    Paused,
+
+    /// <summary>The settings say off.</summary>
+    Off,
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(AgentStatus))]
+[JsonSerializable(typeof(DomainStatus))]
+[JsonSerializable(typeof(DomainCurve))]
+internal sealed partial class StatusJson : JsonSerializerContext;

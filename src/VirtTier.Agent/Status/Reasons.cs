@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Status;
+
+/// <summary>Why a domain is not being tiered: one sentence each, with what to do.</summary>
+internal static class Reasons
+{
+    /// <summary>Between the first sight of its process and the first answer of the kernel module.</summary>
+    public const string Attaching = "the sampler is being attached; nothing to do";
+
+    /// <summary>The settings say off.</summary>
+    public static string Off(string domain) => $"left alone, as its settings say; to tier it: virttier set {domain} --mode enforce";
+
+    /// <param name="problem">Why its process is not known; null when it is, and it is about to be attached.</param>
+    public static string NoProcess(string? problem) => problem is null
+        ? Attaching
+        : $"{problem}; it is looked for every few seconds, and if this stays: virttier doctor";
+
+    /// <summary>The guest does not run, or its memory is being copied.</summary>
+    public static string Paused(RunningDomain domain) => domain switch
+    {
+        { MigratingOut: true } => BeingCopied,
+        { State: DomainState.Paused } => $"the guest is suspended; tiering goes on after: virsh resume {domain.Name}",
+        { State: DomainState.Asleep } => $"the guest sleeps; tiering goes on after: virsh dompmwakeup {domain.Name}",
+        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; end it with: virsh destroy {domain.Name}",
+        { State: DomainState.ShuttingDown } => "the guest is shutting down; nothing to do",
+        _ => BeingCopied,
+    };
+
+    private const string BeingCopied =
+        "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";
+
+    /// <summary>Attaching, sampling or moving failed; it is tried again.</summary>
+    public static string Failure(Exception exception) => exception is GuestMemoryException failure
+        ? failure.Message + WhatToDo(failure.Kind)
+        : $"unexpected failure ({exception.Message}), tried again; please report it with: journalctl -u virttier";
+
+    // The messages of the other kinds name the command already.
+    private static string WhatToDo(GuestMemoryError kind) => kind switch
+    {
+        GuestMemoryError.NoPermission => "; start it by its unit, which has the rights: systemctl restart virttier",
+        GuestMemoryError.AlreadySampled => "; find and end the other one: fuser -v /proc/kvm_ept_sample",
+        GuestMemoryError.NotAGuest => "; only <domain type='kvm'> can be tiered, check with: virsh dumpxml",
+        GuestMemoryError.Unsupported or GuestMemoryError.Failed => "; to see what the host lacks: virttier doctor",
+        _ => "",
+    };
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
+using VirtTier.Tiering;
+using MappingSize = VirtTier.Memory.MappingSize;
+
+namespace VirtTier.Agent;
+
+/// <summary>
+/// One attached guest: its layout, heat and moves. Joins the kernel's side with the planner; <see cref="DomainTierer"/> says
+/// when to do what. One thread at a time uses it.
+/// </summary>
+internal sealed class TieredGuest
+{
+    private static readonly MoveOutcome[] s_unmoved =
+    [
+        MoveOutcome.Busy, MoveOutcome.Pinned, MoveOutcome.Contested, MoveOutcome.Shared, MoveOutcome.Absent,
+        MoveOutcome.TargetFull, MoveOutcome.ForbiddenByCpuset, MoveOutcome.Refused,
+    ];
+
+    private readonly ProcessIdentity _process;
+    private readonly IGuestSampler _sampler;
+    private readonly DomainTiererContext _context;
+    private readonly int _fastNode;
+    private readonly int? _slowNode;
+    private readonly MovePlan _plan = new();
+    private readonly MovePrice _price = new();
+    private GuestMemory _memory;
+    private HarvestBuffers _buffers;
+    private PlacementPlanner _planner;
+    private ulong _generation;
+    private bool _isDirtyLogged = true; // until it is known
+    private DomainFigures _figures = DomainFigures.None;
+    private long _harvested;
+    private TimeSpan _watched;
+    private TimeSpan _harvestTime;
+    private CpuReading _guestTime;
+    private MovesDone _moved;
+
+    public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context)
+    {
+        _process = process;
+        _sampler = sampler;
+        _context = context;
+        (_fastNode, _slowNode) = context.Host.NodesFor(process.Pid);
+        GuestLayout layout = ReadLayout();
+        _memory = context.Mover.Target(process.Pid, layout);
+        (_buffers, _planner) = StartOver(layout);
+    }
+
+    /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
+    public string? Problem { get; private set; }
+
+    /// <summary>Whether the guest's writes are being logged, as in a live migration: each sample would cost it dearly.</summary>
+    public bool IsDirtyLogging()
+    {
+        // Harvests say when it begins; only its end has to be asked for.
+        if (_isDirtyLogged)
+            _isDirtyLogged = _sampler.GetInfo().Features.HasFlag(SamplerFeatures.DirtyLogging);
+        return _isDirtyLogged;
+    }
+
+    /// <summary>How the guest's slow accesses would fall with more DRAM, as of the last round; null while nothing is known.</summary>
+    public DramCurve? Curve { get; private set; }
+
+    /// <summary>Rounds that the heat was learned from, those before a restart among them.</summary>
+    public long HeatRounds => _planner.Rounds;
+
+    /// <summary>Time since the accessed bits were last cleared.</summary>
+    public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvested);
+
+    /// <summary>What was learned of the guest's pages, for another <see cref="TieredGuest"/> of the same process.</summary>
+    public byte[] SaveHeat() => _planner.SaveState(MemoryId());
+
+    /// <summary>Takes over what <see cref="SaveHeat"/> gave, before the first harvest.</summary>
+    /// <returns>Null, or why it cannot be used.</returns>
+    public string? RestoreHeat(ReadOnlySpan<byte> state) => _planner.RestoreState(state, MemoryId());
+
+    /// <summary>Clears the accessed bits, which are of longer than an interval, so that the next harvest is of one.</summary>
+    /// <returns>True if the layout had changed, so that not all were cleared.</returns>
+    public bool BeginWatching() => TakeBits();
+
+    /// <summary>Takes the accessed bits of the whole guest into the heat.</summary>
+    /// <returns>True if the layout had changed, so that nothing was taken.</returns>
+    public bool Harvest()
+    {
+        long before = _harvested;
+        if (TakeBits())
+            return true;
+        _watched += _context.Time.GetElapsedTime(before, _harvested);
+        _planner.Observe(_buffers.Accessed, MemoryMarshal.AsBytes(_buffers.Sizes.Span));
+        return false;
+    }
+
+    private bool TakeBits()
+    {
+        _harvested = _context.Time.GetTimestamp();
+        foreach (GuestRegion region in _memory.Layout.Regions)
+        {
+            HarvestResult result = _sampler.Harvest(region, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
+            _isDirtyLogged = result.IsDirtyLogged;
+            if (result.Generation != _generation && Relayout())
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>Looks where each page is, decides, demotes, then promotes into the room that is there.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="pacer">Told of the round.</param>
+    /// <param name="stop">Ends the moves.</param>
+    public async Task<DomainFigures> RoundAsync(DomainOrders orders, RoundPacer pacer, CancellationToken stop)
+    {
+        RoundScratch scratch = _context.Scratch.Rent();
+        try
+        {
+            Plan(orders, scratch);
+            pacer.EndRound(_plan, HarvestTime());
+            long demoted = 0;
+            long promoted = 0;
+            Problem = _context.Host.Problem;
+            if (_slowNode is int slow && orders.Mode == TieringMode.Enforce)
+            {
+                _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
+                _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
+                (demoted, promoted) = await ExchangeAsync(slow, scratch, stop);
+                ObserveMoves();
+            }
+            return _figures = new DomainFigures
+            {
+                Rounds = _figures.Rounds + 1,
+                HeatRounds = _planner.Rounds,
+                RoundSeconds = pacer.Interval.TotalSeconds,
+                FastBytes = (_plan.FastPages - demoted + promoted) * GuestLayout.PageSize,
+                SlowBytes = (_plan.SlowPages + demoted - promoted) * GuestLayout.PageSize,
+                HotBytes = _plan.HotPages * GuestLayout.PageSize,
+                HotFastBytes = _plan.HotFastPages * GuestLayout.PageSize,
+                PromotedPages = _figures.PromotedPages + promoted,
+                DemotedPages = _figures.DemotedPages + demoted,
+                PingPongShare = _plan.PingPongShare,
+                MoveCost = _planner.MoveCost,
+                Unmoved = s_unmoved.Where(o => _memory.Counters[o] > 0).ToDictionary(o => o.ToString(), o => _memory.Counters[o]),
+            };
+        }
+        finally
+        {
+            _context.Scratch.Return(scratch);
+        }
+    }
+
+    private void Plan(DomainOrders orders, RoundScratch scratch)
+    {
+        Span<byte> tiers = scratch.Pages(_memory.Layout.PageCount);
+        scratch.Reader.Read(_process.Pid, _memory.Layout, 0, tiers);
+        // Pages that somebody else moved back are not to be fought over.
+        _memory.Observe(0, tiers);
+        _context.Host.ToTiers(tiers);
+        long mostMoves = orders.Mode == TieringMode.Enforce ? MostMoves(orders.Limits) : 0;
+        _planner.MoveCost = _price.Cost;
+        _planner.EndRound(tiers, orders.BudgetPages, mostMoves, _plan);
+        if (_watched > TimeSpan.Zero)
+            Curve = _planner.Curve(_watched);
+        // For the next round: this one's plan says how many accesses there are.
+        _price.Update(GuestTime(), _plan.Accesses, LargeShare());
+        _watched = TimeSpan.Zero;
+    }
+
+    /// <summary>
+    /// Pages that can be moved before what the plan knows has grown old: as many as the traffic of one round allows, and no more
+    /// than the CPU time does before the next round is due at the latest.
+    /// </summary>
+    private long MostMoves(MoveLimits limits)
+    {
+        double byRate = limits.BytesPerSecond * _context.Sampling.Round.TotalSeconds / GuestLayout.PageSize;
+        double byWork = limits.CpuShare * _context.Sampling.LongestRound.TotalSeconds / _price.SecondsEach;
+        return (long)Math.Min(byRate, byWork);
+    }
+
+    /// <summary>CPU time that the guest used while it was looked at, if it used it evenly since the last round.</summary>
+    private TimeSpan GuestTime()
+    {
+        CpuReading before = _guestTime;
+        _guestTime = new CpuReading(_context.Time.GetTimestamp(), ProcessFacts.ReadCpuTime(_process.Pid));
+        TimeSpan elapsed = _context.Time.GetElapsedTime(before.Timestamp, _guestTime.Timestamp);
+        return before.Timestamp == 0 ? TimeSpan.Zero : (_guestTime.Used - before.Used) * (_watched / elapsed);
+    }
+
+    private double LargeShare()
+    {
+        ReadOnlySpan<MappingSize> sizes = _buffers.Sizes.Span;
+        int large = sizes.Count(MappingSize.Size2M);
+        return large / (double)Math.Max(1, large + sizes.Count(MappingSize.Size4K));
+    }
+
+    private void ObserveMoves()
+    {
+        MovesDone before = _moved;
+        MoveCounters counters = _memory.Counters;
+        long large = counters.LargeMoved;
+        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.LargeCpuTime, large, counters.LargeCpuTime);
+        _price.ObserveSmall(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
+        _price.ObserveLarge(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
+    }
+
+    /// <summary>CPU time that harvests took since this was last asked.</summary>
+    private TimeSpan HarvestTime()
+    {
+        TimeSpan before = _harvestTime;
+        _harvestTime = _sampler.GetInfo().HarvestTime;
+        return _harvestTime - before;
+    }
+
+    private async Task<(long Demoted, long Promoted)> ExchangeAsync(int slowNode, RoundScratch scratch, CancellationToken stop)
+    {
+        int demotions = _plan.Demotions.Length;
+        Memory<int> indexes = scratch.Indexes(demotions + _plan.Promotions.Length);
+        FirstPages(_plan.Demotions, indexes.Span);
+        FirstPages(_plan.Promotions, indexes.Span[demotions..]);
+        ExchangeReport report = await _context.Exchange.RunAsync(
+            _memory,
+            new MoveOrder(indexes[..demotions], slowNode),
+            new MoveOrder(indexes[demotions..], _fastNode),
+            SizesOfPlan(scratch),
+            room: _plan.TargetPages - _plan.FastPages,
+            stop);
+        Problem ??= report.Demoted.Problem ?? report.Promoted.Problem;
+        return (report.Demoted.Moved, report.Promoted.Moved);
+    }
+
+    private static void FirstPages(ReadOnlySpan<MoveUnit> units, Span<int> indexes)
+    {
+        for (int i = 0; i < units.Length; i++)
+            indexes[i] = units[i].Page;
+    }
+
+    /// <summary>
+    /// The mapping sizes that the plan was made with. Those of the last harvest will not do: a page that was moved is in no
+    /// mapping until its next access.
+    /// </summary>
+    private ReadOnlyMemory<MappingSize> SizesOfPlan(RoundScratch scratch)
+    {
+        Memory<MappingSize> sizes = scratch.Sizes(_memory.Layout.PageCount / GuestLayout.PagesPerUnit);
+        sizes.Span.Fill(MappingSize.Size4K);
+        MarkLarge(_plan.Demotions, sizes.Span);
+        MarkLarge(_plan.Promotions, sizes.Span);
+        return sizes;
+
+        static void MarkLarge(ReadOnlySpan<MoveUnit> units, Span<MappingSize> sizes)
+        {
+            foreach (MoveUnit unit in units)
+            {
+                if (unit.Pages == GuestLayout.PagesPerUnit)
+                    sizes[unit.Page / GuestLayout.PagesPerUnit] = MappingSize.Size2M;
+            }
+        }
+    }
+
+    private GuestLayout ReadLayout()
+    {
+        // The generation first: slots that change in between then show as a change at the next harvest.
+        _generation = _sampler.GetInfo().Generation;
+        return GuestLayout.FromMemslots(_sampler.GetMemslots());
+    }
+
+    /// <summary>A number that changes when page indexes come to mean other memory.</summary>
+    private ulong MemoryId()
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(MemoryMarshal.AsBytes<ulong>([(ulong)_process.Pid, _process.StartTime]));
+        foreach (GuestRegion region in _memory.Layout.Regions)
+            hash.AppendData(MemoryMarshal.AsBytes<ulong>([region.FirstGfn, (ulong)region.FirstIndex, (ulong)region.PageCount]));
+        return BinaryPrimitives.ReadUInt64LittleEndian(hash.GetHashAndReset());
+    }
+
+    private bool Relayout()
+    {
+        GuestLayout layout = ReadLayout();
+        if (layout.Same(_memory.Layout))
+            return false;
+        _memory.Relayout(layout);
+        (_buffers, _planner) = StartOver(layout);
+        return true;
+    }
+
+    private static (HarvestBuffers Buffers, PlacementPlanner Planner) StartOver(GuestLayout layout) =>
+        layout.PageCount > 0
+            ? (new HarvestBuffers(layout), new PlacementPlanner(layout.PageCount))
+            : throw new GuestMemoryException(GuestMemoryError.NotAGuest, "the guest has no memory yet");
+
+    private readonly record struct CpuReading(long Timestamp, TimeSpan Used);
+
+    private readonly record struct MovesDone(long Small, TimeSpan SmallTime, long Large, TimeSpan LargeTime);
+}

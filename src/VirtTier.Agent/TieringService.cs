@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Hook;
+using VirtTier.Agent.Status;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
+using VirtTier.Tiering;
+
+namespace VirtTier.Agent;
+
+/// <summary>
+/// The reconciler: makes what is attached match what runs. Level-triggered: each pass compares whole pictures, so that it
+/// does not matter which event was lost or came twice.
+/// </summary>
+internal sealed class TieringService : IAsyncDisposable
+{
+    // Budgets of auto domains follow their use all the time; only what makes a difference is logged.
+    private const double LeastAnnounced = 0.125;
+
+    private readonly SemaphoreSlim _reconciling = new(1);
+    private readonly ILogger _log;
+    private readonly Dictionary<Guid, DomainTierer> _tierers = [];
+    private readonly Dictionary<Guid, DomainOrders> _announced = [];
+    private readonly long _started;
+    private volatile AgentConfig _config;
+    private volatile DomainTiererContext _context;
+    private DomainSnapshot? _snapshot;
+    private volatile IReadOnlyList<DomainOrders> _orders = [];
+    private LibvirtLink _link = LibvirtLink.Waiting("libvirt has not been asked yet");
+    private bool _poolTooSmall;
+
+    public TieringService(AgentConfig config, DomainTiererContext context)
+    {
+        _config = config;
+        _context = context;
+        _log = context.Log;
+        _started = context.Time.GetTimestamp();
+    }
+
+    /// <summary>Samplers attached, or being attached.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_tierers)
+                return _tierers.Count;
+        }
+    }
+
+    /// <summary>Brings what is attached in line with the picture of the domains, and again each time that there is another one.</summary>
+    /// <param name="nextPicture">Gives the newest picture as soon as its version is another one than that told.</param>
+    /// <param name="reconciled">Told of each picture that was followed.</param>
+    /// <param name="stop">Ends it, with an <see cref="OperationCanceledException"/>.</param>
+    public async Task ReconcileForeverAsync(
+        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, CancellationToken stop)
+    {
+        // The version to begin with is that of no picture: the first one may be there already.
+        for (long seen = -1; ;)
+        {
+            DomainSnapshot snapshot = await nextPicture(seen, stop);
+            await ReconcileAsync(snapshot);
+            reconciled(snapshot);
+            seen = snapshot.Version;
+        }
+    }
+
+    /// <summary>Brings what is attached in line with a picture of the domains.</summary>
+    public async Task ReconcileAsync(DomainSnapshot snapshot)
+    {
+        await _reconciling.WaitAsync();
+        try
+        {
+            _snapshot = snapshot;
+            await FollowAsync(snapshot);
+            if (snapshot.Link.Connected)
+                _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
+        }
+        finally
+        {
+            _reconciling.Release();
+        }
+    }
+
+    /// <summary>Divides the pool anew by what the rounds have shown since the last time.</summary>
+    public async Task DivideAgainAsync()
+    {
+        await _reconciling.WaitAsync();
+        try
+        {
+            if (_snapshot is not null)
+                await FollowAsync(_snapshot);
+        }
+        finally
+        {
+            _reconciling.Release();
+        }
+    }
+
+    /// <summary>Goes on with another configuration. Guests keep their heat unless where or how they are sampled has changed.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="host">The host's memory under it.</param>
+    public async Task ReconfigureAsync(AgentConfig config, HostMemory host)
+    {
+        await _reconciling.WaitAsync();
+        try
+        {
+            DomainTiererContext context = _context with { Host = host, Sampling = config.Sampling };
+            bool anew = !host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
+            (_config, _context) = (config, context);
+            if (anew)
+                await DetachAllAsync();
+            if (_snapshot is not null)
+                await FollowAsync(_snapshot);
+        }
+        finally
+        {
+            _reconciling.Release();
+        }
+    }
+
+    /// <summary>What the pool is promised to, for admission control.</summary>
+    public PoolPromises Promises() => new(
+        _context.Host.PoolBytes,
+        _orders.ToDictionary(o => o.Domain.Uuid, o => AdmissionControl.Promise(o.Settings, o.Domain.MemoryBytes)),
+        _config.Defaults);
+
+    private async Task FollowAsync(DomainSnapshot snapshot)
+    {
+        _link = snapshot.Link;
+        _orders = Order(snapshot.Domains);
+
+        Dictionary<Guid, DomainOrders> wanted = _orders
+            .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
+            .ToDictionary(o => o.Domain.Uuid);
+        List<DomainTierer> ending = [];
+        lock (_tierers)
+        {
+            foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
+            {
+                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process)
+                    continue;
+                _tierers.Remove(uuid);
+                ending.Add(tierer);
+            }
+            foreach ((Guid uuid, DomainOrders orders) in wanted)
+            {
+                if (_tierers.TryGetValue(uuid, out DomainTierer? tierer))
+                    tierer.Update(orders);
+                else
+                    _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders);
+            }
+        }
+        foreach (DomainTierer tierer in ending)
+            await tierer.DisposeAsync();
+    }
+
+    /// <summary>The picture of now.</summary>
+    public AgentStatus Status()
+    {
+        List<DomainStatus> domains = [];
+        lock (_tierers)
+        {
+            foreach (DomainOrders orders in _orders)
+                domains.Add(_tierers.TryGetValue(orders.Domain.Uuid, out DomainTierer? tierer) ? tierer.Status : orders.Status(DomainFigures.None));
+        }
+        return new AgentStatus(
+            AgentVersion.Text,
+            _context.Time.GetElapsedTime(_started).TotalSeconds,
+            new LibvirtStatus(_link.Connected, _link.Reason),
+            _context.Host.Status(),
+            _context.Host.PoolBytes,
+            domains);
+    }
+
+    /// <summary>How a domain's slow accesses would fall with more DRAM; null while too little is known of it.</summary>
+    public DramCurve? Curve(Guid domain)
+    {
+        lock (_tierers)
+            return _tierers.TryGetValue(domain, out DomainTierer? tierer) ? tierer.Curve : null;
+    }
+
+    /// <summary>Detaches every sampler.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await DetachAllAsync();
+        _reconciling.Dispose();
+    }
+
+    private async Task DetachAllAsync()
+    {
+        DomainTierer[] all;
+        lock (_tierers)
+        {
+            all = [.. _tierers.Values];
+            _tierers.Clear();
+        }
+        await Task.WhenAll(all.Select(tierer => tierer.DisposeAsync().AsTask()));
+    }
+
+    private List<DomainOrders> Order(IReadOnlyList<RunningDomain> running)
+    {
+        Dictionary<Guid, long> previous = _orders.ToDictionary(o => o.Domain.Uuid, o => o.BudgetPages);
+        (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
+        {
+            TieringSettings settings = d.Settings.Over(_config.Defaults);
+            return (d, settings, BudgetDivider.Demand(d, settings, Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
+        })];
+        // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
+        var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();
+        long[] divided = BudgetDivider.Divide([.. enforced.Select(d => d.Demand)], _context.Host.PoolBytes, out bool enough);
+        if (!enough && !_poolTooSmall)
+            _log.HostProblem($"the budgets of all domains together exceed the pool of {Sizes.Show(_context.Host.PoolBytes)} (pool.dram): each gets the same fraction of its own");
+        _poolTooSmall = !enough;
+
+        Dictionary<Guid, long> budgets = enforced.Zip(divided).ToDictionary(e => e.First.Domain.Uuid, e => e.Second);
+        List<DomainOrders> orders = [];
+        foreach ((RunningDomain domain, TieringSettings settings, BudgetDemand demand) in domains)
+        {
+            if (!budgets.TryGetValue(domain.Uuid, out long budget))
+                budget = BudgetDivider.Divide([demand], _context.Host.PoolBytes, out _)[0];
+            ByteRate rate = settings.Rate ?? _config.DomainRate;
+            DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare));
+            orders.Add(order);
+            Announce(order);
+        }
+        foreach (Guid gone in _announced.Keys.Except(running.Select(d => d.Uuid)).ToArray())
+            _announced.Remove(gone);
+        return orders;
+    }
+
+    private void Announce(DomainOrders orders)
+    {
+        if (_announced.TryGetValue(orders.Domain.Uuid, out DomainOrders? before)
+            && before.Settings == orders.Settings
+            && Math.Abs(orders.BudgetPages - before.BudgetPages) <= before.BudgetPages * LeastAnnounced)
+            return;
+        _announced[orders.Domain.Uuid] = orders;
+        _log.BudgetSet(orders.Domain.Name, Sizes.Show(orders.BudgetPages * GuestLayout.PageSize), orders.Mode.ToString());
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging.Abstractions;
+using VirtTier.Agent.Hook;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent.Tests;
+
+/// <summary>A pool of 4 GiB.</summary>
+public sealed class AdmissionControlTests
+{
+    private readonly Dictionary<Guid, long> _running = [];
+    private readonly AdmissionControl _admission;
+    private TieringSettings _defaults = TieringSettings.Default;
+
+    public AdmissionControlTests() =>
+        _admission = new AdmissionControl(() => new PoolPromises(4L << 30, _running, _defaults), TimeProvider.System);
+
+    [Fact]
+    public void What_fits_may_start_to_the_last_byte()
+    {
+        _running[Guid.NewGuid()] = 1L << 30;
+
+        Assert.Null(_admission.Admit(Domain("min='3GiB'")));
+    }
+
+    [Fact]
+    public void What_does_not_fit_is_refused_with_the_numbers()
+    {
+        _running[Guid.NewGuid()] = 1L << 30;
+        _running[Guid.NewGuid()] = 1L << 30;
+        _running[Guid.NewGuid()] = 0;
+
+        string refusal = _admission.Admit(Domain("min='3GiB'"))!;
+
+        Assert.StartsWith(
+            "its min of 3 GiB of DRAM cannot be met: of the pool of 4 GiB, 2 GiB is promised to 2 other domains and 2 GiB is left; ",
+            refusal, StringComparison.Ordinal);
+        Assert.DoesNotContain(refusal, c => c is '"' or '\'' or '\\' or '\n' || c > 126);
+    }
+
+    [Fact]
+    public void Domains_on_their_way_count_until_they_run_or_end()
+    {
+        DomainDefinition first = Domain("min='3GiB'"), second = Domain("min='3GiB'");
+        Assert.Null(_admission.Admit(first));
+        Assert.NotNull(_admission.Admit(second));
+        Assert.Null(_admission.Admit(first)); // its own start, tried again, does not stand in its way
+
+        _running[first.Uuid] = 3L << 30; // counted once
+        Assert.Null(_admission.Admit(Domain("min='1GiB'")));
+
+        _running.Clear();
+        Assert.Null(_admission.Admit(first));
+        _admission.Forget(first.Uuid);
+        Assert.Null(_admission.Admit(second));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("dram='7GiB'")]
+    [InlineData("min='7GiB' mode='off'")]
+    [InlineData("min='7GiB' mode='observe'")]
+    [InlineData("min='7'")]
+    public void Only_a_minimum_that_holds_can_be_refused(string attributes) => Assert.Null(_admission.Admit(Domain(attributes)));
+
+    [Fact]
+    public void The_hosts_default_minimum_counts_too()
+    {
+        _defaults = new TieringSettings { Min = SizeSpec.FromPercent(75) };
+
+        Assert.NotNull(_admission.Admit(Domain("")));
+        Assert.Null(_admission.Admit(Domain("min='1GiB'")));
+    }
+
+    [Fact]
+    public void The_hook_gets_its_answer_from_the_file_and_what_cannot_be_read_may_start()
+    {
+        string file = Path.GetTempFileName();
+        using HookListener hook = new(_admission, () => { }, TimeProvider.System, NullLogger.Instance);
+
+        Assert.Null(hook.Admit("web1", "/nonexistent"));
+        Assert.Null(hook.Admit("web1", file)); // empty
+        File.WriteAllText(file, Xml("min='5GiB'"));
+        Assert.StartsWith("its min of 5 GiB", hook.Admit("web1", file), StringComparison.Ordinal);
+        File.Delete(file);
+    }
+
+    [Fact]
+    public void The_files_tell_the_hook_what_the_agent_wants_and_go_with_it()
+    {
+        string parent = Directory.CreateTempSubdirectory("virttier-test-").FullName, run = Path.Combine(parent, "virttier");
+        string mark = Path.Combine(run, "admission-control"), spool = Path.Combine(run, "hook");
+        using (HookDirectory directory = HookDirectory.Create(run, out _)!)
+        {
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(spool));
+            Assert.False(File.Exists(mark));
+            directory.AdmissionControl = true;
+            Assert.True(File.Exists(mark));
+            directory.AdmissionControl = false;
+            Assert.False(File.Exists(mark));
+            directory.AdmissionControl = true;
+            File.WriteAllText(Path.Combine(spool, "started.1"), "left by a killed hook");
+        }
+
+        Assert.Empty(Directory.GetFileSystemEntries(run));
+        Assert.Null(HookDirectory.Create("/proc/virttier", out string? problem));
+        Assert.Contains("/proc/virttier", problem, StringComparison.Ordinal);
+        Directory.Delete(parent, recursive: true);
+    }
+
+    private static DomainDefinition Domain(string attributes) => DomainDefinition.Parse(Xml(attributes));
+
+    private static string Xml(string attributes) => $"""
+        <domain type='kvm'><name>web1</name><uuid>{Guid.NewGuid()}</uuid><memory unit='GiB'>8</memory>
+          <metadata><v:tiering xmlns:v='{TieringSettings.MetadataNamespace}' {attributes}/></metadata>
+        </domain>
+        """;
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using System.Text.Json;
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Doctor;
+using VirtTier.Agent.Hook;
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Tests;
+
+/// <summary>A host on which all is well, and then one thing is not: that, and only that, is found, with what mends it.</summary>
+public sealed class DoctorTests : IDisposable
+{
+    private const int QemuPid = 42, AgentPid = 43;
+
+    private readonly HostTree _tree = new();
+    private readonly FakeBus _bus = new();
+    private readonly HashSet<string> _names = ["org.libvirt", "org.freedesktop.machine1", "org.virttier.Agent1"];
+    private GuestMemoryException _module = new(GuestMemoryError.NotAGuest, "no guest");
+    private AgentConfig _config = new();
+    private DomainSnapshot _domains = Domains.Snapshot(Domains.Running() with { Process = new ProcessIdentity(QemuPid, 1) });
+    private bool _root = true;
+
+    public DoctorTests()
+    {
+        new HookInstaller(_tree.Root).Install(null);
+        _tree.Write("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n")
+            .Write("/proc/sys/kernel/numa_balancing", "0\n")
+            .Write("/proc/cpuinfo", "flags : fpu svm npt\n")
+            .Write("/sys/module/kvm_amd/parameters/npt", "1\n")
+            .Write("/sys/module/apparmor/parameters/enabled", "Y\n")
+            .Write("/etc/apparmor.d/usr.sbin.libvirtd", "/etc/libvirt/hooks/** rmix,")
+            .Write("/sys/kernel/mm/ksm/run", "0\n")
+            .Write("/sys/module/damon_stat/parameters/enabled", "N\n")
+            .Write("/sys/devices/system/node/online", "0-1")
+            .Write("/sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-1\n");
+        Node(0, "0-3");
+        Node(1, "");
+        Process(QemuPid, "Mems_allowed_list:\t0-1\nCpus_allowed_list:\t0-3\n");
+        Process(AgentPid, "CapEff:\t0000000000a80006\n");
+        _bus.Answer = Answer;
+    }
+
+    public void Dispose() => _tree.Dispose();
+
+    [Fact]
+    public async Task A_host_that_is_ready_has_a_line_for_each_prerequisite_and_status_0()
+    {
+        DoctorReport report = await MakeAsync();
+
+        Assert.Equal([], report.Findings.Where(f => f.Severity != Severity.Ok));
+        Assert.Equal(0, (int)report.Severity);
+        Assert.Equal(
+            ["configuration", "kernel", "kvm", "module", "tiers", "numa balancing", "damon", "ksm", "libvirt", "machined", "agent", "hook", "apparmor", "rights", "domains"],
+            report.Findings.Select(f => f.Check).Distinct());
+        Assert.Equal("fast: node 0 with 1 GiB (has processors, the kernel's memory_tier4)", report.Findings.First(f => f.Check == "tiers").Text);
+    }
+
+    [Theory]
+    [InlineData("/proc/sys/kernel/osrelease", "5.10.0-1-amd64", "kernel", Severity.Error, "apt install linux-image-amd64")]
+    [InlineData("/sys/module/kvm_amd/parameters/npt", "0", "kvm", Severity.Error, "npt=1")]
+    [InlineData("/proc/sys/kernel/numa_balancing", "1", "numa balancing", Severity.Warning, "kernel.numa_balancing=0")]
+    [InlineData("/sys/module/damon_stat/parameters/enabled", "Y", "damon", Severity.Warning, "echo N > /sys/module/damon_stat/parameters/enabled")]
+    [InlineData("/sys/module/damon_reclaim/parameters/enabled", "Y", "damon", Severity.Warning, "echo N > /sys/module/damon_reclaim/parameters/enabled")]
+    [InlineData("/sys/kernel/mm/damon/admin/kdamonds/0/state", "on", "damon", Severity.Warning, "echo off > /sys/kernel/mm/damon/admin/kdamonds/0/state")]
+    [InlineData("/sys/kernel/mm/ksm/run", "1", "ksm", Severity.Warning, "echo 2 > /sys/kernel/mm/ksm/run")]
+    [InlineData("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,", "apparmor", Severity.Warning, "apparmor_parser -r")]
+    [InlineData("/sys/devices/system/node/online", "0", "tiers", Severity.Error, "daxctl")]
+    [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning, "virttier hook install")]
+    [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl revert virttier")]
+    [InlineData("/proc/43/attr/current", "strict-profile (enforce)", "rights", Severity.Warning, "aa-complain 'strict-profile'")]
+    [InlineData("/proc/42/status", "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n", "domain web1", Severity.Error, "echo 0-1 > ")]
+    internal async Task One_thing_that_is_wrong_is_found_with_what_mends_it(string file, string text, string check, Severity severity, string mend)
+    {
+        _tree.Write(file, text);
+
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+
+        Assert.Equal((check, severity), (finding.Check, finding.Severity));
+        Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("org.freedesktop.machine1", "machined", Severity.Warning, "apt install systemd-container")]
+    [InlineData("org.virttier.Agent1", "agent", Severity.Warning, "systemctl start virttier")]
+    internal async Task A_service_that_is_not_there_is_found(string name, string check, Severity severity, string mend)
+    {
+        _names.Remove(name);
+
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+
+        Assert.Equal((check, severity, mend), (finding.Check, finding.Severity, finding.Mend));
+    }
+
+    [Theory]
+    [InlineData(true, true, "systemctl restart libvirtd libvirt-dbus")]
+    [InlineData(true, false, "apt install libvirt-dbus")]
+    [InlineData(false, true, "sudo virttier doctor")]
+    public async Task A_libvirt_that_does_not_answer_is_an_error_with_its_own_reason(bool root, bool there, string mend)
+    {
+        _domains = new DomainSnapshot(1, LibvirtLink.Waiting("libvirtd is away"), []);
+        _root = root;
+        if (!there)
+            _names.Remove("org.libvirt");
+
+        Finding finding = (await MakeAsync()).Findings.First(f => f.Check == "libvirt");
+
+        Assert.Equal((Severity.Error, "libvirtd is away", mend), (finding.Severity, finding.Text, finding.Mend));
+    }
+
+    [Theory]
+    [InlineData(GuestMemoryError.ModuleAbsent, true, Severity.Error, "apt install virttier-dkms && modprobe kvm_ept_sample")]
+    [InlineData(GuestMemoryError.ModuleIncompatible, true, Severity.Error, "apt install --reinstall virttier-dkms")]
+    [InlineData(GuestMemoryError.NoPermission, false, Severity.Warning, "sudo virttier doctor")]
+    [InlineData(GuestMemoryError.NoPermission, true, Severity.Error, "modprobe kvm_ept_sample")]
+    internal async Task The_module_is_judged_by_what_opening_it_says(GuestMemoryError kind, bool root, Severity severity, string mend)
+    {
+        _module = new GuestMemoryException(kind, "it said no");
+        _root = root;
+
+        Finding finding = (await MakeAsync()).Findings.First(f => f.Check == "module");
+
+        Assert.Equal(severity, finding.Severity);
+        Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_module_that_is_installed_needs_only_to_be_loaded()
+    {
+        _module = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "absent");
+        _tree.Write("/lib/modules/6.1.0-18-amd64/updates/kvm_ept_sample.ko", "");
+
+        Assert.Equal("modprobe kvm_ept_sample", (await MakeAsync()).Findings.First(f => f.Check == "module").Mend);
+    }
+
+    [Theory]
+    [InlineData("strict", "0", true)]
+    [InlineData(null, "0", true)]
+    [InlineData("restrictive", "1", true)]
+    [InlineData("preferred", "0", false)]
+    [InlineData("strict", "0-1", false)]
+    public async Task A_numatune_that_forbids_a_tier_is_found(string? mode, string nodeset, bool forbids)
+    {
+        _domains = Domains.Snapshot(Running() with { Numa = NumaHints.None with { Mode = mode, Nodeset = nodeset } });
+
+        Finding[] findings = [.. (await MakeAsync()).Findings.Where(f => f.Check == "domain web1")];
+
+        Assert.Equal(forbids, findings.Length == 1);
+        Assert.All(findings, f => Assert.Equal("virsh numatune web1 --config --nodeset 0-1", f.Mend));
+    }
+
+    [Fact]
+    public async Task Bad_settings_and_an_unknown_process_of_a_domain_are_found()
+    {
+        _domains = Domains.Snapshot(Running() with { Process = null, ProcessProblem = "no pid file", SettingsProblems = [new SettingsProblem("dram", "2", "no unit")] });
+
+        Finding[] findings = [.. (await MakeAsync()).Findings.Where(f => f.Check == "domain web1")];
+
+        Assert.Equal(["virttier set web1 --unset dram", "virsh destroy web1 && virsh start web1"], findings.Select(f => f.Mend));
+        Assert.Equal([Severity.Warning, Severity.Error], findings.Select(f => f.Severity));
+    }
+
+    [Fact]
+    public async Task Tiers_named_by_the_configuration_are_told_as_such_and_wrong_ones_refused()
+    {
+        _config = new AgentConfig { FastNodes = [1], SlowNodes = [0] };
+        Assert.Contains("node 1 with 1 GiB (as the configuration says)", (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text, StringComparison.Ordinal);
+
+        _config = new AgentConfig { FastNodes = [0], SlowNodes = [7] };
+        Assert.Contains("unknown NUMA node 7", (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_empty_host_breaks_no_check_and_each_thing_found_names_a_command()
+    {
+        foreach (string directory in Directory.GetDirectories(_tree.Root))
+            Directory.Delete(directory, recursive: true);
+        _bus.Answer = _ => throw new BusException(BusException.Disconnected, "no bus");
+        _bus.State = new BusState(false, "no bus");
+        _module = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "absent");
+
+        DoctorReport report = await DoctorReport.MakeAsync(Host(), "v.yaml:1:1: unknown key", TestContext.Current.CancellationToken);
+
+        Assert.Equal(2, (int)report.Severity);
+        Assert.DoesNotContain(report.Findings, f => f.Text.StartsWith("could not be looked at", StringComparison.Ordinal));
+        Assert.All(report.Findings, f => Assert.Equal(f.Severity == Severity.Ok, f.Mend is null));
+        Assert.Single(report.Findings, f => f is { Check: "system bus", Text: "no bus", Mend: "systemctl start dbus" });
+        Assert.Contains(report.ToMarkup(), line => line.Contains("unknown key", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Programs_get_json()
+    {
+        _tree.Write("/proc/sys/kernel/numa_balancing", "1");
+
+        using JsonDocument json = JsonDocument.Parse((await MakeAsync()).ToJson());
+
+        Assert.Equal("Warning", json.RootElement.GetProperty("severity").GetString());
+        JsonElement finding = Assert.Single(json.RootElement.GetProperty("findings").EnumerateArray(), f => f.GetProperty("check").GetString() == "numa balancing");
+        Assert.Contains("sysctl", finding.GetProperty("mend").GetString(), StringComparison.Ordinal);
+    }
+
+    private static RunningDomain Running() => Domains.Running() with { Process = new ProcessIdentity(QemuPid, 1) };
+
+    private Task<DoctorReport> MakeAsync() => DoctorReport.MakeAsync(Host(), null, TestContext.Current.CancellationToken);
+
+    private DoctorHost Host() => new(_tree.Root, _bus, new Samplers(_module), _domains, _config, _root);
+
+    private void Node(int node, string cpus) => _tree
+        .Write($"/sys/devices/system/node/node{node}/cpulist", cpus)
+        .Write($"/sys/devices/system/node/node{node}/distance", node == 0 ? "10 20" : "20 10")
+        .Write($"/sys/devices/system/node/node{node}/meminfo", $"Node {node} MemTotal:  1048576 kB\nNode {node} MemFree:  524288 kB\n");
+
+    private void Process(int pid, string status) => _tree
+        .Write(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/status"), status)
+        .Write(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/cgroup"), "0::/machine.slice/web1\n");
+
+    private BusBody Answer(BusCall call) => call.Member switch
+    {
+        "NameHasOwner" => new BusBody("b", _names.Contains(call.Body.Get<string>(0))),
+        "ListActivatableNames" => new BusBody("as", (object)Array.Empty<string>()),
+        "GetConnectionUnixProcessID" when _names.Contains("org.virttier.Agent1") => new BusBody("u", (uint)AgentPid),
+        "GetStatus" when _names.Contains("org.virttier.Agent1") =>
+            new BusBody("s", new AgentStatus("1.2.3", 5, new LibvirtStatus(true, null), [], 0, []).ToJson()),
+        _ => throw new BusException(BusException.ServiceUnknown, "not there"),
+    };
+
+    private sealed class Samplers(GuestMemoryException error) : IGuestSamplerFactory
+    {
+        public IGuestSampler Attach(int pid) => throw error;
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Tests;
+
+public sealed class DomainTiererTests : IDisposable
+{
+    private const int Budget = 1024;
+
+    private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(0, 600).Select(i => i * 5)] };
+
+    public void Dispose() => _host.Dispose();
+
+    [Fact]
+    public async Task A_domain_settles_in_its_budget_with_its_hot_pages_in_fast_memory()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+
+        await Eventually.IsTrue(() => _host.FastPages <= Budget);
+        await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
+        _host.MostFast = 0;
+        await RoundsAsync(tierer, 5);
+
+        Assert.InRange(_host.MostFast, 0, Budget);
+        Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
+        DomainStatus status = tierer.Status;
+        Assert.Equal(TieringState.Tiering, status.State);
+        Assert.Null(status.Reason);
+        Assert.Equal(_host.FastPages * 4096L, status.FastBytes);
+        Assert.Equal(_host.HotPages.Count * 4096L, status.HotBytes);
+    }
+
+    [Fact]
+    public async Task A_shifted_hot_set_is_followed_and_the_budget_kept_all_the_while()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && _host.HotFastPages == _host.HotPages.Count);
+        _host.MostFast = 0;
+
+        _host.HotPages = [.. _host.HotPages.Select(page => page + 1)];
+        await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
+
+        Assert.InRange(_host.MostFast, 1, Budget);
+    }
+
+    [Fact]
+    public async Task A_smaller_budget_is_followed_without_starting_over()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.FastPages <= Budget);
+
+        tierer.Update(Domains.Running().Orders(Budget / 2));
+
+        await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
+        Assert.Equal(1, _host.Attached);
+    }
+
+    [Fact]
+    public async Task Observe_finds_the_same_hot_pages_and_moves_none()
+    {
+        await using DomainTierer tierer = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+
+        await RoundsAsync(tierer, 6);
+
+        Assert.Equal(_host.HotPages.Count * 4096L, tierer.Status.HotBytes);
+        Assert.Equal(0, _host.MovedPages);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_guest_that_is_suspended_or_migrates_is_neither_sampled_nor_moved(bool suspended)
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => tierer.Status.Rounds > 0);
+
+        if (suspended)
+            tierer.Update((Domains.Running() with { State = DomainState.Paused }).Orders(Budget / 2));
+        else
+            _host.DirtyLogging = true;
+        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Paused);
+        (int harvests, long moved) = (_host.Harvests, _host.MovedPages);
+        await Task.Delay(100, TestContext.Current.CancellationToken);
+        Assert.Equal((harvests, moved), (_host.Harvests, _host.MovedPages));
+
+        _host.DirtyLogging = false;
+        tierer.Update(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Tiering && _host.Harvests > harvests);
+    }
+
+    [Fact]
+    public async Task What_is_missing_is_said_and_tried_again_until_it_is_there()
+    {
+        _host.AttachError = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "the module is absent");
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => tierer.Status.Reason == "the module is absent");
+        Assert.Equal(TieringState.Attaching, tierer.Status.State);
+
+        _host.AttachError = null;
+
+        await Eventually.IsTrue(() => tierer.Status is { State: TieringState.Tiering, Reason: null });
+    }
+
+    [Fact]
+    public async Task A_process_that_took_over_the_pid_is_let_go()
+    {
+        await using DomainTierer tierer = new(
+            _host.Context(), Domains.ThisProcess with { StartTime = Domains.ThisProcess.StartTime + 1 }, Domains.Running().Orders(Budget));
+
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+
+        Assert.Equal(0, _host.Attached);
+        Assert.Equal(0, _host.Harvests);
+    }
+
+    [Fact]
+    public async Task Disposing_detaches_the_sampler()
+    {
+        DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+
+        await tierer.DisposeAsync();
+
+        Assert.Equal(0, _host.Attached);
+    }
+
+    [Fact]
+    public async Task What_was_learned_outlives_the_agent()
+    {
+        DomainTierer first = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(first, 8);
+        await first.DisposeAsync();
+
+        await using DomainTierer second = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(second, 1);
+
+        Assert.InRange(second.Status.HeatRounds, second.Status.Rounds + 8, long.MaxValue);
+        Assert.Contains(_host.Log.Lines, line => line.StartsWith("web1: goes on with the heat of ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task What_was_learned_is_saved_now_and_then_so_that_a_killed_agent_has_it_too()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(tierer, 3);
+        string file = Path.Combine(_host.HeatDirectory, $"{Domains.Running().Uuid}.heat");
+        Assert.False(File.Exists(file));
+
+        _host.Time.Skip(TimeSpan.FromSeconds(20));
+
+        await Eventually.IsTrue(() => File.Exists(file));
+    }
+
+    [Theory]
+    [InlineData("damaged")]
+    [InlineData("of another process")]
+    public async Task Heat_that_does_not_fit_is_left_aside_with_one_line(string what)
+    {
+        DomainTierer first = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(first, 8);
+        await first.DisposeAsync();
+        string file = Assert.Single(Directory.GetFiles(_host.HeatDirectory));
+        byte[] state = File.ReadAllBytes(file);
+        // The checksum is of the end, what the memory is stands in front.
+        state[what == "damaged" ? ^1 : 12] ^= 1;
+        File.WriteAllBytes(file, state);
+
+        await using DomainTierer second = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(second, 1);
+
+        string line = Assert.Single(_host.Log.Lines, line => line.Contains("heat", StringComparison.Ordinal));
+        Assert.StartsWith($"web1: heat is learned anew; {file} cannot be used: ", line, StringComparison.Ordinal);
+        Assert.InRange(second.Status.HeatRounds, 1, second.Status.Rounds + 1);
+    }
+
+    [Fact]
+    public async Task A_guest_that_stands_still_is_looked_at_less_often_until_it_changes()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        double shortest = _host.Context().Sampling.Round.TotalSeconds;
+        await Eventually.IsTrue(() => tierer.Status.RoundSeconds >= 3.9 * shortest);
+
+        _host.HotPages = [.. _host.HotPages.Select(page => page + 1)];
+
+        await Eventually.IsTrue(() => tierer.Status.RoundSeconds <= 2 * shortest);
+    }
+
+    [Fact]
+    public async Task Harvesting_stays_within_its_share_of_a_cpu_and_orders_end_a_rest()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.FastPages <= Budget);
+
+        // Half a CPU is the limit: one such harvest pays for two minutes, and there are four in a round, but maybe not in this.
+        _host.HarvestTime = TimeSpan.FromMinutes(1);
+        await Eventually.IsTrue(() => tierer.Status.RoundSeconds >= 120);
+        int harvests = _host.Harvests;
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+        Assert.Equal(harvests, _host.Harvests);
+
+        _host.HarvestTime = TimeSpan.Zero;
+        tierer.Update(Domains.Running().Orders(Budget / 2));
+        await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
+    }
+
+    [Fact]
+    public async Task Moves_that_take_long_have_to_earn_more_and_are_spread_over_rounds()
+    {
+        _host.MoveTime = TimeSpan.FromMilliseconds(1);
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        Assert.InRange(tierer.Status.MoveCost, 0, 1);
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status.MoveCost == 4);
+
+        // A whole CPU moves 80 of them in the four fifths of a second in which four rounds can be, and there are 512.
+        long rounds = tierer.Status.Rounds;
+        tierer.Update(Domains.Running().Orders(Budget / 2));
+        await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
+
+        Assert.InRange(tierer.Status.Rounds - rounds, 5, long.MaxValue);
+    }
+
+    [Fact]
+    public async Task Curve_ends_where_the_hot_set_does()
+    {
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(tierer, 12);
+
+        Assert.InRange(tierer.Curve!.SlowShare(_host.HotPages.Count), 0, 0.05);
+        Assert.InRange(tierer.Curve.SlowShare(_host.HotPages.Count / 2), 0.45, 0.55);
+        Assert.InRange(tierer.Curve.Error, 0, 0.1);
+    }
+
+    private DomainTierer Start(DomainOrders orders) => new(_host.Context(), Domains.ThisProcess, orders);
+
+    private static async Task RoundsAsync(DomainTierer tierer, int count)
+    {
+        long until = tierer.Status.Rounds + count;
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= until);
+    }
+}

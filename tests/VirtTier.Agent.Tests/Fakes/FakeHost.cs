@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Buffers.Binary;
+using VirtTier.Agent.Configuration;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Tests.Fakes;
+
+/// <summary>
+/// A host with a fast node 0 and a slow node 1, as files of its own, on which one guest lives. The guest's pages "are" in
+/// <see cref="NodeOf"/>: the fake kernel answers move_pages from there.
+/// </summary>
+internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
+{
+    public const int GuestPages = 4096;
+    private const ulong Hva = 0x40000000;
+
+    private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("virttier-test-");
+    private int _attached;
+    private int _attachments;
+
+    public FakeHost()
+    {
+        WriteNode(0, "0-1023", "10 20");
+        WriteNode(1, "", "20 10");
+        Write("sys/devices/system/node/online", "0-1");
+        Write("sys/devices/system/memory/block_size_bytes", "8000000");
+        WritePagemap();
+        Array.Fill(NodeOf, 0);
+    }
+
+    /// <summary>The node of each guest page.</summary>
+    public int[] NodeOf { get; } = new int[GuestPages];
+
+    /// <summary>The pages that the guest touches between any two harvests.</summary>
+    public HashSet<int> HotPages { get; set; } = [];
+
+    /// <summary>The pages that the guest of the so manieth attachment (from 1) touches, where not <see cref="HotPages"/>.</summary>
+    public Dictionary<int, HashSet<int>> HotPagesOf { get; } = [];
+
+    /// <summary>What each harvest takes of a CPU.</summary>
+    public TimeSpan HarvestTime { get; set; }
+
+    /// <summary>What was logged.</summary>
+    public FakeLog Log { get; } = new();
+
+    public SkippingTime Time { get; } = new();
+
+    /// <summary>Where what was learned of domains is kept.</summary>
+    public string HeatDirectory => Path.Combine(_root.FullName, "heat");
+
+    /// <summary>What attaching throws, if anything.</summary>
+    public GuestMemoryException? AttachError { get; set; }
+
+    public bool DirtyLogging { get; set; }
+
+    public ulong Generation { get; set; } = 1;
+
+    /// <summary>Samplers attached and not yet disposed.</summary>
+    public int Attached => Volatile.Read(ref _attached);
+
+    /// <summary>Samplers attached so far.</summary>
+    public int Attachments => Volatile.Read(ref _attachments);
+
+    public int Harvests { get; private set; }
+
+    public long MovedPages { get; private set; }
+
+    /// <summary>The most pages that were on the fast node after any call that moved some, since it was last set.</summary>
+    public int MostFast { get; set; }
+
+    public int FastPages => NodeOf.Count(node => node == 0);
+
+    public int HotFastPages => HotPages.Count(page => NodeOf[page] == 0);
+
+    public DomainTiererContext Context(AgentConfig? config = null)
+    {
+        string sys = Path.Combine(_root.FullName, "sys");
+        PageMover mover = new(this, new PageMoverOptions(), Time);
+        return new DomainTiererContext(
+            HostMemory.Read(config ?? new AgentConfig(), NumaTopology.Read(sys)),
+            this,
+            mover,
+            new PageExchange(mover),
+            new RoundScratchPool(() => new ResidencyReader(this, Path.Combine(_root.FullName, "proc"), sys)),
+            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5),
+            new HeatStore(HeatDirectory, Log),
+            Time,
+            Log);
+    }
+
+    public IGuestSampler Attach(int pid)
+    {
+        if (AttachError is not null)
+            throw AttachError;
+        Interlocked.Increment(ref _attached);
+        return new Sampler(this, Interlocked.Increment(ref _attachments));
+    }
+
+    public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
+    {
+        for (int i = 0; i < addresses.Length; i++)
+        {
+            NodeOf[PageAt(addresses[i])] = node;
+            status[i] = node;
+        }
+        MovedPages += addresses.Length;
+        MostFast = Math.Max(MostFast, FastPages);
+        return 0;
+    }
+
+    public int QueryPages(int pid, ReadOnlySpan<ulong> addresses, Span<int> status)
+    {
+        for (int i = 0; i < addresses.Length; i++)
+            status[i] = NodeOf[PageAt(addresses[i])];
+        return 0;
+    }
+
+    public ForbiddenNode? CheckNode(int pid, int node) => null;
+
+    /// <summary>CPU time that moving a page takes.</summary>
+    public TimeSpan MoveTime { get; set; }
+
+    public TimeSpan ThreadTime() => MoveTime * MovedPages;
+
+    public long FreeBytes(int node) => long.MaxValue;
+
+    public void Dispose() => _root.Delete(recursive: true);
+
+    private static int PageAt(ulong address) => (int)((address - Hva) / GuestLayout.PageSize);
+
+    private void WriteNode(int node, string cpus, string distances)
+    {
+        string directory = $"sys/devices/system/node/node{node}/";
+        Write(directory + "cpulist", cpus);
+        Write(directory + "distance", distances);
+        Write(directory + "meminfo", $"Node {node} MemTotal:  1048576 kB\nNode {node} MemFree:  524288 kB\n");
+    }
+
+    // Every page is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
+    // asks move_pages.
+    private void WritePagemap()
+    {
+        byte[] entries = new byte[GuestPages * sizeof(ulong)];
+        for (int page = 0; page < GuestPages; page++)
+            BinaryPrimitives.WriteUInt64LittleEndian(entries.AsSpan(page * sizeof(ulong)), 1UL << 63);
+        string path = Path.Combine(_root.FullName, "proc", Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        using FileStream file = File.Create(path);
+        file.Position = (long)(Hva / GuestLayout.PageSize * sizeof(ulong));
+        file.Write(entries);
+    }
+
+    private void Write(string path, string text)
+    {
+        string full = Path.Combine(_root.FullName, path);
+        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+        File.WriteAllText(full, text);
+    }
+
+    private sealed class Sampler(FakeHost host, int number) : IGuestSampler
+    {
+        private TimeSpan _harvestTime;
+
+        public SamplerInfo GetInfo() => new(
+            SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0),
+            GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, 0, 0);
+
+        public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, GuestPages)];
+
+        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
+        {
+            host.Harvests++;
+            _harvestTime += host.HarvestTime;
+            buffers.Accessed.Clear();
+            HashSet<int> hot = host.HotPagesOf.GetValueOrDefault(number, host.HotPages);
+            foreach (int page in hot)
+                buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            return new HarvestResult(GuestPages, hot.Count, 0, host.Generation) { IsDirtyLogged = host.DirtyLogging };
+        }
+
+        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => throw new NotSupportedException();
+
+        public int ReadSamples(Span<AccessSample> destination) => throw new NotSupportedException();
+
+        public bool WaitForSamples(TimeSpan timeout) => throw new NotSupportedException();
+
+        public void Dispose() => Interlocked.Decrement(ref host._attached);
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Globalization;
+using VirtTier.Libvirt.Tests.Fixtures;
+
+namespace VirtTier.Agent.Tests.Host;
+
+/// <summary>The qemu hook, run by a real libvirtd, with the agent alive, dead and stopped.</summary>
+[Trait("Ring", "host")]
+[Collection(HostRing.Name)]
+public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
+{
+    private const string HookPath = "/etc/libvirt/hooks/qemu.d/virttier";
+
+    [Fact]
+    public async Task The_hook_tells_the_agent_of_each_start_and_stop_and_leaves_nothing_behind()
+    {
+        await InstallAsync();
+        long calls = (await agent.StatusAsync()).Libvirt.HookCalls;
+
+        await agent.Host.CreateAsync(new TestDomain("told"));
+        await agent.UntilAsync(status => status.Libvirt.HookCalls == calls + 1); // started
+        await agent.Host.VirshAsync("destroy", "told");
+        await agent.UntilAsync(status => status.Libvirt.HookCalls == calls + 3); // stopped, release
+
+        await UntilAllToldAsync();
+    }
+
+    [Fact]
+    public async Task A_start_takes_as_long_with_the_agent_alive_dead_or_stopped_as_without_the_hook()
+    {
+        const int Rounds = 4;
+        await InstallAsync();
+        await agent.Host.DefineAsync(new TestDomain("timed") { MemoryMiB = 16 });
+        string hook = agent.InHost(HookPath), away = agent.InHost("/etc/libvirt/hooks/away");
+        Dictionary<string, List<(double Milliseconds, double Without)>> starts = new() { ["alive"] = [], ["stopped"] = [], ["dead"] = [] };
+        async Task<double> TimeWithoutHookAsync()
+        {
+            File.Move(hook, away);
+            double without = await TimeStartAsync();
+            File.Move(away, hook);
+            return without;
+        }
+
+        await TimeStartAsync(); // the first one warms libvirtd up
+
+        // Each beside one without the hook, so that what else the machine does falls on both.
+        for (int round = 0; round < Rounds; round++)
+        {
+            double without = await TimeWithoutHookAsync();
+            starts["alive"].Add((await TimeStartAsync(), without));
+            agent.Agent.Signal(Daemon.SigStop);
+            starts["stopped"].Add((await TimeStartAsync(), without));
+            agent.Agent.Signal(Daemon.SigCont);
+        }
+        await agent.Agent.EndAsync(Daemon.SigKill);
+        Assert.True(Directory.Exists(agent.InHost("/run/virttier/hook")), "it leaves its files, so that the hook does try");
+        for (int round = 0; round < Rounds; round++)
+        {
+            double without = await TimeWithoutHookAsync();
+            starts["dead"].Add((await TimeStartAsync(), without));
+        }
+        await agent.StartAgentAsync();
+
+        string figures = string.Join("; ", starts.Select(how => $"agent {how.Key}: " + string.Join(", ", how.Value.Select(
+            start => string.Create(CultureInfo.InvariantCulture, $"{start.Milliseconds:0} ms ({start.Without:0} without the hook)")))));
+        TestContext.Current.TestOutputHelper?.WriteLine(figures);
+        // The best pair of each, as a busy machine only adds. Ten seconds is what the message may take in the background, half a
+        // second what admission control may: neither may show.
+        Assert.All(starts.Values, pairs => Assert.True(pairs.Min(start => start.Milliseconds / start.Without) < 2, figures));
+    }
+
+    [Fact]
+    public async Task Admission_control_refuses_a_minimum_that_the_pool_cannot_hold_with_the_numbers()
+    {
+        await InstallAsync();
+        await agent.Host.DefineAsync(new TestDomain("first") { Metadata = TestDomain.MetadataOf("min='48MiB'") });
+        await agent.Host.DefineAsync(new TestDomain("second") { Metadata = TestDomain.MetadataOf("min='50MiB'") });
+        await agent.Host.DefineAsync(new TestDomain("third") { Metadata = TestDomain.MetadataOf("min='32MiB'") });
+        try
+        {
+            await agent.Host.VirshAsync("start", "first");
+            await agent.Host.VirshAsync("start", "second");
+            await agent.Host.VirshAsync("start", "third"); // off by default: nobody is refused
+            await agent.Host.VirshAsync("destroy", "third");
+
+            await agent.ConfigureAsync("pool: { dram: 128MiB }\nhook: { admission_control: on }\n");
+            await agent.ToolOkAsync("reload");
+            (int exitCode, string output) = await agent.Host.TryVirshAsync("start", "third");
+            Assert.NotEqual(0, exitCode);
+            Assert.Contains(
+                "virttier: its min of 32 MiB of DRAM cannot be met: of the pool of 128 MiB, 98 MiB is promised to 2 other domains and 30 MiB is left",
+                output, StringComparison.Ordinal);
+
+            // An agent that does not answer refuses nobody, and holds nobody up for long.
+            agent.Agent.Signal(Daemon.SigStop);
+            await agent.Host.VirshAsync("start", "third");
+            agent.Agent.Signal(Daemon.SigCont);
+            await agent.Host.VirshAsync("destroy", "third");
+
+            // Room again: the picture follows the stop within a heartbeat.
+            await agent.Host.VirshAsync("destroy", "first");
+            await StartsEventuallyAsync("third");
+        }
+        finally
+        {
+            agent.Agent.Signal(Daemon.SigCont);
+            await agent.ConfigureAsync("pool: { dram: 128MiB }\n");
+            await agent.ToolOkAsync("reload");
+            foreach (string domain in new[] { "first", "second", "third" })
+                await agent.Host.TryVirshAsync("destroy", domain);
+        }
+    }
+
+    [Fact]
+    public async Task The_agent_answers_the_hook_while_libvirt_answers_nobody()
+    {
+        agent.Host.LibvirtDbus.Signal(Daemon.SigStop);
+        try
+        {
+            (int exitCode, string output, string errors) = await agent.RunAsync(
+                "timeout", "20", "busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", "Admit", "ss", "web1", "/nonexistent");
+            Assert.True((exitCode, output) == (0, "s \"\"\n"), $"{exitCode} {output} {errors}");
+            Assert.Equal(0, (await agent.RunAsync(
+                "timeout", "20", "busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", "Notify", "sss", "web1", "started", "/x")).ExitCode);
+        }
+        finally
+        {
+            agent.Host.LibvirtDbus.Signal(Daemon.SigCont);
+        }
+    }
+
+    private async Task InstallAsync()
+    {
+        string said = await agent.ToolOkAsync("hook", "install");
+        if (!said.Contains("in place already", StringComparison.Ordinal))
+        {
+            Assert.Contains("systemctl reload libvirtd", said, StringComparison.Ordinal);
+            agent.Host.Libvirtd.Signal(1); // SIGHUP, as systemctl reload does
+            await UntilHookIsCalledAsync();
+        }
+
+        await UntilAllToldAsync();
+    }
+
+    /// <summary>libvirtd reloads when it gets to it: the hook is in place when a start and a stop have reached the agent.</summary>
+    private async Task UntilHookIsCalledAsync()
+    {
+        long calls = (await agent.StatusAsync()).Libvirt.HookCalls;
+        await agent.Host.DefineAsync(new TestDomain("probe") { MemoryMiB = 16 });
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                await agent.Host.VirshAsync("start", "probe");
+                await agent.Host.VirshAsync("destroy", "probe");
+                return (await agent.StatusAsync()).Libvirt.HookCalls > calls;
+            },
+            () => "libvirtd does not call the hook");
+    }
+
+    /// <summary>Waits for the hook's messages under way: each has a file until it has been delivered.</summary>
+    private Task UntilAllToldAsync() => Eventually.TrueAsync(
+        () => Directory.GetFiles(agent.InHost("/run/virttier/hook")).Length == 0, () => "XML left in /run/virttier/hook");
+
+    private async Task StartsEventuallyAsync(string domain)
+    {
+        string output = "";
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                (int exitCode, output) = await agent.Host.TryVirshAsync("start", domain);
+                return exitCode == 0;
+            },
+            () => output);
+    }
+
+    private async Task<double> TimeStartAsync()
+    {
+        Stopwatch watch = Stopwatch.StartNew();
+        await agent.Host.VirshAsync("start", "timed");
+        double milliseconds = watch.Elapsed.TotalMilliseconds;
+        await agent.Host.VirshAsync("destroy", "timed");
+        return milliseconds;
+    }
+}

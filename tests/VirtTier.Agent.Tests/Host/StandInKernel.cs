@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Concurrent;
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Tests.Host;
+
+/// <summary>
+/// Stands in for what the machine of the host ring does not have: the kernel module and a slow NUMA node. The guests are real
+/// processes with their RAM where /proc shows it; nothing is ever accessed, and a page "is" on the node that it was last moved to.
+/// </summary>
+internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposable
+{
+    private const ulong LeastRam = 4 << 20; // smaller blocks are firmware and its tables
+
+    private readonly HostTree _tree = new();
+    private readonly ConcurrentDictionary<Sampler, int> _open = new();
+    private readonly ConcurrentDictionary<(int Pid, ulong Address), int> _moved = new();
+    private int _strays;
+    private int _harvests;
+
+    public StandInKernel()
+    {
+        _tree.Write("sys/devices/system/node/online", "0-1");
+        foreach ((int node, string cpus, string distances) in new[] { (0, "0-1023", "10 20"), (1, "", "20 10") })
+        {
+            string directory = $"sys/devices/system/node/node{node}/";
+            _tree.Write(directory + "cpulist", cpus).Write(directory + "distance", distances)
+                .Write(directory + "meminfo", $"Node {node} MemTotal:  1048576 kB\nNode {node} MemFree:  524288 kB\n");
+        }
+    }
+
+    /// <summary>The processes that a sampler is attached to, as often as it is.</summary>
+    public IReadOnlyList<int> SampledPids => [.. _open.Values.Order()];
+
+    /// <summary>Pages that were looked at or moved and are in no RAM of their process.</summary>
+    public int Strays => Volatile.Read(ref _strays);
+
+    /// <summary>Harvests so far.</summary>
+    public int Harvests => Volatile.Read(ref _harvests);
+
+    /// <summary>How many pages of a part of a process's RAM were moved to the slow node.</summary>
+    public int CountSlow(int pid, Memslot ram) => _moved.Count(
+        page => page.Key.Pid == pid && page.Value == 1 && page.Key.Address - ram.Hva < ram.PageCount * GuestLayout.PageSize);
+
+    /// <summary>What the agent's loops share, with this kernel under them.</summary>
+    public DomainTiererContext Context(TimeSpan interval, ILogger log)
+    {
+        PageMover mover = new(this, new PageMoverOptions(), TimeProvider.System);
+        return new DomainTiererContext(
+            HostMemory.Read(new AgentConfig(), NumaTopology.Read(_tree.At("sys"))),
+            this,
+            mover,
+            new PageExchange(mover),
+            new RoundScratchPool(() => new ResidencyReader(this, "/proc", _tree.At("sys"))),
+            new SamplingPace(interval, HarvestsPerRound: 2, CpuShare: 1),
+            new HeatStore(_tree.At("heat"), log),
+            TimeProvider.System,
+            log);
+    }
+
+    public IGuestSampler Attach(int pid)
+    {
+        ReadRam(pid);
+        Sampler sampler = new(this, pid);
+        _open[sampler] = pid;
+        return sampler;
+    }
+
+    public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
+    {
+        CountStrays(pid, addresses);
+        for (int i = 0; i < addresses.Length; i++)
+            status[i] = _moved[(pid, addresses[i])] = node;
+        return 0;
+    }
+
+    public int QueryPages(int pid, ReadOnlySpan<ulong> addresses, Span<int> status)
+    {
+        CountStrays(pid, addresses);
+        for (int i = 0; i < addresses.Length; i++)
+            status[i] = _moved.GetValueOrDefault((pid, addresses[i]));
+        return 0;
+    }
+
+    public ForbiddenNode? CheckNode(int pid, int node) => null;
+
+    public long FreeBytes(int node) => long.MaxValue;
+
+    public TimeSpan ThreadTime() => TimeSpan.Zero;
+
+    public void Dispose() => _tree.Dispose();
+
+    /// <summary>The guest's RAM: what QEMU wants in huge pages (hg) and not in its children (dc), in the order of addresses.</summary>
+    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    internal static IReadOnlyList<Memslot> ReadRam(int pid)
+    {
+        List<Memslot> slots = [];
+        ulong start = 0, end = 0, gpa = 0;
+        foreach (string line in ReadSmaps(pid))
+        {
+            if (!line.StartsWith("VmFlags:", StringComparison.Ordinal))
+            {
+                string range = line.Split(' ', 2)[0];
+                if (range.Contains('-', StringComparison.Ordinal))
+                {
+                    ulong[] ends = [.. range.Split('-').Select(n => ulong.Parse(n, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
+                    (start, end) = (ends[0], ends[1]);
+                }
+            }
+            else if (end - start >= LeastRam && line.Contains(" hg", StringComparison.Ordinal) && line.Contains(" dc", StringComparison.Ordinal))
+            {
+                slots.Add(new Memslot(gpa, start, (end - start) / GuestLayout.PageSize));
+                gpa += end - start;
+            }
+        }
+        return slots;
+    }
+
+    private static string[] ReadSmaps(int pid)
+    {
+        try
+        {
+            string[] lines = File.ReadAllLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/smaps"));
+            if (lines.Length > 0)
+                return lines;
+        }
+        catch (IOException)
+        {
+            // No such process, or it went away while it was read.
+        }
+        throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+    }
+
+    private void CountStrays(int pid, ReadOnlySpan<ulong> addresses)
+    {
+        IReadOnlyList<Memslot> ram = ReadRam(pid);
+        foreach (ulong address in addresses)
+        {
+            bool isRam = false;
+            foreach (Memslot slot in ram)
+                isRam |= address - slot.Hva < slot.PageCount * GuestLayout.PageSize;
+            if (!isRam)
+                Interlocked.Increment(ref _strays);
+        }
+    }
+
+    private sealed class Sampler(StandInKernel kernel, int pid) : IGuestSampler
+    {
+        private IReadOnlyList<Memslot> _last = [];
+        private ulong _generation;
+
+        public SamplerInfo GetInfo() => new(
+            SamplerFeatures.AccessedBits, GuestPaging.Npt, 1, 1, 0, ReadGeneration(), 0, TimeSpan.Zero, 0, 0, 0, 0, 0, 0);
+
+        public IReadOnlyList<Memslot> GetMemslots() => ReadRam(pid);
+
+        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
+        {
+            buffers.Accessed.Clear();
+            Interlocked.Increment(ref kernel._harvests);
+            IReadOnlyList<Memslot> ram = ReadRam(pid);
+            if (!ram.Any(slot => slot.FirstGfn <= range.FirstGfn && range.FirstGfn + (ulong)range.PageCount <= slot.EndGfn))
+                Interlocked.Add(ref kernel._strays, range.PageCount);
+            return new HarvestResult(range.PageCount, 0, 0, ReadGeneration());
+        }
+
+        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => throw new NotSupportedException();
+
+        public int ReadSamples(Span<AccessSample> destination) => throw new NotSupportedException();
+
+        public bool WaitForSamples(TimeSpan timeout) => throw new NotSupportedException();
+
+        public void Dispose() => kernel._open.TryRemove(this, out _);
+
+        private ulong ReadGeneration()
+        {
+            IReadOnlyList<Memslot> ram = ReadRam(pid);
+            if (!ram.SequenceEqual(_last))
+                _generation++;
+            _last = ram;
+            return _generation;
+        }
+    }
+}

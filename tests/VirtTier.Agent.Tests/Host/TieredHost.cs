@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Libvirt.Tests.Fixtures;
+
+namespace VirtTier.Agent.Tests.Host;
+
+/// <summary>The agent's loops at work on a private host: the monitor, and the reconciler over a <see cref="StandInKernel"/>.</summary>
+internal sealed class TieredHost : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _follow;
+
+    private TieredHost(WatchedHost watched, StandInKernel kernel, TimeSpan interval)
+    {
+        Watched = watched;
+        Service = new TieringService(new AgentConfig(), kernel.Context(interval, Watched.Log));
+        _follow = Service.ReconcileForeverAsync(Watched.Monitor.WaitForChangeAsync, _ => { }, _stop.Token);
+    }
+
+    internal WatchedHost Watched { get; }
+
+    internal TieringService Service { get; }
+
+    /// <param name="host">Where to look for domains.</param>
+    /// <param name="kernel">What their samplers are opened in.</param>
+    /// <param name="interval">Time between two harvests.</param>
+    internal static TieredHost Of(PrivateHost host, StandInKernel kernel, TimeSpan interval) => new(WatchedHost.Of(host), kernel, interval);
+
+    /// <summary>Stops as the agent does: detaches every sampler.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _follow);
+        await Service.DisposeAsync();
+        await Watched.DisposeAsync();
+        _stop.Dispose();
+    }
+}

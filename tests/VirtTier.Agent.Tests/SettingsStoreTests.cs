@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging.Abstractions;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent.Tests;
+
+public sealed class SettingsStoreTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("virttier-test-").FullName;
+
+    private string StateFile => Path.Combine(_directory, "settings.json");
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public void What_holds_is_known_to_the_next_agent_and_what_has_gone_is_not()
+    {
+        RunningDomain a = Domains.Running("4MiB", TieringMode.Observe, "a"), b = Domains.Running("25%", name: "b");
+        Store().Save(Domains.Snapshot(a, b));
+        Assert.Equal(a.Settings, Store().Load()[a.Uuid]);
+        Assert.Equal(b.Settings, Store().Load()[b.Uuid]);
+
+        Store().Save(Domains.Snapshot(b));
+        Assert.Equal([b.Uuid], Store().Load().Keys);
+    }
+
+    [Fact]
+    public void While_libvirt_is_away_nothing_is_forgotten()
+    {
+        Store().Save(Domains.Snapshot(Domains.Running("4MiB")));
+
+        Store().Save(new DomainSnapshot(2, LibvirtLink.Waiting("libvirtd is down"), []));
+
+        Assert.Single(Store().Load());
+    }
+
+    [Fact]
+    public void The_file_is_written_only_when_something_changed()
+    {
+        SettingsStore store = Store();
+        store.Save(Domains.Snapshot(Domains.Running("4MiB")));
+        File.Delete(StateFile);
+
+        store.Save(Domains.Snapshot(Domains.Running("4MiB")));
+        Assert.False(File.Exists(StateFile));
+        store.Save(Domains.Snapshot(Domains.Running("5MiB")));
+        Assert.True(File.Exists(StateFile));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("{ \"not a uuid\": {} }")]
+    [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"dram\": \"lots\" } }")]
+    public void A_file_that_cannot_be_used_costs_only_what_was_in_it(string text)
+    {
+        File.WriteAllText(StateFile, text);
+
+        Assert.Empty(Store().Load());
+    }
+
+    [Fact]
+    public void A_directory_that_cannot_be_written_stops_nothing() =>
+        new SettingsStore("/proc/virttier", NullLogger.Instance).Save(Domains.Snapshot(Domains.Running("4MiB")));
+
+    private SettingsStore Store() => new(_directory, NullLogger.Instance);
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent.Tests;
+
+public sealed class TieringServiceTests : IAsyncDisposable
+{
+    private readonly FakeHost _host = new();
+    private readonly TieringService _service;
+
+    public TieringServiceTests()
+    {
+        AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("25%") } };
+        _service = new TieringService(config, _host.Context(config));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _service.DisposeAsync();
+        _host.Dispose();
+    }
+
+    [Fact]
+    public async Task What_runs_is_attached_and_what_has_gone_is_detached()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
+        await Eventually.IsTrue(() => _host.Attached == 2);
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b")));
+
+        Assert.Equal(1, _host.Attached);
+        Assert.Equal(["b"], _service.Status().Domains.Select(d => d.Name));
+    }
+
+    [Fact]
+    public async Task A_picture_that_is_there_already_at_the_start_is_followed()
+    {
+        DomainSnapshot first = Domains.Snapshot(Domains.Running());
+        TaskCompletionSource<DomainSnapshot> none = new();
+        using CancellationTokenSource stop = new();
+        Task loop = _service.ReconcileForeverAsync(
+            (seen, token) => seen == first.Version ? none.Task.WaitAsync(token) : Task.FromResult(first), _ => { }, stop.Token);
+
+        await Eventually.IsTrue(() => _host.Attached == 1);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => loop);
+    }
+
+    [Fact]
+    public async Task The_same_picture_twice_changes_nothing()
+    {
+        DomainSnapshot snapshot = Domains.Snapshot(Domains.Running());
+        await _service.ReconcileAsync(snapshot);
+        await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 0);
+
+        await _service.ReconcileAsync(snapshot);
+
+        Assert.Equal(1, _host.Attached);
+        Assert.NotEqual(0, _service.Status().Domains[0].Rounds);
+    }
+
+    [Fact]
+    public async Task A_domain_that_came_back_as_another_process_is_attached_anew()
+    {
+        RunningDomain old = Domains.Running() with { Process = Domains.ThisProcess with { StartTime = 1 } };
+        await _service.ReconcileAsync(Domains.Snapshot(old));
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+
+        await Eventually.IsTrue(() => _service.Status().Domains[0].State == TieringState.Tiering);
+    }
+
+    [Fact]
+    public async Task Mode_off_detaches_and_says_so()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(mode: TieringMode.Off)));
+
+        Assert.Equal(0, _host.Attached);
+        Assert.Equal(TieringState.Off, _service.Status().Domains[0].State);
+    }
+
+    [Fact]
+    public async Task A_domain_without_a_known_process_is_shown_with_the_reason()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running() with { Process = null, ProcessProblem = "no pid file" }));
+
+        DomainStatus status = Assert.Single(_service.Status().Domains);
+        Assert.Equal(TieringState.Attaching, status.State);
+        Assert.StartsWith("no pid file; ", status.Reason, StringComparison.Ordinal);
+        Assert.True(status.NeedsAttention);
+    }
+
+    [Fact]
+    public async Task Budgets_come_from_metadata_then_from_the_defaults()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running("4MiB", name: "a"), Domains.Running(name: "b")));
+
+        Assert.Equal([4L << 20, FakeHost.GuestPages * 4096L / 4], _service.Status().Domains.Select(d => d.BudgetBytes));
+    }
+
+    [Fact]
+    public async Task Bad_settings_are_shown_by_attribute_with_what_would_be_right()
+    {
+        RunningDomain domain = Domains.Running("4MiB") with { SettingsProblems = [new SettingsProblem("dram", "lots", "say 2GiB")] };
+
+        await _service.ReconcileAsync(Domains.Snapshot(domain));
+
+        DomainStatus status = Assert.Single(_service.Status().Domains);
+        Assert.Equal(new SettingProblemStatus("dram", "lots", "say 2GiB"), Assert.Single(status.Problems));
+        Assert.Equal(4L << 20, status.BudgetBytes);
+    }
+
+    [Fact]
+    public async Task Stopping_detaches_every_sampler()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
+        await Eventually.IsTrue(() => _host.Attached == 2);
+
+        await _service.DisposeAsync();
+
+        Assert.Equal(0, _host.Attached);
+    }
+
+    [Fact]
+    public async Task Another_configuration_holds_at_once_and_keeps_the_heat()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 2);
+
+        AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
+        DomainTiererContext context = _host.Context(config);
+        await _service.ReconfigureAsync(
+            config with
+            {
+                HarvestInterval = context.Sampling.Interval,
+                HarvestsPerRound = context.Sampling.HarvestsPerRound,
+                HarvestCpuShare = context.Sampling.CpuShare,
+            },
+            context.Host);
+
+        Assert.Equal(2L << 20, _service.Status().Domains[0].BudgetBytes);
+        Assert.InRange(_service.Status().Domains[0].Rounds, 3, long.MaxValue);
+        Assert.Equal((1, 1), (_host.Attached, _host.Attachments));
+    }
+
+    [Fact]
+    public async Task Other_sampling_or_other_tiers_start_each_domain_anew()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+
+        AgentConfig config = new() { HarvestInterval = TimeSpan.FromMilliseconds(20) };
+        await _service.ReconfigureAsync(config, _host.Context(config).Host);
+
+        await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 2));
+        config = config with { FastNodes = [1], SlowNodes = [0] };
+        await _service.ReconfigureAsync(config, _host.Context(config).Host);
+        await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 3));
+    }
+
+    [Fact]
+    public async Task The_pool_goes_where_it_is_used_and_stays_there()
+    {
+        AgentConfig config = new() { Pool = SizeSpec.Parse("8MiB"), DomainRate = ByteRate.Parse("1KiB/s") };
+        await using TieringService service = new(config, _host.Context(config));
+        _host.HotPagesOf[1] = [.. Enumerable.Range(0, 1500)];
+        _host.HotPagesOf[2] = [.. Enumerable.Range(0, 10)];
+        RunningDomain busy = Domains.Running("auto", name: "busy"), idle = Domains.Running("auto", name: "idle");
+        await service.ReconcileAsync(Domains.Snapshot(busy));
+        await Eventually.IsTrue(() => _host.Attachments == 1);
+        await service.ReconcileAsync(Domains.Snapshot(busy, idle));
+        Assert.Equal(4L << 20, BudgetOf(service, "idle"));
+
+        await Eventually.IsTrue(() => service.Curve(busy.Uuid) is { Error: < 0.1 } && service.Curve(idle.Uuid) is { Error: < 0.1 });
+        await service.DivideAgainAsync();
+
+        Assert.InRange(BudgetOf(service, "busy"), 1500 * 4096L, (8L << 20) - 1);
+        Assert.Equal(8L << 20, BudgetOf(service, "busy") + BudgetOf(service, "idle"));
+        long before = BudgetOf(service, "busy");
+        await service.DivideAgainAsync();
+        Assert.Equal(before, BudgetOf(service, "busy"));
+    }
+
+    [Fact]
+    public async Task What_was_learned_of_a_domain_that_has_gone_or_is_off_is_forgotten()
+    {
+        _host.HotPages = [1, 2, 3];
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
+        await Eventually.IsTrue(() => _service.Status().Domains.All(d => d.Rounds > 0));
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b", mode: TieringMode.Off)));
+        Assert.Empty(Directory.GetFiles(_host.HeatDirectory));
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b")));
+        await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 0);
+        await _service.DisposeAsync();
+        Assert.Single(Directory.GetFiles(_host.HeatDirectory));
+    }
+
+    [Fact]
+    public async Task Promises_are_fixed_budgets_and_minima_of_what_is_enforced()
+    {
+        RunningDomain fixedBudget = Domains.Running("4MiB", name: "a"), observed = Domains.Running("4MiB", TieringMode.Observe, "b");
+        RunningDomain auto = Domains.Running("auto", name: "c");
+        auto = auto with { Settings = auto.Settings with { Min = SizeSpec.Parse("2MiB") } };
+        await _service.ReconcileAsync(Domains.Snapshot(fixedBudget, observed, auto));
+
+        Assert.Equal([4L << 20, 0, 2L << 20], new[] { fixedBudget, observed, auto }.Select(d => _service.Promises().ByDomain[d.Uuid]));
+    }
+
+    [Fact]
+    public async Task The_status_survives_its_way_over_the_bus()
+    {
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running("4MiB")));
+
+        AgentStatus status = _service.Status();
+        AgentStatus read = AgentStatus.FromJson(status.ToJson());
+
+        Assert.Equal(status.ToJson(), read.ToJson());
+        Assert.Equal(status.Domains[0].Uuid, read.Domains[0].Uuid);
+        Assert.Equal(["fast", "slow"], read.Tiers.Select(t => t.Name));
+    }
+
+    private static long BudgetOf(TieringService service, string name) => service.Status().Domains.Single(d => d.Name == name).BudgetBytes;
+
+    [Fact]
+    public void Nodes_that_the_host_does_not_have_are_refused_by_name()
+    {
+        AgentConfig config = new() { FastNodes = [0], SlowNodes = [7] };
+
+        ConfigException e = Assert.Throws<ConfigException>(() => _host.Context(config));
+
+        Assert.Equal("tiers: unknown NUMA node 7: this host has 0-1", e.Message);
+    }
+}
