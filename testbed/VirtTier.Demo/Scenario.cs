@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using VirtTier.Agent.Status;
+using VirtTier.Testbed;
+
+namespace VirtTier.Demo;
+
+/// <summary>
+/// VirtTier's main job from end to end, on a host with real guests: they start under plain virsh, are found, sampled and settle
+/// in their budgets; then what may happen to them happens. Every check holds what the kernel says about the guests' pages
+/// against what the guests say about their accesses; the agent's own figures are only shown.
+/// </summary>
+internal sealed class Scenario(DemoHost host, IDemoView view)
+{
+    // The emulated host is some ten times slower than a real one, and so is the agent in it.
+    private static readonly TimeSpan s_settleLimit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_followLimit = TimeSpan.FromMinutes(2);
+    // Without libvirt's signal the agent would find a changed definition too, within a minute.
+    private static readonly TimeSpan s_signalLimit = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
+
+    private readonly List<Check> _checks = [];
+    private readonly BudgetWatch _budgets = new();
+    private readonly Dictionary<string, int> _pids = [];
+    private readonly Dictionary<string, (long Heartbeats, int Starts, int Damaged)> _destroyed = [];
+    private AgentStatus? _status;
+
+    /// <summary>The names of all checks, in their order.</summary>
+    public static IReadOnlyList<string> CheckNames { get; } =
+    [
+        HookTells, .. DemoGuests.All.Select(Settles),
+        ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
+        BadSizeIsNamed, MendedIsForgotten, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
+        .. DemoGuests.All.Select(Undisturbed), StopDetaches,
+    ];
+
+    private const string HookTells = "hook: libvirt's qemu hook tells the agent of each start";
+    private const string ObserveMovesNothing = "observe: not a page was moved";
+    private const string ObserveReportsHotSet = "observe: the hot set is reported all the same";
+    private const string HalvedIsKnown = "size: virsh metadata reaches the agent by libvirt's signal";
+    private const string HalvedIsFollowed = "size: a budget halved with virsh metadata is followed";
+    private const string ShiftIsFollowed = "plain: a hot set that shifted by half is followed";
+    private const string SuspendStops = "shared: suspended, it is neither sampled nor moved";
+    private const string ResumeGoesOn = "shared: resumed, it is tiered again with its hot pages in DRAM";
+    private const string BadSizeChangesNothing = "percent: metadata with a bad size leaves the budget as it was";
+    private const string BadSizeIsNamed = "percent: virttier status says what is wrong with the size";
+    private const string MendedIsForgotten = "percent: once it is mended, the complaint is gone";
+    private const string DestroyDetaches = "observe: destroyed, its sampler is gone";
+    private const string KilledAgentComesBack = "agent: killed with -9, restarted by systemd, it takes up every guest again";
+    private const string KilledAgentDisturbsNobody = "agent: its death and return left every guest's placement right";
+    private const string StopDetaches = "agent: a stop detaches every sampler";
+
+    /// <summary>Runs it on a host that is up, with VirtTier installed.</summary>
+    /// <returns>Every check, those that were not reached as failed.</returns>
+    public async Task<IReadOnlyList<Check>> RunAsync(CancellationToken cancel)
+    {
+        try
+        {
+            await StartGuestsAsync(cancel);
+            await SettleAsync(cancel);
+            await ObserveAsync(cancel);
+            await HalveBudgetAsync(cancel);
+            await ShiftHotSetAsync(cancel);
+            await SuspendAndResumeAsync(cancel);
+            await SetBadSizeAsync(cancel);
+            await KillAgentAsync(cancel);
+            await DestroyAsync(cancel);
+            await CloseAccountsAsync(cancel);
+            await StopAgentAsync(cancel);
+        }
+        catch (TestbedException e)
+        {
+            Report("the demo came to its end", false, e.Message);
+        }
+        foreach (string name in CheckNames.Where(name => _checks.All(c => c.Name != name)))
+            Report(name, false, "not reached");
+        return _checks;
+    }
+
+    private async Task StartGuestsAsync(CancellationToken cancel)
+    {
+        foreach (DemoGuest guest in DemoGuests.All)
+        {
+            view.Step($"virsh start {guest.Name} ({guest.MemoryMebibytes} MiB, {guest.Tiering ?? "no metadata"})");
+            await guest.StartAsync(host.Host, cancel);
+            _pids[guest.Name] = await host.PidAsync(guest, cancel);
+            await LookAsync(cancel);
+        }
+        long hookCalls = _status?.Libvirt.HookCalls ?? 0;
+        Report(HookTells, hookCalls >= DemoGuests.All.Count, $"{hookCalls} messages for {DemoGuests.All.Count} starts");
+        foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
+            _budgets.Begin(_pids[guest.Name], guest.BudgetPages);
+        await host.WatchAsync(_pids.Values, cancel);
+    }
+
+    private async Task SettleAsync(CancellationToken cancel)
+    {
+        view.Step("guests settle in their budgets");
+        List<DemoGuest> unsettled = [.. DemoGuests.All];
+        Dictionary<DemoGuest, string> details = [];
+        await UntilAsync(async () =>
+        {
+            foreach (DemoGuest guest in unsettled.ToArray())
+            {
+                // A guest that is observed only is found, not settled.
+                (bool settled, details[guest]) = guest.Observed ? HotSetFound(guest) : InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+                if (!settled)
+                    continue;
+                unsettled.Remove(guest);
+                Report(Settles(guest), true, details[guest]);
+            }
+            return unsettled.Count == 0;
+        }, s_settleLimit, cancel);
+        foreach (DemoGuest guest in unsettled)
+            Report(Settles(guest), false, details.GetValueOrDefault(guest, "never looked at"));
+    }
+
+    private async Task ObserveAsync(CancellationToken cancel)
+    {
+        Placement placement = await host.PlacementAsync(DemoGuests.Observe, cancel);
+        Report(ObserveMovesNothing, placement.Slow == 0 && StatusOf(DemoGuests.Observe) is { PromotedPages: 0, DemotedPages: 0 }, placement.ToString());
+        (bool found, string detail) = HotSetFound(DemoGuests.Observe);
+        Report(ObserveReportsHotSet, found, detail);
+    }
+
+    private async Task HalveBudgetAsync(CancellationToken cancel)
+    {
+        PayloadDemoGuest guest = DemoGuests.Size;
+        int half = guest.BudgetPages / 2;
+        view.Step($"virsh metadata {guest.Name} --live: dram=\"{guest.BudgetMebibytes / 2}MiB\"");
+        await TakeReadingsAsync(cancel);
+        (bool held, string heldDetail) = _budgets.Verdict(_pids[guest.Name]);
+        await SetMetadataAsync(guest, $"<tiering dram=\"{guest.BudgetMebibytes / 2}MiB\"/>", cancel);
+        _budgets.Begin(_pids[guest.Name], half);
+        long start = TimeProvider.System.GetTimestamp();
+        bool known = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 19), s_signalLimit, cancel);
+        Report(HalvedIsKnown, known, $"after {TimeProvider.System.GetElapsedTime(start).TotalSeconds:0.0} s");
+        string detail = "";
+        bool followed = await UntilAsync(async () =>
+        {
+            (bool inPlace, detail) = InPlace(guest, half, await host.PlacementAsync(guest, cancel));
+            return inPlace;
+        }, s_followLimit, cancel);
+        Report(HalvedIsFollowed, followed && held, followed && !held ? $"before it was halved: {heldDetail}" : detail);
+    }
+
+    private async Task ShiftHotSetAsync(CancellationToken cancel)
+    {
+        PayloadDemoGuest guest = DemoGuests.Plain;
+        view.Step($"{guest.Name}'s hot set shifts by half");
+        await host.Host.ShiftAsync(guest.Payload, cancel);
+        string detail = "";
+        bool followed = await UntilAsync(async () =>
+        {
+            if ((await host.Host.LogOfAsync(guest.Payload, cancel)).Shifts == 0)
+                return false;
+            (bool inPlace, detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+            return inPlace;
+        }, s_followLimit, cancel);
+        Report(ShiftIsFollowed, followed, detail);
+    }
+
+    private async Task SuspendAndResumeAsync(CancellationToken cancel)
+    {
+        PayloadDemoGuest guest = DemoGuests.Shared;
+        view.Step($"virsh suspend {guest.Name}");
+        await host.RunAsync($"virsh --quiet suspend {guest.Name}", cancel);
+        bool paused = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.State == TieringState.Paused), s_followLimit, cancel);
+        DomainStatus? before = StatusOf(guest);
+        await Task.Delay(TimeSpan.FromSeconds(5), cancel);
+        await LookAsync(cancel);
+        DomainStatus? after = StatusOf(guest);
+        Report(SuspendStops, paused && before?.Rounds == after?.Rounds && before?.DemotedPages == after?.DemotedPages,
+            $"{after?.State}, round {before?.Rounds} and 5 s later {after?.Rounds}");
+
+        view.Step($"virsh resume {guest.Name}");
+        await host.RunAsync($"virsh --quiet resume {guest.Name}", cancel);
+        string detail = "";
+        bool resumed = await UntilAsync(async () =>
+        {
+            (bool inPlace, detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+            return inPlace && StatusOf(guest) is { State: TieringState.Tiering } status && status.Rounds > after?.Rounds;
+        }, s_followLimit, cancel);
+        Report(ResumeGoesOn, resumed, detail);
+    }
+
+    private async Task SetBadSizeAsync(CancellationToken cancel)
+    {
+        PayloadDemoGuest guest = DemoGuests.Percent;
+        view.Step($"virsh metadata {guest.Name} --live: dram=\"lots\"");
+        await SetMetadataAsync(guest, "<tiering dram=\"lots\"/>", cancel);
+        bool named = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.Problems.Any(p => p.Attribute == "dram" && p.Value == "lots") ?? false), s_followLimit, cancel);
+        (bool inPlace, string detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+        Report(BadSizeChangesNothing, inPlace && StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 20, detail);
+        CommandResult tool = await host.Host.RunAsync("virttier status", cancellation: cancel);
+        string said = tool.Output.Split('\n').FirstOrDefault(l => l.Contains("dram=\"lots\"", StringComparison.Ordinal), "virttier status does not name it").Trim();
+        Report(BadSizeIsNamed, named && tool.ExitCode == 1 && said.StartsWith(guest.Name, StringComparison.Ordinal), said);
+
+        await SetMetadataAsync(guest, $"<tiering {guest.Tiering}/>", cancel);
+        bool mended = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.Problems.Count == 0), s_followLimit, cancel);
+        Report(MendedIsForgotten, mended, mended ? "no problem is shown any more" : "still shown");
+    }
+
+    private async Task KillAgentAsync(CancellationToken cancel)
+    {
+        view.Step("kill -9 the agent");
+        await host.RunAsync("systemctl kill --signal=KILL virttier", cancel);
+        int guests = DemoGuests.All.Count;
+        bool back = await UntilAsync(() => Task.FromResult(
+            _status is not null && _status.Domains.Count(GoesOn) == guests), s_followLimit, cancel);
+        string restarts = (await host.RunAsync("systemctl show --property=NRestarts --value virttier", cancel)).Trim();
+        Report(KilledAgentComesBack, back && restarts == "1", $"{_status?.Domains.Count(GoesOn) ?? 0} of {guests} guests tiered with the heat they had, {restarts} restart");
+
+        List<string> wrong = [];
+        foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
+        {
+            int budget = guest == DemoGuests.Size ? guest.BudgetPages / 2 : guest.BudgetPages;
+            string detail = "";
+            if (!await UntilAsync(async () =>
+            {
+                (bool inPlace, detail) = InPlace(guest, budget, await host.PlacementAsync(guest, cancel));
+                return inPlace;
+            }, s_followLimit, cancel))
+                wrong.Add($"{guest.Name}: {detail}");
+        }
+        Report(KilledAgentDisturbsNobody, wrong.Count == 0, wrong.Count == 0 ? $"{guests - 1} guests as before" : string.Join("; ", wrong));
+    }
+
+    // What it learned before the restart counts on.
+    private static bool GoesOn(DomainStatus domain) => domain is { State: TieringState.Tiering, Rounds: > 0 } && domain.HeatRounds > domain.Rounds;
+
+    private async Task DestroyAsync(CancellationToken cancel)
+    {
+        DemoGuest guest = DemoGuests.Observe;
+        _destroyed[guest.Name] = await guest.LifeAsync(host.Host, cancel);
+        view.Step($"virsh destroy {guest.Name}");
+        int before = await SamplersAsync(cancel);
+        await host.RunAsync($"virsh --quiet destroy {guest.Name}", cancel);
+        int after = before;
+        bool gone = await UntilAsync(async () =>
+        {
+            after = await SamplersAsync(cancel);
+            return after == before - 1 && StatusOf(guest) is null;
+        }, s_followLimit, cancel);
+        Report(DestroyDetaches, gone && before == DemoGuests.All.Count, $"samplers open before: {before}, after: {after}");
+    }
+
+    private async Task CloseAccountsAsync(CancellationToken cancel)
+    {
+        view.Step("the accounts of the guests");
+        await TakeReadingsAsync(cancel);
+        foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
+        {
+            (bool held, string detail) = _budgets.Verdict(_pids[guest.Name]);
+            Report(Holds(guest), held, detail);
+        }
+        foreach (DemoGuest guest in DemoGuests.All)
+        {
+            (long Heartbeats, int Starts, int Damaged) life = _destroyed.TryGetValue(guest.Name, out var last) ? last : await guest.LifeAsync(host.Host, cancel);
+            bool samePid = _destroyed.ContainsKey(guest.Name) || await host.PidAsync(guest, cancel) == _pids[guest.Name];
+            Report(Undisturbed(guest), life is { Heartbeats: > 0, Starts: 1, Damaged: 0 } && samePid,
+                $"{life.Heartbeats} heartbeats, started {life.Starts} time, {life.Damaged} damaged pages, {(samePid ? "one process" : "another process")}");
+        }
+    }
+
+    private async Task StopAgentAsync(CancellationToken cancel)
+    {
+        view.Step("systemctl stop virttier");
+        await host.RunAsync("systemctl stop virttier", cancel);
+        string users = (await host.RunAsync("cat /sys/module/kvm_ept_sample/refcnt", cancel)).Trim();
+        string running = (await host.RunAsync("virsh --quiet list --name | grep -c .", cancel)).Trim();
+        int guests = DemoGuests.All.Count - 1;
+        Report(StopDetaches, users == "0" && running == guests.ToString(CultureInfo.InvariantCulture), $"samplers open: {users}; guests running: {running}");
+    }
+
+    /// <summary>
+    /// What a budget promises: with room for the whole hot set, at least 0.99 of it is in DRAM; else at least 0.97 of the
+    /// budget is used, at least 0.99 of it by hot pages.
+    /// </summary>
+    private static (bool InPlace, string Detail) InPlace(DemoGuest guest, int budgetPages, Placement placement)
+    {
+        if (placement.Dram > budgetPages)
+            return (false, $"{placement.Dram} pages in DRAM, budget {budgetPages}");
+        if (placement.Hot <= budgetPages)
+            return (placement.HotShare >= 0.99, placement.ToString());
+        double filled = placement.Dram / (double)budgetPages;
+        double hot = placement.HotInDram / (double)Math.Max(1, placement.Dram);
+        return (filled >= 0.97 && hot >= 0.99, string.Create(CultureInfo.InvariantCulture,
+            $"the budget of {budgetPages} pages is smaller than the hot set of {placement.Hot}: {filled:P1} of it filled, {hot:P1} of that with hot pages"));
+    }
+
+    private (bool Found, string Detail) HotSetFound(DemoGuest guest)
+    {
+        int truth = ((PayloadDemoGuest)guest).Payload.HotFrames().Count;
+        long reported = (StatusOf(guest)?.HotBytes ?? 0) / 4096;
+        return (Math.Abs(reported - truth) <= truth / 100, $"{reported} hot pages reported, {truth} there are");
+    }
+
+    private static string Settles(DemoGuest guest) => guest.Observed
+        ? $"{guest.Name}: its hot pages are found"
+        : $"{guest.Name}: hot pages in DRAM within {guest.BudgetMebibytes} MiB";
+
+    private static string Holds(DemoGuest guest) => $"{guest.Name}: no reading above its budget once it was met";
+
+    private static string Undisturbed(DemoGuest guest) => $"{guest.Name}: ran on undisturbed, its memory whole";
+
+    private Task<string> SetMetadataAsync(DemoGuest guest, string element, CancellationToken cancel) =>
+        host.RunAsync($"virsh --quiet metadata {guest.Name} --uri urn:virttier:tiering:1 --key virttier --live --set '{element}'", cancel);
+
+    private async Task<int> SamplersAsync(CancellationToken cancel) =>
+        int.Parse(await host.RunAsync("ls -l /proc/$(systemctl show --property=MainPID --value virttier)/fd | grep -c kvm_ept_sample", cancel), CultureInfo.InvariantCulture);
+
+    private DomainStatus? StatusOf(DemoGuest guest) => _status?.Domains.FirstOrDefault(d => d.Name == guest.Name);
+
+    private async Task<bool> UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancel)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            await LookAsync(cancel);
+            if (await condition())
+                return true;
+            if (TimeProvider.System.GetElapsedTime(start) > limit)
+                return false;
+            await Task.Delay(s_pause, cancel);
+        }
+    }
+
+    private async Task LookAsync(CancellationToken cancel)
+    {
+        _status = await host.StatusAsync(cancel);
+        if (_status is not null)
+            view.Show(_status);
+        await TakeReadingsAsync(cancel);
+    }
+
+    private async Task TakeReadingsAsync(CancellationToken cancel)
+    {
+        foreach (string line in await host.NewReadingsAsync(cancel))
+            _budgets.Take(line);
+    }
+
+    private void Report(string name, bool passed, string detail)
+    {
+        Check check = new(name, passed, detail);
+        _checks.Add(check);
+        view.Show(check);
+    }
+}

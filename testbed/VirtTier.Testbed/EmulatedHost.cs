@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Globalization;
+
+namespace VirtTier.Testbed;
+
+/// <summary>
+/// An emulated host of one name: what <c>testbed/testbed</c> does, for C#. The script is the truth; this class only runs it.
+/// </summary>
+/// <param name="script">Path of <c>testbed/testbed</c>.</param>
+/// <param name="name">Name of the instance; hosts of different names run side by side.</param>
+public sealed class EmulatedHost(string script, string name)
+{
+    /// <summary>The folder in the host where guests keep their files.</summary>
+    public const string GuestFolder = GuestDomain.Folder;
+
+    private static readonly TimeSpan DefaultLimit = TimeSpan.FromMinutes(2);
+
+    /// <summary>Path of <c>testbed/testbed</c>.</summary>
+    public string Script => script;
+
+    /// <summary>The instance's name.</summary>
+    public string Name => name;
+
+    /// <summary>Finds the script in the repository that holds the running program.</summary>
+    /// <exception cref="TestbedException">The program does not run from a checkout.</exception>
+    public static EmulatedHost Named(string name)
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string candidate = Path.Combine(folder.FullName, "testbed", "testbed");
+            if (File.Exists(candidate))
+                return new EmulatedHost(candidate, name);
+        }
+        throw new TestbedException($"no testbed/testbed above {AppContext.BaseDirectory}; run from a checkout of the repository");
+    }
+
+    /// <summary>Builds the image where needed, boots the host and returns when libvirt answers in it; at once if it is up.</summary>
+    /// <exception cref="TestbedException">It did not come up.</exception>
+    public async Task UpAsync(CancellationToken cancellation = default) =>
+        (await ScriptAsync(["up"], null, cancellation).ConfigureAwait(false)).RequireSuccess();
+
+    /// <summary>Switches the host off; nothing happens when it is off.</summary>
+    public async Task DownAsync(CancellationToken cancellation = default) =>
+        (await ScriptAsync(["down"], null, cancellation).ConfigureAwait(false)).RequireSuccess();
+
+    /// <summary>Runs a shell script in the host as root.</summary>
+    /// <param name="command">The script.</param>
+    /// <param name="limit">Time after which the host ends it; two minutes when null.</param>
+    /// <param name="cancellation">Stops waiting; the command itself goes on until its limit.</param>
+    public Task<CommandResult> RunAsync(string command, TimeSpan? limit = null, CancellationToken cancellation = default)
+    {
+        int seconds = (int)Math.Ceiling((limit ?? DefaultLimit).TotalSeconds);
+        return ScriptAsync(["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, cancellation);
+    }
+
+    /// <summary>The folder of this machine that the host sees as <c>/share</c>.</summary>
+    public async Task<string> ShareAsync(CancellationToken cancellation = default) =>
+        (await ScriptAsync(["path"], null, cancellation).ConfigureAwait(false)).RequireSuccess().Trim();
+
+    /// <summary>Puts a file of this machine into the host.</summary>
+    /// <param name="source">The file here.</param>
+    /// <param name="destination">Its whole path there; folders are made.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    public async Task CopyInAsync(string source, string destination, CancellationToken cancellation = default)
+    {
+        byte[] content = await File.ReadAllBytesAsync(source, cancellation).ConfigureAwait(false);
+        string mode = Convert.ToString((int)File.GetUnixFileMode(source), 8);
+        await WriteAsync(content, destination, mode, cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Defines and starts a payload guest.</summary>
+    /// <param name="guest">The guest.</param>
+    /// <param name="tiering">Attributes of its metadata, see <see cref="PayloadGuest.DomainXml"/>.</param>
+    /// <param name="hugePages">Whether its memory comes in 2 MiB pages; see the overlay's <c>with-thp</c> for how.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    public async Task StartAsync(
+        PayloadGuest guest, string? tiering = null, bool hugePages = false, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(guest);
+        await WriteAsync(guest.BuildRom(), guest.RomPath, "644", cancellation).ConfigureAwait(false);
+        string start = $"start-guest {guest.Name} {guest.LogPath} C";
+        await DefineAndStartAsync(guest.Name, guest.DomainXml(tiering), hugePages ? $"with-thp {start}" : start, cancellation)
+            .ConfigureAwait(false);
+    }
+
+    /// <summary>Defines and starts a Linux guest; returns when it has told its hot pages.</summary>
+    /// <param name="guest">The guest.</param>
+    /// <param name="tiering">Attributes of its metadata, see <see cref="LinuxGuest.DomainXml"/>.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    public Task StartAsync(LinuxGuest guest, string? tiering = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(guest);
+        string start = $"start-guest {guest.Name} {guest.LogPath} hot-end";
+        return DefineAndStartAsync(guest.Name, guest.DomainXml(tiering), start, cancellation);
+    }
+
+    /// <summary>Shifts a payload guest's hot set by half its size.</summary>
+    public async Task ShiftAsync(PayloadGuest guest, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(guest);
+        string command = $"printf {PayloadGuest.ShiftCommand} 1<> {GuestFolder}/{guest.Name}.com1.in";
+        (await RunAsync(command, cancellation: cancellation).ConfigureAwait(false)).RequireSuccess();
+    }
+
+    /// <summary>What a payload guest has reported so far.</summary>
+    public async Task<PayloadLog> LogOfAsync(PayloadGuest guest, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(guest);
+        CommandResult result = await RunAsync($"cat {guest.LogPath}", cancellation: cancellation).ConfigureAwait(false);
+        return PayloadLog.Parse(result.RequireSuccess());
+    }
+
+    /// <summary>What a Linux guest has told so far.</summary>
+    public async Task<LinuxGuestLog> LogOfAsync(LinuxGuest guest, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(guest);
+        CommandResult result = await RunAsync($"cat {guest.LogPath}", cancellation: cancellation).ConfigureAwait(false);
+        return LinuxGuestLog.Parse(result.RequireSuccess());
+    }
+
+    private async Task DefineAndStartAsync(string guest, string xml, string start, CancellationToken cancellation)
+    {
+        string script = $"""
+            set -e
+            cat > /run/{guest}.xml << 'END-OF-XML'
+            {xml}
+            END-OF-XML
+            virsh --quiet define /run/{guest}.xml
+            {start}
+            """;
+        CommandResult result = await RunAsync(script, TimeSpan.FromMinutes(8), cancellation).ConfigureAwait(false);
+        // A guest that the emulator lost and that was started anew must not go unnoticed.
+        await Console.Error.WriteAsync(result.Error).ConfigureAwait(false);
+        result.RequireSuccess();
+    }
+
+    private async Task WriteAsync(byte[] content, string destination, string mode, CancellationToken cancellation)
+    {
+        string share = await ShareAsync(cancellation).ConfigureAwait(false);
+        string passing = $"copy-{Guid.NewGuid():N}";
+        string here = Path.Combine(share, passing);
+        await File.WriteAllBytesAsync(here, content, cancellation).ConfigureAwait(false);
+        try
+        {
+            CommandResult result = await RunAsync($"install -D -m {mode} /share/{passing} '{destination}'", cancellation: cancellation)
+                .ConfigureAwait(false);
+            result.RequireSuccess();
+        }
+        finally
+        {
+            File.Delete(here);
+        }
+    }
+
+    private async Task<CommandResult> ScriptAsync(string[] arguments, string? input, CancellationToken cancellation)
+    {
+        var start = new ProcessStartInfo(script, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["TESTBED"] = name;
+        using Process process = Process.Start(start) ?? throw new TestbedException($"{script} did not start");
+        Task<string> output = process.StandardOutput.ReadToEndAsync(cancellation);
+        Task<string> error = process.StandardError.ReadToEndAsync(cancellation);
+        await process.StandardInput.WriteAsync(input.AsMemory(), cancellation).ConfigureAwait(false);
+        process.StandardInput.Close();
+        await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
+        return new CommandResult(process.ExitCode, await output.ConfigureAwait(false), await error.ConfigureAwait(false));
+    }
+}

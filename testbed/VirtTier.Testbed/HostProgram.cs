@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace VirtTier.Testbed;
+
+/// <summary>
+/// The running program, brought into an emulated host with the .NET runtime that runs it: the host has none of its own.
+/// </summary>
+public sealed class HostProgram
+{
+    private readonly EmulatedHost _host;
+    private readonly string _name;
+    private readonly string _share;
+
+    private HostProgram(EmulatedHost host, string name, string share)
+    {
+        _host = host;
+        _name = name;
+        _share = share;
+    }
+
+    /// <summary>The folder of this machine that the host sees as <see cref="Folder"/> of its share, for files of the program's.</summary>
+    public string ShareFolder => _share;
+
+    /// <summary>The program's folder in the host's share, as the host sees it.</summary>
+    public string Folder => $"/share/{_name}";
+
+    /// <summary>Copies the program into a running host.</summary>
+    /// <param name="host">The host.</param>
+    /// <param name="name">Name of its folder there.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    /// <exception cref="TestbedException">The files could not be copied.</exception>
+    public static async Task<HostProgram> InstallAsync(EmulatedHost host, string name, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        string share = Path.Combine(await host.ShareAsync(cancellation).ConfigureAwait(false), name);
+        string runtime = RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/');
+        string dotnet = Path.GetFullPath(Path.Combine(runtime, "../../.."));
+        await CopyAsync(AppContext.BaseDirectory, share, cancellation).ConfigureAwait(false);
+        await CopyAsync(runtime, Path.Combine(share, "dotnet", Path.GetRelativePath(dotnet, runtime)), cancellation).ConfigureAwait(false);
+        await CopyAsync(Path.Combine(dotnet, "host"), Path.Combine(share, "dotnet/host"), cancellation).ConfigureAwait(false);
+        return new HostProgram(host, name, share);
+    }
+
+    /// <summary>Compiles a C program into <see cref="ShareFolder"/>.</summary>
+    /// <param name="source">Path of its one source file.</param>
+    /// <param name="program">Its name.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    /// <exception cref="TestbedException">It does not compile.</exception>
+    public Task CompileAsync(string source, string program, CancellationToken cancellation = default) =>
+        RunHereAsync("gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", Path.Combine(_share, program), source], cancellation);
+
+    /// <summary>Runs the program in the host, in a copy of its folder on the host's own disk.</summary>
+    /// <param name="arguments">Its arguments, as a shell takes them.</param>
+    /// <param name="limit">Time after which the host ends it.</param>
+    /// <param name="cancellation">Stops waiting.</param>
+    /// <returns>Its output and exit code. What it wrote to the file <c>results.xml</c>, if it did, is in <see cref="ShareFolder"/>.</returns>
+    public Task<CommandResult> RunAsync(string arguments, TimeSpan limit, CancellationToken cancellation = default)
+    {
+        string program = Path.GetFileNameWithoutExtension(Environment.GetCommandLineArgs()[0]);
+        return _host.RunAsync(
+            $"""
+            cp -r {Folder} /root/ && cd /root/{_name} || exit
+            DOTNET_ROOT=$PWD/dotnet ./{program} {arguments}
+            code=$?
+            [ ! -f results.xml ] || cp results.xml {Folder}/
+            exit $code
+            """,
+            limit,
+            cancellation);
+    }
+
+    private static async Task CopyAsync(string from, string to, CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(to);
+        await RunHereAsync("cp", ["-r", from + "/.", to], cancellation).ConfigureAwait(false);
+    }
+
+    private static async Task RunHereAsync(string program, string[] arguments, CancellationToken cancellation)
+    {
+        using Process process = Process.Start(program, arguments);
+        await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
+        if (process.ExitCode != 0)
+            throw new TestbedException($"{program} {string.Join(' ', arguments)}: exit code {process.ExitCode}");
+    }
+}

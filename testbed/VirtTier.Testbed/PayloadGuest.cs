@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Buffers.Binary;
+
+namespace VirtTier.Testbed;
+
+/// <summary>
+/// A bare-metal guest with exactly known accesses (testbed/guests/payload.S): all of its memory from 1 MiB up is written once,
+/// then only a hot set, scattered over that memory, is touched for ever. Page numbers are guest frame numbers (gfn) of 4 KiB.
+/// </summary>
+public sealed class PayloadGuest
+{
+    /// <summary>The byte that shifts the hot set when sent to the guest's first serial port.</summary>
+    public const char ShiftCommand = 's';
+
+    /// <summary>The first frame of the range written once: 1 MiB, above the PC's low memory.</summary>
+    public const int FirstFrame = 0x100;
+
+    /// <summary>The frame of the payload's own state and stack: touched in every pass, so always hot.</summary>
+    public const int StateFrame = 1;
+
+    private const int PageBytes = 4096;
+    private const int ParametersOffset = 0x10;
+    private const int FramesInMebibyte = 256;
+    private static readonly TimeSpan LongestPeriod = TimeSpan.FromSeconds(4);
+
+    /// <summary>The domain's name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Guest memory in MiB.</summary>
+    public required int MemoryMebibytes { get; init; }
+
+    /// <summary>Pages in the hot set.</summary>
+    public required int HotPages { get; init; }
+
+    /// <summary>Frames from one place of the hot set to the next.</summary>
+    public int StrideFrames { get; init; } = 3;
+
+    /// <summary>The first place of the hot set.</summary>
+    public int HotStartFrame { get; init; } = FirstFrame;
+
+    /// <summary>Whether passes write the hot pages (and check what the pass before wrote) or only read them.</summary>
+    public bool Writes { get; init; } = true;
+
+    /// <summary>Time from the start of one pass over the hot set to the next; at most 4 s.</summary>
+    public TimeSpan PassPeriod { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Passes for one heartbeat in <see cref="PayloadLog"/>.</summary>
+    public int PassesPerHeartbeat { get; init; } = 10;
+
+    /// <summary>What the guest's RAM is backed by.</summary>
+    public GuestMemory Memory { get; init; } = GuestMemory.Anonymous;
+
+    /// <summary>Guest memory in pages, with those below 1 MiB.</summary>
+    public int Frames => MemoryMebibytes * FramesInMebibyte;
+
+    // Half of the set's pages are new after a shift; with two sets' worth of places a set comes back after four shifts.
+    private int Places => 2 * HotPages;
+
+    /// <summary>The ROM that makes this guest: 64 KiB, in place of a BIOS.</summary>
+    /// <exception cref="ArgumentException">The hot set does not fit the memory, or a number is out of range.</exception>
+    public byte[] BuildRom()
+    {
+        Check();
+        byte[] rom = ReadTemplate();
+        // In the order of the PARAM()s of payload.S.
+        uint[] parameters =
+        [
+            FirstFrame * PageBytes,
+            (uint)(Frames - FirstFrame),
+            (uint)(HotStartFrame * PageBytes),
+            (uint)HotPages,
+            (uint)(StrideFrames * PageBytes),
+            (uint)Places,
+            Writes ? 1u : 0u,
+            (uint)PassPeriod.TotalNanoseconds,
+            (uint)PassesPerHeartbeat,
+        ];
+        for (int i = 0; i < parameters.Length; i++)
+            BinaryPrimitives.WriteUInt32LittleEndian(rom.AsSpan(ParametersOffset + i * sizeof(uint)), parameters[i]);
+        return rom;
+    }
+
+    /// <summary>The frames that the guest touches in every pass after that many shifts; all others are cold.</summary>
+    public IReadOnlySet<int> HotFrames(int shifts = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(shifts);
+        var frames = new HashSet<int> { StateFrame };
+        long first = (long)shifts * (HotPages / 2) % Places;
+        for (int i = 0; i < HotPages; i++)
+            frames.Add(HotStartFrame + (int)((first + i) % Places) * StrideFrames);
+        return frames;
+    }
+
+    /// <summary>Where the guest's reports go in the host.</summary>
+    public string LogPath => $"{GuestDomain.Folder}/{Name}.log";
+
+    /// <summary>Where the host must find the ROM.</summary>
+    public string RomPath => $"{GuestDomain.Folder}/{Name}.rom";
+
+    /// <summary>The libvirt domain, ready for <c>virsh define</c>.</summary>
+    /// <param name="tiering">Attributes of its <c>tiering</c> metadata, for example <c>dram="64MiB"</c>; null for none.</param>
+    public string DomainXml(string? tiering = null) => GuestDomain.Payload(this, tiering);
+
+    private void Check()
+    {
+        Require(MemoryMebibytes is >= 2 and <= 3072, nameof(MemoryMebibytes), MemoryMebibytes, "2..3072 (below the PCI hole)");
+        Require(HotPages >= 2 && HotPages % 2 == 0, nameof(HotPages), HotPages, "an even number from 2 up");
+        Require(StrideFrames >= 1, nameof(StrideFrames), StrideFrames, "1 or more");
+        Require(PassesPerHeartbeat >= 1, nameof(PassesPerHeartbeat), PassesPerHeartbeat, "1 or more");
+        Require(PassPeriod > TimeSpan.Zero && PassPeriod <= LongestPeriod, nameof(PassPeriod), PassPeriod, "above 0, at most 4 s");
+        Require(HotStartFrame >= FirstFrame, nameof(HotStartFrame), HotStartFrame, $"{FirstFrame} or more");
+        long end = HotStartFrame + (long)(Places - 1) * StrideFrames + 1;
+        Require(end <= Frames, nameof(HotPages), HotPages,
+            $"fewer: the set and its shifts need frames up to {end}, the guest has {Frames}");
+    }
+
+    private static void Require(bool holds, string name, object value, string right)
+    {
+        if (!holds)
+            throw new ArgumentException($"payload guest: {name} is {value}; right would be {right}");
+    }
+
+    private static byte[] ReadTemplate()
+    {
+        using Stream stream = typeof(PayloadGuest).Assembly.GetManifestResourceStream("payload.rom")
+            ?? throw new InvalidOperationException("payload.rom is not embedded in VirtTier.Testbed");
+        byte[] rom = new byte[stream.Length];
+        stream.ReadExactly(rom);
+        return rom;
+    }
+}

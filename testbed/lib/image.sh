@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# The host's image, in two layers, each cached under a hash of its inputs:
+#   base-HASH/    the root file system from Debian packages, its kernel, the modules of the initrd   (two minutes)
+#   initrd-HASH   our own initrd: it finds the root, and lays over it what this repository adds      (a second)
+# Everything is made beside its final name and renamed into place, so a killed build leaves no half image.
+
+SUITE=bookworm
+INITRD_MODULES="virtio_pci virtio_blk ext4 9pnet_virtio 9p"
+
+# digest PATH...: one hash over names and contents, relative to the test bed's folder.
+digest() {
+    (cd "$TESTBED_DIR" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-16
+}
+
+base_dir() { echo "$IMAGES/base-$(digest image/packages.txt lib/image.sh)"; }
+initrd_file() { echo "$IMAGES/initrd-$(digest image lib/image.sh guests tools)"; }
+
+# apt_sources: the machine's own apt sources for $SUITE, as one-line entries. Both formats of apt are read.
+apt_sources() {
+    local files=() f
+    for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+        [ -r "$f" ] && files+=("$f")
+    done
+    [ ${#files[@]} -eq 0 ] || awk -v suite="$SUITE" -f "$TESTBED_DIR/lib/apt-sources.awk" "${files[@]}"
+}
+
+build_root() {
+    local root=$1 sources packages
+    sources=$(apt_sources)
+    [ -n "$sources" ] || die "no apt source for Debian $SUITE (component main) under /etc/apt; add one, then: apt-get update"
+    packages=$(sed 's/#.*//' "$TESTBED_DIR/image/packages.txt" | xargs | tr ' ' ,)
+    # INITRD=No: the kernel's package makes no initrd; ours is smaller and boots faster.
+    INITRD=No mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
+        --aptopt='APT::Install-Recommends "false"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$SUITE" "$root" - <<< "$sources" || die "mmdebstrap failed (its message is above); check: apt-get update"
+}
+
+# configure_root DIR: what makes a package tree a quick-booting, password-less test machine.
+configure_root() {
+    local root=$1 unit
+    chroot "$root" passwd --quiet --delete root
+    echo testbed > "$root/etc/hostname"
+    echo '127.0.0.1 localhost testbed' > "$root/etc/hosts"
+    : > "$root/etc/fstab"
+    mkdir -p "$root/share" "$root/etc/systemd/system/multi-user.target.wants"
+    for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+        fstrim.timer getty@tty1.service serial-getty@ttyS0.service serial-getty@ttyS1.service \
+        libvirt-guests.service systemd-update-utmp.service systemd-random-seed.service; do
+        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    done
+}
+
+# unpack_kernel VMLINUZ: the ELF kernel inside a bzImage. The Linux guest boots it by PVH and so saves itself the xz,
+# which an emulated CPU takes long over. Offsets are those of the kernel's Documentation/arch/x86/boot.rst; the payload ends
+# with four bytes of size that are not xz.
+unpack_kernel() {
+    local setup_sectors offset length
+    setup_sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$1")
+    offset=$(od -An -tu4 -j $((0x248)) -N 4 "$1")
+    length=$(od -An -tu4 -j $((0x24c)) -N 4 "$1")
+    dd status=none if="$1" bs=1M iflag=skip_bytes,count_bytes \
+        skip=$(((setup_sectors + 1) * 512 + offset)) count=$((length - 4)) | xz -dc
+}
+
+# save_boot_files ROOT DEST: the kernel, and in load order the modules that the initrd needs.
+save_boot_files() {
+    local root=$1 dest=$2 version module file
+    version=$(basename "$(echo "$root"/lib/modules/*)")
+    cp "$root/boot/vmlinuz-$version" "$dest/vmlinuz"
+    unpack_kernel "$dest/vmlinuz" > "$root/boot/vmlinux" || die "the payload of vmlinuz-$version is not xz"
+    mkdir "$dest/modules"
+    for module in $INITRD_MODULES; do
+        modprobe --set-version "$version" --dirname "$root" --show-depends "$module" | awk '$1 == "insmod" { print $2 }'
+    done | awk '!seen[$0]++' | while read -r file; do
+        cp "$file" "$dest/modules/"
+        basename "$file" >> "$dest/modules/order"
+    done
+}
+
+build_base() {
+    local base=$1 work=$1.partial root=$1.partial/root
+    say "building the image from Debian packages, once (about two minutes) ..."
+    rm -rf "$work"
+    mkdir -p "$work"
+    build_root "$root"
+    configure_root "$root"
+    save_boot_files "$root" "$work"
+    truncate -s $(($(du -sm "$root" | cut -f1) + 700))M "$work/root.ext4"
+    mke2fs -q -t ext4 -O ^has_journal -d "$root" "$work/root.ext4"
+    rm -rf "$root"
+    mv "$work" "$base"
+}
+
+build_initrd() {
+    local base=$1 initrd=$2 work=$2.partial tree=$2.partial/tree
+    rm -rf "$work"
+    mkdir -p "$tree"/{bin,lib,proc,sys,dev,newroot}
+    cp /bin/busybox "$tree/bin/busybox"
+    ln -s busybox "$tree/bin/sh"
+    cp -r "$base/modules" "$tree/lib/modules"
+    install -m 755 "$TESTBED_DIR/image/initrd-init" "$tree/init"
+    cp -r "$TESTBED_DIR/image/overlay" "$tree/overlay"
+    make --silent -C "$TESTBED_DIR/guests" OUT="$work/guests" install DESTDIR="$tree/overlay"
+    make --silent -C "$TESTBED_DIR/tools" OUT="$work/tools" install DESTDIR="$tree/overlay"
+    (cd "$tree" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) > "$work/initrd"
+    mv "$work/initrd" "$initrd"
+    rm -rf "$work"
+}
+
+# drop_others PREFIX KEEP: older images of the same layer go; one that a running host uses stays open to it all the same.
+drop_others() {
+    local old
+    for old in "$IMAGES/$1"-*; do
+        [ "$old" = "$2" ] || rm -rf "$old"
+    done
+}
+
+build() {
+    local base initrd emulator
+    base=$(base_dir)
+    initrd=$(initrd_file)
+    emulator=$(emulator_dir)
+    if [ -d "$base" ] && [ -f "$initrd" ] && [ -d "$emulator" ]; then return; fi
+    [ "$(id -u)" = 0 ] || die "building the image needs root; mend with: sudo $TESTBED_DIR/testbed build"
+    need mmdebstrap mmdebstrap
+    need mke2fs e2fsprogs
+    need cpio cpio
+    need busybox busybox-static
+    need xz xz-utils
+    mkdir -p "$IMAGES"
+    # From here a child holds the lock: two builds do not race, and the loser finds everything done.
+    (
+        flock 9
+        [ -d "$base" ] || build_base "$base"
+        [ -f "$initrd" ] || build_initrd "$base" "$initrd"
+        [ -d "$emulator" ] || build_emulator "$emulator"
+        drop_others base "$base"
+        drop_others initrd "$initrd"
+        drop_others qemu "$emulator"
+    ) 9> "$IMAGES/.lock"
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * residency: on which NUMA nodes a QEMU's guest RAM lies. It asks only the kernel (move_pages(2) without a target, and
+ * /proc/PID/numa_maps), so it can check what the agent says about itself.
+ *
+ *	residency PID [--pages FILE]	one JSON line; FILE gets one signed byte a page in gfn order: its node, -1 absent
+ *	residency --watch MS PID...	a JSON line for each reading of the pages per node, until killed
+ *
+ * Guest RAM is taken to be one mapping: the largest writable one that is anonymous or a QEMU memory backend. That holds for
+ * guests without hot-plugged memory and below the PCI hole; gfn 0 is then its first page. One page is 4 KiB.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE_BYTES 4096UL
+#define MAX_NODES 64
+#define BATCH 4096
+#define SMALLEST_GUEST_PAGES (8UL << 20 >> 12)
+
+struct mapping {
+	unsigned long start;
+	unsigned long pages;
+};
+
+static void die(const char *what, int pid)
+{
+	fprintf(stderr, "residency: pid %d: %s\n", pid, what);
+	exit(1);
+}
+
+static bool is_guest_ram(const char *permissions, const char *name)
+{
+	if (strncmp(permissions, "rw", 2) != 0)
+		return false;
+	return *name == '\0' || strncmp(name, "/memfd:", 7) == 0 || strncmp(name, "/dev/hugepages/", 15) == 0;
+}
+
+static struct mapping find_guest_ram(int pid)
+{
+	struct mapping ram = { 0, 0 };
+	char path[64], line[4096];
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "r");
+	if (!maps)
+		die(strerror(errno), pid);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long start, end;
+		char permissions[5], name[4096] = "";
+
+		if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %4095[^\n]", &start, &end, permissions, name) < 3)
+			continue;
+		if (is_guest_ram(permissions, name) && (end - start) / PAGE_BYTES > ram.pages)
+			ram = (struct mapping){ start, (end - start) / PAGE_BYTES };
+	}
+	fclose(maps);
+	if (ram.pages < SMALLEST_GUEST_PAGES)
+		die("no mapping of 8 MiB or more looks like guest RAM; is it a QEMU?", pid);
+	return ram;
+}
+
+/* Fills node[0..ram.pages) with each page's node, or -1 where there is none (never touched, or not readable). */
+static void query_nodes(int pid, struct mapping ram, signed char *node)
+{
+	void *address[BATCH];
+	int status[BATCH];
+	unsigned long done, n, i;
+
+	for (done = 0; done < ram.pages; done += n) {
+		n = ram.pages - done < BATCH ? ram.pages - done : BATCH;
+		for (i = 0; i < n; i++)
+			address[i] = (void *)(ram.start + (done + i) * PAGE_BYTES);
+		if (syscall(SYS_move_pages, pid, n, address, NULL, status, 0) < 0)
+			die(strerror(errno), pid);
+		for (i = 0; i < n; i++)
+			node[done + i] = status[i] >= 0 && status[i] < MAX_NODES ? status[i] : -1;
+	}
+}
+
+static void print_nodes(const unsigned long *pages)
+{
+	const char *comma = "";
+
+	printf("\"nodes\":{");
+	for (int node = 0; node < MAX_NODES; node++) {
+		if (!pages[node])
+			continue;
+		printf("%s\"%d\":%lu", comma, node, pages[node]);
+		comma = ",";
+	}
+	printf("}");
+}
+
+static void write_file(const char *path, const signed char *node, unsigned long pages)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file || fwrite(node, 1, pages, file) != pages || fclose(file)) {
+		fprintf(stderr, "residency: %s: %s\n", path, strerror(errno));
+		exit(1);
+	}
+}
+
+static void report(int pid, const char *pages_file)
+{
+	struct mapping ram = find_guest_ram(pid);
+	signed char *node = malloc(ram.pages);
+	unsigned long per_node[MAX_NODES] = { 0 }, absent = 0;
+
+	if (!node)
+		die(strerror(errno), pid);
+	query_nodes(pid, ram, node);
+	for (unsigned long i = 0; i < ram.pages; i++) {
+		if (node[i] < 0)
+			absent++;
+		else
+			per_node[node[i]]++;
+	}
+	printf("{\"pid\":%d,\"pages\":%lu,", pid, ram.pages);
+	print_nodes(per_node);
+	printf(",\"absent\":%lu}\n", absent);
+	if (pages_file)
+		write_file(pages_file, node, ram.pages);
+	free(node);
+}
+
+/* Sums the N0=.. fields of the RAM's line in numa_maps, which counts in that line's kernelpagesize_kB. False: pid gone. */
+static bool read_numa_maps(int pid, struct mapping ram, unsigned long *per_node)
+{
+	char path[64], *line = NULL;
+	size_t capacity = 0;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
+	maps = fopen(path, "r");
+	if (!maps)
+		return false;
+	memset(per_node, 0, MAX_NODES * sizeof(*per_node));
+	while (getline(&line, &capacity, maps) > 0) {
+		unsigned long scale = 1, pages;
+		char *field, *size;
+		unsigned int node;
+
+		if (strtoul(line, NULL, 16) != ram.start)
+			continue;
+		size = strstr(line, "kernelpagesize_kB=");
+		if (size)
+			scale = strtoul(strchr(size, '=') + 1, NULL, 10) * 1024 / PAGE_BYTES;
+		for (field = strtok(line, " \n"); field; field = strtok(NULL, " \n"))
+			if (sscanf(field, "N%u=%lu", &node, &pages) == 2 && node < MAX_NODES)
+				per_node[node] += pages * scale;
+	}
+	free(line);
+	fclose(maps);
+	return true;
+}
+
+static void watch(unsigned long milliseconds, int count, const int *pids)
+{
+	struct timespec now, pause = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
+	struct mapping *ram = calloc(count, sizeof(*ram));
+	unsigned long per_node[MAX_NODES];
+
+	if (!ram)
+		die(strerror(errno), pids[0]);
+	for (int i = 0; i < count; i++)
+		ram[i] = find_guest_ram(pids[i]);
+	for (;;) {
+		for (int i = 0; i < count; i++) {
+			if (!read_numa_maps(pids[i], ram[i], per_node))
+				continue;
+			clock_gettime(CLOCK_REALTIME, &now);
+			printf("{\"time\":%jd.%03ld,\"pid\":%d,", (intmax_t)now.tv_sec, now.tv_nsec / 1000000, pids[i]);
+			print_nodes(per_node);
+			printf("}\n");
+		}
+		fflush(stdout);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static unsigned long number(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (end == text || *end || !value) {
+		fprintf(stderr, "residency: '%s' is not a positive whole number\n", text);
+		exit(2);
+	}
+	return value;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 4 && strcmp(argv[1], "--watch") == 0) {
+		int pids[argc - 3];
+
+		for (int i = 3; i < argc; i++)
+			pids[i - 3] = number(argv[i]);
+		watch(number(argv[2]), argc - 3, pids);
+	} else if (argc == 2) {
+		report(number(argv[1]), NULL);
+	} else if (argc == 4 && strcmp(argv[2], "--pages") == 0) {
+		report(number(argv[1]), argv[3]);
+	} else {
+		fprintf(stderr, "usage: residency PID [--pages FILE] | residency --watch MS PID...\n");
+		return 2;
+	}
+	return 0;
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Demo;
+
+namespace VirtTier.EndToEnd.Tests;
+
+/// <summary>The checks of <c>make demo</c>, one test each; the demo runs once for all of them.</summary>
+[Trait("Ring", "emulated")]
+public sealed class DemoTests(DemoRun demo) : IClassFixture<DemoRun>
+{
+    public static TheoryData<string> CheckNames => [.. Scenario.CheckNames];
+
+    [Theory]
+    [MemberData(nameof(CheckNames))]
+    public void The_main_job(string name)
+    {
+        Assert.SkipWhen(
+            demo.HostDied && !demo.Checks.Any(c => c.Name == name && c.Passed), $"{name}: the emulated host died of the emulator in three attempts");
+        Check check = Assert.Single(demo.Checks, c => c.Name == name);
+        Assert.True(check.Passed, $"{check.Name}: {check.Detail}");
+    }
+}

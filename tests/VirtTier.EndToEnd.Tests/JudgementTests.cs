@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Demo;
+
+namespace VirtTier.EndToEnd.Tests;
+
+/// <summary>What the demo judges by.</summary>
+public sealed class JudgementTests
+{
+    private readonly BudgetWatch _watch = new();
+
+    [Fact]
+    public void A_reading_above_the_budget_counts_only_once_the_budget_was_met()
+    {
+        _watch.Begin(7, 100);
+        Take(7, 140);
+        Take(7, 100);
+        Take(7, 99);
+        Assert.Equal((true, "0 of 2 readings above the budget"), _watch.Verdict(7));
+
+        Take(7, 103);
+        Assert.Equal((false, "1 of 3 readings above the budget, by up to 3 pages"), _watch.Verdict(7));
+    }
+
+    [Fact]
+    public void A_budget_that_was_never_met_is_not_held()
+    {
+        _watch.Begin(7, 100);
+        Take(7, 140);
+        Assert.False(_watch.Verdict(7).Held);
+    }
+
+    [Fact]
+    public void A_new_budget_is_to_be_met_first_and_what_was_seen_before_stays()
+    {
+        _watch.Begin(7, 100);
+        Take(7, 90);
+        Take(7, 101);
+        _watch.Begin(7, 50);
+        Take(7, 60);
+        Take(7, 50);
+        Assert.Equal((false, "1 of 3 readings above the budget, by up to 1 pages"), _watch.Verdict(7));
+    }
+
+    [Fact]
+    public void Placement_counts_hot_frames_by_where_they_are()
+    {
+        byte[] nodes = [0, 1, 0, 0xFF, 0, 1];
+        Placement placement = Placement.Of(nodes, new HashSet<int> { 0, 1, 2, 3 });
+        Assert.Equal(new Placement(Dram: 3, Slow: 2, Hot: 4, HotInDram: 2), placement);
+        Assert.Equal(0.5, placement.HotShare);
+    }
+
+    private void Take(int pid, int dram) =>
+        _watch.Take($$$"""{"time":1.000,"pid":{{{pid}}},"nodes":{"0":{{{dram}}},"1":5}}""");
+}
