@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# A kernel to test on: its image, its KVM modules and a root with its headers to build for it, from Debian's packages.
+#   $KERNELS/6.1/release     the kernel's release
+#   $KERNELS/6.1/vmlinuz
+#   $KERNELS/6.1/modules/    what KVM needs, `order` lists it in load order
+#   $KERNELS/6.1/root/       compiler and headers
+
+KERNELS=${VIRTTIER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virttier}/kernels
+
+# suites_of KERNEL: the Debian suites that carry the series; the first is the base system.
+suites_of() {
+	case $1 in
+	6.1) echo bookworm ;;
+	6.12) echo trixie ;;
+	7.3) echo trixie trixie-backports ;;
+	*) die "no kernel series '$1'; use 6.1, 6.12 or 7.3" ;;
+	esac
+}
+
+# sources_of SUITE...: apt sources for the suites, from the mirror that this machine uses for its own.
+sources_of() {
+	local files=() f suite
+	for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+		[ -r "$f" ] && files+=("$f")
+	done
+	for suite in "$@"; do
+		awk -v suite=bookworm -f "$TESTBED_LIB/apt-sources.awk" "${files[@]}" | sed -n "s/ bookworm main\$/ $suite main/p"
+	done
+}
+
+# build_root KERNEL DIR: a small Debian with the headers of the series' newest kernel, and make and gcc for them.
+build_root() {
+	local suites
+	read -ra suites <<< "$(suites_of "$1")"
+	SERIES=$1 mmdebstrap --quiet --mode=root --variant=minbase --include=make,gcc,sparse \
+		--aptopt='APT::Install-Recommends "false"' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--skip=cleanup/tmp --customize-hook="$BED/add-kernel" \
+		"${suites[0]}" "$2" - <<< "$(sources_of "${suites[@]}")" > "$2.log" 2>&1
+}
+
+# save_modules IMAGE RELEASE DIR: KVM of both vendors with what it depends on, uncompressed.
+save_modules() {
+	local module file name
+	mkdir -p "$3"
+	depmod -b "$1" "$2"
+	for module in kvm-amd kvm-intel; do
+		modprobe --set-version "$2" --dirname "$1" --show-depends "$module" | awk '$1 == "insmod" { print $2 }'
+	done | awk '!seen[$0]++' | while read -r file; do
+		name=$(basename "${file%.xz}")
+		if [ "$file" = "${file%.xz}" ]; then cp "$file" "$3/$name"; else xz -dc "$file" > "$3/$name"; fi
+		echo "$name" >> "$3/order"
+	done
+}
+
+# debug_kernel KERNEL: makes $KERNELS/KERNEL-debug: the series from source, as bed/debug.config says. Hours on a slow machine;
+# what an interrupted build left is used.
+debug_kernel() {
+	local dir=$KERNELS/$1-debug work=$KERNELS/$1-debug.partial root=$KERNELS/$1/root release
+	kernel "$1"
+	say "building a debug kernel $1, once (bed/debug.config; a long build) ..."
+	cp "$BED/debug.config" "$BED/debug-kernel" "$root/"
+	release=$(unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' nice /debug-kernel $1" 2> "$root/debug-kernel.log" | tail -n 1)
+	[ -d "$root/usr/src/linux-headers-$release/arch" ] || die "no debug kernel: $(tail -n 3 "$root/debug-kernel.log")"
+	rm -rf "$work"
+	mkdir -p "$work"
+	cp "$root/usr/src/linux-headers-$release/arch/x86/boot/bzImage" "$work/vmlinuz"
+	save_modules "$root/debug-image" "$release" "$work/modules"
+	ln -s "../$1/root" "$work/root"
+	echo "$release" > "$work/release"
+	mv "$work" "$dir"
+}
+
+# kernel KERNEL: makes $KERNELS/KERNEL unless it is there.
+kernel() {
+	local dir=$KERNELS/$1 work=$KERNELS/$1.partial release package
+	[ -d "$dir" ] && return
+	case $1 in *-debug) debug_kernel "${1%-debug}"; return ;; esac
+	say "fetching kernel $1 and its headers from Debian, once ..."
+	suites_of "$1" > /dev/null
+	rm -rf "$work"
+	mkdir -p "$work"
+	build_root "$1" "$work/root" || die "no root for kernel $1: $(tail -n 3 "$work/root.log")"
+	release=$(cat "$work/root/release")
+	mkdir "$work/image"
+	for package in "$work"/root/tmp/*.deb; do
+		dpkg -x "$package" "$work/image"
+		rm "$package"
+	done
+	[ -e "$work/image/lib" ] || ln -s usr/lib "$work/image/lib"
+	cp "$work/image/boot/vmlinuz-$release" "$work/vmlinuz" 2> /dev/null ||
+		cp "$work/image/lib/modules/$release/vmlinuz" "$work/vmlinuz" || die "no image of kernel $release"
+	save_modules "$work/image" "$release" "$work/modules"
+	rm -rf "$work/image"
+	echo "$release" > "$work/release"
+	mv "$work" "$dir"
+}
+
+# build_module KERNEL SOURCE OUT [ARGUMENT...]: the module in the folder SOURCE for that kernel, into the folder OUT.
+build_module() {
+	local root=$KERNELS/$1/root source=$2 out=$3 release
+	release=$(cat "$KERNELS/$1/release")
+	shift 3
+	rm -rf "$root/module"
+	cp -r "$source" "$root/module"
+	# objtool reads /proc
+	unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' \
+		make -s -C /module KDIR=/usr/src/linux-headers-$release $*" 2>&1 || return 1
+	cp "$root"/module/*.ko "$out/"
+}
+
+# hooked_kvm KERNEL: the folder of kvm*.ko with the fault hook of kernel_patch/, built unless it is there.
+hooked_kvm() {
+	local root=$KERNELS/$1/root release
+	release=$(cat "$KERNELS/$1/release")
+	if [ ! -f "$root/kvm-hook/$release/kvm.ko" ] || [ "$HERE/../../kernel_patch" -nt "$root/kvm-hook/$release" ]; then
+		say "building KVM with the fault hook for $release, once ..."
+		rm -rf "$root/kernel_patch"
+		cp -r "$HERE/../../kernel_patch" "$root/kernel_patch"
+		unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' sh -c '
+			apt-get -q update && apt-get -q -y --no-install-recommends install patch xz-utils kmod &&
+			VIRTTIER_HOOK_DIR=/kvm-hook JOBS=$(nproc) /kernel_patch/kvm-hook build $release'" > "$root/kvm-hook.log" 2>&1 ||
+			die "KVM with the fault hook does not build for $1: $(tail -n 3 "$root/kvm-hook.log")"
+	fi
+	echo "$root/kvm-hook/$release"
+}

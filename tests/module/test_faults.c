@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Fault sampling: places, kinds of access, rate, and that nothing stays behind. */
+#define _GNU_SOURCE
+#include "sampler.h"
+
+#define MEMORY		(64 * MIB)
+#define PAGES		(MEMORY / PAGE)
+#define MAX_SAMPLES	100000
+#define QUEUE_SAMPLES	65536	/* the module's queue */
+#define PATIENCE	30	/* seconds until a host that is starved gets its samples */
+
+static struct kvm_ept_sample_sample samples[MAX_SAMPLES];
+
+/* "quick" for hosts where a second is dear: fewer samples, and not what needs very many. */
+static bool quick;
+
+/* Sample at @freq for @seconds, or until there are @enough if that is not 0; how many samples. */
+static size_t sample(int fd, unsigned int prot, unsigned int freq, double seconds, size_t enough)
+{
+	double end = now() + seconds;
+	size_t count = 0;
+	ssize_t n;
+
+	while (read(fd, samples, sizeof(samples)) > 0)
+		;
+	if (ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, prot) ||
+	    ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, freq))
+		check(0, "start sampling", "%s", strerror(errno));
+	do {
+		n = read(fd, samples + count, (MAX_SAMPLES - count) * sizeof(samples[0]));
+		if (n > 0)
+			count += n / sizeof(samples[0]);
+		usleep(10000);
+	} while (now() < end && (!enough || count < enough));
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	return count;
+}
+
+/* Let the guest do @op to every third page of its memory. */
+static size_t work_thirds(struct vm *vm, int op)
+{
+	unsigned long gfns[PAGES / 3];
+	size_t i;
+
+	for (i = 0; i < PAGES / 3 - VM_FREE_GFN; i++)
+		gfns[i] = VM_FREE_GFN + 3 * i;
+	vm_work(vm, gfns, i, op);
+	vm_wait(vm);
+	return i;
+}
+
+static bool is_third(unsigned long gfn)
+{
+	return gfn >= VM_FREE_GFN && gfn < PAGES && (gfn - VM_FREE_GFN) % 3 == 0;
+}
+
+/*
+ * Pages of the table must be sampled with the kind of access the guest makes there, and no others
+ * but its code, stack and control block.
+ */
+static void kinds(int fd, struct vm *vm)
+{
+	static const struct { const char *name; int op; unsigned int xwr; } kind[] = {
+		{ "read", VM_READ, 1 }, { "write", VM_WRITE, 2 }, { "fetch", VM_EXEC, 4 },
+	};
+	unsigned int k, prot;
+	char name[64];
+	size_t i, n;
+
+	for (k = 0; k < 3; k++) {
+		work_thirds(vm, kind[k].op);
+		for (prot = 1; prot <= 7; prot++) {
+			if (quick && prot != 7 && (prot & (prot - 1)))
+				continue;
+			size_t in_table = 0, wrong = 0, elsewhere = 0;
+			unsigned int wrong_xwr = 0;
+
+			if (prot & kind[k].xwr)
+				n = sample(fd, prot, 2000, PATIENCE, quick ? 60 : 200);
+			else
+				n = sample(fd, prot, 2000, 0.5, 0);
+			for (i = 0; i < n; i++) {
+				if (is_third(samples[i].gfn)) {
+					in_table++;
+					if (samples[i].xwr != kind[k].xwr) {
+						wrong++;
+						wrong_xwr = samples[i].xwr;
+					}
+				} else {
+					elsewhere += samples[i].gfn >= VM_FREE_GFN &&
+						     samples[i].gfn < VM_CTL_GFN;
+				}
+			}
+			snprintf(name, sizeof(name), "%s, prot %u: kind and place", kind[k].name,
+				 prot);
+			if (prot & kind[k].xwr)
+				check(in_table > 20 && !wrong && !elsewhere, name,
+				      "%zu samples, %zu in the table, %zu of a wrong kind (%u), %zu elsewhere",
+				      n, in_table, wrong, wrong_xwr, elsewhere);
+			else
+				check(!in_table && !elsewhere, name,
+				      "%zu samples in the table, %zu elsewhere", in_table, elsewhere);
+		}
+	}
+}
+
+static void counters(int fd)
+{
+	struct kvm_ept_sample_info before = info_of(fd), after;
+	size_t n;
+
+	check(before.flags & KVM_EPT_SAMPLE_INFO_FAULTS, "GET_INFO: fault sampling works", "no");
+	n = sample(fd, 7, 1000, PATIENCE, 500);
+	after = info_of(fd);
+	check(after.samples - before.samples >= n && after.dropped == before.dropped,
+	      "every sample is counted", "read %zu, counted %llu, dropped %llu", n,
+	      after.samples - before.samples, after.dropped - before.dropped);
+	check(after.armed - before.armed >= after.faults - before.faults &&
+	      after.faults - before.faults >= after.samples - before.samples,
+	      "armed >= faults >= samples", "%llu, %llu, %llu", after.armed - before.armed,
+	      after.faults - before.faults, after.samples - before.samples);
+
+	if (quick) {
+		skip("lost samples are counted", "too slow a host");
+		return;
+	}
+	/* Nobody reads: the queue fills up, and what is lost is counted. */
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 20000);
+	for (n = 0; n < 300 && info_of(fd).dropped == after.dropped; n++)
+		usleep(100 * 1000);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	if (n == 300 && info_of(fd).samples - after.samples < QUEUE_SAMPLES)
+		skip("lost samples are counted", "this host did not fill the queue in 30 s");
+	else
+		check(n < 300, "lost samples are counted", "none, though the queue is full");
+	while (read(fd, samples, sizeof(samples)) > 0)
+		;
+}
+
+/* The mapping stays 2 MiB, the sample tells the 4 KiB page. */
+static void huge_pages(void)
+{
+	static unsigned char accessed[PAGES / 8], sizes[PAGES / 512];
+	struct kvm_ept_sample_harvest h = {
+		.size = sizeof(h), .end = PAGES,
+		.accessed = (uintptr_t)accessed, .sizes = (uintptr_t)sizes,
+	};
+	FILE *thp = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "w");
+	unsigned long hot[PAGES / 512 - 1];
+	size_t i, n, right = 0, wrong = 0;
+	struct vm vm;
+	int fd;
+
+	if (!thp || fputs("madvise", thp) < 0 || fclose(thp)) {
+		skip("2M", "no transparent huge pages in this kernel");
+		return;
+	}
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .huge = true });
+	fd = attach(&vm);
+	for (i = 0; i < PAGES / 512 - 1; i++)
+		hot[i] = (i + 1) * 512 + 77 + i;
+	vm_work(&vm, hot, i, VM_READ);
+	vm_wait(&vm);
+	n = sample(fd, 7, 500, PATIENCE, quick ? 100 : 300);
+	for (i = 0; i < n; i++) {
+		unsigned long gfn = samples[i].gfn, block = gfn / 512;
+
+		if (gfn >= 512 && gfn < PAGES)
+			*(gfn == block * 512 + 76 + block ? &right : &wrong) += 1;
+	}
+	check(right > 20 && !wrong, "2M: the sample is the 4K page touched", "%zu right, %zu wrong",
+	      right, wrong);
+	check(!ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h), "2M: HARVEST", "%s", strerror(errno));
+	for (i = 0; i < PAGES / 512 && sizes[i] == KVM_EPT_SAMPLE_SIZE_2M; i++)
+		;
+	check(i == PAGES / 512, "2M: mappings stay 2M", "size %u in block %zu", sizes[i], i);
+	close(fd);
+	vm_kill(&vm);
+}
+
+/* While writes are logged nothing is armed, so that sampling dirties nothing. */
+static void dirty_logging(int fd, struct vm *vm)
+{
+	static uint8_t dirty[PAGES / 8], accessed[PAGES / 8];
+	struct kvm_ept_sample_harvest h = {
+		.size = sizeof(h), .end = PAGES, .accessed = (uintptr_t)accessed,
+	};
+	struct kvm_ept_sample_info before, after;
+	size_t i, extra = 0, n;
+
+	work_thirds(vm, VM_READ);
+	sample(fd, 7, 1000, 0.3, 0);
+	check(!vm_dirty_log(vm, true), "dirty logging on", "failed");
+	check(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_DIRTY_LOG, "GET_INFO: dirty logging is on",
+	      "it does not say so");
+	check(!ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h) && (h.state & KVM_EPT_SAMPLE_INFO_DIRTY_LOG),
+	      "HARVEST: dirty logging is on", "state %x", h.state);
+	vm_wait(vm);
+	vm_dirty_pages(vm, dirty, sizeof(dirty));	/* forget what came before */
+	before = info_of(fd);
+	n = sample(fd, 7, 1000, 1, 0);
+	after = info_of(fd);
+	vm_dirty_pages(vm, dirty, sizeof(dirty));
+	for (i = VM_FREE_GFN; i < PAGES; i++)
+		extra += dirty[i / 8] >> i % 8 & 1;
+	check(after.armed == before.armed && !n && !extra, "nothing is armed while logging",
+	      "armed %llu, %zu samples, %zu pages dirtied", after.armed - before.armed, n, extra);
+	check(!vm_dirty_log(vm, false), "dirty logging off", "failed");
+	n = sample(fd, 7, 1000, PATIENCE, 50);
+	check(n >= 50, "sampling goes on after logging", "%zu samples", n);
+}
+
+/*
+ * Landmines lie while logging begins, and are taken up after it did: a page that got its write
+ * permission back then would be written without being logged, and be lost to a live migration.
+ */
+static void logging_begins(int fd, struct vm *vm)
+{
+	static uint8_t dirty[PAGES / 8];
+	size_t missed = 0, i, count;
+	int round;
+
+	count = work_thirds(vm, VM_WRITE);
+	for (round = 0; round < (quick ? 4 : 20); round++) {
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+		usleep(30000);
+		vm_dirty_log(vm, true);
+		vm_dirty_pages(vm, dirty, sizeof(dirty));
+		usleep(30000);
+		vm_dirty_pages(vm, dirty, sizeof(dirty));
+		vm_wait(vm);
+		vm_dirty_pages(vm, dirty, sizeof(dirty));	/* all written at least once since */
+		for (i = 0; i < count; i++)
+			missed += !(dirty[(VM_FREE_GFN + 3 * i) / 8] >> (VM_FREE_GFN + 3 * i) % 8 & 1);
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+		vm_dirty_log(vm, false);
+		vm_wait(vm);
+	}
+	check(!missed, "no write is missed by a log that begins while sampling", "%zu missed", missed);
+}
+
+int main(int argc, char **argv)
+{
+	struct vm vm;
+	int fd;
+
+	quick = argc == 2 && !strcmp(argv[1], "quick");
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
+	fd = attach(&vm);
+	kinds(fd, &vm);
+	counters(fd);
+	dirty_logging(fd, &vm);
+	logging_begins(fd, &vm);
+	check(vm_wait(&vm), "guest goes on", "no pass in 60 s");
+	close(fd);
+	vm_kill(&vm);
+	huge_pages();
+	return checks_failed != 0;
+}

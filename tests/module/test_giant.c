@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A guest mapped by one 1 GiB leaf: one accessed bit for all of it, and fault samples by 4 KiB all the same. */
+#define _GNU_SOURCE
+#include "sampler.h"
+
+#define MEMORY	(1024 * MIB)
+#define PAGES	(MEMORY / PAGE)
+
+static unsigned char accessed[PAGES / 8], sizes[PAGES / 512];
+
+static int harvest_range(int fd, unsigned long start, unsigned long end, struct kvm_ept_sample_harvest *h)
+{
+	*h = (struct kvm_ept_sample_harvest){
+		.size = sizeof(*h), .start = start, .end = end,
+		.flags = KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH,
+		.accessed = (uintptr_t)accessed, .sizes = (uintptr_t)sizes,
+	};
+	memset(accessed, 0, sizeof(accessed));
+	return ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, h);
+}
+
+int main(void)
+{
+	static const unsigned long hot[] = { 100, 30000, 150001, 262143 };
+	static struct kvm_ept_sample_sample samples[4096];
+	size_t right = 0, wrong = 0, i, n;
+	struct kvm_ept_sample_harvest h;
+	unsigned long long entries;
+	double end;
+	struct vm vm;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .giant = true });
+	vm_work(&vm, hot, 4, VM_READ);
+	vm_wait(&vm);
+	fd = attach(&vm);
+	check(info_of(fd).page_sizes & 4, "GET_INFO: 1 GiB pages may occur", "%x", info_of(fd).page_sizes);
+
+	CHECK_RETURNS("1G: HARVEST", 0, harvest_range(fd, 0, PAGES, &h));
+	for (i = 0; i < PAGES / 512 && sizes[i] == KVM_EPT_SAMPLE_SIZE_1G; i++)
+		;
+	check(i == PAGES / 512, "1G: sizes", "size %u in block %zu", sizes[i], i);
+	check(h.pages_accessed == PAGES, "1G: one access makes all of it accessed", "%llu pages",
+	      h.pages_accessed);
+	entries = info_of(fd).entries;
+	vm_wait(&vm);
+	CHECK_RETURNS("1G: HARVEST again", 0, harvest_range(fd, 0, PAGES, &h));
+	check(h.pages_accessed == PAGES && info_of(fd).entries - entries == 1,
+	      "1G: its entry is looked at once", "%llu pages, %llu entries", h.pages_accessed,
+	      info_of(fd).entries - entries);
+
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 100);
+	for (end = now() + 30; right + wrong < 20 && now() < end;) {
+		usleep(20000);
+		n = read(fd, samples, sizeof(samples)) / sizeof(samples[0]);
+		for (i = 0; i < n; i++) {
+			unsigned long gfn = samples[i].gfn, k;
+
+			for (k = 0; k < 4 && hot[k] != gfn; k++)
+				;
+			if (gfn < VM_CTL_GFN && gfn != VM_CODE_GFN)
+				*(k < 4 && samples[i].xwr == 1 ? &right : &wrong) += 1;
+		}
+	}
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	check(right && !wrong, "1G: the sample is the 4K page touched", "%zu right, %zu wrong", right, wrong);
+	CHECK_RETURNS("1G: HARVEST after sampling", 0, harvest_range(fd, 0, PAGES, &h));
+	check(sizes[77] == KVM_EPT_SAMPLE_SIZE_1G, "1G: the mapping stays 1G", "size %u", sizes[77]);
+	check(vm_wait(&vm), "guest goes on", "no pass in 60 s");
+	close(fd);
+	vm_kill(&vm);
+	return checks_failed != 0;
+}

@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_VCPUS	4
+#define EXTRA_SLOT	(1 + MAX_VCPUS)
+
+#define STRING_(x)	#x
+#define STRING(x)	STRING_(x)
+
+/* What the nested guest needs, below VM_FREE_GFN of the guest. */
+#define NESTED_CODE	0x3000
+#define NESTED_VMCB	0x4000
+#define NESTED_HSAVE	0x5000
+#define NESTED_TABLE	0x6000
+#define NESTED_BITMAPS	0x7000
+#define GUEST_TABLE	0xb000
+#define NESTED_GFN	2048		/* without a suffix, which the assembler does not know */
+_Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code has these numbers");
+
+/* AMD APM vol. 2, appendix B, "VMCB layout". */
+#define VMCB_MISC1	0x00c
+#define VMCB_MISC2	0x010
+#define VMCB_IOPM	0x040
+#define VMCB_MSRPM	0x048
+#define VMCB_ASID	0x058
+#define VMCB_EXIT	0x070
+#define VMCB_NESTED	0x090
+#define VMCB_NESTED_CR3	0x0b0
+#define VMCB_ES		0x400
+#define VMCB_CS		0x410
+#define VMCB_SS		0x420
+#define VMCB_DS		0x430
+#define VMCB_EFER	0x4d0
+#define VMCB_CR0	0x558
+#define VMCB_DR7	0x560
+#define VMCB_DR6	0x568
+#define VMCB_RFLAGS	0x570
+#define VMCB_RIP	0x578
+#define VMCB_PAT	0x668
+#define MSR_VM_HSAVE	0xc0010117
+#define EFER_SVME	0x1000
+#define CR0_PG		0x80000000
+#define CR4_PSE		0x10
+
+/*
+ * The guest: 32-bit, flat, no paging, no interrupts.  %ebp points to the vCPU's control block.
+ * Within a page, byte 0 is a `ret` for VM_EXEC, byte 4 is read, byte 8 is written.
+ */
+asm(".pushsection .rodata\n"
+    ".code32\n"
+    ".globl guest_code, guest_code_end\n"
+    "guest_code:\n"
+    "	movl	0(%ebp), %ecx\n"
+    "	leal	4096(%ebp), %esi\n"
+    "	jecxz	4f\n"
+    "1:	movl	(%esi), %ebx\n"
+    "	movl	%ebx, %eax\n"
+    "	andl	$0xfffff000, %ebx\n"
+    "	andl	$3, %eax\n"
+    "	jz	2f\n"
+    "	decl	%eax\n"
+    "	jz	3f\n"
+    "	call	*%ebx\n"
+    "	jmp	5f\n"
+    "2:	movl	4(%ebx), %edx\n"
+    "	jmp	5f\n"
+    "3:	movl	%ecx, 8(%ebx)\n"
+    "5:	addl	$4, %esi\n"
+    "	decl	%ecx\n"
+    "	jnz	1b\n"
+    "4:	incl	4(%ebp)\n"
+    "	movl	8(%ebp), %ecx\n"
+    "6:	jecxz	7f\n"
+    "	decl	%ecx\n"
+    "	jmp	6b\n"
+    "7:	movl	20(%ebp), %eax\n"
+    "	testl	%eax, %eax\n"
+    "	jz	8f\n"
+    "	movl	$" STRING(NESTED_CODE) ", " STRING(VMCB_RIP) "(%eax)\n"
+    "	vmrun\n"
+    "	stgi\n"
+    "	movl	" STRING(VMCB_EXIT) "(%eax), %edx\n"
+    "	movl	%edx, 32(%ebp)\n"
+    "8:	cmpl	$0, 12(%ebp)\n"
+    "	je	guest_code\n"
+    "	outb	%al, $0x10\n"
+    "	jmp	guest_code\n"
+    "guest_code_end:\n"
+    ".globl nested_code, nested_code_end\n"
+    "nested_code:\n"
+    "	movl	24(%ebp), %ecx\n"
+    "	movl	$" STRING(NESTED_GFN) " << 12, %ebx\n"
+    "	jecxz	2f\n"
+    "1:	incl	8(%ebx)\n"
+    "	addl	$4096, %ebx\n"
+    "	decl	%ecx\n"
+    "	jnz	1b\n"
+    "2:	incl	28(%ebp)\n"
+    "	vmmcall\n"
+    "nested_code_end:\n"
+    ".code64\n"
+    ".popsection\n");
+extern const char guest_code[], guest_code_end[], nested_code[], nested_code_end[];
+
+/* System management mode begins here, in 16-bit code: count, and return. */
+#define SMM_ENTRY	0x38000
+static const uint8_t smm_code[] = {
+	0x67, 0x66, 0xff, 0x05, 0x10, 0x00, 0x00, 0x40,	/* addr32 incl VM_CTL_GPA + 16 */
+	0x0f, 0xaa,					/* rsm */
+};
+
+enum command { DIRTY_LOG, DIRTY_PAGES, DISCARD, ADD_SLOT, REMOVE_SLOT, HVA, ADD_VCPU };
+
+struct message {
+	enum command command;
+	unsigned long arg, arg2;
+};
+
+static void die(const char *what)
+{
+	printf("FAIL test guest: %s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	_exit(1);
+}
+
+/* ---- the process that runs the guest ---- */
+
+static struct vm *self;
+static int kvm_fd, vm_fd, vcpu_mmap_size;
+static char *memory;
+static char *extra;
+
+static int set_slot(int slot, uint32_t flags, unsigned long gpa, unsigned long size, void *hva)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot, .flags = flags, .guest_phys_addr = gpa,
+		.memory_size = size, .userspace_addr = (uintptr_t)hva,
+	};
+
+	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+static void stay_on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (cpu && sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
+static void put64(unsigned long at, uint64_t value)
+{
+	memcpy(memory + at, &value, sizeof(value));
+}
+
+/* A nested guest in the state of the guest that runs it, with a nested page table of 4 MiB pages. */
+static void describe_nested(void)
+{
+	static const int segments[] = { VMCB_ES, VMCB_CS, VMCB_SS, VMCB_DS };
+	uint32_t *own = (uint32_t *)(memory + GUEST_TABLE);
+	uint32_t *table = (uint32_t *)(memory + NESTED_TABLE), i;
+
+	memcpy(memory + NESTED_CODE, nested_code, nested_code_end - nested_code);
+	for (i = 0; i < 1024; i++)
+		own[i] = table[i] = i << 22 | 0xe7;	/* present, writable, user, accessed, dirty, large */
+	table[VM_NESTED_GFN * PAGE >> 22] = VM_NESTED_AT * PAGE | 0xe7;
+
+	put64(VMCB_MISC1 + NESTED_VMCB, 1U << 31 | 3ULL << 32);	/* shutdown; VMRUN, VMMCALL */
+	put64(VMCB_IOPM + NESTED_VMCB, NESTED_BITMAPS);
+	put64(VMCB_MSRPM + NESTED_VMCB, NESTED_BITMAPS);
+	put64(VMCB_ASID + NESTED_VMCB, 1);
+	put64(VMCB_NESTED + NESTED_VMCB, 1);
+	put64(VMCB_NESTED_CR3 + NESTED_VMCB, NESTED_TABLE);
+	for (i = 0; i < 4; i++) {
+		put64(segments[i] + NESTED_VMCB,
+		      0xffffffffULL << 32 | (segments[i] == VMCB_CS ? 0xc9b0008 : 0xc930010));
+		put64(segments[i] + 8 + NESTED_VMCB, 0);
+	}
+	put64(VMCB_EFER + NESTED_VMCB, EFER_SVME);
+	put64(VMCB_CR0 + NESTED_VMCB, 0x11);
+	put64(VMCB_DR7 + NESTED_VMCB, 0x400);
+	put64(VMCB_DR6 + NESTED_VMCB, 0xffff0ff0);
+	put64(VMCB_RFLAGS + NESTED_VMCB, 2);
+	put64(VMCB_PAT + NESTED_VMCB, 0x0007040600070406);
+	self->ctl->vmcb = NESTED_VMCB;
+}
+
+/* Give a vCPU what it needs to run a nested guest: KVM wants it to have paging on, each address is what it was. */
+static void allow_nested(int fd, struct kvm_sregs *sregs)
+{
+	static struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[100];
+	} cpuid = { .head.nent = 100 };
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = MSR_VM_HSAVE, .data = NESTED_HSAVE } };
+
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0 || ioctl(fd, KVM_SET_CPUID2, &cpuid) < 0 ||
+	    ioctl(fd, KVM_SET_MSRS, &msrs) != 1)
+		die("nested virtualization");
+	sregs->efer |= EFER_SVME;
+	sregs->cr0 |= CR0_PG;
+	sregs->cr3 = GUEST_TABLE;
+	sregs->cr4 |= CR4_PSE;
+}
+
+static void *run_vcpu(void *arg)
+{
+	int number = (long)arg;
+	struct kvm_segment segment = {
+		.limit = 0xffffffff, .selector = 8, .present = 1, .type = 11, .db = 1, .s = 1, .g = 1,
+	};
+	struct kvm_regs regs = {
+		.rip = VM_CODE_GFN * PAGE,
+		.rsp = (VM_STACK_GFN + number + 1) * PAGE,
+		.rbp = VM_CTL_GPA + number * VM_CTL_SIZE,
+		.rflags = 0x202,
+	};
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+	int fd = ioctl(vm_fd, KVM_CREATE_VCPU, number);
+
+	stay_on_cpu(self->config.cpu);
+	if (fd < 0)
+		die("KVM_CREATE_VCPU");
+	run = mmap(NULL, vcpu_mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (run == MAP_FAILED || ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		die("vCPU");
+	sregs.cs = segment;
+	segment.type = 3;
+	segment.selector = 16;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment;
+	sregs.cr0 |= 1;
+	if (self->config.nested)
+		allow_nested(fd, &sregs);
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
+		die("vCPU registers");
+	for (;;) {
+		if (ioctl(fd, KVM_RUN, 0) < 0 && errno != EINTR)
+			die("KVM_RUN");
+		if (run->exit_reason != KVM_EXIT_IO && run->exit_reason != KVM_EXIT_INTR) {
+			ioctl(fd, KVM_GET_REGS, &regs);
+			printf("FAIL test guest: exit reason %u at %#llx, eax %#llx, nested exit %#x\n", run->exit_reason,
+			       regs.rip, regs.rax, self->ctl->nested_exit);
+			fflush(stdout);
+			_exit(1);
+		}
+		if (self->config.smm && run->exit_reason == KVM_EXIT_IO && ioctl(fd, KVM_SMI, 0) < 0)
+			die("KVM_SMI");
+	}
+}
+
+static char *map_giant(unsigned long size)
+{
+	char *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 30 << MAP_HUGE_SHIFT, -1, 0);
+
+	if (map == MAP_FAILED)
+		die("1 GiB page");
+	return map;
+}
+
+static char *map_aligned(unsigned long size)
+{
+	char *map = mmap(NULL, size + 2 * MIB, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (map == MAP_FAILED)
+		die("guest memory");
+	return (char *)(((uintptr_t)map + 2 * MIB - 1) & ~(2 * MIB - 1));
+}
+
+static long obey(const struct message *message, uint8_t *bitmap)
+{
+	struct kvm_dirty_log log = { .dirty_bitmap = bitmap };
+	unsigned long size = message->arg2 * PAGE;
+	pthread_t thread;
+	int err;
+
+	switch (message->command) {
+	case DIRTY_LOG:
+		return set_slot(0, message->arg ? KVM_MEM_LOG_DIRTY_PAGES : 0, 0,
+				self->config.memory, memory);
+	case DIRTY_PAGES:
+		return ioctl(vm_fd, KVM_GET_DIRTY_LOG, &log) < 0 ? -errno : 0;
+	case DISCARD:
+		return madvise(memory + message->arg * PAGE, size, MADV_DONTNEED) ? -errno : 0;
+	case ADD_SLOT:
+		extra = map_aligned(size);
+		memset(extra, 0xc3, size);
+		return set_slot(EXTRA_SLOT, 0, message->arg * PAGE, size, extra);
+	case REMOVE_SLOT:
+		err = set_slot(EXTRA_SLOT, 0, 0, 0, extra);
+		return err;
+	case HVA:
+		return (long)memory;
+	case ADD_VCPU:
+		if (self->config.vcpus == MAX_VCPUS)
+			return -ENOSPC;
+		return -pthread_create(&thread, NULL, run_vcpu, (void *)(long)self->config.vcpus++);
+	}
+	return -EINVAL;
+}
+
+static void run_vm(void)
+{
+	size_t bitmap_size = self->config.memory / PAGE / 8;
+	uint8_t *bitmap = calloc(1, bitmap_size);
+	struct message message;
+	pthread_t thread;
+	unsigned long at;
+	long i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm_fd < 0)
+		die("/dev/kvm");
+	vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	if (vm_fd < 0)
+		die("KVM_CREATE_VM");
+	vcpu_mmap_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	ioctl(vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);	/* Intel wants one */
+
+	if (self->config.giant) {
+		memory = map_giant(self->config.memory);
+	} else {
+		memory = map_aligned(self->config.memory);
+		madvise(memory, self->config.memory,
+			self->config.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	}
+	for (at = 0; at < self->config.memory; at += PAGE)
+		memory[at] = (char)0xc3;
+	memcpy(memory + VM_CODE_GFN * PAGE, guest_code, guest_code_end - guest_code);
+	if (self->config.nested)
+		describe_nested();
+	if (set_slot(0, 0, 0, self->config.memory, memory) ||
+	    set_slot(1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
+		die("KVM_SET_USER_MEMORY_REGION");
+	if (self->config.smm) {
+		memcpy(memory + SMM_ENTRY, smm_code, sizeof(smm_code));
+		/* The same memory in the address space of that mode. */
+		if (set_slot(1 << 16 | 0, 0, 0, self->config.memory, memory) ||
+		    set_slot(1 << 16 | 1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
+			die("memory of system management mode");
+	}
+	for (i = 0; i < self->config.vcpus; i++)
+		if (pthread_create(&thread, NULL, run_vcpu, (void *)i))
+			die("pthread_create");
+
+	while (read(self->commands, &message, sizeof(message)) == sizeof(message)) {
+		long answer = obey(&message, bitmap);
+
+		if (write(self->commands, &answer, sizeof(answer)) != sizeof(answer) ||
+		    (message.command == DIRTY_PAGES &&
+		     write(self->commands, bitmap, bitmap_size) != (ssize_t)bitmap_size))
+			die("answer");
+	}
+	_exit(0);
+}
+
+/* ---- the test ---- */
+
+void vm_start(struct vm *vm, struct vm_config config)
+{
+	int ends[2];
+
+	if (!config.vcpus)
+		config.vcpus = 1;
+	vm->config = config;
+	vm->ctl = mmap(NULL, MAX_VCPUS * VM_CTL_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (vm->ctl == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		die("shared memory");
+	fflush(stdout);
+	vm->pid = fork();
+	if (vm->pid < 0)
+		die("fork");
+	if (!vm->pid) {
+		/* Only these: a sampler's file that it kept open would never be closed. */
+		vm->commands = dup2(ends[1], 3);
+		close_range(4, ~0U, 0);
+		self = vm;
+		run_vm();
+	}
+	close(ends[1]);
+	vm->commands = ends[0];
+	if (!vm_wait(vm)) {
+		errno = ETIMEDOUT;
+		die("start");
+	}
+}
+
+void vm_kill(struct vm *vm)
+{
+	kill(vm->pid, SIGKILL);
+	waitpid(vm->pid, NULL, 0);
+	close(vm->commands);
+	munmap(vm->ctl, MAX_VCPUS * VM_CTL_SIZE);
+}
+
+void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op)
+{
+	volatile struct vm_ctl *ctl = vm->ctl;
+	size_t i;
+
+	ctl->count = 0;
+	vm_wait(vm);
+	for (i = 0; i < count; i++)
+		ctl->table[i] = gfns[i] * PAGE | op;
+	ctl->count = count;
+}
+
+/* What a guest that stands still is doing, for whoever has to find out why: its threads, and KVM's counters, twice. */
+static void tell(const struct vm *vm)
+{
+	char command[400];
+	int i;
+
+	fflush(stdout);
+	for (i = 0; i < 2; i++) {
+		snprintf(command, sizeof(command),
+			 "for t in /proc/%d/task/*; do cut -d' ' -f1-3,14,15,39 $t/stat; cat $t/stack; done;"
+			 "cd /sys/kernel/debug/kvm/%d-* && grep -Hv '^0$' * 2>/dev/null | tr '\\n' ' '; echo; sleep 1",
+			 vm->pid, vm->pid);
+		if (system(command))
+			break;
+	}
+}
+
+bool vm_wait(struct vm *vm)
+{
+	volatile struct vm_ctl *ctl = vm->ctl;
+	uint32_t from = ctl->passes;
+	int i;
+
+	for (i = 0; i < 60000; i++) {
+		if (ctl->passes - from >= 2)
+			return true;
+		usleep(1000);
+	}
+	tell(vm);
+	return false;
+}
+
+size_t vm_own_gfns(const struct vm *vm, unsigned long gfns[VM_MAX_TABLE / 1024 + 3])
+{
+	unsigned long table_pages = (vm->ctl->count * 4 + PAGE - 1) / PAGE, i;
+	size_t count = 0;
+
+	gfns[count++] = VM_CODE_GFN;
+	for (i = 0; i < table_pages + 1; i++)
+		gfns[count++] = VM_CTL_GFN + i;
+	if (vm->ctl->count && (vm->ctl->table[0] & 3) == VM_EXEC)
+		gfns[count++] = VM_STACK_GFN;
+	return count;
+}
+
+static long command(struct vm *vm, enum command command, unsigned long arg, unsigned long arg2)
+{
+	struct message message = { .command = command, .arg = arg, .arg2 = arg2 };
+	long answer;
+
+	if (write(vm->commands, &message, sizeof(message)) != sizeof(message) ||
+	    read(vm->commands, &answer, sizeof(answer)) != sizeof(answer))
+		return -EPIPE;
+	return answer;
+}
+
+int vm_dirty_log(struct vm *vm, bool on)
+{
+	return command(vm, DIRTY_LOG, on, 0);
+}
+
+int vm_dirty_pages(struct vm *vm, uint8_t *bitmap, size_t size)
+{
+	int err = command(vm, DIRTY_PAGES, 0, 0);
+
+	return recv(vm->commands, bitmap, size, MSG_WAITALL) == (ssize_t)size ? err : -EPIPE;
+}
+
+int vm_discard(struct vm *vm, unsigned long gfn, unsigned long pages)
+{
+	return command(vm, DISCARD, gfn, pages);
+}
+
+int vm_add_slot(struct vm *vm, unsigned long gfn, unsigned long pages)
+{
+	return command(vm, ADD_SLOT, gfn, pages);
+}
+
+int vm_remove_slot(struct vm *vm)
+{
+	return command(vm, REMOVE_SLOT, 0, 0);
+}
+
+unsigned long vm_hva(struct vm *vm)
+{
+	return command(vm, HVA, 0, 0);
+}
+
+int vm_add_vcpu(struct vm *vm)
+{
+	return command(vm, ADD_VCPU, 0, 0);
+}

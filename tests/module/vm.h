@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A small KVM guest with exactly known accesses, in a process of its own.
+ *
+ * Each vCPU works through a table of pages, over and over.  The table lies in a control block that
+ * the guest and the test share, so what the guest does can be changed while it runs.
+ */
+#ifndef TEST_VM_H
+#define TEST_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PAGE		4096UL
+#define MIB		(1UL << 20)
+
+#define VM_READ		0	/* what to do with a page of the table */
+#define VM_WRITE	1
+#define VM_EXEC		2
+
+#define VM_CODE_GFN	1UL	/* touched in every pass, beside the control block */
+#define VM_STACK_GFN	2UL	/* of vCPU 0; touched in passes with VM_EXEC */
+#define VM_FREE_GFN	16UL	/* from here to the end the memory is the test's */
+
+/*
+ * The nested guest has its own nested page table: what it calls VM_NESTED_GFN is VM_NESTED_AT of the guest; the rest is
+ * the same in both.  In each of its pages it counts up the 32-bit word at VM_NESTED_WORD.
+ */
+#define VM_NESTED_GFN	2048UL
+#define VM_NESTED_AT	1024UL
+#define VM_NESTED_WORD	8UL
+#define VM_NESTED_EXIT	0x81U	/* VMMCALL */
+
+#define VM_CTL_GPA	0x40000000UL
+#define VM_CTL_SIZE	MIB	/* for each vCPU */
+#define VM_CTL_GFN	(VM_CTL_GPA / PAGE)
+#define VM_MAX_TABLE	((VM_CTL_SIZE - PAGE) / 4)
+
+/* What guest and test share, one for each vCPU. */
+struct vm_ctl {
+	uint32_t count;			/* entries of the table */
+	uint32_t passes;		/* counted up after each pass */
+	uint32_t pause;			/* turns of an empty loop after each pass */
+	uint32_t exits;			/* leave to user space after each pass, if not 0 */
+	uint32_t smis;			/* counted up in system management mode */
+	uint32_t vmcb;			/* where the description of the nested guest lies; 0: there is none */
+	uint32_t nested_pages;		/* pages that the nested guest counts up in, each time it runs */
+	uint32_t nested_passes;		/* counted up by the nested guest after that */
+	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT when all is well */
+	uint8_t pad[PAGE - 36];
+	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
+};
+
+struct vm_config {
+	unsigned long memory;		/* bytes from guest physical 0; at most 1 GiB */
+	int vcpus;			/* 0 means 1 */
+	bool huge;			/* back it with 2 MiB pages */
+	bool giant;			/* back it with one 1 GiB page; memory must be 1 GiB */
+	bool smm;			/* send each vCPU into system management mode at each exit */
+	bool nested;			/* run a nested guest after each pass (AMD) */
+	int cpu;			/* keep its vCPUs on this CPU; 0 lets them be */
+};
+
+struct vm {
+	pid_t pid;			/* the process that runs the guest */
+	int commands;
+	struct vm_config config;
+	struct vm_ctl *ctl;		/* of vCPU 0; ctl[i] of vCPU i */
+};
+
+/* Fork a process that runs the guest; ends the test when that fails. */
+void vm_start(struct vm *vm, struct vm_config config);
+/* Kill it with SIGKILL and reap it. */
+void vm_kill(struct vm *vm);
+
+/* Let vCPU 0 do @op to each of @count pages from now on. */
+void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op);
+/* Wait until vCPU 0 went through its table at least twice from now on: false after 60 s. */
+bool vm_wait(struct vm *vm);
+/* The pages that vCPU 0 touches beside its table, which is then in *gfns too: how many. */
+size_t vm_own_gfns(const struct vm *vm, unsigned long gfns[VM_MAX_TABLE / 1024 + 3]);
+
+/* What the process that runs the guest does for the test; each returns its errno, negative. */
+int vm_dirty_log(struct vm *vm, bool on);
+int vm_dirty_pages(struct vm *vm, uint8_t *bitmap, size_t size);
+int vm_discard(struct vm *vm, unsigned long gfn, unsigned long pages);
+int vm_add_slot(struct vm *vm, unsigned long gfn, unsigned long pages);
+int vm_remove_slot(struct vm *vm);
+unsigned long vm_hva(struct vm *vm);
+/* Plug in one more vCPU, which works through the table in its own ctl. */
+int vm_add_vcpu(struct vm *vm);
+
+#endif
