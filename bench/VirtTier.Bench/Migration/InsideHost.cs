@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Globalization;
+using VirtTier.Memory;
+
+namespace VirtTier.Bench.Migration;
+
+/// <summary>
+/// What migration costs, on a host with two NUMA nodes: throughput against the barest C loop over move_pages(2) on the same
+/// pages, how well a rate is kept, and what a guest notices.
+/// </summary>
+internal static class InsideHost
+{
+    public const string Verb = "migration-inside";
+    public const string BareMover = "bare-mover";
+
+    private const int FastNode = 0;
+    private const int SlowNode = 1;
+    private const int PagesInMebibyte = (1 << 20) / GuestLayout.PageSize;
+    private const int Rounds = 5;
+
+    // The agent's default for one domain: docs/configuration.md, migration.domain_rate.
+    private const long DefaultRate = 200 << 20;
+
+    // Likewise migration.domain_cpu, in nanoseconds of a second.
+    private const long DefaultWork = 50_000_000;
+
+    // Twenty times the agent's: about as much slower than a real machine does an emulated one move a page.
+    private static readonly PageMoverOptions s_options = new() { CallTimeLimit = 20 * new PageMoverOptions().CallTimeLimit };
+
+    private static readonly int[] s_batches = [16, 64, 256, 1024, 4096, 16384];
+
+    public static async Task<int> RunAsync(int guestPid, int guestMebibytes, string guestLog)
+    {
+        File.WriteAllText("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+        BarTable bars = new();
+        // The guest would take a CPU from the first two.
+        Shell("virsh", "--quiet suspend bench");
+        bars.AtLeast("4 KiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("anon", 96, GuestLayout.PageSize), 0.95);
+        bars.AtLeast("2 MiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("thp", 256, 2 << 20), 0.95);
+        await RateAsync(bars);
+        Shell("virsh", "--quiet resume bench");
+        bars.AtLeast("guest progress while its cold half is demoted at the default rate", await ProgressAsync(guestPid, guestMebibytes, guestLog), 0.95);
+        return bars.Print();
+    }
+
+    private static async Task<double> ThroughputAsync(string kind, int mebibytes, int pageBytes)
+    {
+        using Holder holder = Holder.Start(kind, mebibytes);
+        int count = mebibytes * PagesInMebibyte / (pageBytes / GuestLayout.PageSize);
+        PageMover mover = new(new LinuxNumaCalls(), s_options, TimeProvider.System);
+        GuestMemory memory = mover.Target(holder.Pid, holder.Layout);
+        int[] pages = [.. Enumerable.Range(0, count).Select(i => i * (pageBytes / GuestLayout.PageSize))];
+        MappingSize[] sizes = [.. Enumerable.Repeat(pageBytes == GuestLayout.PageSize ? MappingSize.Size4K : MappingSize.Size2M, (mebibytes + 1) / 2)];
+
+        // Both directions of each round count, one by each of the two; they change places from round to round. The first rounds
+        // warm up: the compiler, the batch size, the kernel's lists.
+        await MoveAsync(SlowNode);
+        int best = s_batches.MinBy(batch => Math.Min(Bare(batch, FastNode), Bare(batch, SlowNode)));
+        Bare(best, FastNode);
+        double bare = 0;
+        double ours = 0;
+        for (int round = 0; round < Rounds; round++)
+        {
+            ours += await MoveAsync(SlowNode);
+            bare += Bare(best, FastNode);
+            bare += Bare(best, SlowNode);
+            ours += await MoveAsync(FastNode);
+        }
+        double mebibytesMoved = 2.0 * Rounds * mebibytes;
+        Say($"{kind}: {mebibytesMoved / ours:F0} MiB/s; bare loop, {best} addresses a call: {mebibytesMoved / bare:F0} MiB/s");
+        return bare / ours;
+
+        double Bare(int batch, int node) => double.Parse(
+            Shell($"./{BareMover}", $"move {holder.Pid} {holder.Address:x} {count} {pageBytes} {batch} {node}"), CultureInfo.InvariantCulture) / 1e9;
+
+        async Task<double> MoveAsync(int node)
+        {
+            long start = Stopwatch.GetTimestamp();
+            MoveReport report = await mover.MoveAsync(memory, pages, sizes, node, CancellationToken.None);
+            double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            return report.Moved == (long)mebibytes * PagesInMebibyte
+                ? seconds
+                : throw new InvalidOperationException($"{kind}: only {report.Moved} of {mebibytes * PagesInMebibyte} pages moved: {report.Problem}");
+        }
+    }
+
+    /// <summary>The traffic of every ten seconds of half a minute, against the rate asked for.</summary>
+    private static async Task RateAsync(BarTable bars)
+    {
+        // So low that an emulated host can keep it.
+        const long rate = 8 << 20;
+        using Holder holder = Holder.Start("anon", 64);
+        PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions { BytesPerSecond = rate }, TimeProvider.System);
+        GuestMemory memory = mover.Target(holder.Pid, holder.Layout);
+        int[] pages = [.. Enumerable.Range(0, 64 * PagesInMebibyte)];
+        using CancellationTokenSource end = new();
+        Task work = MoveToAndFroAsync(mover, memory, pages, end.Token);
+        List<(double Time, long Bytes)> readings = [];
+        long start = Stopwatch.GetTimestamp();
+        for (double time = 0; time < 30; time = Stopwatch.GetElapsedTime(start).TotalSeconds)
+        {
+            readings.Add((time, memory.Counters[MoveOutcome.Moved] * GuestLayout.PageSize));
+            await Task.Delay(100);
+        }
+        await end.CancelAsync();
+        await work;
+        List<double> ratios = [];
+        int last = 0;
+        for (int first = 0; first < readings.Count; first++)
+        {
+            while (last < readings.Count && readings[last].Time - readings[first].Time < 10)
+                last++;
+            if (last == readings.Count)
+                break;
+            ratios.Add((readings[last].Bytes - readings[first].Bytes) / (readings[last].Time - readings[first].Time) / rate);
+        }
+        Say($"rate: {ratios.Count} windows of 10 s, {ratios.Min():F3} to {ratios.Max():F3} of what was asked");
+        bars.AtLeast("least traffic of any 10 s, of the rate asked for", ratios.Min(), 0.95);
+        bars.AtMost("most traffic of any 10 s, of the rate asked for", ratios.Max(), 1.05);
+    }
+
+    /// <summary>Heartbeats of the guest in spans with demotion against spans without, which take turns.</summary>
+    private static async Task<double> ProgressAsync(int pid, int mebibytes, string log)
+    {
+        GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, FindMemory(pid, mebibytes), (ulong)(mebibytes * PagesInMebibyte))]);
+        int half = layout.PageCount / 2;
+        int[] cold = [.. Enumerable.Range(half, half)];
+        PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions(), TimeProvider.System);
+        GuestMemory memory = mover.Target(pid, layout);
+        double undisturbed = 0;
+        double disturbed = 0;
+        double quiet = 0;
+        double demoting = 0;
+        long demoted = 0;
+        for (int round = 0; round < Rounds; round++)
+        {
+            memory.Rate.PerSecond = memory.Work.PerSecond = 0;
+            await mover.MoveAsync(memory, cold, default, FastNode, CancellationToken.None);
+
+            memory.Rate.PerSecond = DefaultRate;
+            memory.Work.PerSecond = DefaultWork;
+            (double beats, double seconds) = await BeatsAsync(log, async () => demoted += (await mover.MoveAsync(memory, cold, default, SlowNode, CancellationToken.None)).Moved);
+            disturbed += beats;
+            demoting += seconds;
+
+            (beats, seconds) = await BeatsAsync(log, () => Task.Delay(TimeSpan.FromSeconds(seconds)));
+            undisturbed += beats;
+            quiet += seconds;
+        }
+        Say($"guest: {undisturbed / quiet:F1} heartbeats a second undisturbed, {disturbed / demoting:F1} while {demoted / demoting / PagesInMebibyte:F0} MiB/s were demoted");
+        return disturbed / demoting / (undisturbed / quiet);
+    }
+
+    private static async Task<(double Beats, double Seconds)> BeatsAsync(string log, Func<Task> during)
+    {
+        long before = new FileInfo(log).Length;
+        long start = Stopwatch.GetTimestamp();
+        await during();
+        return (new FileInfo(log).Length - before, Stopwatch.GetElapsedTime(start).TotalSeconds);
+    }
+
+    private static async Task MoveToAndFroAsync(PageMover mover, GuestMemory memory, int[] pages, CancellationToken end)
+    {
+        for (int node = SlowNode; !end.IsCancellationRequested; node = FastNode + SlowNode - node)
+        {
+            // In short orders: a guest's counters grow with each order that is done.
+            foreach (int[] order in pages.Chunk(64))
+                await mover.MoveAsync(memory, order, default, node, end);
+        }
+    }
+
+    /// <summary>The guest's RAM: the one mapping of QEMU's that has its size.</summary>
+    private static ulong FindMemory(int pid, int mebibytes)
+    {
+        foreach (string line in File.ReadLines($"/proc/{pid}/maps"))
+        {
+            string[] range = line[..line.IndexOf(' ', StringComparison.Ordinal)].Split('-');
+            ulong start = ulong.Parse(range[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+            if (ulong.Parse(range[1], NumberStyles.HexNumber, CultureInfo.InvariantCulture) - start == (ulong)mebibytes << 20)
+                return start;
+        }
+        throw new InvalidOperationException($"process {pid} has no mapping of {mebibytes} MiB");
+    }
+
+    private static string Shell(string program, string arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{program} {arguments}: exit code {process.ExitCode}");
+    }
+
+    private static void Say(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>A process that holds memory on the fast node.</summary>
+    private sealed class Holder : IDisposable
+    {
+        private readonly Process _process;
+
+        private Holder(Process process, ulong address, int mebibytes)
+        {
+            _process = process;
+            Address = address;
+            Layout = GuestLayout.FromMemslots([new Memslot(0, address, (ulong)(mebibytes * PagesInMebibyte))]);
+        }
+
+        public int Pid => _process.Id;
+
+        public ulong Address { get; }
+
+        public GuestLayout Layout { get; }
+
+        public static Holder Start(string kind, int mebibytes)
+        {
+            Process process = Process.Start(new ProcessStartInfo("numactl", $"--membind={FastNode} ./{BareMover} hold {kind} {mebibytes}")
+            {
+                RedirectStandardOutput = true,
+            })!;
+            string line = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{BareMover} hold {kind} {mebibytes} failed");
+            return new Holder(process, ulong.Parse(line, NumberStyles.HexNumber, CultureInfo.InvariantCulture), mebibytes);
+        }
+
+        public void Dispose()
+        {
+            _process.Kill();
+            _process.WaitForExit();
+            _process.Dispose();
+        }
+    }
+}

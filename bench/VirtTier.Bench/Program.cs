@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using VirtTier.Bench;
+using VirtTier.Bench.Migration;
+
+// tiering: ratios measured in one run, and which of the bars they pass; heldout: families that nothing was tuned on, with
+// no bars; migration: the same kind of ratios from an emulated host with two nodes. Exit status: 0 all passed, 1 not, 2 wrong use.
+switch (args)
+{
+    case ["tiering"]:
+        BarTable bars = new();
+        TieringBench.Run(bars);
+        AutoBench.Run(bars);
+        ThroughputBench.Run(bars);
+        return bars.Print();
+    case ["throughput"]:
+        BarTable speed = new();
+        ThroughputBench.Run(speed);
+        return speed.Print();
+    case ["auto"]:
+        BarTable auto = new();
+        AutoBench.Run(auto);
+        return auto.Print();
+    case ["heldout"]:
+        HeldOutBench.Run();
+        return 0;
+    case ["migration"]:
+        return await MigrationBench.RunAsync();
+    case [InsideHost.Verb, string pid, string mebibytes, string log]:
+        return await InsideHost.RunAsync(int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
+    default:
+        Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration");
+        return 2;
+}

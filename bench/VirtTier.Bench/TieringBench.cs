@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using VirtTier.Tiering.Replay;
+
+namespace VirtTier.Bench;
+
+/// <summary>The generated families at 20 % DRAM, accessed bits, four harvests a round, against the reference policies.</summary>
+internal static class TieringBench
+{
+    private const int Accesses = 1_500_000;
+    private const int Seed = 1;
+
+    public static void Run(BarTable bars)
+    {
+        List<(TraceFamily Family, Trace Trace)> traces = [];
+        foreach (TraceFamily family in TraceFamilies.All)
+            traces.Add((family, Trace.Load(() => family.Generate(Accesses, Seed), rounds: 50, harvests: 4)));
+        Run(bars, traces, Allocation.Headroom, share: 0.79, net: 0.71, moves: 0.35);
+        Run(bars, traces, Allocation.Populated, share: 0.64, net: 0.60, moves: 0.22);
+    }
+
+    private static void Run(
+        BarTable bars, List<(TraceFamily Family, Trace Trace)> traces, Allocation allocation, double share, double net, double moves)
+    {
+        Console.WriteLine();
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{allocation,-10} {"freeze",13} {"naive",13} {"virttier",13} {"hindsight",13} {"moves/naive",12} {"gap closed",11}"));
+        double shares = 0, nets = 0, ratios = 0, gaps = 0, worst = double.PositiveInfinity, wasted = 0;
+        int families = 0;
+        foreach ((TraceFamily family, Trace trace) in traces)
+        {
+            int budget = ReplayEngine.BudgetOf(trace, 0.2);
+            ReplayResult Play(string policy) => ReplayPolicies.Run(trace, policy, budget, Observation.Bits, allocation, cost: 1);
+            ReplayResult freeze = Play(ReplayPolicies.Freeze);
+            ReplayResult naive = Play(ReplayPolicies.Naive);
+            ReplayResult own = Play(ReplayPolicies.VirtTier);
+            ReplayResult hindsight = Play(ReplayPolicies.Hindsight);
+            double ratio = (double)own.Moves / naive.Moves;
+            double gap = (own.Net - freeze.Net) / (hindsight.Net - freeze.Net);
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{family.Name,-10} {Show(freeze)} {Show(naive)} {Show(own)} {Show(hindsight)} {ratio,12:F2} {(family.CanGain ? gap : 0),11:F2}"));
+            worst = Math.Min(worst, own.Share - freeze.Share);
+            if (!family.CanGain)
+            {
+                wasted = Math.Max(wasted, ratio);
+                continue;
+            }
+            shares += own.Share;
+            nets += own.Net;
+            ratios += ratio;
+            gaps += gap;
+            families++;
+        }
+        string name = allocation == Allocation.Headroom ? "headroom" : "populated";
+        bars.AtLeast($"{name}: mean share", shares / families, share);
+        bars.AtLeast($"{name}: mean net", nets / families, net);
+        bars.AtMost($"{name}: mean moves, of naive's", ratios / families, moves);
+        bars.AtLeast($"{name}: share above freeze, worst family", worst, -0.005);
+        bars.AtMost($"{name}: moves of naive's where nothing can be gained, worst family", wasted, 0.05);
+        bars.AtLeast($"{name}: gap closed from freeze to hindsight, mean", gaps / families, 0.5);
+    }
+
+    private static string Show(ReplayResult result) =>
+        string.Create(CultureInfo.InvariantCulture, $"{result.Share,6:F3} {result.Net,6:F3}");
+}
