@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: bench-tiering bench-migration bench-reaction chaos clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+deps: ## install the Debian packages that building and testing need
+	@testbed/install-deps
+
+build: deps ## build everything
+	dotnet build VirtTier.sln --configuration Release --nologo --verbosity quiet
+
+demo: build ## the main job: a host, the agent, real guests, and the proof
+	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build
+
+deb: deps ## Debian packages of the agent, its hook and the module, in out/debs
+	packaging/build-debs
+
+test: deps ## every test; ends with a count of all rings
+	tests/run unit host emulated
+
+test-unit: ## no root, no daemons
+	tests/run unit
+
+test-host: deps ## real libvirt, D-Bus and QEMU in namespaces of their own
+	tests/run host
+
+test-emulated: deps ## an emulated host with the module, the agent and KVM guests
+	tests/run emulated
+
+# What the module's targets run on: HOST is amd or intel, KERNEL 6.1, 6.12 or 7.3.
+HOST ?= amd
+KERNEL ?= 6.1
+MINUTES ?= 10
+
+test-module: deps ## the module's tests on one host: HOST=amd|intel KERNEL=6.1|6.12|7.3
+	HOST=$(HOST) KERNEL=$(KERNEL) tests/module/run
+
+storm: deps ## guests and samplers live, die and are killed for MINUTES=10: HOST= KERNEL=
+	HOST=$(HOST) KERNEL=$(KERNEL) MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 900)) tests/module/run storm
+
+bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
+	HOST=$(HOST) KERNEL=$(KERNEL) tests/module/run bench
+
+test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
+	HOST=amd KERNEL=6.1-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \
+		test_abi test_harvest test_faults test_seed_demo test_nested test_lifecycle storm test_harvest@legacy_mmu test_faults@legacy_mmu
+
+test-kvm-hook: deps ## kernel_patch/kvm-hook on a host: builds KVM from Debian's source
+	dotnet build tests/VirtTier.Testbed.Tests --configuration Release --nologo --verbosity quiet
+	tests/VirtTier.Testbed.Tests/bin/Release/net10.0/VirtTier.Testbed.Tests -noColor -noLogo -class '*KvmHookTests'
+
+bench-tiering: ## the bars for placement decisions, on generated workloads
+	dotnet run --project bench/VirtTier.Bench --configuration Release -- tiering
+
+bench-migration: deps ## the bars for moving pages, in an emulated host with two NUMA nodes
+	dotnet run --project bench/VirtTier.Bench --configuration Release -- migration
+
+bench-reaction: deps ## from a VM's start to its sampler, and from metadata to budget, in virsh round trips
+	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
+	tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ReactionBench' -showLiveOutput
+
+RUNS ?= 10
+SEED ?= 1
+
+chaos: deps ## random events and failures against the real libvirt: RUNS=10 SEED=1; each seed replays
+	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
+	VIRTTIER_CHAOS_RUNS=$(RUNS) VIRTTIER_CHAOS_SEED=$(SEED) \
+		tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ChaosTests' -showLiveOutput
+
+clean: ## remove what was built here (the cached host image stays; see testbed/testbed)
+	rm -rf out TestResults
+	find src tests testbed bench -depth -type d \( -name bin -o -name obj \) -exec rm -rf {} +
+	$(MAKE) -s -C kernel-module clean
