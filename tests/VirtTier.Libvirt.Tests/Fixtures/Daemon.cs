@@ -17,12 +17,15 @@ internal sealed partial class Daemon : IDisposable
 
     internal bool HasEnded => _process.HasExited;
 
-    /// <summary>Starts a program; the shell in between is replaced by it, so that the pid is the program's own.</summary>
+    /// <summary>
+    /// Starts a program; the shell and env in between are replaced by it, so that the pid is the program's own. It begins with the
+    /// usual actions of signals: where the tests run under nohup or in the background, SIGHUP or SIGINT would be ignored in it.
+    /// </summary>
     internal static Daemon Start(string logFile, IReadOnlyDictionary<string, string> environment, params string[] command)
     {
         ProcessStartInfo start = new("/bin/sh")
         {
-            ArgumentList = { "-c", "exec \"$@\" >>\"$DAEMON_LOG\" 2>&1 </dev/null", "sh" },
+            ArgumentList = { "-c", "exec env --default-signal \"$@\" >>\"$DAEMON_LOG\" 2>&1 </dev/null", "sh" },
             Environment = { ["DAEMON_LOG"] = logFile },
         };
         foreach (string argument in command)
