@@ -94,6 +94,15 @@ build_base() {
     mv "$work" "$base"
 }
 
+# enable_units DIR: the units there start with the host. Made here: a copy of the repository may come without its symbolic links.
+enable_units() {
+    local unit
+    mkdir "$1/multi-user.target.wants"
+    for unit in "$1"/*.service; do
+        ln -s "../${unit##*/}" "$1/multi-user.target.wants/"
+    done
+}
+
 build_initrd() {
     local base=$1 initrd=$2 work=$2.partial tree=$2.partial/tree
     rm -rf "$work"
@@ -103,6 +112,7 @@ build_initrd() {
     cp -r "$base/modules" "$tree/lib/modules"
     install -m 755 "$TESTBED_DIR/image/initrd-init" "$tree/init"
     cp -r "$TESTBED_DIR/image/overlay" "$tree/overlay"
+    enable_units "$tree/overlay/etc/systemd/system"
     make --silent -C "$TESTBED_DIR/guests" OUT="$work/guests" install DESTDIR="$tree/overlay"
     make --silent -C "$TESTBED_DIR/tools" OUT="$work/tools" install DESTDIR="$tree/overlay"
     (cd "$tree" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) > "$work/initrd"
