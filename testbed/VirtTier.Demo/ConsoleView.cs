@@ -17,6 +17,8 @@ internal sealed class ConsoleView(LiveDisplayContext? live) : IDemoView
 
     public void Step(string what) => Add(new Markup($"[grey]{TimeProvider.System.GetElapsedTime(_started):mm\\:ss}[/] {what.EscapeMarkup()}"));
 
+    public void Trouble(string what) => Add(new Markup($"[yellow]{what.EscapeMarkup()}[/]"));
+
     public void Show(Check check) => Add(CheckLine(check));
 
     public void Show(AgentStatus status)

@@ -55,6 +55,21 @@ internal sealed class DemoHost(EmulatedHost host)
         return AgentStatus.FromJson(reply.RootElement.GetProperty("data")[0].GetString()!);
     }
 
+    /// <summary>What the emulator did wrong, in words: the host is gone, or a payload's virtual CPU holds registers of the host. Null
+    /// when neither is so, and when the host died in our module.</summary>
+    public async Task<string?> EmulatorFailureAsync(CancellationToken cancel)
+    {
+        CommandResult lost = await host.RunAsync("for guest in $(virsh --quiet list --name); do guest-lost $guest && echo $guest; done; true", cancellation: cancel);
+        if (lost.ExitCode == 0)
+        {
+            string[] guests = lost.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            return guests.Length == 0 ? null : $"the virtual CPU of {string.Join(", ", guests)} holds registers of the host";
+        }
+        // A call trace through our module is no fault of the emulator's.
+        string console = await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(_share)!, "console.log"), cancel);
+        return console.Contains("[kvm_ept_sample]", StringComparison.Ordinal) ? null : $"the host is gone or answers no more: {lost.Error.Trim()}";
+    }
+
     /// <summary>Where a guest's pages are, by the kernel's word.</summary>
     public async Task<Placement> PlacementAsync(DemoGuest guest, CancellationToken cancel)
     {

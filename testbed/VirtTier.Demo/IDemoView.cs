@@ -9,6 +9,9 @@ internal interface IDemoView
     /// <summary>A new step has begun.</summary>
     void Step(string what);
 
+    /// <summary>Something went wrong that is no check, and must be seen.</summary>
+    void Trouble(string what);
+
     /// <summary>The agent's newest status.</summary>
     void Show(AgentStatus status);
 

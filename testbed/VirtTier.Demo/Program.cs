@@ -19,12 +19,10 @@ DemoHost host = new(EmulatedHost.Named("demo"));
 IReadOnlyList<Check> checks = [];
 try
 {
-    // An earlier demo that was interrupted may have left its host, with guests in who knows what state.
-    await host.Host.DownAsync(stop.Token);
     if (AnsiConsole.Profile.Capabilities.Interactive)
-        await AnsiConsole.Live(new Text("")).StartAsync(async live => checks = await RunAsync(new ConsoleView(live)));
+        await AnsiConsole.Live(new Text("")).StartAsync(async live => checks = await new DemoSession(host, new ConsoleView(live)).RunAsync(stop.Token));
     else
-        checks = await RunAsync(new ConsoleView(null));
+        checks = await new DemoSession(host, new ConsoleView(null)).RunAsync(stop.Token);
 }
 catch (OperationCanceledException)
 {
@@ -52,12 +50,3 @@ AnsiConsole.WriteLine($"{checks.Count - failed.Length} of {checks.Count} checks 
 foreach (Check check in failed)
     await Console.Error.WriteLineAsync($"demo: failed: {check.Name}: {check.Detail}");
 return failed.Length == 0 ? 0 : 1;
-
-async Task<IReadOnlyList<Check>> RunAsync(ConsoleView view)
-{
-    view.Step("booting an emulated host: AMD, two NUMA nodes, systemd, libvirt");
-    await host.UpAsync(stop.Token);
-    view.Step("building and installing the packages of the kernel module and of the agent");
-    await host.InstallAsync(stop.Token);
-    return await new Scenario(host, view).RunAsync(stop.Token);
-}
