@@ -53,5 +53,5 @@ public sealed class MemoryChangeTests
 
     private static Task UntilAsync(TieredHost tiered, Func<DomainStatus, bool> condition) => Eventually.TrueAsync(
         () => tiered.Service.Status().Domains.SingleOrDefault() is { } status && condition(status),
-        () => $"{tiered.Service.Status().ToJson()} {tiered.Watched}");
+        tiered.ToString);
 }

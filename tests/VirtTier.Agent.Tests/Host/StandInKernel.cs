@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
@@ -19,6 +20,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     private readonly HostTree _tree = new();
     private readonly ConcurrentDictionary<Sampler, int> _open = new();
     private readonly ConcurrentDictionary<(int Pid, ulong Address), int> _moved = new();
+    private readonly ConcurrentDictionary<int, GuestWork> _work = new();
     private int _strays;
     private int _harvests;
 
@@ -41,6 +43,12 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
 
     /// <summary>Harvests so far.</summary>
     public int Harvests => Volatile.Read(ref _harvests);
+
+    /// <summary>What was done to a guest so far.</summary>
+    public GuestWork WorkOn(int pid) => _work.GetValueOrDefault(pid);
+
+    /// <summary>The nodes that cpusets forbid, by process.</summary>
+    public ConcurrentDictionary<int, ForbiddenNode> Forbidden { get; } = new();
 
     /// <summary>How many pages of a part of a process's RAM were moved to the slow node.</summary>
     public int CountSlow(int pid, Memslot ram) => _moved.Count(
@@ -73,6 +81,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
     {
         CountStrays(pid, addresses);
+        Count(pid, harvests: 0, moves: 1);
         for (int i = 0; i < addresses.Length; i++)
             status[i] = _moved[(pid, addresses[i])] = node;
         return 0;
@@ -86,7 +95,8 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         return 0;
     }
 
-    public ForbiddenNode? CheckNode(int pid, int node) => null;
+    public ForbiddenNode? CheckNode(int pid, int node) =>
+        Forbidden.TryGetValue(pid, out ForbiddenNode? forbidden) && forbidden.Node == node ? forbidden : null;
 
     public long FreeBytes(int node) => long.MaxValue;
 
@@ -120,6 +130,19 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         return slots;
     }
 
+    /// <summary>A word of the guest's memory.</summary>
+    internal static ushort Peek(int pid, long guestAddress)
+    {
+        if (ReadRam(pid) is not [{ } ram, ..])
+            return 0; // QEMU has not made it yet
+        using FileStream memory = new(
+            string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/mem"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        memory.Position = (long)ram.Hva + guestAddress;
+        Span<byte> word = stackalloc byte[sizeof(ushort)];
+        memory.ReadExactly(word);
+        return BinaryPrimitives.ReadUInt16LittleEndian(word);
+    }
+
     private static string[] ReadSmaps(int pid)
     {
         try
@@ -135,6 +158,9 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
     }
 
+    private void Count(int pid, int harvests, int moves) => _work.AddOrUpdate(
+        pid, new GuestWork(harvests, moves), (_, work) => new GuestWork(work.Harvests + harvests, work.Moves + moves));
+
     private void CountStrays(int pid, ReadOnlySpan<ulong> addresses)
     {
         IReadOnlyList<Memslot> ram = ReadRam(pid);
@@ -147,6 +173,9 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
                 Interlocked.Increment(ref _strays);
         }
     }
+
+    /// <summary>Calls that harvested a guest's accessed bits, and that moved pages of it.</summary>
+    internal readonly record struct GuestWork(int Harvests, int Moves);
 
     private sealed class Sampler(StandInKernel kernel, int pid) : IGuestSampler
     {
@@ -162,6 +191,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         {
             buffers.Accessed.Clear();
             Interlocked.Increment(ref kernel._harvests);
+            kernel.Count(pid, harvests: 1, moves: 0);
             IReadOnlyList<Memslot> ram = ReadRam(pid);
             if (!ram.Any(slot => slot.FirstGfn <= range.FirstGfn && range.FirstGfn + (ulong)range.PageCount <= slot.EndGfn))
                 Interlocked.Add(ref kernel._strays, range.PageCount);

@@ -29,6 +29,9 @@ internal static class BootSector
         0xeb, 0xe3,       //        jmp pass
     ]);
 
+    /// <summary>Where <see cref="DirtiesMemory"/> last writes in a pass, after the first of which it is not 0.</summary>
+    internal const long DirtiedAddress = 0x8f000;
+
     /// <summary>Switches itself off as soon as it runs, as after a shutdown from within.</summary>
     internal static byte[] PowersOff { get; } = Floppy(
     [
