@@ -57,7 +57,7 @@ public sealed class MigrationPauseTests : IAsyncLifetime
     [Fact]
     public async Task Cancelled_the_source_goes_on_where_it_paused()
     {
-        Task<(int ExitCode, string Output)> migration = StartMigration();
+        Task<(int ExitCode, string Output)> migration = await _source.StartEndlessMigrationAsync("web1", _destination);
         StandInKernel.GuestWork paused = await UntilPausedAsync();
         await PassTimeAsync();
         Assert.Equal(paused, _sourceKernel.WorkOn(_pid));
@@ -74,7 +74,7 @@ public sealed class MigrationPauseTests : IAsyncLifetime
     [Fact]
     public async Task Completed_the_destination_begins_when_the_guest_runs_there_with_the_settings_that_came_with_it()
     {
-        Task<(int ExitCode, string Output)> migration = StartMigration();
+        Task<(int ExitCode, string Output)> migration = await _source.StartEndlessMigrationAsync("web1", _destination);
         StandInKernel.GuestWork paused = await UntilPausedAsync();
         await Eventually.TrueAsync(() => _destinationKernel.SampledPids.Count == 1 && Find(_atDestination) is { State: TieringState.Paused }, _atDestination.ToString);
         int arrived = _destination.ReadPid("web1");
@@ -83,7 +83,7 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         Assert.Equal(paused, _sourceKernel.WorkOn(_pid));
         Assert.Equal(default, _destinationKernel.WorkOn(arrived));
 
-        await _source.VirshAsync("migrate-setspeed", "web1", "1000");
+        await _source.LetMigrationEndAsync("web1");
         Assert.Equal(0, (await migration).ExitCode);
         await Eventually.TrueAsync(() => _destinationKernel.WorkOn(arrived) is { Harvests: > 0, Moves: > 0 }, _atDestination.ToString);
         Assert.Equal(8 << 20, Find(_atDestination)!.BudgetBytes);
@@ -107,7 +107,4 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         int other = _source.ReadPid("other"), begun = _sourceKernel.WorkOn(other).Harvests;
         await Eventually.TrueAsync(() => _sourceKernel.WorkOn(other).Harvests >= begun + HarvestsMeanwhile, _atSource.ToString);
     }
-
-    private Task<(int ExitCode, string Output)> StartMigration() => _source.TryVirshAsync(
-        "migrate", "web1", _destination.Connection, "--live", "--bandwidth", "1", "--migrateuri", "tcp://127.0.0.1", "--unsafe");
 }

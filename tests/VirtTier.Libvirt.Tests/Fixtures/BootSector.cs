@@ -8,7 +8,8 @@ internal static class BootSector
     private const int FloppySize = 1440 * 1024;
 
     /// <summary>
-    /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends.
+    /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends. A change of
+    /// WP makes the emulator forget its translations; through those that it has, it does not see that a page is written again.
     /// </summary>
     internal static byte[] DirtiesMemory { get; } = Floppy(
     [
@@ -25,8 +26,11 @@ internal static class BootSector
         0x3d, 0x00, 0x90, //        cmp ax, 0x9000
         0x75, 0xeb,       //        jne next
         0x43,             //        inc bx
+        0x0f, 0x20, 0xc0, //        mov eax, cr0
+        0x66, 0x35, 0x00, 0x00, 0x01, 0x00, // xor eax, 0x10000: WP, without a meaning here
+        0x0f, 0x22, 0xc0, //        mov cr0, eax
         0xfb, 0xf4,       //        sti; hlt
-        0xeb, 0xe3,       //        jmp pass
+        0xeb, 0xd7,       //        jmp pass
     ]);
 
     /// <summary>Where <see cref="DirtiesMemory"/> last writes in a pass, after the first of which it is not 0.</summary>

@@ -172,6 +172,24 @@ internal sealed class PrivateHost : IAsyncDisposable
         return output.Trim();
     }
 
+    /// <summary>
+    /// Begins to migrate a domain that writes memory all the time (<see cref="BootSector.DirtiesMemory"/>): at 1 MiB/s, and with no
+    /// more than a millisecond in which the guest may stand still, it does not end by itself.
+    /// </summary>
+    /// <returns>What virsh will say when it has ended.</returns>
+    internal async Task<Task<(int ExitCode, string Output)>> StartEndlessMigrationAsync(string domain, PrivateHost to)
+    {
+        await VirshAsync("migrate-setmaxdowntime", domain, "1");
+        return TryVirshAsync("migrate", domain, to.Connection, "--live", "--bandwidth", "1", "--migrateuri", "tcp://127.0.0.1", "--unsafe");
+    }
+
+    /// <summary>Lets such a migration come to its end.</summary>
+    internal async Task LetMigrationEndAsync(string domain)
+    {
+        await VirshAsync("migrate-setmaxdowntime", domain, "2000");
+        await VirshAsync("migrate-setspeed", domain, "1000");
+    }
+
     internal async Task<(int ExitCode, string Output)> TryVirshAsync(params string[] arguments)
     {
         ProcessStartInfo start = new("virsh", ["--quiet", "--connect", Connection, .. arguments])
