@@ -45,6 +45,32 @@ internal static class BootSector
         0xf4,             // hlt
     ]);
 
+    /// <summary>Switches itself off when it is asked to by the power button, as an operating system does through ACPI.</summary>
+    internal static byte[] PowersOffWhenAsked { get; } = Floppy(
+    [
+        0xba, 0x02, 0x06, //       mov dx, 0x602: PM1a_EN
+        0xb8, 0x00, 0x01, //       mov ax, 0x100: PWRBTN_EN
+        0xef,             //       out dx, ax
+        0xfb, 0xf4,       // wait: sti; hlt
+        0xba, 0x00, 0x06, //       mov dx, 0x600: PM1a_STS
+        0xed,             //       in ax, dx
+        0xf6, 0xc4, 0x01, //       test ah, 1: PWRBTN_STS
+        0x74, 0xf5,       //       jz wait
+        0xba, 0x04, 0x06, //       mov dx, 0x604: PM1a_CNT
+        0xb8, 0x00, 0x20, //       mov ax, 0x2000: SLP_EN, soft off
+        0xef,             //       out dx, ax
+        0xf4,             //       hlt
+    ]);
+
+    /// <summary>Tells QEMU's pvpanic device (<c>&lt;panic model='isa'/&gt;</c>) of a panic as soon as it runs.</summary>
+    internal static byte[] Panics { get; } = Floppy(
+    [
+        0xba, 0x05, 0x05, // mov dx, 0x505
+        0xb0, 0x01,       // mov al, 1: panicked
+        0xee,             // out dx, al
+        0xf4,             // hlt
+    ]);
+
     /// <summary>
     /// Gives the memory device in slot 0 back as soon as it is asked to, as an operating system does through ACPI: by the registers of
     /// QEMU's docs/specs/acpi_mem_hotplug.rst, which the pc machine has at 0xa00.

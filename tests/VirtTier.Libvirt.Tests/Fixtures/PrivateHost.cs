@@ -108,6 +108,22 @@ internal sealed class PrivateHost : IAsyncDisposable
     internal void StartLibvirtDbus() => LibvirtDbus = StartInside("libvirt-dbus",
         "setpriv", "--reuid", "libvirtdbus", "--regid", "libvirtdbus", "--groups", "libvirt", "libvirt-dbus", "--system");
 
+    /// <summary>The real one; null on a host without it. It needs a <see cref="SystemdDouble"/> on the bus.</summary>
+    internal Daemon? Machined { get; private set; }
+
+    /// <summary>Starts systemd-machined, before the first domain: libvirtd looks for it once.</summary>
+    internal async Task StartMachinedAsync()
+    {
+        // libvirtd uses it only where the bus could start it.
+        await File.WriteAllTextAsync(Path.Combine(Bus.ServiceDirectory, "org.freedesktop.machine1.service"),
+            "[D-BUS Service]\nName=org.freedesktop.machine1\nExec=/bin/false\n");
+        Bus.Daemon.Signal(1); // SIGHUP: it reads its services again
+        Machined = StartInside("machined", "sh", "-c", "mkdir -p /run/systemd/machines && exec /lib/systemd/systemd-machined");
+        using Daemon probe = StartInside("machined-probe", "sh", "-c", "until busctl call org.freedesktop.machine1 /org/freedesktop/machine1 "
+            + "org.freedesktop.machine1.Manager ListMachines; do sleep 0.05; done");
+        await Eventually.TrueAsync(() => probe.HasEnded, () => "machined does not come up: " + File.ReadAllText(Path.Combine(_directory, "machined.log")));
+    }
+
     internal async Task RestartBusAsync()
     {
         await Bus.Daemon.EndAsync(Daemon.SigKill);
