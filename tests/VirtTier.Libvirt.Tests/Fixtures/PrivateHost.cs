@@ -77,7 +77,9 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     internal string Connection => $"qemu:///system?socket={Path.Combine(_directory, "run", "libvirt-sock")}";
 
-    internal static async Task<PrivateHost> StartAsync(string name)
+    /// <param name="name">The host's name.</param>
+    /// <param name="hook">A qemu hook that is in place from the beginning: the shell's commands; null for none.</param>
+    internal static async Task<PrivateHost> StartAsync(string name, string? hook = null)
     {
         HostRing.RequireRoot();
         HostRing.RequirePrograms("dbus-daemon", "libvirtd", "libvirt-dbus", "virsh", "unshare", "nsenter", "setpriv",
@@ -89,6 +91,8 @@ internal sealed class PrivateHost : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/libvirtd.conf"), LibvirtdConfiguration);
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/qemu.conf"), QemuConfiguration);
         CopyDirectory(SharedCache, Path.Combine(directory, "cache/qemu"));
+        if (hook is not null)
+            await WriteHookAsync(directory, hook);
 
         PrivateHost host = new(directory, await StartJanitorAsync(directory, name), await PrivateBus.StartAsync(directory));
         host.Record(host.Bus.Daemon);
@@ -173,11 +177,16 @@ internal sealed class PrivateHost : IAsyncDisposable
     /// <summary>Puts a qemu hook in place; libvirtd has to be started anew to see the first one.</summary>
     internal async Task InstallHookAsync(string script)
     {
-        string path = Path.Combine(_directory, "etc/hooks/qemu");
-        await File.WriteAllTextAsync(path, "#!/bin/sh\n" + script);
-        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
+        await WriteHookAsync(_directory, script);
         await Libvirtd.EndAsync();
         await StartLibvirtdAsync();
+    }
+
+    private static async Task WriteHookAsync(string directory, string script)
+    {
+        string path = Path.Combine(directory, "etc/hooks/qemu");
+        await File.WriteAllTextAsync(path, "#!/bin/sh\n" + script);
+        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
     }
 
     /// <summary>Runs virsh against this host; fails the test when virsh does.</summary>

@@ -6,7 +6,8 @@ namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>
 /// As much of systemd's manager as the real systemd-machined needs of it on a private host: scopes that are started with a process in
-/// them, are active until they are stopped, and have a cgroup of systemd's own hierarchy, in which libvirt looks for its machine.
+/// them, are active until they are stopped or their last process has ended, and have a cgroup of systemd's own hierarchy, in which
+/// libvirt looks for its machine.
 /// </summary>
 internal sealed class SystemdDouble : IAsyncDisposable
 {
@@ -16,10 +17,14 @@ internal sealed class SystemdDouble : IAsyncDisposable
     private static readonly string[] s_hierarchies = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
     private readonly SdBus _bus;
-    private readonly string _cgroups = s_hierarchies.First(directory => File.Exists(Path.Combine(directory, "cgroup.procs")));
+
+    /// <summary>A cgroup of this double's own: hosts side by side have scopes of the same names.</summary>
+    private readonly string _cgroups = Path.Combine(
+        s_hierarchies.First(directory => File.Exists(Path.Combine(directory, "cgroup.procs"))), $"vt-{Guid.NewGuid():N}");
+
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, IDisposable> _units = []; // by name; under _lock
-    private readonly HashSet<string> _made = []; // cgroups; under _lock
+    private readonly Dictionary<string, (IDisposable Export, string Cgroup)> _units = []; // by name; under _lock
+    private readonly Timer _watch;
     private uint _jobs;
 
     internal SystemdDouble(string busAddress)
@@ -27,6 +32,7 @@ internal sealed class SystemdDouble : IAsyncDisposable
         _bus = new(new RecordingLogger<SdBus>(), busAddress);
         _bus.Export(ManagerPath, "<node/>", call => Task.FromResult(Answer(call)));
         _bus.OwnName("org.freedesktop.systemd1");
+        _watch = new Timer(_ => RemoveEmpty(), null, TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(100));
     }
 
     /// <summary>The scopes that are active.</summary>
@@ -41,12 +47,12 @@ internal sealed class SystemdDouble : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _watch.DisposeAsync();
         await _bus.DisposeAsync();
-        foreach (string cgroup in _made)
-        {
-            foreach (string inner in Directory.Exists(cgroup) ? Directory.EnumerateDirectories(cgroup, "*", SearchOption.AllDirectories).Reverse().Append(cgroup) : [])
-                TryRemove(inner);
-        }
+        if (!Directory.Exists(_cgroups))
+            return;
+        foreach (string cgroup in Directory.EnumerateDirectories(_cgroups, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Reverse().Append(_cgroups))
+            TryRemove(cgroup);
     }
 
     private BusBody Answer(BusMethodCall call) => call.Member switch
@@ -81,22 +87,51 @@ internal sealed class SystemdDouble : IAsyncDisposable
             File.WriteAllText(Path.Combine(cgroup, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
         lock (_lock)
         {
-            _made.Add(cgroup);
-            _units[name] = _bus.Export(PathOf(name), "<node/>", call => Task.FromResult(new BusBody("v", new Variant("s", "active"))));
+            _units[name] = (_bus.Export(PathOf(name), "<node/>", call => Task.FromResult(new BusBody("v", new Variant("s", "active")))), cgroup);
         }
         return EndJob(name);
     }
 
     private BusBody StopUnit(string name)
     {
+        BusBody job = EndJob(name);
+        Remove(name);
+        return job;
+    }
+
+    private void Remove(string name)
+    {
         lock (_lock)
         {
-            if (_units.Remove(name, out IDisposable? unit))
-                unit.Dispose();
+            if (!_units.Remove(name, out (IDisposable Export, string Cgroup) unit))
+                return;
+            unit.Export.Dispose();
         }
-        BusBody job = EndJob(name);
         _bus.Emit(new("", ManagerPath, ManagerInterface, "UnitRemoved", new("so", name, PathOf(name))));
-        return job;
+    }
+
+    private void RemoveEmpty()
+    {
+        string[] empty;
+        lock (_lock)
+            empty = [.. _units.Where(unit => IsEmpty(unit.Value.Cgroup)).Select(unit => unit.Key)];
+        foreach (string name in empty)
+            Remove(name);
+    }
+
+    private static bool IsEmpty(string cgroup) => !Directory.Exists(cgroup)
+        || Directory.EnumerateFiles(cgroup, "cgroup.procs", SearchOption.AllDirectories).All(file => ReadOrNothing(file).Length == 0);
+
+    private static string ReadOrNothing(string file)
+    {
+        try
+        {
+            return File.ReadAllText(file);
+        }
+        catch (IOException)
+        {
+            return ""; // libvirtd has removed the cgroup
+        }
     }
 
     /// <summary>A job that ends as soon as whoever asked for it has its name.</summary>
