@@ -51,6 +51,32 @@ public sealed class MemoryChangeTests
         Assert.Equal(2, tiered.Watched.Log.Lines.Count(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
     }
 
+    [Fact]
+    public async Task Pages_that_the_balloon_takes_are_tiered_no_more_and_what_is_left_is()
+    {
+        await using PrivateHost host = await PrivateHost.StartAsync("balloon");
+        using StandInKernel kernel = new();
+        await using TieredHost tiered = TieredHost.Of(host, kernel, TimeSpan.FromMilliseconds(100));
+        await host.CreateAsync(new TestDomain("web1")
+        {
+            MemoryMiB = 16,
+            Metadata = TestDomain.MetadataOf("dram='4MiB'"),
+            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking>",
+        }.BootingFrom(await host.WriteFileAsync("balloon.img", BalloonGuest.Image)));
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 16 << 20);
+        int pid = host.ReadPid("web1");
+
+        await host.VirshAsync("setmem", "web1", "8MiB", "--live");
+        await tiered.Watched.UntilAsync("web1", d => d.CurrentMemoryBytes == 8 << 20);
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 8 << 20);
+        int moves = kernel.WorkOn(pid).MovesOfAbsent, harvests = kernel.WorkOn(pid).Harvests;
+        await Eventually.TrueAsync(() => kernel.WorkOn(pid).Harvests > harvests + HarvestsAfterwards, () => "no more harvests");
+        Assert.Equal(moves, kernel.WorkOn(pid).MovesOfAbsent);
+
+        await host.VirshAsync("setmem", "web1", "16MiB", "--live");
+        await tiered.Watched.UntilAsync("web1", d => d.CurrentMemoryBytes == 16 << 20);
+    }
+
     private static Task UntilAsync(TieredHost tiered, Func<DomainStatus, bool> condition) => Eventually.TrueAsync(
         () => tiered.Service.Status().Domains.SingleOrDefault() is { } status && condition(status),
         tiered.ToString);

@@ -15,6 +15,8 @@ namespace VirtTier.Agent.Tests.Host;
 /// </summary>
 internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposable
 {
+    private const int NoPage = -2; // -ENOENT
+
     private const ulong LeastRam = 4 << 20; // smaller blocks are firmware and its tables
 
     private readonly HostTree _tree = new();
@@ -81,9 +83,21 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
     {
         CountStrays(pid, addresses);
-        Count(pid, harvests: 0, moves: 1);
+        int absent = 0;
+        using FileStream pagemap = OpenMemory(pid, "pagemap");
         for (int i = 0; i < addresses.Length; i++)
-            status[i] = _moved[(pid, addresses[i])] = node;
+        {
+            if (IsPresent(pagemap, addresses[i]))
+            {
+                status[i] = _moved[(pid, addresses[i])] = node;
+            }
+            else
+            {
+                status[i] = NoPage;
+                absent++;
+            }
+        }
+        Count(pid, new GuestWork(0, Moves: 1, absent));
         return 0;
     }
 
@@ -135,8 +149,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     {
         if (ReadRam(pid) is not [{ } ram, ..])
             return 0; // QEMU has not made it yet
-        using FileStream memory = new(
-            string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/mem"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        using FileStream memory = OpenMemory(pid, "mem");
         memory.Position = (long)ram.Hva + guestAddress;
         Span<byte> word = stackalloc byte[sizeof(ushort)];
         memory.ReadExactly(word);
@@ -155,11 +168,34 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         {
             // No such process, or it went away while it was read.
         }
-        throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+        throw Gone(pid);
     }
 
-    private void Count(int pid, int harvests, int moves) => _work.AddOrUpdate(
-        pid, new GuestWork(harvests, moves), (_, work) => new GuestWork(work.Harvests + harvests, work.Moves + moves));
+    private static bool IsPresent(FileStream pagemap, ulong address)
+    {
+        pagemap.Position = (long)(address / GuestLayout.PageSize) * sizeof(ulong);
+        Span<byte> entry = stackalloc byte[sizeof(ulong)];
+        return pagemap.ReadAtLeast(entry, entry.Length, throwOnEndOfStream: false) == entry.Length
+            && BinaryPrimitives.ReadUInt64LittleEndian(entry) >> 63 != 0;
+    }
+
+    private static FileStream OpenMemory(int pid, string file)
+    {
+        try
+        {
+            return new FileStream(
+                string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        }
+        catch (IOException)
+        {
+            throw Gone(pid);
+        }
+    }
+
+    private static GuestMemoryException Gone(int pid) => new(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+
+    private void Count(int pid, GuestWork done) => _work.AddOrUpdate(pid, done, (_, work) => new GuestWork(
+        work.Harvests + done.Harvests, work.Moves + done.Moves, work.MovesOfAbsent + done.MovesOfAbsent));
 
     private void CountStrays(int pid, ReadOnlySpan<ulong> addresses)
     {
@@ -174,8 +210,11 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         }
     }
 
-    /// <summary>Calls that harvested a guest's accessed bits, and that moved pages of it.</summary>
-    internal readonly record struct GuestWork(int Harvests, int Moves);
+    /// <summary>What was done to a guest.</summary>
+    /// <param name="Harvests">Calls that took its accessed bits.</param>
+    /// <param name="Moves">Calls that moved pages of it.</param>
+    /// <param name="MovesOfAbsent">Pages that were to be moved and are not there.</param>
+    internal readonly record struct GuestWork(int Harvests, int Moves, int MovesOfAbsent);
 
     private sealed class Sampler(StandInKernel kernel, int pid) : IGuestSampler
     {
@@ -191,7 +230,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         {
             buffers.Accessed.Clear();
             Interlocked.Increment(ref kernel._harvests);
-            kernel.Count(pid, harvests: 1, moves: 0);
+            kernel.Count(pid, new GuestWork(Harvests: 1, 0, 0));
             IReadOnlyList<Memslot> ram = ReadRam(pid);
             if (!ram.Any(slot => slot.FirstGfn <= range.FirstGfn && range.FirstGfn + (ulong)range.PageCount <= slot.EndGfn))
                 Interlocked.Add(ref kernel._strays, range.PageCount);

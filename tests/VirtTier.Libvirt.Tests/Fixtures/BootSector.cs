@@ -90,7 +90,8 @@ internal static class BootSector
         0xeb, 0xe9,       //        jmp again
     ]);
 
-    private static byte[] Floppy(byte[] code)
+    /// <summary>A floppy with code of at most 510 bytes in its first sector.</summary>
+    internal static byte[] Floppy(byte[] code)
     {
         byte[] image = new byte[FloppySize];
         code.CopyTo(image, 0);
