@@ -49,8 +49,8 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     /// <summary>What was done to a guest so far.</summary>
     public GuestWork WorkOn(int pid) => _work.GetValueOrDefault(pid);
 
-    /// <summary>The nodes that cpusets forbid, by process.</summary>
-    public ConcurrentDictionary<int, ForbiddenNode> Forbidden { get; } = new();
+    /// <summary>A node that the cpuset of each guest's process forbids; null for none.</summary>
+    public ForbiddenNode? Forbidden { get; set; }
 
     /// <summary>How many pages of a part of a process's RAM were moved to the slow node.</summary>
     public int CountSlow(int pid, Memslot ram) => _moved.Count(
@@ -110,7 +110,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     }
 
     public ForbiddenNode? CheckNode(int pid, int node) =>
-        Forbidden.TryGetValue(pid, out ForbiddenNode? forbidden) && forbidden.Node == node ? forbidden : null;
+        pid != 0 && Forbidden?.Node == node ? Forbidden : null;
 
     public long FreeBytes(int node) => long.MaxValue;
 
@@ -231,9 +231,9 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
             buffers.Accessed.Clear();
             Interlocked.Increment(ref kernel._harvests);
             kernel.Count(pid, new GuestWork(Harvests: 1, 0, 0));
-            IReadOnlyList<Memslot> ram = ReadRam(pid);
-            if (!ram.Any(slot => slot.FirstGfn <= range.FirstGfn && range.FirstGfn + (ulong)range.PageCount <= slot.EndGfn))
-                Interlocked.Add(ref kernel._strays, range.PageCount);
+            ulong end = range.FirstGfn + (ulong)range.PageCount;
+            long inRam = ReadRam(pid).Sum(slot => Math.Max(0, (long)(Math.Min(slot.EndGfn, end) - Math.Max(slot.FirstGfn, range.FirstGfn))));
+            Interlocked.Add(ref kernel._strays, range.PageCount - (int)inRam);
             return new HarvestResult(range.PageCount, 0, 0, ReadGeneration());
         }
 
