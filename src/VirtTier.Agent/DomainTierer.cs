@@ -28,6 +28,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     private readonly SemaphoreSlim _changed = new(0, 1);
     private readonly Task _loop;
     private volatile DomainOrders _orders;
+    private volatile CancellationTokenSource _pause = new(); // cancelled while the orders are to pause
     private volatile DomainFigures _figures = DomainFigures.None;
     private volatile DramCurve? _curve;
     private string? _reason = Reasons.Attaching;
@@ -51,12 +52,16 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
     public DramCurve? Curve => _curve;
 
-    /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done otherwise.
-    /// One thread at a time may call it.</summary>
+    /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done otherwise,
+    /// and moves under way end when the guest pauses. One thread at a time may call it.</summary>
     public void Update(DomainOrders orders)
     {
         DomainOrders before = _orders;
         _orders = orders;
+        if (orders.IsPaused)
+            _ = _pause.CancelAsync(); // what waits for it goes on on a thread of its own
+        else if (_pause.IsCancellationRequested)
+            _pause = new();
         if ((before.BudgetPages, before.Mode, before.IsPaused) != (orders.BudgetPages, orders.Mode, orders.IsPaused) && _changed.CurrentCount == 0)
             _changed.Release();
     }
@@ -195,7 +200,8 @@ internal sealed class DomainTierer : IAsyncDisposable
 
     private async Task RoundAsync(TieredGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
     {
-        DomainFigures figures = await guest.RoundAsync(orders, pacer, stop);
+        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop, _pause.Token);
+        DomainFigures figures = await guest.RoundAsync(orders, pacer, end.Token);
         _curve = guest.Curve;
         _figures = figures;
         Volatile.Write(ref _reason, guest.Problem);

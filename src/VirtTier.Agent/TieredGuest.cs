@@ -118,12 +118,14 @@ internal sealed class TieredGuest
         RoundScratch scratch = _context.Scratch.Rent();
         try
         {
-            Plan(orders, scratch);
+            // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
+            Problem = _context.Host.Problem ?? FindForbidden(orders.Domain);
+            bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
+            Plan(orders, moves, scratch);
             pacer.EndRound(_plan, HarvestTime());
             long demoted = 0;
             long promoted = 0;
-            Problem = _context.Host.Problem;
-            if (_slowNode is int slow && orders.Mode == TieringMode.Enforce)
+            if (_slowNode is int slow && moves)
             {
                 _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
                 _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
@@ -152,14 +154,27 @@ internal sealed class TieredGuest
         }
     }
 
-    private void Plan(DomainOrders orders, RoundScratch scratch)
+    /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will.</summary>
+    private string? FindForbidden(RunningDomain domain)
+    {
+        foreach (int node in _slowNode is int slow ? [_fastNode, slow] : (int[])[])
+        {
+            if (_context.Mover.CheckNode(_process.Pid, node) is { } forbidden)
+                return ForbiddenTier.ByCpuset(domain, forbidden).ToString();
+            if (_context.Mover.CheckNode(0, node) is { } own)
+                return $"the agent itself: {own}";
+        }
+        return null;
+    }
+
+    private void Plan(DomainOrders orders, bool moves, RoundScratch scratch)
     {
         Span<byte> tiers = scratch.Pages(_memory.Layout.PageCount);
         scratch.Reader.Read(_process.Pid, _memory.Layout, 0, tiers);
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
         _context.Host.ToTiers(tiers);
-        long mostMoves = orders.Mode == TieringMode.Enforce ? MostMoves(orders.Limits) : 0;
+        long mostMoves = moves ? MostMoves(orders.Limits) : 0;
         _planner.MoveCost = _price.Cost;
         _planner.EndRound(tiers, orders.BudgetPages, mostMoves, _plan);
         if (_watched > TimeSpan.Zero)

@@ -93,6 +93,44 @@ public sealed class DomainTiererTests : IDisposable
     }
 
     [Fact]
+    public async Task Moves_under_way_end_when_the_guest_pauses()
+    {
+        DomainOrders orders = Domains.Running().Orders(Budget);
+        await using DomainTierer tierer = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+        await Eventually.IsTrue(() => tierer.Status.Rounds > 0);
+        _host.MoveTime = TimeSpan.FromMilliseconds(1); // so that one call does not move them all
+        _host.BeforeMove = () => tierer.Update(orders with { Domain = orders.Domain with { MigratingOut = true } });
+        tierer.Update(orders);
+        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Paused);
+
+        Assert.Equal(1, _host.MoveCalls);
+        _host.BeforeMove = null;
+        tierer.Update(orders);
+        await Eventually.IsTrue(() => _host.FastPages <= Budget);
+        Assert.InRange(_host.MoveCalls, 2, int.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(TieringMode.Enforce)]
+    [InlineData(TieringMode.Observe)]
+    internal async Task A_tier_that_a_cpuset_forbids_is_said_before_any_move_is_tried_and_used_when_that_is_mended(TieringMode mode)
+    {
+        _host.Forbidden = new ForbiddenNode(1, [0], "echo 0-1 > mems");
+        RunningDomain domain = Domains.Running(mode: mode);
+        await using DomainTierer tierer = Start(domain.Orders(Budget));
+        await RoundsAsync(tierer, 3);
+        Assert.Equal("its cpuset allows memory on node 0 only, not on node 1; mend it with: echo 0-1 > mems", tierer.Status.Reason);
+
+        tierer.Update((domain with { Numa = NumaHints.None with { Nodeset = "0" } }).Orders(Budget));
+        await Eventually.IsTrue(() => tierer.Status.Reason!.StartsWith("its numatune (strict, nodes 0) forbids memory on node 1", StringComparison.Ordinal));
+        Assert.EndsWith("virsh numatune web1 --config --nodeset 0-1", tierer.Status.Reason, StringComparison.Ordinal);
+        Assert.Equal(0, _host.MoveCalls);
+
+        _host.Forbidden = null;
+        await Eventually.IsTrue(() => tierer.Status.Reason is null && (_host.MovedPages > 0) == (mode == TieringMode.Enforce));
+    }
+
+    [Fact]
     public async Task What_is_missing_is_said_and_tried_again_until_it_is_there()
     {
         _host.AttachError = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "the module is absent");

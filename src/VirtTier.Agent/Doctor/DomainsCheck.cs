@@ -39,20 +39,10 @@ internal sealed class DomainsCheck : IDoctorCheck
 
         foreach (int node in Nodes(host, memory, process.Pid))
         {
-            if (Forbids(domain.Numa, node))
-            {
-                // The nodes of a running domain cannot be changed under strict (libvirt 8.0 and later): at its next start, then.
-                string nodes = NodeList.Format(NodeList.Parse(domain.Numa.Nodeset!).Append(node));
-                yield return Finding.Error(
-                    check,
-                    $"its numatune ({domain.Numa.Mode ?? "strict"}, nodes {domain.Numa.Nodeset}) forbids memory on node {node}; to be mended for its next start",
-                    $"virsh numatune {domain.Name} --config --nodeset {nodes}");
-            }
-            else if (CheckNode(host, process.Pid, node) is ForbiddenNode forbidden)
-            {
-                yield return Finding.Error(
-                    check, $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {node}", forbidden.Mend);
-            }
+            ForbiddenTier? forbidden = ForbiddenTier.ByNumatune(domain, node)
+                ?? (CheckNode(host, process.Pid, node) is { } cpuset ? ForbiddenTier.ByCpuset(domain, cpuset) : null);
+            if (forbidden is not null)
+                yield return Finding.Error(check, forbidden.Text, forbidden.Mend);
         }
     }
 
@@ -69,19 +59,6 @@ internal sealed class DomainsCheck : IDoctorCheck
         }
     }
 
-    // libvirt's default mode is strict; preferred and interleave bind nobody.
-    private static bool Forbids(NumaHints numa, int node)
-    {
-        try
-        {
-            return numa is { Nodeset: string nodes, Mode: null or "strict" or "restrictive" } && !NodeList.Parse(nodes).Contains(node);
-        }
-        catch (FormatException)
-        {
-            return false; // an exclusion such as 0-3,^2: the cpuset below tells
-        }
-    }
-
     private static ForbiddenNode? CheckNode(DoctorHost host, int pid, int node)
     {
         try
@@ -90,7 +67,7 @@ internal sealed class DomainsCheck : IDoctorCheck
         }
         catch (GuestMemoryException)
         {
-            return null; // it has just ended, or the kernel has no cpusets
+            return null; // it has just ended
         }
     }
 }

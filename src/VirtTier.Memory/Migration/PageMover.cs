@@ -42,6 +42,10 @@ public sealed class PageMover
     public GuestMemory Target(int pid, GuestLayout layout) =>
         new(pid, layout, new MoveBatch(_calls, _options.CallTimeLimit), _time, _options.AsideFor);
 
+    /// <summary>Null if the cpuset of a process lets it have memory on <paramref name="node"/>; pid 0 is the caller.</summary>
+    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    public ForbiddenNode? CheckNode(int pid, int node) => _calls.CheckNode(pid, node);
+
     /// <summary>Moves pages of one guest to one node.</summary>
     /// <param name="target">The guest.</param>
     /// <param name="pages">Page indexes, best in order. A page within a 2 MiB mapping stands for the whole mapping; neighbours in the

@@ -24,7 +24,15 @@ public static class NodePreflight
     /// </remarks>
     public static ForbiddenNode? Check(int pid, int node, string procfs = "/proc", string cgroupfs = "/sys/fs/cgroup")
     {
-        IReadOnlyList<int> allowed = ProcessFacts.ReadAllowedNodes(pid, procfs);
+        IReadOnlyList<int> allowed;
+        try
+        {
+            allowed = ProcessFacts.ReadAllowedNodes(pid, procfs);
+        }
+        catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.Unsupported)
+        {
+            return null; // a kernel without cpusets forbids nothing
+        }
         if (allowed.Contains(node))
             return null;
         string file = LimitingFile(pid, node, procfs, cgroupfs) ?? Path.Combine(cgroupfs, "CGROUP/cpuset.mems");

@@ -17,6 +17,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("virttier-test-");
     private int _attached;
     private int _attachments;
+    private int _moveCalls;
 
     public FakeHost()
     {
@@ -65,6 +66,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public long MovedPages { get; private set; }
 
+    /// <summary>Calls to move_pages that were to move something.</summary>
+    public int MoveCalls => Volatile.Read(ref _moveCalls);
+
+    /// <summary>What happens to the guest just before such a call.</summary>
+    public Action? BeforeMove { get; set; }
+
     /// <summary>The most pages that were on the fast node after any call that moved some, since it was last set.</summary>
     public int MostFast { get; set; }
 
@@ -98,6 +105,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
     {
+        Interlocked.Increment(ref _moveCalls);
+        BeforeMove?.Invoke();
         for (int i = 0; i < addresses.Length; i++)
         {
             NodeOf[PageAt(addresses[i])] = node;
@@ -115,7 +124,10 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         return 0;
     }
 
-    public ForbiddenNode? CheckNode(int pid, int node) => null;
+    /// <summary>A node that the guest's cpuset forbids, if any. The kernel then moves nothing there.</summary>
+    public ForbiddenNode? Forbidden { get; set; }
+
+    public ForbiddenNode? CheckNode(int pid, int node) => pid != 0 && node == Forbidden?.Node ? Forbidden : null;
 
     /// <summary>CPU time that moving a page takes.</summary>
     public TimeSpan MoveTime { get; set; }

@@ -10,29 +10,33 @@ namespace VirtTier.Agent.Tests.Host;
 internal sealed class Chaos : IAsyncDisposable
 {
     private const int MostDomains = 5;
+    private const int MostNoted = 60;
+    private const string Dimm = "<memory model='dimm'><target><size unit='MiB'>16</size><node>0</node></target></memory>";
 
     private static readonly TimeSpan s_migrationPatience = TimeSpan.FromSeconds(3);
 
     private readonly int _seed;
     private readonly Random _random;
     private readonly ChaosHost[] _hosts;
-    private readonly string _floppy;
+    private readonly string[] _floppies;
     private readonly List<string> _journal = [];
     private readonly List<(ChaosHost Host, string File)> _saved = [];
     private readonly (int Weight, Func<ChaosHost, Task> Step)[] _steps;
     private int _made;
 
-    private Chaos(int seed, ChaosHost[] hosts, string floppy)
+    private Chaos(int seed, ChaosHost[] hosts, string[] floppies)
     {
         _seed = seed;
         _random = new(seed);
         _hosts = hosts;
-        _floppy = floppy;
+        _floppies = floppies;
         _steps =
         [
             (20, CreateAsync),
             (10, StartAsync),
+            (3, CreateInVainAsync),
             (10, host => OnAnyAsync(host, "destroy")),
+            (5, host => OnAnyAsync(host, "shutdown")),
             (8, KillQemuAsync),
             (8, host => OnAnyAsync(host, "suspend")),
             (8, host => OnAnyAsync(host, "resume")),
@@ -40,13 +44,20 @@ internal sealed class Chaos : IAsyncDisposable
             (6, host => OnAnyAsync(host, "managedsave")),
             (6, SaveAsync),
             (8, RestoreAsync),
+            (4, SnapshotAsync),
+            (3, DumpAsync),
             (12, SetSettingsAsync),
+            (4, StormAsync),
             (4, host => OnAnyAsync(host, "setmem", "8MiB", "--live")),
             (6, PlugMemoryAsync),
+            (4, UnplugMemoryAsync),
+            (3, host => OnAnyAsync(host, "update-memory-device", "--requested-size", "16MiB")),
             (5, host => OnAnyAsync(host, "undefine")),
+            (4, RenameAsync),
             (8, MigrateAsync),
             (8, DisturbMigrationAsync),
             (16, RestartSomethingAsync),
+            (4, OutageAsync),
         ];
     }
 
@@ -62,9 +73,16 @@ internal sealed class Chaos : IAsyncDisposable
 
     internal static async Task<Chaos> StartAsync(int seed)
     {
-        ChaosHost left = await ChaosHost.StartAsync("left");
-        ChaosHost right = await ChaosHost.StartAsync("right");
-        return new(seed, [left, right], await left.Host.WriteFileAsync("dirty.img", BootSector.DirtiesMemory));
+        ChaosHost left = await ChaosHost.StartAsync("left", machined: seed % 2 == 0);
+        ChaosHost right = await ChaosHost.StartAsync("right", machined: false);
+        string[] floppies =
+        [
+            await left.Host.WriteFileAsync("dirty.img", BootSector.DirtiesMemory),
+            await left.Host.WriteFileAsync("eject.img", BootSector.EjectsMemory),
+            await left.Host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked),
+            await left.Host.WriteFileAsync("panic.img", BootSector.Panics),
+        ];
+        return new(seed, [left, right], floppies);
     }
 
     public async ValueTask DisposeAsync()
@@ -111,22 +129,36 @@ internal sealed class Chaos : IAsyncDisposable
     {
         if ((await host.ListAsync(running: true)).Length >= MostDomains)
             return;
-        TestDomain domain = new($"web{++_made}")
-        {
-            MemoryMiB = 16,
-            Metadata = TestDomain.MetadataOf($"shares='{_made}'"),
-            Extra = """
-                <maxMemory slots='4' unit='MiB'>512</maxMemory>
-                <cpu><numa><cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>
-                """,
-        };
-        if (_random.Next(4) == 0)
-            domain = domain.BootingFrom(_floppy);
+        TestDomain domain = NewDomain($"web{++_made}");
+        if (_random.Next(2 * _floppies.Length) is int guest && guest < _floppies.Length)
+            domain = domain.BootingFrom(_floppies[guest]);
+        domain = domain with { Devices = domain.Devices + "<panic model='isa'/>" };
         bool persistent = _random.Next(2) == 0;
         string xml = await host.Host.WriteFileAsync(domain.Name + ".xml", domain.ToXml());
         await VirshAsync(host, persistent ? "define" : "create", xml);
         if (persistent)
             await VirshAsync(host, "start", domain.Name);
+    }
+
+    private TestDomain NewDomain(string name) => new(name)
+    {
+        MemoryMiB = 16,
+        Metadata = TestDomain.MetadataOf($"shares='{_made}'"),
+        Extra = $"""
+            <maxMemory slots='4' unit='MiB'>512</maxMemory>
+            <cpu><numa><cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>
+            <on_crash>{(_random.Next(2) == 0 ? "preserve" : "destroy")}</on_crash>
+            """,
+    };
+
+    /// <summary>A start that the hook refuses, before or after QEMU runs, or that QEMU does not survive.</summary>
+    private async Task CreateInVainAsync(ChaosHost host)
+    {
+        int how = _random.Next(3);
+        TestDomain domain = NewDomain((how == 0 ? "nop" : how == 1 ? "nos" : "huge") + ++_made);
+        if (how == 2)
+            domain = domain with { MemoryMiB = 1 << 28, Extra = "" };
+        await VirshAsync(host, "create", await host.Host.WriteFileAsync(domain.Name + ".xml", domain.ToXml()));
     }
 
     private async Task StartAsync(ChaosHost host)
@@ -173,15 +205,62 @@ internal sealed class Chaos : IAsyncDisposable
         }
     }
 
+    private async Task SnapshotAsync(ChaosHost host)
+    {
+        int number = ++_made;
+        string memory = await host.Host.WriteFileAsync($"memory{number}", "");
+        await OnAnyAsync(host, "snapshot-create-as", $"snapshot{number}", "--memspec", $"{memory}.snapshot,snapshot=external");
+    }
+
+    private async Task DumpAsync(ChaosHost host) => await OnAnyAsync(host, "dump", await host.Host.WriteFileAsync("core", ""), "--memory-only");
+
+    /// <summary>Sets, changes and removes the copy that counts, or another one that does not.</summary>
     private Task SetSettingsAsync(ChaosHost host)
     {
         string mode = _random.Next(4) == 0 ? "mode='off' " : "";
-        return OnAnyAsync(host, "metadata", "--uri", TieringSettings.MetadataNamespace, "--key", "vt", "--live", "--set",
-            string.Create(CultureInfo.InvariantCulture, $"<tiering {mode}shares='{_random.Next(1, 1000)}'/>"));
+        string set = string.Create(CultureInfo.InvariantCulture, $"<tiering {mode}shares='{_random.Next(1, 1000)}'/>");
+        string foreign = $"<other:tiering xmlns:other='urn:other' shares='9'>{new string('x', 100_000)}</other:tiering>";
+        return _random.Next(8) switch
+        {
+            0 => MetadataAsync(host, "--live", "--remove"),
+            1 => MetadataAsync(host, "--config", "--set", set),
+            2 => MetadataAsync(host, "--live", "--set", $"<tiering shares='{ChaosHost.BadShares}'/>"),
+            3 => OnAnyAsync(host, "metadata", "--uri", "urn:other", "--key", "other", "--live", "--set", foreign),
+            _ => MetadataAsync(host, "--live", "--set", set),
+        };
     }
 
-    private async Task PlugMemoryAsync(ChaosHost host) => await OnAnyAsync(host, "attach-device", await host.Host.WriteFileAsync(
-        "dimm.xml", "<memory model='dimm'><target><size unit='MiB'>16</size><node>0</node></target></memory>"), "--live");
+    private Task MetadataAsync(ChaosHost host, params string[] what) =>
+        OnAnyAsync(host, "metadata", ["--uri", TieringSettings.MetadataNamespace, "--key", "vt", .. what]);
+
+    /// <summary>A hundred changes as fast as virsh can.</summary>
+    private async Task StormAsync(ChaosHost host)
+    {
+        if (Pick(await host.ListAsync(running: true)) is not { } name)
+            return;
+        int first = _random.Next(1, 1000);
+        await VirshAsync(host, string.Join(';', Enumerable.Range(first, 100).Select(shares => string.Create(
+            CultureInfo.InvariantCulture,
+            $"metadata {name} --uri {TieringSettings.MetadataNamespace} --key vt --live --set \"<tiering shares='{shares}'/>\""))));
+    }
+
+    private async Task RenameAsync(ChaosHost host)
+    {
+        if (Pick(await host.ListAsync(running: false)) is { } name)
+            await VirshAsync(host, "domrename", name, $"web{++_made}");
+    }
+
+    private async Task PlugMemoryAsync(ChaosHost host)
+    {
+        string xml = _random.Next(3) == 0
+            ? "<memory model='virtio-mem'><target><size unit='MiB'>32</size><node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested></target></memory>"
+            : Dimm;
+        await OnAnyAsync(host, "attach-device", await host.Host.WriteFileAsync("memory.xml", xml), "--live");
+    }
+
+    /// <summary>Some guests give it back.</summary>
+    private async Task UnplugMemoryAsync(ChaosHost host) =>
+        await OnAnyAsync(host, "detach-device", await host.Host.WriteFileAsync("dimm.xml", Dimm), "--live");
 
     private async Task MigrateAsync(ChaosHost host)
     {
@@ -234,7 +313,7 @@ internal sealed class Chaos : IAsyncDisposable
     private Task RestartSomethingAsync(ChaosHost host)
     {
         int signal = AnySignal();
-        return _random.Next(4) switch
+        return _random.Next(5) switch
         {
             0 => RestartAsync(host, $"restart libvirtd (signal {signal})", () => RestartLibvirtdAsync(host, signal)),
             1 => RestartAsync(host, $"restart libvirt-dbus (signal {signal})", () => RestartLibvirtDbusAsync(host, signal)),
@@ -243,7 +322,9 @@ internal sealed class Chaos : IAsyncDisposable
                 await host.Host.RestartBusAsync();
                 await RestartLibvirtdAsync(host, signal);
                 await RestartLibvirtDbusAsync(host, signal);
+                await RestartMachinedAsync(host, signal);
             }),
+            3 => RestartAsync(host, $"restart machined (signal {signal})", () => RestartMachinedAsync(host, signal)),
             _ => RestartAsync(host, "restart the agent", host.RestartAgentAsync),
         };
     }
@@ -252,6 +333,25 @@ internal sealed class Chaos : IAsyncDisposable
     {
         int signal = AnySignal();
         return RestartAsync(host, $"restart libvirtd (signal {signal})", () => RestartLibvirtdAsync(host, signal));
+    }
+
+    /// <summary>Longer than a heartbeat without libvirtd, while a domain dies.</summary>
+    private Task OutageAsync(ChaosHost host)
+    {
+        TimeSpan length = TimeSpan.FromMilliseconds(_random.Next(6000));
+        return RestartAsync(host, "libvirtd is away", async () =>
+        {
+            string[] running = await host.ListAsync(running: true);
+            await host.Host.Libvirtd.EndAsync(Daemon.SigKill);
+            await Task.Delay(length / 2);
+            if (Pick(running) is { } name && host.Host.FindPid(name) is { } pid)
+            {
+                Note(host, $"kill -9 {name}");
+                Daemon.SignalPid(pid, Daemon.SigKill);
+            }
+            await Task.Delay(length / 2);
+            await host.Host.StartLibvirtdAsync();
+        });
     }
 
     /// <summary>One restart of a host at a time.</summary>
@@ -281,6 +381,14 @@ internal sealed class Chaos : IAsyncDisposable
         host.Host.StartLibvirtDbus();
     }
 
+    private static async Task RestartMachinedAsync(ChaosHost host, int signal)
+    {
+        if (host.Host.Machined is not { } machined)
+            return;
+        await machined.EndAsync(signal);
+        await host.Host.StartMachinedAsync();
+    }
+
     private int AnySignal() => _random.Next(2) == 0 ? Daemon.SigTerm : Daemon.SigKill;
 
     private string? Pick(string[] names) => names.Length == 0 ? null : names[_random.Next(names.Length)];
@@ -289,7 +397,8 @@ internal sealed class Chaos : IAsyncDisposable
     private async Task<int> VirshAsync(ChaosHost host, params string[] arguments)
     {
         (int exitCode, _) = await host.Host.TryVirshAsync(arguments);
-        Note(host, string.Join(' ', arguments.Take(2)) + (exitCode == 0 ? "" : " (refused)"));
+        string what = string.Join(' ', arguments.Take(2));
+        Note(host, (what.Length > MostNoted ? what[..MostNoted] + "..." : what) + (exitCode == 0 ? "" : " (refused)"));
         return exitCode;
     }
 

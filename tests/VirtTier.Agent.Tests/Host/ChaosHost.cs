@@ -15,15 +15,23 @@ internal sealed class ChaosHost : IAsyncDisposable
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>Refuses domains of this name, before or after their QEMU runs, as the third letter says.</summary>
+    private const string Hook = "case $1/$2 in nop*/prepare | nos*/started) exit 1 ;; esac\n";
+
     private readonly StandInKernel _kernel = new();
+    private readonly SystemdDouble? _systemd;
     private TieredHost _tiered;
 
-    private ChaosHost(string name, PrivateHost host)
+    private ChaosHost(string name, PrivateHost host, SystemdDouble? systemd)
     {
         Name = name;
         Host = host;
+        _systemd = systemd;
         _tiered = TieredHost.Of(host, _kernel, s_interval);
     }
+
+    /// <summary>A value of <c>shares</c> that is none.</summary>
+    internal const string BadShares = "many";
 
     internal string Name { get; }
 
@@ -32,12 +40,23 @@ internal sealed class ChaosHost : IAsyncDisposable
     /// <summary>Held while something on this host is restarted.</summary>
     internal SemaphoreSlim Restarting { get; } = new(1);
 
-    internal static async Task<ChaosHost> StartAsync(string name) => new(name, await PrivateHost.StartAsync(name));
+    /// <param name="name">Its name.</param>
+    /// <param name="machined">Whether it has systemd-machined, to which libvirtd then registers each domain.</param>
+    internal static async Task<ChaosHost> StartAsync(string name, bool machined)
+    {
+        PrivateHost host = await PrivateHost.StartAsync(name, Hook);
+        SystemdDouble? systemd = machined ? new SystemdDouble(host.Bus.Address) : null;
+        if (machined)
+            await host.StartMachinedAsync();
+        return new(name, host, systemd);
+    }
 
     public async ValueTask DisposeAsync()
     {
         await _tiered.DisposeAsync();
         await Host.DisposeAsync();
+        if (_systemd is not null)
+            await _systemd.DisposeAsync();
         _kernel.Dispose();
         Restarting.Dispose();
     }
@@ -68,9 +87,12 @@ internal sealed class ChaosHost : IAsyncDisposable
             if (exitCode != 0 || Host.FindPid(name) is not { } pid)
                 return $"virsh is not sure of {name}: {xml}";
             XElement domain = XElement.Parse(xml);
-            XElement? tiering = domain.Element("metadata")?.Elements().Single();
+            XElement? tiering = domain.Element("metadata")?.Elements().SingleOrDefault(e => e.Name.NamespaceName == TieringSettings.MetadataNamespace);
             string mode = tiering?.Attribute("mode")?.Value ?? "enforce";
-            lines.Add(Describe(name, pid, state, tiering?.Attribute("shares")?.Value, mode, (long)domain.Element("memory")!, [.. mode == "off" ? (int[])[] : [pid]]));
+            long memory = (long)domain.Element("memory")!;
+            lines.Add(tiering?.Attribute("shares")?.Value == BadShares
+                ? DescribeBad(name, pid, state, memory)
+                : Describe(name, pid, state, tiering?.Attribute("shares")?.Value, mode, memory, [.. mode == "off" ? (int[])[] : [pid]]));
         }
         return string.Join('\n', lines);
     }
@@ -82,14 +104,18 @@ internal sealed class ChaosHost : IAsyncDisposable
         List<string> lines = [];
         foreach (RunningDomain domain in _tiered.Watched.Monitor.Current.Domains)
         {
-            lines.Add(Describe(
-                domain.Name,
-                domain.Process?.Pid,
-                domain.State.ToString().ToLowerInvariant() + (domain.MigratingOut ? ", migrating" : ""),
-                domain.Settings.Shares?.ToString(CultureInfo.InvariantCulture),
-                (domain.Settings.Mode ?? TieringMode.Enforce).ToString().ToLowerInvariant(),
-                (long)domain.MemoryBytes >> 10,
-                [.. sampled.Where(pid => pid == domain.Process?.Pid)]));
+            string state = domain.State.ToString().ToLowerInvariant() + (domain.MigratingOut ? ", migrating" : "");
+            long memory = (long)domain.MemoryBytes >> 10;
+            lines.Add(domain.SettingsProblems.Count > 0
+                ? DescribeBad(domain.Name, domain.Process?.Pid, state, memory)
+                : Describe(
+                    domain.Name,
+                    domain.Process?.Pid,
+                    state,
+                    domain.Settings.Shares?.ToString(CultureInfo.InvariantCulture),
+                    (domain.Settings.Mode ?? TieringMode.Enforce).ToString().ToLowerInvariant(),
+                    memory,
+                    [.. sampled.Where(pid => pid == domain.Process?.Pid)]));
             sampled.RemoveAll(pid => pid == domain.Process?.Pid);
         }
         if (sampled.Count > 0)
@@ -98,6 +124,10 @@ internal sealed class ChaosHost : IAsyncDisposable
     }
 
     public override string ToString() => $"{Name}: {_tiered.Watched}";
+
+    /// <summary>With settings that cannot be used the last good ones hold, of which virsh knows nothing.</summary>
+    private static string DescribeBad(string name, int? pid, string state, long memory) =>
+        string.Create(CultureInfo.InvariantCulture, $"{name} pid {pid} {state} memory {memory} KiB, bad settings");
 
     private static string Describe(string name, int? pid, string state, string? shares, string mode, long memory, int[] samplers) =>
         string.Create(CultureInfo.InvariantCulture, $"{name} pid {pid} {state} shares {shares} mode {mode} memory {memory} KiB samplers {string.Join(' ', samplers)}");

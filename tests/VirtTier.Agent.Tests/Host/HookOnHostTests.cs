@@ -113,21 +113,55 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     }
 
     [Fact]
-    public async Task The_agent_answers_the_hook_while_libvirt_answers_nobody()
+    public async Task The_agent_answers_the_hook_before_it_asks_libvirt_anything()
     {
-        agent.Host.LibvirtDbus.Signal(Daemon.SigStop);
+        const int Rounds = 5;
+        await agent.ConfigureAsync("libvirt: { heartbeat: 5min }\npool: { dram: 128MiB }\n"); // no other cause for it to ask
+        using BusLog log = await BusLog.StartAsync(agent.Host);
         try
         {
-            (int exitCode, string output, string errors) = await agent.RunAsync(
-                "timeout", "20", "busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", "Admit", "ss", "web1", "/nonexistent");
-            Assert.True((exitCode, output) == (0, "s \"\"\n"), $"{exitCode} {output} {errors}");
-            Assert.Equal(0, (await agent.RunAsync(
-                "timeout", "20", "busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", "Notify", "sss", "web1", "started", "/x")).ExitCode);
+            await agent.ToolOkAsync("reload");
+            await log.UntilAsync(messages => messages.Any(m => m is { Member: "ListDomains" }), "the last heartbeat of the old length");
+            for (int round = 1; round <= Rounds; round++)
+            {
+                Assert.Equal("s \"\"", await CallAgentAsync("Admit", "ss", "web1", "/nonexistent"));
+                int looks = log.Read().Count(m => m is { Member: "ListDomains" });
+                await CallAgentAsync("Notify", "sss", "web1", "started", "/nonexistent");
+                await log.UntilAsync(messages => messages.Count(m => m is { Member: "ListDomains" }) > looks, "a look after the message");
+                await log.UntilAsync(messages => messages.Count(m => m is { Member: "GetAllDomainStats" }) > looks, "the end of that look");
+            }
+
+            // The same with a libvirt that does not answer.
+            agent.Host.LibvirtDbus.Signal(Daemon.SigStop);
+            Assert.Equal("s \"\"", await CallAgentAsync("Admit", "ss", "web1", "/nonexistent"));
+            await CallAgentAsync("Notify", "sss", "web1", "started", "/nonexistent");
+
+            IReadOnlyList<BusLog.Message> all = await log.UntilAsync(
+                messages => messages.Count(m => m.Type == "method_return" && IsOfHook(messages, m)) == 2 * (Rounds + 1), "all answers");
+            foreach (BusLog.Message answer in all.Where(m => m.Type == "method_return" && IsOfHook(all, m)))
+            {
+                IEnumerable<BusLog.Message> meanwhile = all.SkipWhile(m => !m.IsCallOf(answer)).TakeWhile(m => m != answer);
+                Assert.DoesNotContain(meanwhile, m => m.Type == "method_call" && m.Sender == answer.Sender && m.Destination == "org.libvirt");
+            }
         }
         finally
         {
             agent.Host.LibvirtDbus.Signal(Daemon.SigCont);
+            await agent.ConfigureAsync("pool: { dram: 128MiB }\n");
+            await agent.ToolOkAsync("reload");
         }
+
+        static bool IsOfHook(IReadOnlyList<BusLog.Message> messages, BusLog.Message answer) =>
+            messages.Any(m => m.Member is "Admit" or "Notify" && m.IsCallOf(answer));
+    }
+
+    /// <summary>Calls the agent as the hook does.</summary>
+    private async Task<string> CallAgentAsync(string member, string signature, params string[] arguments)
+    {
+        (int exitCode, string output, string errors) = await agent.RunAsync(
+            ["busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", member, signature, .. arguments]);
+        Assert.True(exitCode == 0, errors);
+        return output.Trim();
     }
 
     private async Task InstallAsync()

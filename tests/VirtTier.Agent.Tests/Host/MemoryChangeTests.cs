@@ -51,7 +51,73 @@ public sealed class MemoryChangeTests
         Assert.Equal(2, tiered.Watched.Log.Lines.Count(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
     }
 
+    [Fact]
+    public async Task Pages_that_the_balloon_takes_are_tiered_no_more_and_what_is_left_is()
+    {
+        await using PrivateHost host = await PrivateHost.StartAsync("balloon");
+        using StandInKernel kernel = new();
+        await using TieredHost tiered = TieredHost.Of(host, kernel, TimeSpan.FromMilliseconds(100));
+        await host.CreateAsync(new TestDomain("web1")
+        {
+            MemoryMiB = 16,
+            Metadata = TestDomain.MetadataOf("dram='4MiB'"),
+            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking>",
+        }.BootingFrom(await host.WriteFileAsync("balloon.img", BalloonGuest.Image)));
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 16 << 20);
+        int pid = host.ReadPid("web1");
+
+        await host.VirshAsync("setmem", "web1", "8MiB", "--live");
+        await tiered.Watched.UntilAsync("web1", d => d.CurrentMemoryBytes == 8 << 20);
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 8 << 20);
+        await AssertNothingRefersToWhatIsGoneAsync(kernel, pid);
+
+        await host.VirshAsync("setmem", "web1", "16MiB", "--live");
+        await tiered.Watched.UntilAsync("web1", d => d.CurrentMemoryBytes == 16 << 20);
+    }
+
+    [Fact]
+    public async Task What_virtio_mem_gives_and_takes_is_tiered_while_it_is_there()
+    {
+        await using PrivateHost host = await PrivateHost.StartAsync("virtio-mem");
+        using StandInKernel kernel = new();
+        await using TieredHost tiered = TieredHost.Of(host, kernel, TimeSpan.FromMilliseconds(100));
+        await host.CreateAsync(new TestDomain("web1")
+        {
+            MemoryMiB = 16,
+            Metadata = TestDomain.MetadataOf("dram='4MiB'"),
+            Extra = """
+                <maxMemory slots='4' unit='MiB'>512</maxMemory>
+                <memoryBacking><allocation mode='immediate'/></memoryBacking>
+                <cpu><numa><cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>
+                """,
+        }.BootingFrom(await host.WriteFileAsync("virtio-mem.img", VirtioMemGuest.Image)));
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 16 << 20);
+        int pid = host.ReadPid("web1");
+        Memslot own = Assert.Single(StandInKernel.ReadRam(pid));
+
+        await host.VirshAsync("attach-device", "web1", "--live", await host.WriteFileAsync("virtio-mem.xml", """
+            <memory model='virtio-mem'>
+              <target><size unit='MiB'>32</size><node>0</node><block unit='MiB'>2</block><requested unit='MiB'>16</requested></target>
+            </memory>
+            """));
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 32 << 20);
+        Memslot plugged = StandInKernel.ReadRam(pid).Single(slot => slot.Hva != own.Hva);
+        await Eventually.TrueAsync(() => kernel.CountSlow(pid, plugged) > 0, () => $"not a page of it was moved: {tiered}");
+
+        await host.VirshAsync("update-memory-device", "web1", "--requested-size", "4MiB");
+        await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 20 << 20);
+        await AssertNothingRefersToWhatIsGoneAsync(kernel, pid);
+    }
+
+    private static async Task AssertNothingRefersToWhatIsGoneAsync(StandInKernel kernel, int pid)
+    {
+        StandInKernel.GuestWork before = kernel.WorkOn(pid);
+        int strays = kernel.Strays;
+        await Eventually.TrueAsync(() => kernel.WorkOn(pid).Harvests > before.Harvests + HarvestsAfterwards, () => "no more harvests");
+        Assert.Equal((before.MovesOfAbsent, strays), (kernel.WorkOn(pid).MovesOfAbsent, kernel.Strays));
+    }
+
     private static Task UntilAsync(TieredHost tiered, Func<DomainStatus, bool> condition) => Eventually.TrueAsync(
         () => tiered.Service.Status().Domains.SingleOrDefault() is { } status && condition(status),
-        () => $"{tiered.Service.Status().ToJson()} {tiered.Watched}");
+        tiered.ToString);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
@@ -14,11 +15,14 @@ namespace VirtTier.Agent.Tests.Host;
 /// </summary>
 internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposable
 {
+    private const int NoPage = -2; // -ENOENT
+
     private const ulong LeastRam = 4 << 20; // smaller blocks are firmware and its tables
 
     private readonly HostTree _tree = new();
     private readonly ConcurrentDictionary<Sampler, int> _open = new();
     private readonly ConcurrentDictionary<(int Pid, ulong Address), int> _moved = new();
+    private readonly ConcurrentDictionary<int, GuestWork> _work = new();
     private int _strays;
     private int _harvests;
 
@@ -41,6 +45,12 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
 
     /// <summary>Harvests so far.</summary>
     public int Harvests => Volatile.Read(ref _harvests);
+
+    /// <summary>What was done to a guest so far.</summary>
+    public GuestWork WorkOn(int pid) => _work.GetValueOrDefault(pid);
+
+    /// <summary>A node that the cpuset of each guest's process forbids; null for none.</summary>
+    public ForbiddenNode? Forbidden { get; set; }
 
     /// <summary>How many pages of a part of a process's RAM were moved to the slow node.</summary>
     public int CountSlow(int pid, Memslot ram) => _moved.Count(
@@ -73,8 +83,21 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
     {
         CountStrays(pid, addresses);
+        int absent = 0;
+        using FileStream pagemap = OpenMemory(pid, "pagemap");
         for (int i = 0; i < addresses.Length; i++)
-            status[i] = _moved[(pid, addresses[i])] = node;
+        {
+            if (IsPresent(pagemap, addresses[i]))
+            {
+                status[i] = _moved[(pid, addresses[i])] = node;
+            }
+            else
+            {
+                status[i] = NoPage;
+                absent++;
+            }
+        }
+        Count(pid, new GuestWork(0, Moves: 1, absent));
         return 0;
     }
 
@@ -86,7 +109,8 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         return 0;
     }
 
-    public ForbiddenNode? CheckNode(int pid, int node) => null;
+    public ForbiddenNode? CheckNode(int pid, int node) =>
+        pid != 0 && Forbidden?.Node == node ? Forbidden : null;
 
     public long FreeBytes(int node) => long.MaxValue;
 
@@ -120,6 +144,18 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         return slots;
     }
 
+    /// <summary>A word of the guest's memory.</summary>
+    internal static ushort Peek(int pid, long guestAddress)
+    {
+        if (ReadRam(pid) is not [{ } ram, ..])
+            return 0; // QEMU has not made it yet
+        using FileStream memory = OpenMemory(pid, "mem");
+        memory.Position = (long)ram.Hva + guestAddress;
+        Span<byte> word = stackalloc byte[sizeof(ushort)];
+        memory.ReadExactly(word);
+        return BinaryPrimitives.ReadUInt16LittleEndian(word);
+    }
+
     private static string[] ReadSmaps(int pid)
     {
         try
@@ -132,8 +168,34 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         {
             // No such process, or it went away while it was read.
         }
-        throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+        throw Gone(pid);
     }
+
+    private static bool IsPresent(FileStream pagemap, ulong address)
+    {
+        pagemap.Position = (long)(address / GuestLayout.PageSize) * sizeof(ulong);
+        Span<byte> entry = stackalloc byte[sizeof(ulong)];
+        return pagemap.ReadAtLeast(entry, entry.Length, throwOnEndOfStream: false) == entry.Length
+            && BinaryPrimitives.ReadUInt64LittleEndian(entry) >> 63 != 0;
+    }
+
+    private static FileStream OpenMemory(int pid, string file)
+    {
+        try
+        {
+            return new FileStream(
+                string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        }
+        catch (IOException)
+        {
+            throw Gone(pid);
+        }
+    }
+
+    private static GuestMemoryException Gone(int pid) => new(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+
+    private void Count(int pid, GuestWork done) => _work.AddOrUpdate(pid, done, (_, work) => new GuestWork(
+        work.Harvests + done.Harvests, work.Moves + done.Moves, work.MovesOfAbsent + done.MovesOfAbsent));
 
     private void CountStrays(int pid, ReadOnlySpan<ulong> addresses)
     {
@@ -147,6 +209,12 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
                 Interlocked.Increment(ref _strays);
         }
     }
+
+    /// <summary>What was done to a guest.</summary>
+    /// <param name="Harvests">Calls that took its accessed bits.</param>
+    /// <param name="Moves">Calls that moved pages of it.</param>
+    /// <param name="MovesOfAbsent">Pages that were to be moved and are not there.</param>
+    internal readonly record struct GuestWork(int Harvests, int Moves, int MovesOfAbsent);
 
     private sealed class Sampler(StandInKernel kernel, int pid) : IGuestSampler
     {
@@ -162,9 +230,10 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         {
             buffers.Accessed.Clear();
             Interlocked.Increment(ref kernel._harvests);
-            IReadOnlyList<Memslot> ram = ReadRam(pid);
-            if (!ram.Any(slot => slot.FirstGfn <= range.FirstGfn && range.FirstGfn + (ulong)range.PageCount <= slot.EndGfn))
-                Interlocked.Add(ref kernel._strays, range.PageCount);
+            kernel.Count(pid, new GuestWork(Harvests: 1, 0, 0));
+            ulong end = range.FirstGfn + (ulong)range.PageCount;
+            long inRam = ReadRam(pid).Sum(slot => Math.Max(0, (long)(Math.Min(slot.EndGfn, end) - Math.Max(slot.FirstGfn, range.FirstGfn))));
+            Interlocked.Add(ref kernel._strays, range.PageCount - (int)inRam);
             return new HarvestResult(range.PageCount, 0, 0, ReadGeneration());
         }
 

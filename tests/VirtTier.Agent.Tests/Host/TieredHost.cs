@@ -26,6 +26,8 @@ internal sealed class TieredHost : IAsyncDisposable
     /// <param name="interval">Time between two harvests.</param>
     internal static TieredHost Of(PrivateHost host, StandInKernel kernel, TimeSpan interval) => new(WatchedHost.Of(host), kernel, interval);
 
+    public override string ToString() => $"{Service.Status().ToJson()} {Watched}";
+
     /// <summary>Stops as the agent does: detaches every sampler.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -8,7 +8,8 @@ internal static class BootSector
     private const int FloppySize = 1440 * 1024;
 
     /// <summary>
-    /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends.
+    /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends. A change of
+    /// WP makes the emulator forget its translations; through those that it has, it does not see that a page is written again.
     /// </summary>
     internal static byte[] DirtiesMemory { get; } = Floppy(
     [
@@ -25,9 +26,15 @@ internal static class BootSector
         0x3d, 0x00, 0x90, //        cmp ax, 0x9000
         0x75, 0xeb,       //        jne next
         0x43,             //        inc bx
+        0x0f, 0x20, 0xc0, //        mov eax, cr0
+        0x66, 0x35, 0x00, 0x00, 0x01, 0x00, // xor eax, 0x10000: WP, without a meaning here
+        0x0f, 0x22, 0xc0, //        mov cr0, eax
         0xfb, 0xf4,       //        sti; hlt
-        0xeb, 0xe3,       //        jmp pass
+        0xeb, 0xd7,       //        jmp pass
     ]);
+
+    /// <summary>Where <see cref="DirtiesMemory"/> last writes in a pass, after the first of which it is not 0.</summary>
+    internal const long DirtiedAddress = 0x8f000;
 
     /// <summary>Switches itself off as soon as it runs, as after a shutdown from within.</summary>
     internal static byte[] PowersOff { get; } = Floppy(
@@ -35,6 +42,32 @@ internal static class BootSector
         0xba, 0x04, 0x06, // mov dx, 0x604: PM1a_CNT of QEMU's pc machine
         0xb8, 0x00, 0x20, // mov ax, 0x2000: SLP_EN, sleep type 0 = soft off
         0xef,             // out dx, ax
+        0xf4,             // hlt
+    ]);
+
+    /// <summary>Switches itself off when it is asked to by the power button, as an operating system does through ACPI.</summary>
+    internal static byte[] PowersOffWhenAsked { get; } = Floppy(
+    [
+        0xba, 0x02, 0x06, //       mov dx, 0x602: PM1a_EN
+        0xb8, 0x00, 0x01, //       mov ax, 0x100: PWRBTN_EN
+        0xef,             //       out dx, ax
+        0xfb, 0xf4,       // wait: sti; hlt
+        0xba, 0x00, 0x06, //       mov dx, 0x600: PM1a_STS
+        0xed,             //       in ax, dx
+        0xf6, 0xc4, 0x01, //       test ah, 1: PWRBTN_STS
+        0x74, 0xf5,       //       jz wait
+        0xba, 0x04, 0x06, //       mov dx, 0x604: PM1a_CNT
+        0xb8, 0x00, 0x20, //       mov ax, 0x2000: SLP_EN, soft off
+        0xef,             //       out dx, ax
+        0xf4,             //       hlt
+    ]);
+
+    /// <summary>Tells QEMU's pvpanic device (<c>&lt;panic model='isa'/&gt;</c>) of a panic as soon as it runs.</summary>
+    internal static byte[] Panics { get; } = Floppy(
+    [
+        0xba, 0x05, 0x05, // mov dx, 0x505
+        0xb0, 0x01,       // mov al, 1: panicked
+        0xee,             // out dx, al
         0xf4,             // hlt
     ]);
 
@@ -57,7 +90,8 @@ internal static class BootSector
         0xeb, 0xe9,       //        jmp again
     ]);
 
-    private static byte[] Floppy(byte[] code)
+    /// <summary>A floppy with code of at most 510 bytes in its first sector.</summary>
+    internal static byte[] Floppy(byte[] code)
     {
         byte[] image = new byte[FloppySize];
         code.CopyTo(image, 0);

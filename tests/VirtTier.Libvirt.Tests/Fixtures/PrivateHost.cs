@@ -77,7 +77,9 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     internal string Connection => $"qemu:///system?socket={Path.Combine(_directory, "run", "libvirt-sock")}";
 
-    internal static async Task<PrivateHost> StartAsync(string name)
+    /// <param name="name">The host's name.</param>
+    /// <param name="hook">A qemu hook that is in place from the beginning: the shell's commands; null for none.</param>
+    internal static async Task<PrivateHost> StartAsync(string name, string? hook = null)
     {
         HostRing.RequireRoot();
         HostRing.RequirePrograms("dbus-daemon", "libvirtd", "libvirt-dbus", "virsh", "unshare", "nsenter", "setpriv",
@@ -89,6 +91,8 @@ internal sealed class PrivateHost : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/libvirtd.conf"), LibvirtdConfiguration);
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/qemu.conf"), QemuConfiguration);
         CopyDirectory(SharedCache, Path.Combine(directory, "cache/qemu"));
+        if (hook is not null)
+            await WriteHookAsync(directory, hook);
 
         PrivateHost host = new(directory, await StartJanitorAsync(directory, name), await PrivateBus.StartAsync(directory));
         host.Record(host.Bus.Daemon);
@@ -107,6 +111,22 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     internal void StartLibvirtDbus() => LibvirtDbus = StartInside("libvirt-dbus",
         "setpriv", "--reuid", "libvirtdbus", "--regid", "libvirtdbus", "--groups", "libvirt", "libvirt-dbus", "--system");
+
+    /// <summary>The real one; null on a host without it. It needs a <see cref="SystemdDouble"/> on the bus.</summary>
+    internal Daemon? Machined { get; private set; }
+
+    /// <summary>Starts systemd-machined, before the first domain: libvirtd looks for it once.</summary>
+    internal async Task StartMachinedAsync()
+    {
+        // libvirtd uses it only where the bus could start it.
+        await File.WriteAllTextAsync(Path.Combine(Bus.ServiceDirectory, "org.freedesktop.machine1.service"),
+            "[D-BUS Service]\nName=org.freedesktop.machine1\nExec=/bin/false\n");
+        Bus.Daemon.Signal(1); // SIGHUP: it reads its services again
+        Machined = StartInside("machined", "sh", "-c", "mkdir -p /run/systemd/machines && exec /lib/systemd/systemd-machined");
+        using Daemon probe = StartInside("machined-probe", "sh", "-c", "until busctl call org.freedesktop.machine1 /org/freedesktop/machine1 "
+            + "org.freedesktop.machine1.Manager ListMachines; do sleep 0.05; done");
+        await Eventually.TrueAsync(() => probe.HasEnded, () => "machined does not come up: " + File.ReadAllText(Path.Combine(_directory, "machined.log")));
+    }
 
     internal async Task RestartBusAsync()
     {
@@ -157,11 +177,16 @@ internal sealed class PrivateHost : IAsyncDisposable
     /// <summary>Puts a qemu hook in place; libvirtd has to be started anew to see the first one.</summary>
     internal async Task InstallHookAsync(string script)
     {
-        string path = Path.Combine(_directory, "etc/hooks/qemu");
-        await File.WriteAllTextAsync(path, "#!/bin/sh\n" + script);
-        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
+        await WriteHookAsync(_directory, script);
         await Libvirtd.EndAsync();
         await StartLibvirtdAsync();
+    }
+
+    private static async Task WriteHookAsync(string directory, string script)
+    {
+        string path = Path.Combine(directory, "etc/hooks/qemu");
+        await File.WriteAllTextAsync(path, "#!/bin/sh\n" + script);
+        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
     }
 
     /// <summary>Runs virsh against this host; fails the test when virsh does.</summary>
@@ -170,6 +195,24 @@ internal sealed class PrivateHost : IAsyncDisposable
         (int exitCode, string output) = await TryVirshAsync(arguments);
         Assert.True(exitCode == 0, $"virsh {string.Join(' ', arguments)}: {output}");
         return output.Trim();
+    }
+
+    /// <summary>
+    /// Begins to migrate a domain that writes memory all the time (<see cref="BootSector.DirtiesMemory"/>): at 1 MiB/s, and with no
+    /// more than a millisecond in which the guest may stand still, it does not end by itself.
+    /// </summary>
+    /// <returns>What virsh will say when it has ended.</returns>
+    internal async Task<Task<(int ExitCode, string Output)>> StartEndlessMigrationAsync(string domain, PrivateHost to)
+    {
+        await VirshAsync("migrate-setmaxdowntime", domain, "1");
+        return TryVirshAsync("migrate", domain, to.Connection, "--live", "--bandwidth", "1", "--migrateuri", "tcp://127.0.0.1", "--unsafe");
+    }
+
+    /// <summary>Lets such a migration come to its end.</summary>
+    internal async Task LetMigrationEndAsync(string domain)
+    {
+        await VirshAsync("migrate-setmaxdowntime", domain, "2000");
+        await VirshAsync("migrate-setspeed", domain, "1000");
     }
 
     internal async Task<(int ExitCode, string Output)> TryVirshAsync(params string[] arguments)

@@ -56,6 +56,40 @@ public sealed class DaemonRestartTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Libvirtd_down_for_a_hundred_heartbeats_while_one_domain_lives_and_one_dies()
+    {
+        const int Heartbeats = 100; // five minutes, with a heartbeat of three seconds
+        await using WatchedHost watched = new(_host.Bus.Address, new DomainMonitorOptions
+        {
+            RunDirectory = _host.RunDirectory,
+            Heartbeat = TimeSpan.FromMilliseconds(20),
+            ShortestInterval = TimeSpan.FromMilliseconds(20),
+        });
+        await CreateAsync("dies");
+        await watched.UntilAsync("dies", d => d.Process is not null);
+        await watched.UntilAsync("before", d => d.Process is not null);
+        ProcessIdentity? process = watched.Find("before")!.Process;
+        int died = _host.ReadPid("dies");
+
+        await _host.Libvirtd.EndAsync(Daemon.SigKill);
+        await watched.UntilLinkAsync(connected: false);
+        int calls = watched.Bus.Calls, lines = watched.Log.Lines.Count;
+        await Eventually.TrueAsync(() => watched.Bus.Calls >= calls + (Heartbeats / 2), watched.ToString);
+        Daemon.SignalPid(died, Daemon.SigKill);
+        await watched.UntilGoneAsync("dies");
+        await Eventually.TrueAsync(() => watched.Bus.Calls >= calls + Heartbeats, watched.ToString);
+        Assert.Equal(process, watched.Find("before")!.Process);
+        Assert.InRange(watched.Log.Lines.Skip(lines).Count(), 1, 3); // that it is gone, with no line a heartbeat
+
+        await _host.StartLibvirtdAsync();
+        await watched.UntilLinkAsync(connected: true);
+        await CreateAsync("after");
+        await watched.UntilAsync("after", d => d.Process is not null);
+        Assert.Equal(process, watched.Find("before")!.Process);
+        Assert.Equal(["after", "before"], watched.Monitor.Current.Domains.Select(d => d.Name));
+    }
+
+    [Fact]
     public async Task Libvirt_dbus_restarted_and_nothing_lost()
     {
         int linesBefore = _watched.Log.Lines.Count;

@@ -100,6 +100,78 @@ public sealed class DomainTransitionTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_guest_that_libvirt_asks_to_shut_down_is_gone_when_it_has()
+    {
+        await _host.CreateAsync(new TestDomain("web1").BootingFrom(await _host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked)));
+        await UntilRunsAsync("web1");
+        await Eventually.TrueAsync(
+            async () =>
+            {
+                await _host.TryVirshAsync("shutdown", "web1", "--mode", "acpi"); // the firmware, which may run still, does not hear it
+                await Task.Delay(TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken);
+                return _watched.Find("web1") is null;
+            },
+            _watched.ToString);
+        Assert.Empty((await _host.VirshAsync("list", "--name")).Trim());
+    }
+
+    [Fact]
+    public async Task A_guest_that_panics_has_crashed_if_it_is_kept_and_is_gone_if_not()
+    {
+        string image = await _host.WriteFileAsync("panics.img", BootSector.Panics);
+        TestDomain Panicking(string name, string onCrash)
+        {
+            TestDomain domain = new TestDomain(name) { Extra = $"<on_crash>{onCrash}</on_crash>" }.BootingFrom(image);
+            return domain with { Devices = domain.Devices + "<panic model='isa'/>" };
+        }
+
+        await _host.CreateAsync(Panicking("kept", "preserve"));
+        await _watched.UntilAsync("kept", d => d is { State: DomainState.Crashed, Process: not null });
+        await _host.VirshAsync("destroy", "kept");
+        await _watched.UntilGoneAsync("kept");
+
+        await _host.TryVirshAsync("create", await _host.WriteFileAsync("lost.xml", Panicking("lost", "destroy").ToXml()));
+        await Eventually.TrueAsync(async () => (await _host.VirshAsync("list", "--name")).Trim().Length == 0, () => "it is kept");
+        await _watched.UntilGoneAsync("lost");
+    }
+
+    [Fact]
+    public async Task Saved_to_a_file_and_restored_a_transient_domain_is_another_process_with_its_settings()
+    {
+        await _host.CreateAsync(new TestDomain("web1") { Metadata = TestDomain.MetadataOf("shares='7'") });
+        ProcessIdentity first = await UntilRunsAsync("web1");
+        string file = await _host.WriteFileAsync("saved", "");
+        await _host.VirshAsync("save", "web1", file);
+        await _watched.UntilGoneAsync("web1");
+        await _host.VirshAsync("restore", file);
+        Assert.NotEqual(first, await UntilRunsAsync("web1"));
+        Assert.Equal(7, _watched.Find("web1")!.Settings.Shares);
+    }
+
+    [Fact]
+    public async Task A_snapshot_of_its_memory_leaves_it_as_it_was()
+    {
+        await _host.DefineAsync(new TestDomain("web1"));
+        await _host.VirshAsync("start", "web1");
+        ProcessIdentity process = await UntilRunsAsync("web1");
+        await _host.VirshAsync("snapshot-create-as", "web1", "first", "--memspec", await _host.WriteFileAsync("memory", "") + ".snapshot,snapshot=external");
+        await _host.SetMetadataAsync("web1", "<tiering shares='7'/>");
+        await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 7 } && d.Process == process);
+    }
+
+    [Fact]
+    public async Task A_qemu_that_does_not_come_up_leaves_nothing()
+    {
+        string xml = await _host.WriteFileAsync("huge.xml", new TestDomain("huge") { MemoryMiB = 1 << 28 }.ToXml());
+        (int exitCode, string output) = await _host.TryVirshAsync("create", xml);
+        Assert.NotEqual(0, exitCode);
+        Assert.Contains("cannot set up guest memory", output, StringComparison.Ordinal);
+        await _host.CreateAsync(new TestDomain("after"));
+        await UntilRunsAsync("after");
+        Assert.Equal(["after"], _watched.Monitor.Current.Domains.Select(d => d.Name));
+    }
+
+    [Fact]
     public async Task A_hot_plugged_dimm_is_memory()
     {
         await _host.CreateAsync(new TestDomain("web1")

@@ -40,11 +40,11 @@ public sealed class MigrationTests : IAsyncLifetime
     [Fact]
     public async Task Out_of_the_source_and_into_the_destination_with_its_settings()
     {
-        Task<(int ExitCode, string Output)> migration = StartMigration();
+        Task<(int ExitCode, string Output)> migration = await _source.StartEndlessMigrationAsync("web1", _destination);
         await _watchedSource.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: true });
         await _watchedDestination.UntilAsync("web1", d => d.State == DomainState.Paused);
 
-        await _source.VirshAsync("migrate-setspeed", "web1", "1000");
+        await _source.LetMigrationEndAsync("web1");
         Assert.Equal(0, (await migration).ExitCode);
         await _watchedDestination.UntilAsync(
             "web1",
@@ -57,7 +57,7 @@ public sealed class MigrationTests : IAsyncLifetime
     public async Task Cancelled_it_stays_at_the_source_as_if_nothing_had_been()
     {
         ProcessIdentity process = _watchedSource.Find("web1")!.Process!.Value;
-        Task<(int ExitCode, string Output)> migration = StartMigration();
+        Task<(int ExitCode, string Output)> migration = await _source.StartEndlessMigrationAsync("web1", _destination);
         await _watchedSource.UntilAsync("web1", d => d.MigratingOut);
         await _watchedDestination.UntilAsync("web1", _ => true);
 
@@ -67,7 +67,4 @@ public sealed class MigrationTests : IAsyncLifetime
             "web1", d => d is { State: DomainState.Running, MigratingOut: false } && d.Process == process);
         await _watchedDestination.UntilGoneAsync("web1");
     }
-
-    private Task<(int ExitCode, string Output)> StartMigration() => _source.TryVirshAsync(
-        "migrate", "web1", _destination.Connection, "--live", "--bandwidth", "1", "--migrateuri", "tcp://127.0.0.1", "--unsafe");
 }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent;
+
+/// <summary>What keeps a domain's pages from a node of a tier.</summary>
+/// <param name="Text">A sentence.</param>
+/// <param name="Mend">The command that mends it.</param>
+internal sealed record ForbiddenTier(string Text, string Mend)
+{
+    /// <summary>What a domain's own definition says; null if it does not forbid the node.</summary>
+    public static ForbiddenTier? ByNumatune(RunningDomain domain, int node)
+    {
+        (string? mode, string? nodeset) = (domain.Numa.Mode, domain.Numa.Nodeset);
+        // libvirt's default mode is strict; preferred and interleave bind nobody.
+        if (nodeset is null || mode is not (null or "strict" or "restrictive") || ParseNodes(nodeset) is not { } nodes || nodes.Contains(node))
+            return null;
+
+        // The nodes of a running domain can be changed under restrictive only (libvirt 8.0 and later).
+        bool live = mode == "restrictive";
+        return new ForbiddenTier(
+            $"its numatune ({mode ?? "strict"}, nodes {nodeset}) forbids memory on node {node}" + (live ? "" : "; to be mended for its next start"),
+            $"virsh numatune {domain.Name} {(live ? "--live --config" : "--config")} --nodeset {NodeList.Format(nodes.Append(node))}");
+    }
+
+    /// <summary>What the cpuset of the domain's process forbids, which libvirt has written where a numatune says so.</summary>
+    public static ForbiddenTier ByCpuset(RunningDomain domain, ForbiddenNode forbidden) =>
+        ByNumatune(domain, forbidden.Node) ?? new ForbiddenTier(
+            $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {forbidden.Node}", forbidden.Mend);
+
+    public override string ToString() => $"{Text}; mend it with: {Mend}";
+
+    private static IReadOnlyList<int>? ParseNodes(string nodeset)
+    {
+        try
+        {
+            return NodeList.Parse(nodeset);
+        }
+        catch (FormatException)
+        {
+            return null; // an exclusion such as 0-3,^2: the cpuset tells
+        }
+    }
+}

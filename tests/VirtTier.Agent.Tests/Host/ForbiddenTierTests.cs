@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Status;
+using VirtTier.Libvirt.Tests.Fixtures;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Tests.Host;
+
+/// <summary>A domain whose numatune keeps it from the slow node: said before a move is tried, with the command that mends it.</summary>
+[Trait("Ring", "host")]
+[Collection(HostRing.Name)]
+public sealed class ForbiddenTierTests
+{
+    [Fact]
+    public async Task A_strict_numatune_is_named_with_a_command_that_libvirt_takes()
+    {
+        await using PrivateHost host = await PrivateHost.StartAsync("numatune");
+        using StandInKernel kernel = new() { Forbidden = new ForbiddenNode(1, [0], "echo 0-1 > cpuset.mems") };
+        await using TieredHost tiered = TieredHost.Of(host, kernel, TimeSpan.FromMilliseconds(100));
+        await host.DefineAsync(new TestDomain("web1")
+        {
+            MemoryMiB = 16,
+            Metadata = TestDomain.MetadataOf("dram='4MiB'"),
+            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking><numatune><memory mode='strict' nodeset='0'/></numatune>",
+        });
+        await host.VirshAsync("start", "web1");
+
+        DomainStatus? status = null;
+        await Eventually.TrueAsync(
+            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null }, tiered.ToString);
+        const string Mend = "virsh numatune web1 --config --nodeset 0-1";
+        Assert.Equal($"its numatune (strict, nodes 0) forbids memory on node 1; to be mended for its next start; mend it with: {Mend}", status!.Reason);
+        Assert.True(status.NeedsAttention);
+        Assert.Equal(0, kernel.WorkOn(host.ReadPid("web1")).Moves);
+
+        await host.VirshAsync(Mend.Split(' ')[1..]);
+        Assert.Contains("nodeset='0-1'", await host.VirshAsync("dumpxml", "web1", "--inactive"), StringComparison.Ordinal);
+        kernel.Forbidden = null; // as after that start
+        await Eventually.TrueAsync(() => kernel.WorkOn(host.ReadPid("web1")).Moves > 0, tiered.ToString);
+    }
+}
