@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Fault sampling: places, kinds of access, rate, and that nothing stays behind. */
 #define _GNU_SOURCE
+#include <sys/mman.h>
+
 #include "sampler.h"
 
 #define MEMORY		(64 * MIB)
@@ -295,6 +297,43 @@ static void nothing_stays(int fd, struct vm *vm)
 }
 
 /*
+ * A page that was never written is the host's page of zeros, mapped read-only for everyone. Given back with more than it had, it
+ * would be written by the guest, and be seen by every process.
+ */
+static void zeros_stay(int fd, struct vm *vm)
+{
+	const unsigned long first = 8192, count = 4096;
+	unsigned long gfns[4096], i, dirt = 0;
+	unsigned long long laid;
+	unsigned char *fresh = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (i = 0; i < count; i++)
+		gfns[i] = first + i;
+	vm_work(vm, gfns, 1, VM_READ);
+	vm_wait(vm);
+	check(!vm_discard(vm, first, count), "zeros: pages that were never written", "discard failed");
+	vm_work(vm, gfns, count, VM_READ);
+	vm_wait(vm);
+	vm_work(vm, (unsigned long[]){ 100 }, 1, VM_READ);	/* so that landmines are taken up again */
+	vm_wait(vm);
+	laid = info_of(fd).armed;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+	for (i = 0; i < 100 && info_of(fd).armed - laid < 4000; i++)
+		usleep(100 * 1000);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	while (read(fd, samples, sizeof(samples)) > 0)
+		;
+	vm_work(vm, gfns, count, VM_WRITE);
+	vm_wait(vm);
+	for (i = 0; i < PAGE; i++)
+		dirt += fresh[i] != 0;
+	check(info_of(fd).armed - laid >= 1000 && !dirt, "zeros: read-only pages stay read-only",
+	      "%llu landmines, %lu bytes of the page of zeros are not", info_of(fd).armed - laid, dirt);
+	munmap(fresh, PAGE);
+}
+
+/*
  * Landmines lie while logging begins, and are taken up after it did: a page that got its write
  * permission back then would be written without being logged, and be lost to a live migration.
  */
@@ -338,6 +377,7 @@ int main(int argc, char **argv)
 	logging_begins(fd, &vm);
 	logged_display(fd, &vm);
 	nothing_stays(fd, &vm);
+	zeros_stay(fd, &vm);
 	check(vm_wait(&vm), "guest goes on", "no pass in 60 s");
 	close(fd);
 	vm_kill(&vm);
