@@ -25,6 +25,13 @@
 /* A cap on what the guest is slowed down: faults cost it tens of microseconds each. */
 #define MAX_FREQ	20000
 
+/*
+ * Faults that a sample may cost.  Where only reads are asked for, a landmine that is written brings a
+ * fault and no sample.  Below MIN_FAULTS a second nobody notices.
+ */
+#define FAULTS_PER_SAMPLE	10
+#define MIN_FAULTS		1000
+
 /* Landmines laid or taken up under one hold of mmu_lock. */
 #define BATCH_MINES	128
 
@@ -334,9 +341,11 @@ static void end_window(struct guest *guest)
 {
 	struct fault_sampler *faults = &guest->faults;
 	u64 samples = atomic64_read(&guest->counters.samples);
+	u64 taken = atomic64_read(&guest->counters.faults);
 	s64 got = samples - faults->samples_before;
 	ktime_t now = ktime_get();
 	u64 elapsed_us = ktime_us_delta(now, faults->window_start);
+	u64 allowed;
 	s64 most;
 
 	take_up_mines(guest);
@@ -351,17 +360,24 @@ static void end_window(struct guest *guest)
 	faults->owed += (s64)(faults->freq * elapsed_us * OWED_ONE / USEC_PER_SEC) - got * OWED_ONE;
 	faults->owed = clamp(faults->owed, -most, most);
 
+	allowed = clamp_t(u64, (u64)faults->freq * FAULTS_PER_SAMPLE, MIN_FAULTS, MAX_FREQ);
+	faults->credit += (s64)(allowed * elapsed_us * OWED_ONE / USEC_PER_SEC) -
+			  (s64)(taken - faults->faults_before) * OWED_ONE;
+	faults->credit = min_t(s64, faults->credit, MAX_MINES * OWED_ONE);
+
 	faults->mine_count = 0;
 	faults->samples_before = samples;
+	faults->faults_before = taken;
 	faults->window_start = now;
 }
 
 /* Landmines for the next window, by what one has brought lately. */
 static unsigned int mines_needed(const struct fault_sampler *faults)
 {
-	if (faults->owed < OWED_ONE)
+	if (faults->owed < OWED_ONE || faults->credit < OWED_ONE)
 		return 0;
-	return min_t(u64, MAX_MINES, faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1);
+	/* Each landmine may bring a fault. */
+	return min_t(u64, faults->credit / OWED_ONE, faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1);
 }
 
 static void next_window(struct work_struct *work)
@@ -448,8 +464,10 @@ static int start(struct guest *guest)
 		return -ENOMEM;
 	faults->mine_count = 0;
 	faults->owed = 0;
+	faults->credit = MAX_MINES * OWED_ONE;
 	faults->yield = YIELD_FIRST;
 	faults->samples_before = atomic64_read(&guest->counters.samples);
+	faults->faults_before = atomic64_read(&guest->counters.faults);
 	faults->window_start = ktime_get();
 
 	mutex_lock(&sampled_lock);

@@ -106,6 +106,30 @@ static void kinds(int fd, struct vm *vm)
 	}
 }
 
+/*
+ * A guest that only writes, and only reads are asked for: each landmine costs it a fault and none brings a sample. The cap on
+ * what it is slowed down goes before the rate.
+ */
+static void cap(int fd, struct vm *vm)
+{
+	struct kvm_ept_sample_info before, after;
+	double begin, seconds;
+	unsigned long all[PAGES - VM_FREE_GFN], i;
+
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		all[i] = VM_FREE_GFN + i;
+	vm_work(vm, all, i, VM_WRITE);
+	vm_wait(vm);
+	before = info_of(fd);
+	begin = now();
+	sample(fd, 1, 50, 3, 0);
+	seconds = now() - begin;
+	after = info_of(fd);
+	/* The module's numbers: 1,000 a second, and a window's landmines at most beyond that. */
+	check(after.faults - before.faults < 1000 * seconds + 4096, "faults without samples are capped",
+	      "%llu faults in %.1f s", after.faults - before.faults, seconds);
+}
+
 static void counters(int fd)
 {
 	struct kvm_ept_sample_info before = info_of(fd), after;
@@ -372,6 +396,7 @@ int main(int argc, char **argv)
 	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
 	fd = attach(&vm);
 	kinds(fd, &vm);
+	cap(fd, &vm);
 	counters(fd);
 	dirty_logging(fd, &vm);
 	logging_begins(fd, &vm);
