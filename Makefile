@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: help deps build demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook test-dkms
 .PHONY: bench-tiering bench-migration bench-reaction chaos clean
 
 help: ## this list
@@ -40,6 +40,9 @@ test-module: deps ## the module's tests on one host: HOST=amd|intel KERNEL=6.1|6
 
 storm: deps ## guests and samplers live, die and are killed for MINUTES=10: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 900)) tests/module/run storm
+
+test-dkms: deps ## the DKMS package builds, installs and goes in a root of KERNEL=6.1|6.12|7.3
+	KERNEL=$(KERNEL) tests/module/dkms
 
 bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) tests/module/run bench

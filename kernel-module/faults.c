@@ -25,6 +25,13 @@
 /* A cap on what the guest is slowed down: faults cost it tens of microseconds each. */
 #define MAX_FREQ	20000
 
+/*
+ * Faults that a sample may cost.  Where only reads are asked for, a landmine that is written brings a
+ * fault and no sample.  Below MIN_FAULTS a second nobody notices.
+ */
+#define FAULTS_PER_SAMPLE	10
+#define MIN_FAULTS		1000
+
 /* Landmines laid or taken up under one hold of mmu_lock. */
 #define BATCH_MINES	128
 
@@ -190,7 +197,7 @@ static bool on_fault_hook(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code)
 	return repaired;
 }
 
-/* Make @faults->spans fit the memslots; kvm->srcu is held. */
+/* Make @faults->spans fit the memslots, without KVM's own; kvm->srcu is held. */
 static int learn_spans(struct guest *guest)
 {
 	struct kvm_memslots *slots = kvm_memslots(guest->kvm);
@@ -203,7 +210,7 @@ static int learn_spans(struct guest *guest)
 	if (faults->spans && faults->generation == slots->generation)
 		return 0;
 	kvm_for_each_memslot(slot, bucket, slots)
-		count++;
+		count += slot->id < KVM_USER_MEM_SLOTS;
 	spans = kvmalloc_array(count, sizeof(*spans), GFP_KERNEL_ACCOUNT);
 	if (!spans)
 		return -ENOMEM;
@@ -214,6 +221,8 @@ static int learn_spans(struct guest *guest)
 	faults->generation = slots->generation;
 	faults->pages = 0;
 	kvm_for_each_memslot(slot, bucket, slots) {
+		if (slot->id >= KVM_USER_MEM_SLOTS)
+			continue;
 		*spans++ = (struct span){ .base = slot->base_gfn, .pages = slot->npages };
 		faults->pages += slot->npages;
 	}
@@ -252,7 +261,7 @@ static void lay_mine(struct guest *guest, const struct root *root, gfn_t gfn, un
 	};
 }
 
-/* Lay up to @count landmines; kvm->srcu is held, dirty logging is off. */
+/* Lay up to @count landmines, where writes are not logged; kvm->srcu is held. */
 static void lay_mines(struct guest *guest, unsigned int count)
 {
 	struct fault_sampler *faults = &guest->faults;
@@ -268,6 +277,8 @@ static void lay_mines(struct guest *guest, unsigned int count)
 		do {
 			gfn_t gfn = random_gfn(faults);
 
+			if (guest_logs_page(guest->kvm, gfn))
+				continue;
 			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
 				lay_mine(guest, &roots[i], gfn, prot);
 		} while (++tried < count && tried % BATCH_MINES);
@@ -293,27 +304,31 @@ static void take_up_mine(struct guest *guest, const struct root *root, const str
 			return;
 }
 
-/* Take up what is left of this window's landmines.  Those in a table no vCPU uses are KVM's. */
+/*
+ * Take up what is left of this window's landmines.  Those in a table no vCPU uses are KVM's.
+ * The latest first: if an entry was mined twice, KVM may have made it anew in between, and what it
+ * was before the first landmine is not what it may get back.
+ */
 static void take_up_mines(struct guest *guest)
 {
 	struct fault_sampler *faults = &guest->faults;
+	unsigned int left = faults->mine_count;
 	struct root roots[MAX_ROOTS];
-	unsigned int i = 0;
-	bool may_write;
 	int count, k, idx;
 
 	idx = srcu_read_lock(&guest->kvm->srcu);
-	may_write = !guest_is_dirty_logged(guest->kvm);
-	while (i < faults->mine_count) {
+	while (left) {
 		rcu_read_lock();
 		read_lock(&guest->kvm->mmu_lock);
 		count = guest_roots(guest->kvm, roots);
 		do {
+			const struct mine *mine = &faults->mines[--left];
+			bool may_write = !guest_logs_page(guest->kvm, mine->gfn);
+
 			for (k = 0; k < count; k++)
-				if (roots[k].hpa == faults->mines[i].root)
-					take_up_mine(guest, &roots[k], &faults->mines[i],
-						     may_write);
-		} while (++i < faults->mine_count && i % BATCH_MINES);
+				if (roots[k].hpa == mine->root)
+					take_up_mine(guest, &roots[k], mine, may_write);
+		} while (left % BATCH_MINES);
 		read_unlock(&guest->kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
@@ -326,9 +341,11 @@ static void end_window(struct guest *guest)
 {
 	struct fault_sampler *faults = &guest->faults;
 	u64 samples = atomic64_read(&guest->counters.samples);
+	u64 taken = atomic64_read(&guest->counters.faults);
 	s64 got = samples - faults->samples_before;
 	ktime_t now = ktime_get();
 	u64 elapsed_us = ktime_us_delta(now, faults->window_start);
+	u64 allowed;
 	s64 most;
 
 	take_up_mines(guest);
@@ -343,17 +360,24 @@ static void end_window(struct guest *guest)
 	faults->owed += (s64)(faults->freq * elapsed_us * OWED_ONE / USEC_PER_SEC) - got * OWED_ONE;
 	faults->owed = clamp(faults->owed, -most, most);
 
+	allowed = clamp_t(u64, (u64)faults->freq * FAULTS_PER_SAMPLE, MIN_FAULTS, MAX_FREQ);
+	faults->credit += (s64)(allowed * elapsed_us * OWED_ONE / USEC_PER_SEC) -
+			  (s64)(taken - faults->faults_before) * OWED_ONE;
+	faults->credit = min_t(s64, faults->credit, MAX_MINES * OWED_ONE);
+
 	faults->mine_count = 0;
 	faults->samples_before = samples;
+	faults->faults_before = taken;
 	faults->window_start = now;
 }
 
 /* Landmines for the next window, by what one has brought lately. */
 static unsigned int mines_needed(const struct fault_sampler *faults)
 {
-	if (faults->owed < OWED_ONE)
+	if (faults->owed < OWED_ONE || faults->credit < OWED_ONE)
 		return 0;
-	return min_t(u64, MAX_MINES, faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1);
+	/* Each landmine may bring a fault. */
+	return min_t(u64, faults->credit / OWED_ONE, faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1);
 }
 
 static void next_window(struct work_struct *work)
@@ -440,8 +464,10 @@ static int start(struct guest *guest)
 		return -ENOMEM;
 	faults->mine_count = 0;
 	faults->owed = 0;
+	faults->credit = MAX_MINES * OWED_ONE;
 	faults->yield = YIELD_FIRST;
 	faults->samples_before = atomic64_read(&guest->counters.samples);
+	faults->faults_before = atomic64_read(&guest->counters.faults);
 	faults->window_start = ktime_get();
 
 	mutex_lock(&sampled_lock);
@@ -468,7 +494,7 @@ void faults_stop(struct guest *guest)
 	mutex_lock(&sampled_lock);
 	hash_del_rcu(&faults->node);
 	mutex_unlock(&sampled_lock);
-	tracepoint_synchronize_unregister();
+	synchronize_rcu();	/* that of note_fault(), which the patched KVM calls without a tracepoint */
 
 	kvfree(faults->spans);
 	faults->spans = NULL;

@@ -21,7 +21,9 @@ struct span;
  * @mine_count: landmines laid in this window
  * @window_start: when
  * @samples_before: samples recorded until then
+ * @faults_before: faults seen until then
  * @owed: samples due but not got yet, in 1/1024
+ * @credit: faults that the guest may still be given, in 1/1024
  * @yield: samples a landmine brings, a moving average in 1/65536
  * @spans: the guest's memory, as the memslots of @generation
  * @span_count: length of @spans
@@ -37,7 +39,9 @@ struct fault_sampler {
 	unsigned int mine_count;
 	ktime_t window_start;
 	u64 samples_before;
+	u64 faults_before;
 	s64 owed;
+	s64 credit;
 	u32 yield;
 	struct span *spans;
 	unsigned int span_count;

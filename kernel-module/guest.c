@@ -70,29 +70,38 @@ static bool is_tdp_fault(const void *fn)
 	return true;
 }
 
-static int get_kvm_of_file(const void *found, struct file *file, unsigned int fd)
+/* What iterate_fd() looks for, and finds. */
+struct wanted {
+	struct mm_struct *mm;
+	struct kvm *kvm;
+};
+
+static int get_kvm_of_file(const void *arg, struct file *file, unsigned int fd)
 {
-	struct kvm **kvm = (struct kvm **)found;
+	struct wanted *wanted = (struct wanted *)arg;
+	struct kvm *kvm = file->private_data;
 
 	if (strcmp(file->f_path.dentry->d_name.name, "kvm-vm") ||
 	    !is_kvm_function(file->f_op->release, "kvm_vm_release"))
 		return 0;
-	if (!kvm_get_kvm_safe(file->private_data))
+	/* A file that was handed over is another process's guest. */
+	if (kvm->mm != wanted->mm || !kvm_get_kvm_safe(kvm))
 		return 0;
-	*kvm = file->private_data;
+	wanted->kvm = kvm;
 	return 1;
 }
 
-/* The guest that @task has open, with a reference, or NULL. */
+/* The guest that @task runs, with a reference, or NULL. */
 static struct kvm *get_kvm_of_task(struct task_struct *task)
 {
-	struct kvm *kvm = NULL;
+	struct wanted wanted = { .kvm = NULL };
 
 	task_lock(task);
+	wanted.mm = task->mm;
 	if (task->files)
-		iterate_fd(task->files, 0, get_kvm_of_file, &kvm);
+		iterate_fd(task->files, 0, get_kvm_of_file, &wanted);
 	task_unlock(task);
-	return kvm;
+	return wanted.kvm;
 }
 
 /*
@@ -263,12 +272,22 @@ bool guest_is_dead(struct guest *guest)
 	return !atomic_read(&guest->kvm->mm->mm_users);
 }
 
+/* A TDX guest's private pages are in tables that only the TDX module reads. */
+static bool is_tdx(struct kvm *kvm)
+{
+#ifdef KVM_X86_TDX_VM
+	return kvm->arch.vm_type == KVM_X86_TDX_VM;
+#else
+	return false;
+#endif
+}
+
 /**
  * guest_paging() - how a guest is mapped; also sets the layout of its entries
  * @guest: the guest
  * @paging: filled in
  *
- * Return: 0, or -EOPNOTSUPP if there is no second-level paging (npt=0, ept=0).
+ * Return: 0, or -EOPNOTSUPP if there is no second-level paging (npt=0, ept=0), or it is hidden (TDX).
  */
 int guest_paging(struct guest *guest, struct guest_paging *paging)
 {
@@ -276,6 +295,8 @@ int guest_paging(struct guest *guest, struct guest_paging *paging)
 
 	paging->kind = KVM_EPT_SAMPLE_PAGING_NONE;
 	paging->has_ad = false;
+	if (is_tdx(guest->kvm))
+		return -EOPNOTSUPP;
 	if (boot_cpu_has(X86_FEATURE_SVM))
 		guest->layout = &npt_layout;
 	else if (boot_cpu_has(X86_FEATURE_VMX))
@@ -336,9 +357,13 @@ int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
  */
 u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level)
 {
+	static u64 nothing;
 	u64 *table = __va(root->hpa & SPTE_ADDR);
 
-	for (*level = root->level; ; --*level) {
+	*level = root->level;
+	if (gfn >> (9 * root->level))
+		return &nothing;	/* beyond the table's reach */
+	for (; ; --*level) {
 		u64 *sptep = table + ((gfn >> (9 * (*level - 1))) % SPTE_ENTRIES);
 		u64 spte = READ_ONCE(*sptep);
 
@@ -351,15 +376,38 @@ u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level)
 /**
  * guest_is_dirty_logged() - whether writes to the guest are being logged (live migration)
  * @kvm: the guest, with its srcu held: logging cannot begin in earnest before that is let go
+ *
+ * That is, to half of its memory or more: QEMU always logs the memory of a display adapter.
  */
 bool guest_is_dirty_logged(struct kvm *kvm)
 {
 	struct kvm_memory_slot *slot;
+	u64 pages = 0, logged = 0;
 	int bucket;
 
-	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm))
+	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm)) {
+		pages += slot->npages;
 		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
+			logged += slot->npages;
+	}
+	return logged && logged >= pages - logged;
+}
+
+/**
+ * guest_logs_page() - whether writes to a page are being logged, in any address space
+ * @kvm: the guest, with its srcu held: logging cannot begin in earnest before that is let go
+ * @gfn: the page
+ */
+bool guest_logs_page(struct kvm *kvm, gfn_t gfn)
+{
+	struct kvm_memory_slot *slot;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kvm->memslots); i++) {
+		slot = __gfn_to_memslot(__kvm_memslots(kvm, i), gfn);
+		if (slot && (slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
 			return true;
+	}
 	return false;
 }
 

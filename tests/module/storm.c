@@ -200,7 +200,7 @@ static void fuzz(int as_nobody)
 	static const unsigned int commands[] = {
 		KVM_EPT_SAMPLE_CMD_INIT, KVM_EPT_SAMPLE_CMD_SET_PROT, KVM_EPT_SAMPLE_CMD_SET_FREQ,
 		KVM_EPT_SAMPLE_CMD_GET_MEMSLOTS, KVM_EPT_SAMPLE_CMD_DEINIT,
-		KVM_EPT_SAMPLE_CMD_GET_INFO, KVM_EPT_SAMPLE_CMD_HARVEST,
+		KVM_EPT_SAMPLE_CMD_GET_INFO, KVM_EPT_SAMPLE_CMD_HARVEST, KVM_EPT_SAMPLE_CMD_SET_RECORD,
 	};
 	unsigned char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -225,7 +225,7 @@ static void fuzz(int as_nobody)
 			h->base = rand_r(&seed) % 2 ? 0 : h->start;
 			h->accessed = any_argument(&seed, memory);
 		}
-		ioctl(fd, rand_r(&seed) % 4 ? commands[rand_r(&seed) % 7] : (unsigned int)rand_r(&seed),
+		ioctl(fd, rand_r(&seed) % 4 ? commands[rand_r(&seed) % (sizeof(commands) / sizeof(commands[0]))] : (unsigned int)rand_r(&seed),
 		      rand_r(&seed) % 2 ? (unsigned long)memory : any_argument(&seed, memory));
 		if (rand_r(&seed) % 16 == 0 &&
 		    read(fd, memory + rand_r(&seed) % PAGE, rand_r(&seed) % PAGE) < 0)

@@ -3,11 +3,14 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <kvm_ept_sample.h>
+#include <linux/kvm.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +248,70 @@ static void as_nobody(struct vm *vm, int fd)
 	check(status == 0, "nobody may neither open nor INIT", "status %x", status);
 }
 
+/* A process that also holds a guest of another one: its own is meant. */
+static void handed_over(int fd)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), others = ioctl(kvm, KVM_CREATE_VM, 0), ready[2];
+	pid_t child[2];
+	char byte;
+	int i;
+
+	if (pipe(ready))
+		exit(1);
+	for (i = 0; i < 2; i++) {
+		child[i] = fork();
+		if (!child[i]) {
+			int own = i ? ioctl(kvm, KVM_CREATE_VM, 0) : 0;
+
+			if (own < 0 || write(ready[1], "", 1) != 1)
+				_exit(1);
+			for (;;)
+				pause();
+		}
+		if (read(ready[0], &byte, 1) != 1)
+			exit(1);
+	}
+	CHECK_RETURNS("INIT of a process with another's guest only", -ENXIO,
+		      ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, child[0]));
+	CHECK_RETURNS("INIT of a process with its own and another's", 0,
+		      ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, child[1]));
+	CHECK_RETURNS("DEINIT of that", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_DEINIT));
+	for (i = 0; i < 2; i++) {
+		kill(child[i], SIGKILL);
+		waitpid(child[i], NULL, 0);
+		close(ready[i]);
+	}
+	close(others);
+	close(kvm);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* A signal ends a long harvest; where it got to, it goes on. */
+static void interrupted(int fd)
+{
+	const unsigned long size = 512 * MIB;	/* a bit for each page of 16 TiB */
+	struct itimerval soon = { .it_value = { .tv_usec = 30 * 1000 } };
+	struct kvm_ept_sample_harvest h = { .size = sizeof(h), .end = size * 8 };
+	void *bits = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	__u64 reached;
+
+	h.accessed = (uintptr_t)bits;
+	signal(SIGALRM, on_alarm);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	CHECK_RETURNS("HARVEST that a signal ends", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
+	reached = h.next;
+	check(reached > 0 && reached < h.end && reached % 512 == 0, "it tells where it got to", "%llu of %llu", reached, h.end);
+	h.start = reached;
+	h.end = reached + 512;
+	CHECK_RETURNS("HARVEST from there", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
+	check(h.next == reached + 512, "it goes on", "%llu, was %llu", h.next, reached);
+	munmap(bits, size);
+}
+
 int main(void)
 {
 	unsigned long all[4096 - VM_FREE_GFN];
@@ -260,6 +327,7 @@ int main(void)
 	fd = open_sampler();
 	before_init(fd);
 	init_errors(fd);
+	handed_over(fd);
 
 	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
 	for (i = 0; i < 4096 - VM_FREE_GFN; i++)
@@ -275,6 +343,7 @@ int main(void)
 		      ioctl(other, KVM_EPT_SAMPLE_CMD_INIT, vm.pid));
 	memslots(fd, &vm);
 	harvest_errors(fd);
+	interrupted(fd);
 	reads(fd);
 	wide_records(fd);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Fault sampling: places, kinds of access, rate, and that nothing stays behind. */
 #define _GNU_SOURCE
+#include <sys/mman.h>
+
 #include "sampler.h"
 
 #define MEMORY		(64 * MIB)
@@ -102,6 +104,30 @@ static void kinds(int fd, struct vm *vm)
 				      "%zu samples in the table, %zu elsewhere", in_table, elsewhere);
 		}
 	}
+}
+
+/*
+ * A guest that only writes, and only reads are asked for: each landmine costs it a fault and none brings a sample. The cap on
+ * what it is slowed down goes before the rate.
+ */
+static void cap(int fd, struct vm *vm)
+{
+	struct kvm_ept_sample_info before, after;
+	double begin, seconds;
+	unsigned long all[PAGES - VM_FREE_GFN], i;
+
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		all[i] = VM_FREE_GFN + i;
+	vm_work(vm, all, i, VM_WRITE);
+	vm_wait(vm);
+	before = info_of(fd);
+	begin = now();
+	sample(fd, 1, 50, 3, 0);
+	seconds = now() - begin;
+	after = info_of(fd);
+	/* The module's numbers: 1,000 a second, and a window's landmines at most beyond that. */
+	check(after.faults - before.faults < 1000 * seconds + 4096, "faults without samples are capped",
+	      "%llu faults in %.1f s", after.faults - before.faults, seconds);
 }
 
 static void counters(int fd)
@@ -210,6 +236,127 @@ static void dirty_logging(int fd, struct vm *vm)
 	check(n >= 50, "sampling goes on after logging", "%zu samples", n);
 }
 
+#define DISPLAY_GFN	0x80000UL
+#define DISPLAY_PAGES	512UL
+
+/* QEMU always logs a display adapter's memory: the guest's other memory is sampled, that is not. */
+static void logged_display(int fd, struct vm *vm)
+{
+	unsigned long gfns[1024];
+	size_t i, n, in_display = 0, elsewhere = 0;
+
+	check(!vm_add_slot(vm, DISPLAY_GFN, DISPLAY_PAGES) && !vm_log_slot(vm, true), "display: logged", "failed");
+	for (i = 0; i < 1024; i++)
+		gfns[i] = i % 2 ? DISPLAY_GFN + i / 2 : VM_FREE_GFN + 3 * i;
+	vm_work(vm, gfns, i, VM_READ);
+	vm_wait(vm);
+	check(!(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_DIRTY_LOG), "display: not a live migration", "it is taken for one");
+	n = sample(fd, 7, 2000, PATIENCE, quick ? 50 : 200);
+	for (i = 0; i < n; i++) {
+		bool is_display = samples[i].gfn >= DISPLAY_GFN && samples[i].gfn < DISPLAY_GFN + DISPLAY_PAGES;
+
+		*(is_display ? &in_display : &elsewhere) += 1;
+	}
+	check(elsewhere > 20 && !in_display, "display: sampled is the other memory only", "%zu there, %zu elsewhere",
+	      in_display, elsewhere);
+	/* Then what was sampled here is the guest's memory like any other. */
+	check(!vm_log_slot(vm, false), "display: no longer logged", "failed");
+	n = sample(fd, 7, 2000, PATIENCE, quick ? 50 : 200);
+	for (i = 0; i < n; i++)
+		in_display += samples[i].gfn >= DISPLAY_GFN && samples[i].gfn < DISPLAY_GFN + DISPLAY_PAGES;
+	check(in_display > 5, "display: sampled when it is no longer logged", "%zu of %zu", in_display, n);
+	vm_work(vm, (unsigned long[]){ 100 }, 1, VM_READ);
+	vm_wait(vm);
+	vm_remove_slot(vm);
+}
+
+/* A counter of KVM's for this guest; -1 if there is none. */
+static long kvm_counter(const struct vm *vm, const char *name)
+{
+	char command[128];
+	long value = -1;
+	FILE *pipe;
+
+	snprintf(command, sizeof(command), "cat /sys/kernel/debug/kvm/%d-*/%s 2>/dev/null", vm->pid, name);
+	pipe = popen(command, "r");
+	if (pipe) {
+		if (fscanf(pipe, "%ld", &value) != 1)
+			value = -1;
+		pclose(pipe);
+	}
+	return value;
+}
+
+/* A window's landmines are taken up at its end, the last ones when sampling stops: cold pages fault no more after that. */
+static void nothing_stays(int fd, struct vm *vm)
+{
+	unsigned long all[PAGES - VM_FREE_GFN], i;
+	unsigned long long laid;
+	long before;
+
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		all[i] = VM_FREE_GFN + i;
+	vm_work(vm, all, i, VM_WRITE);
+	vm_wait(vm);
+	vm_work(vm, all, 2, VM_WRITE);		/* the others are cold */
+	laid = info_of(fd).armed;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+	for (i = 0; i < 100 && info_of(fd).armed - laid < 1000; i++)
+		usleep(100 * 1000);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	while (read(fd, samples, sizeof(samples)) > 0)
+		;
+	laid = info_of(fd).armed - laid;
+	before = kvm_counter(vm, "pf_fixed");
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		vm->ctl->table[i] = all[i] * PAGE | VM_READ;
+	vm->ctl->count = PAGES - VM_FREE_GFN;
+	vm_wait(vm);
+	if (before < 0)
+		skip("no landmine stays", "this kernel has no counters of KVM's");
+	else	/* the control block's own pages may be new */
+		check(laid >= 1000 && kvm_counter(vm, "pf_fixed") - before < 50, "no landmine stays",
+		      "%llu laid, %ld faults after that", laid, kvm_counter(vm, "pf_fixed") - before);
+}
+
+/*
+ * A page that was never written is the host's page of zeros, mapped read-only for everyone. Given back with more than it had, it
+ * would be written by the guest, and be seen by every process.
+ */
+static void zeros_stay(int fd, struct vm *vm)
+{
+	const unsigned long first = 8192, count = 4096;
+	unsigned long gfns[4096], i, dirt = 0;
+	unsigned long long laid;
+	unsigned char *fresh = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (i = 0; i < count; i++)
+		gfns[i] = first + i;
+	vm_work(vm, gfns, 1, VM_READ);
+	vm_wait(vm);
+	check(!vm_discard(vm, first, count), "zeros: pages that were never written", "discard failed");
+	vm_work(vm, gfns, count, VM_READ);
+	vm_wait(vm);
+	vm_work(vm, (unsigned long[]){ 100 }, 1, VM_READ);	/* so that landmines are taken up again */
+	vm_wait(vm);
+	laid = info_of(fd).armed;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+	for (i = 0; i < 100 && info_of(fd).armed - laid < 4000; i++)
+		usleep(100 * 1000);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	while (read(fd, samples, sizeof(samples)) > 0)
+		;
+	vm_work(vm, gfns, count, VM_WRITE);
+	vm_wait(vm);
+	for (i = 0; i < PAGE; i++)
+		dirt += fresh[i] != 0;
+	check(info_of(fd).armed - laid >= 1000 && !dirt, "zeros: read-only pages stay read-only",
+	      "%llu landmines, %lu bytes of the page of zeros are not", info_of(fd).armed - laid, dirt);
+	munmap(fresh, PAGE);
+}
+
 /*
  * Landmines lie while logging begins, and are taken up after it did: a page that got its write
  * permission back then would be written without being logged, and be lost to a live migration.
@@ -249,9 +396,13 @@ int main(int argc, char **argv)
 	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
 	fd = attach(&vm);
 	kinds(fd, &vm);
+	cap(fd, &vm);
 	counters(fd);
 	dirty_logging(fd, &vm);
 	logging_begins(fd, &vm);
+	logged_display(fd, &vm);
+	nothing_stays(fd, &vm);
+	zeros_stay(fd, &vm);
 	check(vm_wait(&vm), "guest goes on", "no pass in 60 s");
 	close(fd);
 	vm_kill(&vm);

@@ -83,6 +83,16 @@ static int harvest_range(int fd, unsigned long start, unsigned long end, unsigne
 	return ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, h);
 }
 
+/* Harvest @count pages that are far from the guest's others. */
+static int harvest_range_at(int fd, unsigned long start, unsigned long count, struct kvm_ept_sample_harvest *h)
+{
+	*h = (struct kvm_ept_sample_harvest){
+		.size = sizeof(*h), .start = start, .end = start + count, .base = start,
+		.accessed = (uintptr_t)found.accessed,
+	};
+	return ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, h);
+}
+
 static struct kvm_ept_sample_harvest harvest(int fd, unsigned int flags)
 {
 	struct kvm_ept_sample_harvest h;
@@ -204,6 +214,11 @@ static void small_pages(void)
 		;
 	check(gfn == 1024, "range: its cold pages are cleared in the bitmap", "gfn %lx", gfn);
 
+	/* Beyond what the table can map, where its indices would begin anew. */
+	check(!harvest_range_at(fd, 1UL << 36, PAGES, &h) && !h.pages_present && !h.pages_accessed,
+	      "nothing is mapped beyond the table's reach", "%llu present, %llu accessed", h.pages_present,
+	      h.pages_accessed);
+
 	check(!vm_discard(&vm, 4096, 512), "discard 2 MiB", "failed");
 	harvest(fd, 0);
 	for (gfn = 4096; gfn < 4096 + 512 && !get(found.present, gfn); gfn++)
@@ -212,7 +227,7 @@ static void small_pages(void)
 
 	/* Three flushes: the harvest of the cold range had nothing to clear. */
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info);
-	check(info.harvests == 8 && info.entries > PAGES && info.flushes == 3 && info.harvest_ns,
+	check(info.harvests == 9 && info.entries > PAGES && info.flushes == 3 && info.harvest_ns,
 	      "counters", "harvests %llu entries %llu flushes %llu ns %llu", info.harvests,
 	      info.entries, info.flushes, info.harvest_ns);
 	close(fd);

@@ -127,7 +127,7 @@ static const uint8_t smm_code[] = {
 	0x0f, 0xaa,					/* rsm */
 };
 
-enum command { DIRTY_LOG, DIRTY_PAGES, DISCARD, ADD_SLOT, REMOVE_SLOT, HVA, ADD_VCPU };
+enum command { DIRTY_LOG, DIRTY_PAGES, DISCARD, ADD_SLOT, LOG_SLOT, REMOVE_SLOT, HVA, ADD_VCPU };
 
 struct message {
 	enum command command;
@@ -147,6 +147,7 @@ static struct vm *self;
 static int kvm_fd, vm_fd, vcpu_mmap_size;
 static char *memory;
 static char *extra;
+static unsigned long extra_at, extra_size;
 
 static int set_slot(int slot, uint32_t flags, unsigned long gpa, unsigned long size, void *hva)
 {
@@ -309,8 +310,13 @@ static long obey(const struct message *message, uint8_t *bitmap)
 		return madvise(memory + message->arg * PAGE, size, MADV_DONTNEED) ? -errno : 0;
 	case ADD_SLOT:
 		extra = map_aligned(size);
+		madvise(extra, size, MADV_NOHUGEPAGE);
 		memset(extra, 0xc3, size);
-		return set_slot(EXTRA_SLOT, 0, message->arg * PAGE, size, extra);
+		extra_at = message->arg * PAGE;
+		extra_size = size;
+		return set_slot(EXTRA_SLOT, 0, extra_at, size, extra);
+	case LOG_SLOT:
+		return set_slot(EXTRA_SLOT, message->arg ? KVM_MEM_LOG_DIRTY_PAGES : 0, extra_at, extra_size, extra);
 	case REMOVE_SLOT:
 		err = set_slot(EXTRA_SLOT, 0, 0, 0, extra);
 		return err;
@@ -508,6 +514,11 @@ int vm_discard(struct vm *vm, unsigned long gfn, unsigned long pages)
 int vm_add_slot(struct vm *vm, unsigned long gfn, unsigned long pages)
 {
 	return command(vm, ADD_SLOT, gfn, pages);
+}
+
+int vm_log_slot(struct vm *vm, bool on)
+{
+	return command(vm, LOG_SLOT, on, 0);
 }
 
 int vm_remove_slot(struct vm *vm)

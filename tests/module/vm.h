@@ -87,6 +87,8 @@ int vm_dirty_log(struct vm *vm, bool on);
 int vm_dirty_pages(struct vm *vm, uint8_t *bitmap, size_t size);
 int vm_discard(struct vm *vm, unsigned long gfn, unsigned long pages);
 int vm_add_slot(struct vm *vm, unsigned long gfn, unsigned long pages);
+/* Log the dirty pages of that slot, as QEMU does with a display adapter's memory. */
+int vm_log_slot(struct vm *vm, bool on);
 int vm_remove_slot(struct vm *vm);
 unsigned long vm_hva(struct vm *vm);
 /* Plug in one more vCPU, which works through the table in its own ctl. */

@@ -58,7 +58,7 @@ struct kvm_ept_sample_get_memslots {
 #define KVM_EPT_SAMPLE_INFO_AD		(1U << 0)	/* the table has accessed and dirty bits */
 #define KVM_EPT_SAMPLE_INFO_FAULTS	(1U << 1)	/* fault sampling works on this kernel and CPU */
 #define KVM_EPT_SAMPLE_INFO_HOOK	(1U << 2)	/* the optional kernel patch was found */
-#define KVM_EPT_SAMPLE_INFO_DIRTY_LOG	(1U << 3)	/* dirty logging is on now: live migration */
+#define KVM_EPT_SAMPLE_INFO_DIRTY_LOG	(1U << 3)	/* half of the memory or more is dirty-logged now: live migration */
 #define KVM_EPT_SAMPLE_INFO_GUEST	(1U << 4)	/* INIT was done: the guest's fields are valid */
 
 struct kvm_ept_sample_info {
@@ -95,6 +95,9 @@ struct kvm_ept_sample_info {
  * If neither `dirty` nor `present` is asked for, tables that nobody used since they were last looked
  * at are skipped, which makes a mostly cold guest much cheaper: their pages are not accessed, and not
  * counted in pages_present and pages_dirty.
+ *
+ * A 1 GiB mapping has one accessed bit: with CLEAR, a call that begins within one that an earlier call
+ * ended in finds it not accessed.  Calls from and to multiples of 1 GiB have no such trouble.
  *
  * The call may stop early (to bound the time that KVM's lock is held it drops and retakes the
  * lock by itself; it returns early only for a pending signal): call again with start = next

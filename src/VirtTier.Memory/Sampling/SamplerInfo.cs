@@ -30,7 +30,7 @@ public enum SamplerFeatures
     /// <summary>The optional kernel patch was found: cheaper fault samples.</summary>
     KernelHook = 1 << 2,
 
-    /// <summary>Dirty logging is on now (live migration): leave the guest alone.</summary>
+    /// <summary>Half of the memory or more is dirty-logged now (live migration): leave the guest alone.</summary>
     DirtyLogging = 1 << 3,
 
     /// <summary>A guest is attached: the guest's fields are valid.</summary>

@@ -105,9 +105,10 @@ build_module() {
 	shift 3
 	rm -rf "$root/module"
 	cp -r "$source" "$root/module"
+	cp "$BED/sparse.h" "$root/"
 	# objtool reads /proc
 	unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' \
-		make -s -C /module KDIR=/usr/src/linux-headers-$release $*" 2>&1 || return 1
+		make -C /module KDIR=/usr/src/linux-headers-$release $*" 2>&1 || return 1
 	cp "$root"/module/*.ko "$out/"
 }
 
