@@ -30,7 +30,7 @@
  * fault and no sample.  Below MIN_FAULTS a second nobody notices.
  */
 #define FAULTS_PER_SAMPLE	10
-#define MIN_FAULTS		1000
+#define MIN_FAULTS		100
 
 /* Landmines laid or taken up under one hold of mmu_lock. */
 #define BATCH_MINES	128

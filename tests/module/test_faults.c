@@ -112,22 +112,36 @@ static void kinds(int fd, struct vm *vm)
  */
 static void cap(int fd, struct vm *vm)
 {
-	struct kvm_ept_sample_info before, after;
+	unsigned long long before, taken = 0, last;
 	double begin, seconds;
 	unsigned long all[PAGES - VM_FREE_GFN], i;
+	char why[80];
 
 	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
 		all[i] = VM_FREE_GFN + i;
 	vm_work(vm, all, i, VM_WRITE);
 	vm_wait(vm);
-	before = info_of(fd);
+	before = info_of(fd).faults;
 	begin = now();
-	sample(fd, 1, 50, 3, 0);
-	seconds = now() - begin;
-	after = info_of(fd);
-	/* The module's numbers: 1,000 a second, and a window's landmines at most beyond that. */
-	check(after.faults - before.faults < 1000 * seconds + 4096, "faults without samples are capped",
-	      "%llu faults in %.1f s", after.faults - before.faults, seconds);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 1);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 10);
+	/* The module's numbers: 100 a second, and a window's landmines at most beyond that. Until those are used up. */
+	do {
+		usleep(1000 * 1000);
+		last = taken;
+		taken = info_of(fd).faults - before;
+		seconds = now() - begin;
+	} while (seconds < 30 && taken < 100 * seconds + 4096 && !(taken > 4000 && taken - last < 300));
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	while (read(fd, samples, sizeof(samples)) > 0)
+		;
+	if (taken < 4000) {
+		snprintf(why, sizeof(why), "this host does %llu in %.0f s", taken, seconds);
+		skip("faults without samples are capped", why);
+	} else {
+		check(taken < 100 * seconds + 4096, "faults without samples are capped", "%llu faults in %.1f s", taken,
+		      seconds);
+	}
 }
 
 static void counters(int fd)

@@ -100,16 +100,18 @@ kernel() {
 
 # build_module KERNEL SOURCE OUT [ARGUMENT...]: the module in the folder SOURCE for that kernel, into the folder OUT.
 build_module() {
-	local root=$KERNELS/$1/root source=$2 out=$3 release
+	local root=$KERNELS/$1/root source=$2 out=$3 release dir status
 	release=$(cat "$KERNELS/$1/release")
 	shift 3
-	rm -rf "$root/module"
-	cp -r "$source" "$root/module"
-	cp "$BED/sparse.h" "$root/"
+	dir=$(mktemp -d "$root/module.XXXXXX")	# of its own: another test may build at the same time
+	cp -r "$source/." "$dir/"
+	cmp -s "$BED/sparse.h" "$root/sparse.h" || cp "$BED/sparse.h" "$root/"
 	# objtool reads /proc
 	unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' \
-		make -C /module KDIR=/usr/src/linux-headers-$release $*" 2>&1 || return 1
-	cp "$root"/module/*.ko "$out/"
+		make -C /${dir##*/} KDIR=/usr/src/linux-headers-$release $*" 2>&1 && cp "$dir"/*.ko "$out/"
+	status=$?
+	rm -rf "$dir"
+	return $status
 }
 
 # hooked_kvm KERNEL: the folder of kvm*.ko with the fault hook of kernel_patch/, built unless it is there.
