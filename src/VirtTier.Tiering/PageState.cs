@@ -91,6 +91,15 @@ internal static class PageState
         return (byte)(code << HitBits);
     }
 
+    /// <summary>Rounds that a page of an idle recency class has idled for, at least.</summary>
+    public static int IdleRounds(int recencyClass)
+    {
+        int rounds = 1;
+        for (int code = FirstIdleCode; ClassOfCode[code] < recencyClass; code++)
+            rounds += RoundsOfCode(code);
+        return rounds;
+    }
+
     /// <summary>The recency class that follows an idle round, and the chance that it is this rather than the same again.</summary>
     public static (int Next, double Chance) AfterIdle(int recencyClass)
     {
