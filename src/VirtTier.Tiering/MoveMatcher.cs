@@ -13,6 +13,10 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     private const double Usual = 0.5;
     private const double Brake = 4;
 
+    // Expectations err in proportion to what they are: pages that are accessed in every harvest look alike, and to swap them would be to
+    // follow noise. What comes in must get that share more of the accesses of what goes out for it.
+    private const double Doubt = 1;
+
     private const int RegionPages = PlacementPlanner.RegionPages;
 
     private readonly CandidateList _coldest = new();
@@ -143,5 +147,6 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     }
 
     // A swap is two moves.
-    private bool Pays(int promoted, int demoted, double cost) => model.Value[promoted] - model.Value[demoted] > 2 * cost;
+    private bool Pays(int promoted, int demoted, double cost) =>
+        model.Value[promoted] - model.Value[demoted] > (2 * cost) + (Doubt * model.Rate[demoted]);
 }

@@ -11,7 +11,10 @@ internal static class ValuePrior
     // Quarters of a round that find a page accessed belong together: a page is in use in most of them or in none. This is the correlation of any two.
     private const double Correlation = 0.35;
 
-    private const int Quarters = PageState.Outcomes - 1;
+    // What is in use at the end of a round goes on more often than what is not, by so much of a round.
+    private const double LastQuarter = 0.05;
+
+    private const int Quarters = PageState.Quarters;
 
     /// <summary>The chance of each outcome, state by state.</summary>
     public static double[] Chances { get; } = Build();
@@ -26,7 +29,7 @@ internal static class ValuePrior
                 double mean = Belief(recency, PageState.RelativeHeat(level));
                 int first = PageState.Combine(recency, level) * PageState.Outcomes;
                 for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
-                    chances[first + outcome] = BetaBinomial(outcome, mean);
+                    chances[first + outcome] = BetaBinomial(PageState.QuartersOf(outcome), mean) * ShareOf(outcome);
             }
         }
         return chances;
@@ -36,20 +39,30 @@ internal static class ValuePrior
     private static double Belief(int recency, double heat)
     {
         if (recency == PageState.NeverAccessed)
-            return 0.005;
-        if (recency <= Quarters)
-            return Math.Min(0.95, (0.6 * recency / Quarters) + (0.45 * heat) - 0.03);
+            return 0.001;
+        if (recency < PageState.Outcomes)
+        {
+            double last = PageState.InLastQuarter(recency) ? LastQuarter : -LastQuarter;
+            return Math.Clamp((0.6 * PageState.QuartersOf(recency) / Quarters) + (0.45 * heat) - 0.03 + last, 0.02, 0.95);
+        }
         return (0.04 + (0.42 * heat)) / Math.Pow(PageState.IdleRounds(recency), 0.75);
     }
 
+    // How often an outcome is what so many quarters come to: the last is as likely as any to be among them.
+    private static double ShareOf(int outcome)
+    {
+        double last = (double)PageState.QuartersOf(outcome) / Quarters;
+        return last is 0 or 1 ? 1 : PageState.InLastQuarter(outcome) ? last : 1 - last;
+    }
+
     // The chance of so many quarters, where a page's own chance is drawn from a beta distribution.
-    private static double BetaBinomial(int outcome, double mean)
+    private static double BetaBinomial(int quarters, double mean)
     {
         const double spread = (1 / Correlation) - 1;
-        double chance = outcome switch { 0 or Quarters => 1, 2 => 6, _ => Quarters };
-        for (int i = 0; i < outcome; i++)
+        double chance = quarters switch { 0 or Quarters => 1, 2 => 6, _ => Quarters };
+        for (int i = 0; i < quarters; i++)
             chance *= (mean * spread) + i;
-        for (int i = 0; i < Quarters - outcome; i++)
+        for (int i = 0; i < Quarters - quarters; i++)
             chance *= ((1 - mean) * spread) + i;
         for (int i = 0; i < Quarters; i++)
             chance /= spread + i;
