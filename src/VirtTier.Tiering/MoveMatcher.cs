@@ -57,6 +57,9 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     private ReadOnlySpan<int> PromotableBestFirst(double cost)
     {
         int count = 0;
+        // On belief alone nothing comes in: one round tells whether what was accessed goes on.
+        if (!model.HasLearned)
+            return [];
         for (int i = PageState.Count - 1; i >= 0; i--)
         {
             if (model.SpareValue[_worstFirst[i]] > cost)
@@ -129,7 +132,7 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
             long lacking = fast + unit.Pages - plan.TargetPages;
             long freed = 0;
             int end = cold;
-            while (freed < lacking && model.HasLearned && end < _coldest.Count && Pays(_hottest.State(hot), _coldest.State(end), cost))
+            while (freed < lacking && end < _coldest.Count && Pays(_hottest.State(hot), _coldest.State(end), cost))
                 freed += _coldest[end++].Pages;
             if (freed < lacking || moves + freed + unit.Pages > maxMoves)
             {

@@ -14,12 +14,15 @@ internal sealed class StateStatistics
     // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
     private const double PriorPages = 10;
 
+    // Of a guest of which no page was yet seen to come back, or not to: a move is certain, a return is not.
+    private const double UnseenReturns = 0.1;
+
     private readonly float[] _seen = new float[PageState.Count * PageState.Outcomes];
     private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes];
     private readonly float[] _neighboursSeen = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
     private readonly float[] _neighboursChance = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
 
-    private double _returns = 1;
+    private double _returns = UnseenReturns;
 
     public StateStatistics() => Estimate();
 
@@ -116,7 +119,7 @@ internal sealed class StateStatistics
     // How often idle pages came back, of what was believed of them; no more, as there is no telling how much more.
     private double Returns()
     {
-        double believed = PriorPages, seen = PriorPages;
+        double believed = PriorPages, seen = PriorPages * UnseenReturns;
         for (int state = 0; state < PageState.Count; state++)
         {
             int own = state % PageState.Own;

@@ -198,15 +198,20 @@ public sealed class PlacementPlannerTests
     {
         ModelGuest guest = Booted();
         guest.Run(6, budget: 2048, () => guest.Touch(0..1000));
-        long moved = guest.Moved;
+        long before = guest.Moved;
         int at = 4000;
-        guest.Run(10, budget: 2048, () =>
+        // Spare DRAM may take in what the first round touched, as that may be in use from now on.
+        Stream(rounds: 1);
+        long moved = guest.Moved;
+        Assert.InRange(moved - before, 0, 1048);
+        Stream(rounds: 9);
+        Assert.Equal(moved, guest.Moved);
+        void Stream(int rounds) => guest.Run(rounds, budget: 2048, () =>
         {
             guest.Touch(0..1000);
             guest.Touch(at..(at + 300));
             at += 300;
         });
-        Assert.Equal(moved, guest.Moved);
         Assert.Equal(1.0, guest.ShareFast(0..1000));
     }
 
