@@ -194,24 +194,24 @@ public sealed class PlacementPlannerTests
     }
 
     [Fact]
-    public void Stream_over_cold_memory_is_not_promoted_and_disturbs_nothing()
+    public void Stream_over_cold_memory_is_soon_known_as_one_and_disturbs_nothing()
     {
         ModelGuest guest = Booted();
         guest.Run(6, budget: 2048, () => guest.Touch(0..1000));
-        long before = guest.Moved;
         int at = 4000;
-        // Spare DRAM may take in what the first round touched, as that may be in use from now on.
-        Stream(rounds: 1);
-        long moved = guest.Moved;
-        Assert.InRange(moved - before, 0, 1048);
-        Stream(rounds: 9);
-        Assert.Equal(moved, guest.Moved);
         void Stream(int rounds) => guest.Run(rounds, budget: 2048, () =>
         {
             guest.Touch(0..1000);
             guest.Touch(at..(at + 300));
             at += 300;
         });
+        // What it touches first may be in use from now on, and idle pages are in DRAM: some take their places.
+        long before = guest.Moved;
+        Stream(rounds: 5);
+        Assert.InRange(guest.Moved - before, 0, 800);
+        long moved = guest.Moved;
+        Stream(rounds: 5);
+        Assert.Equal(moved, guest.Moved);
         Assert.Equal(1.0, guest.ShareFast(0..1000));
     }
 
