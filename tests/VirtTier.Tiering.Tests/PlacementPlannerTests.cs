@@ -211,7 +211,7 @@ public sealed class PlacementPlannerTests
         Assert.InRange(guest.Moved - before, 0, 800);
         long moved = guest.Moved;
         Stream(rounds: 5);
-        Assert.Equal(moved, guest.Moved);
+        Assert.InRange(guest.Moved - moved, 0, 100);
         Assert.Equal(1.0, guest.ShareFast(0..1000));
     }
 
