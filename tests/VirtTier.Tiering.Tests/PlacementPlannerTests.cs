@@ -216,6 +216,24 @@ public sealed class PlacementPlannerTests
     }
 
     [Fact]
+    public void Pages_that_are_about_as_busy_are_not_swapped_for_each_other()
+    {
+        ModelGuest guest = Booted();
+        void Busy()
+        {
+            for (int page = 0; page < 3000; page++)
+            {
+                if (guest.Random.Next(100) < 85)
+                    guest.Touch(page);
+            }
+        }
+        guest.Run(10, budget: 1000, Busy);
+        long moved = guest.Moved;
+        guest.Run(20, budget: 1000, Busy);
+        Assert.InRange(guest.Moved - moved, 0, 200);
+    }
+
+    [Fact]
     public void Never_accessed_pages_go_first()
     {
         ModelGuest guest = new(Pages);
