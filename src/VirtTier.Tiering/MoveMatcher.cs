@@ -13,6 +13,10 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     private const double Usual = 0.5;
     private const double Brake = 4;
 
+    // Expectations err in proportion to what they are: pages that are accessed in every harvest look alike, and to swap them would be to
+    // follow noise. What comes in must get that share more of the accesses of what goes out for it.
+    private const double Doubt = 1;
+
     private const int RegionPages = PlacementPlanner.RegionPages;
 
     private readonly CandidateList _coldest = new();
@@ -53,6 +57,9 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     private ReadOnlySpan<int> PromotableBestFirst(double cost)
     {
         int count = 0;
+        // On belief alone nothing comes in: one round tells whether what was accessed goes on.
+        if (!model.HasLearned)
+            return [];
         for (int i = PageState.Count - 1; i >= 0; i--)
         {
             if (model.SpareValue[_worstFirst[i]] > cost)
@@ -125,7 +132,7 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
             long lacking = fast + unit.Pages - plan.TargetPages;
             long freed = 0;
             int end = cold;
-            while (freed < lacking && model.HasLearned && end < _coldest.Count && Pays(_hottest.State(hot), _coldest.State(end), cost))
+            while (freed < lacking && end < _coldest.Count && Pays(_hottest.State(hot), _coldest.State(end), cost))
                 freed += _coldest[end++].Pages;
             if (freed < lacking || moves + freed + unit.Pages > maxMoves)
             {
@@ -143,5 +150,6 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     }
 
     // A swap is two moves.
-    private bool Pays(int promoted, int demoted, double cost) => model.Value[promoted] - model.Value[demoted] > 2 * cost;
+    private bool Pays(int promoted, int demoted, double cost) =>
+        model.Value[promoted] - model.Value[demoted] > (2 * cost) + (Doubt * model.Rate[demoted]);
 }

@@ -27,21 +27,18 @@ internal sealed class PageHistory(int pages)
     /// <summary>The state of a page as of the last round that ended.</summary>
     public int State(int page) => PageState.Of(_heat[page], _recency[page], Neighbours[page]);
 
-    /// <summary>Counts one harvest of one page.</summary>
-    public void Hit(int page)
-    {
-        if ((_recency[page] & PageState.HitMask) != PageState.HitMask)
-            _recency[page]++;
-    }
+    /// <summary>Takes in that a quarter of the round found a page accessed.</summary>
+    public void Hit(int page, int quarter) => _recency[page] |= (byte)(1 << quarter);
 
-    /// <summary>Counts one harvest of 64 pages.</summary>
-    public void Hit(int firstPage, ulong accessed)
+    /// <summary>Takes in which of 64 pages a quarter of the round found accessed.</summary>
+    public void Hit(int firstPage, ulong accessed, int quarter)
     {
         if (accessed == 0)
             return;
         ref byte recency = ref _recency[firstPage];
-        CountHits(ref recency, (uint)accessed);
-        CountHits(ref Unsafe.Add(ref recency, BlockPages), (uint)(accessed >> BlockPages));
+        Vector256<byte> bit = Vector256.Create((byte)(1 << quarter));
+        Mark(ref recency, (uint)accessed, bit);
+        Mark(ref Unsafe.Add(ref recency, BlockPages), (uint)(accessed >> BlockPages), bit);
     }
 
     /// <summary>Pages of a block that the running round found accessed.</summary>
@@ -52,12 +49,12 @@ internal sealed class PageHistory(int pages)
     }
 
     /// <summary>Ends a round for a run of pages that are alike and have memory behind them.</summary>
-    /// <returns>The quarters of the round's harvests that found each accessed.</returns>
-    public int EndRound(int firstPage, int count, int harvests, long round)
+    /// <returns>How the round turned out for each.</returns>
+    public int EndRound(int firstPage, int count, int quarters, long round)
     {
         byte heat = _heat[firstPage];
         byte recency = _recency[firstPage];
-        int outcome = PageState.Outcome(recency, harvests);
+        int outcome = PageState.Outcome(recency, quarters);
         byte nextRecency = PageState.NextRecency(recency, outcome, round);
         byte nextHeat = PageState.NextHeat(heat, outcome);
         // Most memory idles, and what did not change need not be written back.
@@ -149,12 +146,6 @@ internal sealed class PageHistory(int pages)
         return differences == Vector256<byte>.Zero;
     }
 
-    private static void CountHits(ref byte recency, uint accessed)
-    {
-        Vector256<byte> old = Vector256.LoadUnsafe(ref recency);
-        Vector256<byte> full = Vector256.Create((byte)PageState.HitMask);
-        Vector256<byte> hasRoom = ~Vector256.Equals(old & full, full);
-        // The mask is -1 where a page was accessed.
-        (old - (BitMask.Expand(accessed) & hasRoom)).StoreUnsafe(ref recency);
-    }
+    private static void Mark(ref byte recency, uint accessed, Vector256<byte> bit) =>
+        (Vector256.LoadUnsafe(ref recency) | (BitMask.Expand(accessed) & bit)).StoreUnsafe(ref recency);
 }

@@ -25,6 +25,8 @@ public sealed class PlacementPlanner
     private readonly MoveMatcher _matcher;
     private readonly PingPongMeter _pingPong;
     private int _harvests;
+    private int _expectedHarvests = PageState.Quarters;
+    private int _quarters;
     private double? _accesses;
     private long _rounds;
     private bool _residencyKnown;
@@ -88,8 +90,12 @@ public sealed class PlacementPlanner
             throw new ArgumentOutOfRangeException(nameof(accesses), accesses, "A number of accesses is 0 or more.");
         RequireLength(accessed.Length, Pages / WordPages, nameof(accessed));
         RequireLength(sizes.Length, _sizes.Length, nameof(sizes));
+        int quarter = PageState.QuarterOf(_harvests, _expectedHarvests);
         if (accessed.ContainsAnyExcept(0UL))
+        {
             _harvests++;
+            _quarters = quarter + 1;
+        }
         if (accesses is double counted)
             _accesses = (_accesses ?? 0) + counted;
         for (int region = 0; region < _sizes.Length; region++)
@@ -102,11 +108,11 @@ public sealed class PlacementPlanner
                 continue;
             if (_sizes[region] == MappingSize.Page2M)
             {
-                _history.Hit(first);
+                _history.Hit(first, quarter);
                 continue;
             }
             for (int word = 0; word < words.Length; word++)
-                _history.Hit(first + (word * WordPages), words[word]);
+                _history.Hit(first + (word * WordPages), words[word], quarter);
         }
     }
 
@@ -214,7 +220,7 @@ public sealed class PlacementPlanner
     {
         if (_harvests > 0)
             _rounds++;
-        _census.Take(residency, _harvests, _rounds);
+        _census.Take(residency, _quarters, _rounds);
         if (_harvests > 0)
         {
             _model.Learn(_census, _accesses);
@@ -224,8 +230,9 @@ public sealed class PlacementPlanner
                 _shareError.Observe(_model.AccessesOf(outcome) * _census.SlowOutcomes[outcome], fast: false);
             }
             _shareError.EndRound();
+            _expectedHarvests = _harvests;
         }
-        _harvests = 0;
+        _harvests = _quarters = 0;
         _accesses = null;
 
         plan.AbsentPages = _census.Absent;

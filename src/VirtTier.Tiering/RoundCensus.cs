@@ -16,7 +16,7 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
     private readonly long[] _fastOutcomes = new long[PageState.Outcomes];
     private readonly long[] _slowOutcomes = new long[PageState.Outcomes];
     private readonly long[] _allOutcomes = new long[PageState.Outcomes];
-    private int _harvests;
+    private int _quarters;
     private long _round;
 
     public TierCensus Fast { get; } = new();
@@ -46,12 +46,12 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
 
     /// <summary>Ends the round.</summary>
     /// <param name="residency">One <see cref="Residency"/> a page.</param>
-    /// <param name="harvests">Harvests of the round; with 0 nothing is learned and no history advances.</param>
+    /// <param name="quarters">Quarters of the round with a harvest; with 0 nothing is learned and no history advances.</param>
     /// <param name="round">Number of the round.</param>
-    public void Take(ReadOnlySpan<byte> residency, int harvests, long round)
+    public void Take(ReadOnlySpan<byte> residency, int quarters, long round)
     {
         Clear();
-        _harvests = harvests;
+        _quarters = quarters;
         _round = round;
         int next;
         for (int region = 0; region < sizes.Length; region = next)
@@ -115,7 +115,7 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
     }
 
     private byte NextNeighbours(int block) =>
-        _harvests > 0 ? Neighbourhood.ClassOf(history.HitsIn(block)) : history.Neighbours[block];
+        _quarters > 0 ? Neighbourhood.ClassOf(history.HitsIn(block)) : history.Neighbours[block];
 
     // Ends the round for a run of units that are alike, of which the first page of the first stands for all.
     private void Count(byte residency, int page, int run, int pagesPerUnit, byte nextNeighbours)
@@ -133,9 +133,9 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
         int neighbours = history.Neighbours[page];
         int state = history.State(page);
         int own = state % PageState.Own;
-        if (_harvests > 0 || !known)
+        if (_quarters > 0 || !known)
         {
-            int outcome = history.EndRound(page, run, Math.Max(1, _harvests), _round);
+            int outcome = history.EndRound(page, run, Math.Max(1, _quarters), _round);
             own = history.State(page) % PageState.Own;
             _allOutcomes[outcome] += pages;
             if (known)

@@ -11,13 +11,18 @@ internal sealed class StateStatistics
     private const double Memory = 0.9;
 
     // Belief counts as much as this many pages: that of a page's own state before anything was seen, and, in each
-    // neighbourhood, what was seen of the own state in all of them.
-    private const double PriorPages = 50;
+    // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
+    private const double PriorPages = 10;
+
+    // Of a guest of which no page was yet seen to come back, or not to: a move is certain, a return is not.
+    private const double UnseenReturns = 0.1;
 
     private readonly float[] _seen = new float[PageState.Count * PageState.Outcomes];
     private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes];
     private readonly float[] _neighboursSeen = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
     private readonly float[] _neighboursChance = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
+
+    private double _returns = UnseenReturns;
 
     public StateStatistics() => Estimate();
 
@@ -69,6 +74,7 @@ internal sealed class StateStatistics
     private void Estimate()
     {
         Span<double> belief = stackalloc double[PageState.Outcomes];
+        _returns = Returns();
         for (int own = 0; own < PageState.Own; own++)
         {
             BelieveOwn(own, belief);
@@ -89,7 +95,7 @@ internal sealed class StateStatistics
         double pages = PriorPages;
         for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
         {
-            belief[outcome] = PriorPages * ValuePrior.Chances[(own * PageState.Outcomes) + outcome];
+            belief[outcome] = PriorPages * Prior(own, outcome);
             for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
             {
                 float seen = _seen[(((neighbours * PageState.Own) + own) * PageState.Outcomes) + outcome];
@@ -99,6 +105,31 @@ internal sealed class StateStatistics
         }
         foreach (ref double chance in belief)
             chance /= pages;
+    }
+
+    // Idle pages grow older together into states that none was seen in, so how often they come back is carried over from the younger.
+    private double Prior(int own, int outcome)
+    {
+        double chance = ValuePrior.Chances[(own * PageState.Outcomes) + outcome];
+        if (!PageState.IsIdle(own))
+            return chance;
+        return outcome > 0 ? chance * _returns : 1 - (_returns * (1 - chance));
+    }
+
+    // How often idle pages came back, of what was believed of them; no more, as there is no telling how much more.
+    private double Returns()
+    {
+        double believed = PriorPages, seen = PriorPages * UnseenReturns;
+        for (int state = 0; state < PageState.Count; state++)
+        {
+            int own = state % PageState.Own;
+            if (!PageState.IsIdle(own))
+                continue;
+            double all = Sum(_seen.AsSpan(state * PageState.Outcomes, PageState.Outcomes));
+            believed += all * (1 - ValuePrior.Chances[own * PageState.Outcomes]);
+            seen += all - _seen[state * PageState.Outcomes];
+        }
+        return Math.Min(1, seen / believed);
     }
 
     // Before anything was seen, a neighbourhood is believed to stay as it is.

@@ -57,8 +57,7 @@ internal sealed class ValueModel
     /// <param name="accesses">Accesses in it, where they were measured.</param>
     public void Learn(RoundCensus census, double? accesses)
     {
-        if (accesses is double measured)
-            _scale.Fit(measured, census.AllOutcomes);
+        _scale.Observe(census.AllOutcomes, accesses);
         _statistics.Learn(census);
         EstimateRates();
     }
