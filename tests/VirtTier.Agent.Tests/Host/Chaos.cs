@@ -77,6 +77,7 @@ internal sealed class Chaos : IAsyncDisposable
         ChaosHost right = await ChaosHost.StartAsync("right", machined: false);
         string[] floppies =
         [
+            await left.Host.WriteFileAsync("halts.img", BootSector.Halts),
             await left.Host.WriteFileAsync("dirty.img", BootSector.DirtiesMemory),
             await left.Host.WriteFileAsync("eject.img", BootSector.EjectsMemory),
             await left.Host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked),
@@ -129,9 +130,8 @@ internal sealed class Chaos : IAsyncDisposable
     {
         if ((await host.ListAsync(running: true)).Length >= MostDomains)
             return;
-        TestDomain domain = NewDomain($"web{++_made}");
-        if (_random.Next(2 * _floppies.Length) is int guest && guest < _floppies.Length)
-            domain = domain.BootingFrom(_floppies[guest]);
+        int guest = Math.Max(0, _random.Next(2 * _floppies.Length) - _floppies.Length); // half of them stand still
+        TestDomain domain = NewDomain($"web{++_made}").BootingFrom(_floppies[guest]);
         domain = domain with { Devices = domain.Devices + "<panic model='isa'/>" };
         bool persistent = _random.Next(2) == 0;
         string xml = await host.Host.WriteFileAsync(domain.Name + ".xml", domain.ToXml());

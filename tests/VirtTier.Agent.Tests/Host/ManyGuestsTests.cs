@@ -37,10 +37,11 @@ public sealed class ManyGuestsTests
 
     private static async Task ComeAndGoAsync(PrivateHost host, StandInKernel kernel, TieredHost tiered, string[] names)
     {
+        string image = await host.WriteFileAsync("halts.img", BootSector.Halts);
         int calls = tiered.Watched.Bus.Calls;
         Stopwatch watch = Stopwatch.StartNew();
         await Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = AtOnce }, async (name, _) =>
-            await host.CreateAsync(new TestDomain(name) { MemoryMiB = 8 }));
+            await host.CreateAsync(new TestDomain(name) { MemoryMiB = 8 }.BootingFrom(image)));
         TimeSpan started = watch.Elapsed;
         await Eventually.TrueAsync(() => kernel.SampledPids.Count == names.Length, () => $"{kernel.SampledPids.Count} samplers are open");
         TimeSpan attached = watch.Elapsed;
