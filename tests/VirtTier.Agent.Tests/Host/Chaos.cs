@@ -177,10 +177,8 @@ internal sealed class Chaos : IAsyncDisposable
 
     private async Task KillQemuAsync(ChaosHost host)
     {
-        if (Pick(await host.ListAsync(running: true)) is not { } name || host.Host.FindPid(name) is not { } pid)
-            return;
-        Note(host, $"kill -9 {name}");
-        Daemon.SignalPid(pid, Daemon.SigKill);
+        if (Pick(await host.ListAsync(running: true)) is { } name && host.Host.KillQemu(name))
+            Note(host, $"kill -9 {name}");
     }
 
     private async Task SaveAsync(ChaosHost host)
@@ -344,11 +342,8 @@ internal sealed class Chaos : IAsyncDisposable
             string[] running = await host.ListAsync(running: true);
             await host.Host.Libvirtd.EndAsync(Daemon.SigKill);
             await Task.Delay(length / 2);
-            if (Pick(running) is { } name && host.Host.FindPid(name) is { } pid)
-            {
+            if (Pick(running) is { } name && host.Host.KillQemu(name))
                 Note(host, $"kill -9 {name}");
-                Daemon.SignalPid(pid, Daemon.SigKill);
-            }
             await Task.Delay(length / 2);
             await host.Host.StartLibvirtdAsync();
         });
