@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook test-dkms
-.PHONY: bench-tiering bench-migration bench-reaction chaos clean
+.PHONY: help deps build demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: test-dkms test-many-guests bench-tiering bench-migration bench-reaction chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -64,6 +64,10 @@ bench-migration: deps ## the bars for moving pages, in an emulated host with two
 bench-reaction: deps ## from a VM's start to its sampler, and from metadata to budget, in virsh round trips
 	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
 	tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ReactionBench' -showLiveOutput
+
+test-many-guests: deps ## 200 real QEMUs come and go in the host ring: all attached, none leaked
+	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
+	tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ManyGuestsTests' -showLiveOutput
 
 RUNS ?= 10
 SEED ?= 1

@@ -41,6 +41,16 @@ public sealed class HookTests
         Assert.Equal((0, "", ""), await RunAsync("prepare", run.Root));
     }
 
+    [Fact]
+    public async Task Shellcheck_finds_nothing()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/shellcheck"), "not installed: shellcheck");
+        using Process shellcheck = Process.Start(new ProcessStartInfo("shellcheck", [Path.Combine(Repository.Root, "hooks", "qemu")]) { RedirectStandardOutput = true })!;
+        string output = await shellcheck.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await shellcheck.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal((0, ""), (shellcheck.ExitCode, output));
+    }
+
     private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string operation, string runtimeDirectory)
     {
         ProcessStartInfo start = new(Path.Combine(Repository.Root, "hooks", "qemu"), ["web1", operation, "begin", "-"])

@@ -77,6 +77,7 @@ internal sealed class Chaos : IAsyncDisposable
         ChaosHost right = await ChaosHost.StartAsync("right", machined: false);
         string[] floppies =
         [
+            await left.Host.WriteFileAsync("halts.img", BootSector.Halts),
             await left.Host.WriteFileAsync("dirty.img", BootSector.DirtiesMemory),
             await left.Host.WriteFileAsync("eject.img", BootSector.EjectsMemory),
             await left.Host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked),
@@ -129,9 +130,8 @@ internal sealed class Chaos : IAsyncDisposable
     {
         if ((await host.ListAsync(running: true)).Length >= MostDomains)
             return;
-        TestDomain domain = NewDomain($"web{++_made}");
-        if (_random.Next(2 * _floppies.Length) is int guest && guest < _floppies.Length)
-            domain = domain.BootingFrom(_floppies[guest]);
+        int guest = Math.Max(0, _random.Next(2 * _floppies.Length) - _floppies.Length); // half of them stand still
+        TestDomain domain = NewDomain($"web{++_made}").BootingFrom(_floppies[guest]);
         domain = domain with { Devices = domain.Devices + "<panic model='isa'/>" };
         bool persistent = _random.Next(2) == 0;
         string xml = await host.Host.WriteFileAsync(domain.Name + ".xml", domain.ToXml());
@@ -177,10 +177,8 @@ internal sealed class Chaos : IAsyncDisposable
 
     private async Task KillQemuAsync(ChaosHost host)
     {
-        if (Pick(await host.ListAsync(running: true)) is not { } name || host.Host.FindPid(name) is not { } pid)
-            return;
-        Note(host, $"kill -9 {name}");
-        Daemon.SignalPid(pid, Daemon.SigKill);
+        if (Pick(await host.ListAsync(running: true)) is { } name && host.Host.KillQemu(name))
+            Note(host, $"kill -9 {name}");
     }
 
     private async Task SaveAsync(ChaosHost host)
@@ -344,11 +342,8 @@ internal sealed class Chaos : IAsyncDisposable
             string[] running = await host.ListAsync(running: true);
             await host.Host.Libvirtd.EndAsync(Daemon.SigKill);
             await Task.Delay(length / 2);
-            if (Pick(running) is { } name && host.Host.FindPid(name) is { } pid)
-            {
+            if (Pick(running) is { } name && host.Host.KillQemu(name))
                 Note(host, $"kill -9 {name}");
-                Daemon.SignalPid(pid, Daemon.SigKill);
-            }
             await Task.Delay(length / 2);
             await host.Host.StartLibvirtdAsync();
         });

@@ -24,7 +24,8 @@ public sealed class ReactionBench
         await using PrivateHost host = await PrivateHost.StartAsync("reaction");
         using StandInKernel kernel = new();
         await using TieredHost tiered = TieredHost.Of(host, kernel, s_interval);
-        await host.DefineAsync(Domain("probe"));
+        string image = await host.WriteFileAsync("halts.img", BootSector.Halts);
+        await host.DefineAsync(Domain("probe", image));
 
         // On its feet, and everything compiled, before anything counts.
         await MeasureAsync(host, kernel, tiered, 2);
@@ -34,7 +35,7 @@ public sealed class ReactionBench
             Stopwatch watch = Stopwatch.StartNew();
             int calls = tiered.Watched.Bus.Calls, before = running;
             for (; running < count - 1; running++) // the probe is one too
-                await host.CreateAsync(Domain($"web{running}"));
+                await host.CreateAsync(Domain($"web{running}", image));
             await Eventually.TrueAsync(() => kernel.SampledPids.Count == running, () => $"{kernel.SampledPids.Count} of {running} are attached");
             Say($"{running - before} domains started and attached in {watch.Elapsed.TotalSeconds:0} s with {tiered.Watched.Bus.Calls - calls} calls");
             (double[] domstate, double[] start, double[] change) = await MeasureAsync(host, kernel, tiered, samples);
@@ -80,7 +81,7 @@ public sealed class ReactionBench
         return watch.Elapsed.TotalMilliseconds;
     }
 
-    private static TestDomain Domain(string name) => new(name) { MemoryMiB = 8 };
+    private static TestDomain Domain(string name, string image) => new TestDomain(name) { MemoryMiB = 8 }.BootingFrom(image);
 
     private static double At(double[] sorted, double quantile) => sorted[(int)Math.Ceiling(quantile * sorted.Length) - 1];
 

@@ -8,6 +8,18 @@ internal static class BootSector
     private const int FloppySize = 1440 * 1024;
 
     /// <summary>
+    /// Stands still for good. Where nothing can be booted the firmware wakes up 18 times a second, which many guests together do not get
+    /// done under emulation.
+    /// </summary>
+    internal static byte[] Halts { get; } = Floppy(
+    [
+        0xfa,       // cli
+        0xb0, 0x30, // mov al, 0x30: the timer counts down once
+        0xe6, 0x43, // out 0x43, al
+        0xf4,       // hlt
+    ]);
+
+    /// <summary>
     /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends. A change of
     /// WP makes the emulator forget its translations; through those that it has, it does not see that a page is written again.
     /// </summary>

@@ -35,7 +35,11 @@ internal sealed partial class Daemon : IDisposable
         return new(Process.Start(start)!);
     }
 
-    internal void Signal(int signal) => SignalPid(Pid, signal);
+    internal void Signal(int signal)
+    {
+        if (!HasEnded) // its pid may be another's by then
+            SignalPid(Pid, signal);
+    }
 
     internal async Task EndAsync(int signal = SigTerm)
     {

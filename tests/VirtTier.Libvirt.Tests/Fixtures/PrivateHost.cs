@@ -12,7 +12,8 @@ namespace VirtTier.Libvirt.Tests.Fixtures;
 internal sealed class PrivateHost : IAsyncDisposable
 {
     // The janitor. Its standard input is a pipe from the test: the end of file is the sign to clean up. It ignores the
-    // signals that end a whole process group, since QEMU is in none and would outlive the test.
+    // signals that end a whole process group, since QEMU is in none and would outlive the test. A pid that it was told may be somebody
+    // else's by now: outside of the namespace it ends only what has the host's directory among its arguments.
     private const string NamespaceScript = """
         set -e
         trap '' HUP INT TERM
@@ -25,7 +26,10 @@ internal sealed class PrivateHost : IAsyncDisposable
         echo ready
         cat >/dev/null
         set +e
-        for file in "$1"/pids/*; do kill -9 "$(cat "$file")"; done 2>/dev/null
+        for file in "$1"/pids/*; do
+            pid=$(cat "$file")
+            tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF "$1/" && kill -9 "$pid"
+        done 2>/dev/null
         own=$(readlink /proc/self/ns/mnt)
         for process in /proc/[0-9]*; do
             [ "$(readlink "$process/ns/mnt")" = "$own" ] && [ "$process" != "/proc/$$" ] && kill -9 "${process#/proc/}"
@@ -172,6 +176,15 @@ internal sealed class PrivateHost : IAsyncDisposable
         {
             return null; // FormatException: QEMU has made the file and not yet written it
         }
+    }
+
+    /// <summary>Kills a domain's QEMU; false when its pid file names a process that is not, or no longer, one of this host.</summary>
+    internal bool KillQemu(string name)
+    {
+        if (FindPid(name) is not { } pid || new DirectoryInfo($"/proc/{pid}/ns/mnt").LinkTarget != new DirectoryInfo($"/proc/{_janitor.Id}/ns/mnt").LinkTarget)
+            return false;
+        Daemon.SignalPid(pid, Daemon.SigKill);
+        return true;
     }
 
     /// <summary>Puts a qemu hook in place; libvirtd has to be started anew to see the first one.</summary>
