@@ -296,8 +296,10 @@ internal sealed class TieredGuest
         GuestLayout layout = ReadLayout();
         if (layout.Same(_memory.Layout))
             return false;
+        (GuestLayout before, PlacementPlanner planner) = (_memory.Layout, _planner);
         _memory.Relayout(layout);
         (_buffers, _planner) = StartOver(layout);
+        _planner.TakeOver(planner, layout.KeptFrom(before));
         return true;
     }
 

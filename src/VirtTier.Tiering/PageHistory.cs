@@ -121,6 +121,17 @@ internal sealed class PageHistory(int pages)
         _recency.AsSpan(firstPage, count).Clear();
     }
 
+    /// <summary>Takes over a run of another history, without the round that was under way there.</summary>
+    public void CopyFrom(PageHistory other, int from, int to, int count)
+    {
+        other._heat.AsSpan(from, count).CopyTo(_heat.AsSpan(to));
+        Span<byte> recency = _recency.AsSpan(to, count);
+        other._recency.AsSpan(from, count).CopyTo(recency);
+        foreach (ref byte page in recency)
+            page &= unchecked((byte)~PageState.HitMask);
+        other.Neighbours.Of(from, count).CopyTo(Neighbours.Of(to, count));
+    }
+
     public void Write(BinaryWriter writer)
     {
         writer.Write(_heat);

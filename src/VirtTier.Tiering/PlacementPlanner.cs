@@ -198,6 +198,31 @@ public sealed class PlacementPlanner
         return mismatch;
     }
 
+    /// <summary>Takes over what the planner of the same domain had learned before its memory was laid out otherwise.</summary>
+    /// <param name="earlier">That planner.</param>
+    /// <param name="kept">Runs of pages that are there still: their first index then and now, and their number, all in whole regions.</param>
+    /// <remarks>The harvests of the round that was under way are dropped.</remarks>
+    public void TakeOver(PlacementPlanner earlier, IEnumerable<(int From, int To, int Pages)> kept)
+    {
+        ArgumentNullException.ThrowIfNull(earlier);
+        ArgumentNullException.ThrowIfNull(kept);
+        _rounds = earlier._rounds;
+        _moveCost = earlier._moveCost;
+        _residencyKnown = earlier._residencyKnown;
+        _expectedHarvests = earlier._expectedHarvests;
+        foreach ((int from, int to, int pages) in kept)
+        {
+            earlier._sizes.AsSpan(from / RegionPages, pages / RegionPages).CopyTo(_sizes.AsSpan(to / RegionPages));
+            _history.CopyFrom(earlier._history, from, to, pages);
+        }
+        using MemoryStream habits = new();
+        using BinaryWriter writer = new(habits);
+        earlier._model.Write(writer);
+        habits.Position = 0;
+        using BinaryReader reader = new(habits);
+        _model.Read(reader);
+    }
+
     private static void RequireLength(int actual, int expected, string name)
     {
         if (actual != expected)

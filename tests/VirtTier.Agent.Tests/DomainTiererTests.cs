@@ -181,6 +181,26 @@ public sealed class DomainTiererTests : IDisposable
     }
 
     [Fact]
+    public async Task What_was_learned_outlives_a_change_of_the_memory()
+    {
+        _host.SlotPages = FakeHost.GuestPages - 512;
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(tierer, 8);
+        await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
+        (long rounds, long moved) = (tierer.Status.HeatRounds, _host.MovedPages);
+
+        _host.SlotPages = FakeHost.GuestPages; // a DIMM, its pages in fast memory as they are born
+        _host.Generation++;
+        await Eventually.IsTrue(() => _host.Log.Lines.Any(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
+        await RoundsAsync(tierer, 2);
+
+        Assert.InRange(tierer.Status.HeatRounds, rounds + 1, long.MaxValue);
+        Assert.Equal(_host.HotPages.Count * 4096L, tierer.Status.HotBytes);
+        Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
+        Assert.InRange(_host.MovedPages - moved, 0, 600); // the DIMM's, and none that was in place
+    }
+
+    [Fact]
     public async Task What_was_learned_is_saved_now_and_then_so_that_a_killed_agent_has_it_too()
     {
         await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));

@@ -31,6 +31,23 @@ public sealed class HeatStateTests
     }
 
     [Fact]
+    public void Planner_of_another_layout_knows_the_pages_that_were_kept()
+    {
+        PlacementPlanner warm = Warm();
+        PlacementPlanner planner = new(Pages + 512);
+        planner.TakeOver(warm, [(0, 512, 512), (1024, 1536, Pages - 1024)]); // one region in front is new, and 512..1023 is gone
+
+        MovePlan plan = new();
+        byte[] residency = new byte[Pages + 512];
+        Array.Fill(residency, Residency.Slow);
+        planner.EndRound(residency, budgetPages: 1024, maxMoves: long.MaxValue, plan);
+        Assert.Equal(warm.Rounds, planner.Rounds);
+        Assert.Equal(Enumerable.Range(1024 + 512, 500 - 24), plan.Promotions.ToArray().Select(u => u.Page).Order());
+        Assert.False(planner.Heat[..512].ContainsAnyExcept((byte)0));
+        Assert.False(planner.Heat[1024..1536].ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
     public void State_that_does_not_fit_is_refused_with_a_reason_and_changes_nothing()
     {
         byte[] state = Warm().SaveState(layout: 42);

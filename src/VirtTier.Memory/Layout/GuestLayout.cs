@@ -116,6 +116,34 @@ public sealed class GuestLayout
         return 0;
     }
 
+    /// <summary>The runs of 2 MiB units that are at the same frames in both, with the same memory behind their first page: first index in
+    /// <paramref name="earlier"/>, first index here, and length in pages.</summary>
+    public IEnumerable<(int From, int To, int Pages)> KeptFrom(GuestLayout earlier)
+    {
+        ArgumentNullException.ThrowIfNull(earlier);
+        (int From, int To, int Pages) run = default;
+        foreach (GuestRegion region in _regions)
+        {
+            for (int offset = 0; offset < region.PageCount; offset += PagesPerUnit)
+            {
+                int to = region.FirstIndex + offset;
+                int from = earlier.IndexOf(region.FirstGfn + (ulong)offset);
+                if (from < 0 || earlier.HvaOf(from) != HvaOf(to))
+                    continue;
+                if (run.Pages > 0 && run.From + run.Pages == from && run.To + run.Pages == to)
+                {
+                    run.Pages += PagesPerUnit;
+                    continue;
+                }
+                if (run.Pages > 0)
+                    yield return run;
+                run = (from, to, PagesPerUnit);
+            }
+        }
+        if (run.Pages > 0)
+            yield return run;
+    }
+
     /// <summary>True if both have the same frames at the same indexes with the same memory behind them.</summary>
     public bool Same(GuestLayout other)
     {

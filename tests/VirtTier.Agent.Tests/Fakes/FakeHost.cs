@@ -56,6 +56,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public ulong Generation { get; set; } = 1;
 
+    /// <summary>Pages in the guest's memslots, from the first; to be set together with a new <see cref="Generation"/>.</summary>
+    public int SlotPages { get; set; } = GuestPages;
+
     /// <summary>Samplers attached and not yet disposed.</summary>
     public int Attached => Volatile.Read(ref _attached);
 
@@ -177,7 +180,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0),
             GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, 0, 0);
 
-        public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, GuestPages)];
+        public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
 
         public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
         {

@@ -97,6 +97,19 @@ public sealed class GuestLayoutTests
     }
 
     [Fact]
+    public void What_a_layout_kept_of_another_is_at_the_same_frames_with_the_same_memory_behind_them()
+    {
+        GuestLayout before = GuestLayout.FromMemslots(_q35);
+        Assert.Equal([(0, 0, before.PageCount)], before.KeptFrom(before));
+
+        // The video card's memory is elsewhere in QEMU, a DIMM came between, and the last half GiB went.
+        Memslot above = _q35[^1] with { PageCount = _q35[^1].PageCount - (GiB / 2 / 4096) };
+        Memslot card = _q35[4] with { Hva = 0x7f50_0000_0000 };
+        GuestLayout after = GuestLayout.FromMemslots([.. _q35[..4], card, _q35[5], above, new(2 * GiB + (64 * MiB), 0x7f60_0000_0000, 64 * MiB / 4096)]);
+        Assert.Equal([(0, 0, 524288), (528384, 524288 + 16384 + 4096, 524288 - 131072)], after.KeptFrom(before));
+    }
+
+    [Fact]
     public void No_memslots_make_an_empty_layout()
     {
         GuestLayout layout = GuestLayout.FromMemslots([]);
