@@ -80,8 +80,8 @@ public sealed class PlacementPlanner
     /// <param name="accessed">One bit a page: accessed since the last harvest.</param>
     /// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
     /// <param name="accesses">
-    /// Accesses that the harvest stands for, where something counted them; else a bit is taken for what accesses that come
-    /// independently of each other would make of it, which for busy guests is too little.
+    /// Accesses that the harvest stands for, where something counted them; else they are inferred from the bits, which for busy
+    /// guests gives too few.
     /// </param>
     /// <exception cref="ArgumentException">A span has the wrong length, or the number of accesses is negative.</exception>
     public void Observe(ReadOnlySpan<ulong> accessed, ReadOnlySpan<byte> sizes, double? accesses = null)

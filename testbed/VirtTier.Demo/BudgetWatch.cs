@@ -17,8 +17,6 @@ internal sealed class BudgetWatch
         ? old with { Budget = budgetPages, Met = false }
         : new Account { Budget = budgetPages };
 
-    public void End(int pid) => _accounts.Remove(pid);
-
     /// <summary>Takes one line of <c>residency --watch</c>.</summary>
     public void Take(string line)
     {
