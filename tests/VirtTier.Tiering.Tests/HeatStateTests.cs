@@ -48,6 +48,30 @@ public sealed class HeatStateTests
     }
 
     [Fact]
+    public void Round_that_was_under_way_is_not_taken_over()
+    {
+        PlacementPlanner warm = Warm();
+        byte[] sizes = new byte[Pages / 512];
+        Array.Fill(sizes, MappingSize.Page4K);
+        ulong[] accessed = new ulong[Pages / 64];
+        accessed[3000 / 64] = 1UL << (3000 % 64);
+        byte before = warm.Heat[3000];
+        warm.Observe(accessed, sizes);
+
+        PlacementPlanner planner = new(Pages);
+        planner.TakeOver(warm, [(0, 0, Pages)]);
+        accessed.AsSpan().Clear();
+        accessed[0] = 1;
+        planner.Observe(accessed, sizes);
+        byte[] residency = new byte[Pages];
+        Array.Fill(residency, Residency.Slow);
+        planner.EndRound(residency, budgetPages: 1024, maxMoves: 0, new MovePlan());
+
+        Assert.InRange(planner.Heat[3000], (byte)0, before);
+        Assert.InRange(planner.Heat[0], before + 1, 255);
+    }
+
+    [Fact]
     public void State_that_does_not_fit_is_refused_with_a_reason_and_changes_nothing()
     {
         byte[] state = Warm().SaveState(layout: 42);
