@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Tests.Fixtures;
 
@@ -157,6 +158,33 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _host.VirshAsync("snapshot-create-as", "web1", "first", "--memspec", await _host.WriteFileAsync("memory", "") + ".snapshot,snapshot=external");
         await _host.SetMetadataAsync("web1", "<tiering shares='7'/>");
         await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 7 } && d.Process == process);
+    }
+
+    [Fact]
+    public async Task Back_to_a_snapshot_inside_its_disk_it_has_the_settings_of_that_time()
+    {
+        HostRing.RequirePrograms("qemu-img");
+        string disk = await _host.WriteFileAsync("disk.qcow2", "");
+        using (Process make = Process.Start("qemu-img", ["create", "-q", "-f", "qcow2", disk, "16M"]))
+            await make.WaitForExitAsync(TestContext.Current.CancellationToken);
+        await _host.DefineAsync(new TestDomain("web1")
+        {
+            Metadata = TestDomain.MetadataOf("shares='7'"),
+            Devices = $"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>",
+        });
+        await _host.VirshAsync("start", "web1");
+        await UntilRunsAsync("web1");
+        await _host.VirshAsync("snapshot-create-as", "web1", "first");
+        await _host.SetMetadataAsync("web1", "<tiering shares='9'/>");
+        await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 9 });
+
+        await _host.VirshAsync("snapshot-revert", "web1", "first");
+        await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 7 });
+        await UntilRunsAsync("web1");
+
+        await _host.VirshAsync("suspend", "web1");
+        await _host.VirshAsync("snapshot-revert", "web1", "first", "--paused");
+        await _watched.UntilAsync("web1", d => d is { State: DomainState.Paused, Process: not null, Settings.Shares: 7 });
     }
 
     [Fact]
