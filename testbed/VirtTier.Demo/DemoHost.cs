@@ -55,6 +55,14 @@ internal sealed class DemoHost(EmulatedHost host)
         return AgentStatus.FromJson(reply.RootElement.GetProperty("data")[0].GetString()!);
     }
 
+    /// <summary>What <c>virttier doctor</c> finds, and its exit status.</summary>
+    public async Task<(int ExitCode, IReadOnlyList<DoctorLine> Lines)> ConsultDoctorAsync(CancellationToken cancel)
+    {
+        CommandResult result = await host.RunAsync("virttier doctor --json", cancellation: cancel);
+        using JsonDocument report = JsonDocument.Parse(result.Output);
+        return (result.ExitCode, [.. report.RootElement.GetProperty("findings").EnumerateArray().Select(DoctorLine.FromJson)]);
+    }
+
     /// <summary>What the emulator did wrong, in words: the host is gone, or a payload's virtual CPU holds registers of the host. Null
     /// when neither is so, and when the host died in our module.</summary>
     public async Task<string?> EmulatorFailureAsync(CancellationToken cancel)

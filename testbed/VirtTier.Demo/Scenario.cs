@@ -28,13 +28,15 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     /// <summary>The names of all checks, in their order.</summary>
     public static IReadOnlyList<string> CheckNames { get; } =
     [
-        HookTells, .. DemoGuests.All.Select(Settles),
+        HookTells, .. DemoGuests.All.Select(Settles), DoctorFindsAllWell, DoctorNamesWhatIsNot,
         ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
         BadSizeIsNamed, MendedIsForgotten, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
         .. DemoGuests.All.Select(Undisturbed), StopDetaches,
     ];
 
     private const string HookTells = "hook: libvirt's qemu hook tells the agent of each start";
+    private const string DoctorFindsAllWell = "doctor: the host is ready, its two tiers and every guest found";
+    private const string DoctorNamesWhatIsNot = "doctor: NUMA balancing switched on is named, and its command mends it";
     private const string ObserveMovesNothing = "observe: not a page was moved";
     private const string ObserveReportsHotSet = "observe: the hot set is reported all the same";
     private const string HalvedIsKnown = "size: virsh metadata reaches the agent by libvirt's signal";
@@ -58,6 +60,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         {
             await StartGuestsAsync(cancel);
             await SettleAsync(cancel);
+            await ConsultDoctorAsync(cancel);
             await ObserveAsync(cancel);
             await HalveBudgetAsync(cancel);
             await ShiftHotSetAsync(cancel);
@@ -113,6 +116,25 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         }, s_settleLimit, cancel);
         foreach (DemoGuest guest in unsettled)
             Report(Settles(guest), false, details.GetValueOrDefault(guest, "never looked at"));
+    }
+
+    private async Task ConsultDoctorAsync(CancellationToken cancel)
+    {
+        view.Step("virttier doctor");
+        (int exitCode, IReadOnlyList<DoctorLine> lines) = await host.ConsultDoctorAsync(cancel);
+        string[] wrong = [.. lines.Where(l => l.Severity != "Ok").Select(l => $"{l.Check}: {l.Text}")];
+        string domains = lines.FirstOrDefault(l => l.Check == "domains")?.Text ?? "no line on domains";
+        Report(DoctorFindsAllWell, exitCode == 0 && wrong.Length == 0 && lines.Any(l => l.Check == "tiers") && domains.Contains($" {DemoGuests.All.Count} ", StringComparison.Ordinal),
+            $"{lines.Count} lines; domains: {domains}; not well: {(wrong.Length == 0 ? "nothing" : string.Join("; ", wrong))}");
+
+        await host.RunAsync("echo 1 > /proc/sys/kernel/numa_balancing", cancel);
+        (exitCode, lines) = await host.ConsultDoctorAsync(cancel);
+        DoctorLine[] warnings = [.. lines.Where(l => l.Severity != "Ok")];
+        string mend = warnings.Length == 1 ? warnings[0].Mend ?? "" : "";
+        await host.RunAsync(mend, cancel);
+        int mended = (await host.ConsultDoctorAsync(cancel)).ExitCode;
+        Report(DoctorNamesWhatIsNot, exitCode == 1 && warnings is [{ Check: "numa balancing" }] && mended == 0,
+            $"exit status {exitCode}, {string.Join("; ", warnings.Select(l => l.Text))}; after \"{mend}\" exit status {mended}");
     }
 
     private async Task ObserveAsync(CancellationToken cancel)

@@ -95,6 +95,17 @@ public sealed class DomainMonitorTests
     }
 
     [Fact]
+    public async Task Any_event_of_a_domain_has_its_definition_read_again()
+    {
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        await _host.LookAsync();
+        domain.Metadata = TestDomain.MetadataOf("shares='7'"); // as when it goes back to a snapshot
+        _host.RaiseDomainEvent(domain, kind: 4);
+        await _host.LookAsync();
+        Assert.Equal(7, _host.Find("web1")!.Settings.Shares);
+    }
+
+    [Fact]
     public async Task A_lost_metadata_signal_costs_no_more_than_the_age_limit()
     {
         FakeDomain domain = _host.StartDomain("web1", pid: 10);
