@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Libvirt.Tests.Fixtures;
 
@@ -107,23 +108,40 @@ internal sealed class Chaos : IAsyncDisposable
     }
 
     /// <summary>Waits until each agent's picture is what virsh, the pid files and the list of samplers say.</summary>
-    internal async Task<TimeSpan> SettleAsync()
+    /// <returns>How long the slower agent needed, counted from the last step or from the last reading of virsh before it said
+    /// something else for the last time: a guest that shuts down may take its time.</returns>
+    internal async Task<TimeSpan> SettleAsync() => (await Task.WhenAll(_hosts.Select(SettleAsync))).Max();
+
+    private async Task<TimeSpan> SettleAsync(ChaosHost host)
     {
         Stopwatch watch = Stopwatch.StartNew();
-        foreach (ChaosHost host in _hosts)
+        string? truth = null, picture = null;
+        TimeSpan lastAsked = TimeSpan.Zero, truthSince = TimeSpan.Zero, pictureSince = TimeSpan.Zero, slowestReading = TimeSpan.Zero;
+        do
         {
-            string truth = "", picture = "";
+            TimeSpan asked = watch.Elapsed;
+            Task<string> reading = host.ReadTruthAsync();
             do
             {
-                await Task.Delay(100);
-                truth = await host.ReadTruthAsync();
-                picture = host.ReadPicture();
+                await Task.Delay(20);
+                string now = host.ReadPicture();
+                if (now != picture)
+                    (picture, pictureSince) = (now, watch.Elapsed);
             }
-            while (truth != picture && watch.Elapsed < Eventually.Limit);
-            Assert.True(truth == picture,
-                $"seed {_seed}: the picture of {host.Name} is\n{picture}\nbut virsh says\n{truth}\nafter: {Journal}\n{host}");
+            while (!reading.IsCompleted);
+            if (await reading != truth)
+                (truth, truthSince) = (await reading, lastAsked);
+            lastAsked = asked;
+            slowestReading = TimeSpan.FromTicks(Math.Max(slowestReading.Ticks, (watch.Elapsed - asked).Ticks));
         }
-        return watch.Elapsed;
+        while (truth != picture && watch.Elapsed < Eventually.Limit);
+        Assert.True(truth == picture,
+            $"seed {_seed}: the picture of {host.Name} is\n{picture}\nbut virsh says\n{truth}\nafter: {Journal}\n{host}");
+
+        // Two heartbeats, and what this machine makes of a few questions to libvirt.
+        TimeSpan late = pictureSince > truthSince ? pictureSince - truthSince : TimeSpan.Zero, limit = (2 * new DomainMonitorOptions().Heartbeat) + slowestReading;
+        Assert.True(late <= limit, $"seed {_seed}: the picture of {host.Name} was right {late.TotalSeconds:0.0} s late, the limit is {limit.TotalSeconds:0.0} s, after: {Journal}");
+        return late;
     }
 
     private async Task CreateAsync(ChaosHost host)

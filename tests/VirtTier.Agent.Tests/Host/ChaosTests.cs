@@ -40,7 +40,7 @@ public sealed class ChaosTests
             longest = took > longest ? took : longest;
         }
         TestContext.Current.TestOutputHelper?.WriteLine(
-            string.Create(CultureInfo.InvariantCulture, $"seed {seed}: settled at most {longest.TotalSeconds:0.0} s after a step of: {chaos.Journal}"));
+            string.Create(CultureInfo.InvariantCulture, $"seed {seed}: the picture was right at most {longest.TotalSeconds:0.0} s late in: {chaos.Journal}"));
     }
 
     private static int ReadNumber(string variable, int otherwise) =>
