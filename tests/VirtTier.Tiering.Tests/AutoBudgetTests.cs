@@ -72,6 +72,14 @@ public sealed class AutoBudgetTests
     }
 
     [Fact]
+    public void Division_that_leaves_part_of_the_pool_unused_is_not_kept()
+    {
+        BudgetDemand[] demands = [Auto(Curve((50_000, 1.00)), 10_000), Auto(Curve((50_000, 1.001)), 10_000)];
+        Assert.Equal(30_000, Divide(30_000, demands).Sum());
+        Assert.Equal(16_000, Divide(16_000, demands).Sum());
+    }
+
+    [Fact]
     public void Fixed_budget_beside_them_lets_equals_be()
     {
         BudgetDemand fixedDemand = new(new BudgetRequest(Memory, MemoryAmount.FromPercent(20)), null, 0);
