@@ -41,6 +41,9 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
     /// <summary>Pages that were there before the round and were accessed for the first time in it.</summary>
     public long FirstAccessed { get; private set; }
 
+    /// <summary>Quarters of the round with a harvest.</summary>
+    public int Quarters => _quarters;
+
     /// <summary>Pages that got memory since the last census.</summary>
     public long Born { get; private set; }
 

@@ -72,9 +72,10 @@ public sealed class AutoBudgetTests
     }
 
     [Fact]
-    public void Division_that_leaves_part_of_the_pool_unused_is_not_kept()
+    public void Division_of_another_pool_is_not_kept()
     {
-        BudgetDemand[] demands = [Auto(Curve((50_000, 1.00)), 10_000), Auto(Curve((50_000, 1.001)), 10_000)];
+        // More DRAM would serve nothing more, but it is there.
+        BudgetDemand[] demands = [Auto(Curve((8_000, 1), (92_000, 0)), 10_000), Auto(Curve((8_000, 1), (92_000, 0)), 10_000)];
         Assert.Equal(30_000, Divide(30_000, demands).Sum());
         Assert.Equal(16_000, Divide(16_000, demands).Sum());
     }

@@ -39,8 +39,8 @@ public sealed class MovePriceTests
         price.Update(s_second, 100_000, largeShare: 0);
         Assert.Equal(0.2e-6, price.SecondsEach, 9);
         price.ObserveSmall(1000, TimeSpan.FromMilliseconds(2));
-        price.Update(s_second, 100_000, largeShare: 0.5);
-        Assert.Equal(1.1e-6, price.SecondsEach, 9);
+        price.Update(s_second, 100_000, largeShare: 0.25);
+        Assert.Equal(1.55e-6, price.SecondsEach, 9);
     }
 
     [Fact]

@@ -368,6 +368,31 @@ public sealed class PlacementPlannerTests
     }
 
     [Fact]
+    public void First_round_promotes_only_what_it_has_shown_to_go_on()
+    {
+        ModelGuest guest = new(8192);
+        guest.Residencies.Fill(Residency.Slow);
+        for (int harvest = 0; harvest < 4; harvest++)
+        {
+            guest.Touch(1000..1200);
+            // Accessed once, the last part of it just now: nobody knows whether it goes on.
+            guest.Touch((2000 + (harvest * 100))..(2100 + (harvest * 100)));
+            guest.Harvest();
+        }
+        guest.EndRound(budget: 2048);
+        Assert.Equal(1, guest.ShareFast(1000..1200));
+        Assert.Equal(200, guest.Fast);
+
+        // Without quarters nothing can be shown.
+        ModelGuest coarse = new(8192);
+        coarse.Residencies.Fill(Residency.Slow);
+        coarse.Touch(1000..1200);
+        coarse.Harvest();
+        coarse.EndRound(budget: 2048);
+        Assert.Equal(0, coarse.Fast);
+    }
+
+    [Fact]
     public void Guest_is_expected_to_touch_new_pages_at_its_pace_however_few_are_left()
     {
         const int core = 400;
