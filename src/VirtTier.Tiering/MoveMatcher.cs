@@ -39,7 +39,7 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     {
         long excess = Math.Max(0, plan.FastPages - plan.TargetPages);
         SortWorstFirst();
-        _hottest.Prepare(census.Slow, PromotableBestFirst(cost), maxMoves);
+        _hottest.Prepare(census.Slow, PromotableBestFirst(cost, census.Quarters), maxMoves);
         long swaps = _hottest.Count > 0 ? (maxMoves / 2) + RegionPages : 0;
         _coldest.Prepare(census.Fast, _worstFirst, Math.Min(maxMoves, excess + swaps));
         Collect(residency);
@@ -54,16 +54,17 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     }
 
     // The states that are worth a promotion at least where DRAM is to spare. The worst-first order must stand.
-    private ReadOnlySpan<int> PromotableBestFirst(double cost)
+    private ReadOnlySpan<int> PromotableBestFirst(double cost, int quarters)
     {
         int count = 0;
-        // On belief alone nothing comes in: one round tells whether what was accessed goes on.
-        if (!model.HasLearned)
+        // On belief alone nothing comes in but what the first round itself has shown to go on, for which it must have quarters.
+        if (!model.HasLearned && quarters < PageState.Quarters)
             return [];
         for (int i = PageState.Count - 1; i >= 0; i--)
         {
-            if (model.SpareValue[_worstFirst[i]] > cost)
-                _bestFirst[count++] = _worstFirst[i];
+            int state = _worstFirst[i];
+            if (model.SpareValue[state] > cost && (model.HasLearned || PageState.IsGoingOn(state % PageState.Own)))
+                _bestFirst[count++] = state;
         }
         return _bestFirst.AsSpan(0, count);
     }

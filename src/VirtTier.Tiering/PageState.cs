@@ -110,6 +110,16 @@ internal static class PageState
     /// <summary>Whether pages in a state by itself were accessed once, but not in the last round.</summary>
     public static bool IsIdle(int own) => own / Levels is >= FirstIdle and <= LastIdle;
 
+    /// <summary>Whether pages in a state by itself were accessed in the last round again and again, up to its end.</summary>
+    public static bool IsGoingOn(int own)
+    {
+        int recency = own / Levels;
+        return recency < Outcomes && QuartersOf(recency) > 1 && InLastQuarter(recency);
+    }
+
+    /// <summary>Whether pages in a state by itself were never accessed.</summary>
+    public static bool IsUntouched(int own) => own / Levels == NeverAccessed;
+
     /// <summary>Rounds that a page of an idle recency code has idled for, at least.</summary>
     public static int IdleRounds(int recency)
     {

@@ -156,7 +156,7 @@ public sealed class PlacementPlanner
         {
             long pages = _census.Fast.Pages[state] + _census.Slow.Pages[state];
             if (pages > 0)
-                groups.Add((pages, _model.Rate[state] / watched.TotalSeconds));
+                groups.Add((pages, _model.MeanRate(state) / watched.TotalSeconds));
         }
         return new DramCurve(groups, _shareError.Mean);
     }
@@ -277,8 +277,8 @@ public sealed class PlacementPlanner
             long slow = _census.Slow.Pages[state];
             fastPages += fast;
             slowPages += slow;
-            fastRate += fast * _model.Rate[state];
-            slowRate += slow * _model.Rate[state];
+            fastRate += fast * _model.MeanRate(state);
+            slowRate += slow * _model.MeanRate(state);
             if (_model.ChanceOfAccess(state) < 0.5)
                 continue;
             hot += fast + slow;

@@ -38,6 +38,12 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
     /// <summary>Pages by outcome, those that were born in the round among them.</summary>
     public ReadOnlySpan<long> AllOutcomes => _allOutcomes;
 
+    /// <summary>Pages that were there before the round and were accessed for the first time in it.</summary>
+    public long FirstAccessed { get; private set; }
+
+    /// <summary>Quarters of the round with a harvest.</summary>
+    public int Quarters => _quarters;
+
     /// <summary>Pages that got memory since the last census.</summary>
     public long Born { get; private set; }
 
@@ -84,7 +90,7 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
         Array.Clear(_fastOutcomes);
         Array.Clear(_slowOutcomes);
         Array.Clear(_allOutcomes);
-        Born = Absent = 0;
+        FirstAccessed = Born = Absent = 0;
     }
 
     private void CountBlocks(ReadOnlySpan<byte> residency, int first, int end)
@@ -143,6 +149,8 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
                 _outcomes[(state * PageState.Outcomes) + outcome] += run;
                 _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += run;
                 (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages;
+                if (outcome > 0 && PageState.IsUntouched(state % PageState.Own))
+                    FirstAccessed += pages;
             }
             else
             {

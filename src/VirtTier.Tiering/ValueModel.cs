@@ -27,6 +27,7 @@ internal sealed class ValueModel
     private readonly double[] _later = new double[PageState.Own * PageState.Outcomes];
     private readonly double[] _swept = new double[PageState.Count];
     private readonly int[] _byRate = new int[PageState.Count];
+    private double _firstAccesses = 1;
     private bool _solved;
 
     public ValueModel() => EstimateRates();
@@ -36,6 +37,12 @@ internal sealed class ValueModel
 
     /// <summary>Accesses that a page of each state is expected to get in the coming round.</summary>
     public ReadOnlySpan<double> Rate => _rate;
+
+    /// <summary>
+    /// Accesses that the pages of a state together are expected to get in the coming round, each. It is <see cref="Rate"/> but for pages that were
+    /// never accessed: a guest goes on to touch new ones at its own pace, however few are left.
+    /// </summary>
+    public double MeanRate(int state) => PageState.IsUntouched(state % PageState.Own) ? _rate[state] * _firstAccesses : _rate[state];
 
     /// <summary>What a page of each state gains by being fast rather than slow, in accesses.</summary>
     public ReadOnlySpan<double> Value => _value;
@@ -60,6 +67,7 @@ internal sealed class ValueModel
         _scale.Observe(census.AllOutcomes, accesses);
         _statistics.Learn(census);
         EstimateRates();
+        ExpectFirstAccesses(census);
     }
 
     public void Write(BinaryWriter writer) => _statistics.Write(writer);
@@ -118,6 +126,18 @@ internal sealed class ValueModel
                 _later[(outcome * PageState.Own) + own] = later;
             }
         }
+    }
+
+    // As many pages as in the last round; what was learned of each state while more of them were left would make too few.
+    private void ExpectFirstAccesses(RoundCensus census)
+    {
+        double expected = 1;
+        for (int state = 0; state < PageState.Count; state++)
+        {
+            if (PageState.IsUntouched(state % PageState.Own))
+                expected += (census.Fast.Pages[state] + census.Slow.Pages[state]) * ChanceOfAccess(state);
+        }
+        _firstAccesses = (census.FirstAccessed + 1) / expected;
     }
 
     private double PriceOf(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room)

@@ -72,6 +72,15 @@ public sealed class AutoBudgetTests
     }
 
     [Fact]
+    public void Division_of_another_pool_is_not_kept()
+    {
+        // More DRAM would serve nothing more, but it is there.
+        BudgetDemand[] demands = [Auto(Curve((8_000, 1), (92_000, 0)), 10_000), Auto(Curve((8_000, 1), (92_000, 0)), 10_000)];
+        Assert.Equal(30_000, Divide(30_000, demands).Sum());
+        Assert.Equal(16_000, Divide(16_000, demands).Sum());
+    }
+
+    [Fact]
     public void Fixed_budget_beside_them_lets_equals_be()
     {
         BudgetDemand fixedDemand = new(new BudgetRequest(Memory, MemoryAmount.FromPercent(20)), null, 0);

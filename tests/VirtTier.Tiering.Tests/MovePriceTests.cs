@@ -39,8 +39,22 @@ public sealed class MovePriceTests
         price.Update(s_second, 100_000, largeShare: 0);
         Assert.Equal(0.2e-6, price.SecondsEach, 9);
         price.ObserveSmall(1000, TimeSpan.FromMilliseconds(2));
-        price.Update(s_second, 100_000, largeShare: 0.5);
-        Assert.Equal(1.1e-6, price.SecondsEach, 9);
+        price.Update(s_second, 100_000, largeShare: 0.25);
+        Assert.Equal(1.55e-6, price.SecondsEach, 9);
+    }
+
+    [Fact]
+    public void Access_is_worth_a_tenth_of_the_guests_time_and_a_move_at_least_a_quarter_of_one()
+    {
+        MovePrice price = new();
+        price.ObserveSmall(1000, TimeSpan.FromMilliseconds(1));
+        price.Update(s_second, accesses: 100_000, 0);
+        Assert.Equal(1, price.Cost, 6);
+        price.ObserveSmall(1000, TimeSpan.FromMilliseconds(2));
+        price.Update(s_second, accesses: 100_000, 0);
+        Assert.Equal(1.1, price.Cost, 6);
+        price.Update(s_second, accesses: 100, 0);
+        Assert.Equal(0.25, price.Cost);
     }
 
     [Fact]

@@ -367,6 +367,67 @@ public sealed class PlacementPlannerTests
         Assert.Equal(predicted, guest.Plan.FastShare, 0.03);
     }
 
+    [Fact]
+    public void First_round_promotes_only_what_it_has_shown_to_go_on()
+    {
+        ModelGuest guest = new(8192);
+        guest.Residencies.Fill(Residency.Slow);
+        for (int harvest = 0; harvest < 4; harvest++)
+        {
+            guest.Touch(1000..1200);
+            // Accessed once, the last part of it just now: nobody knows whether it goes on.
+            guest.Touch((2000 + (harvest * 100))..(2100 + (harvest * 100)));
+            guest.Harvest();
+        }
+        guest.EndRound(budget: 2048);
+        Assert.Equal(1, guest.ShareFast(1000..1200));
+        Assert.Equal(200, guest.Fast);
+
+        // Without quarters nothing can be shown.
+        ModelGuest coarse = new(8192);
+        coarse.Residencies.Fill(Residency.Slow);
+        coarse.Touch(1000..1200);
+        coarse.Harvest();
+        coarse.EndRound(budget: 2048);
+        Assert.Equal(0, coarse.Fast);
+    }
+
+    [Fact]
+    public void Guest_is_expected_to_touch_new_pages_at_its_pace_however_few_are_left()
+    {
+        const int core = 400;
+        const int fresh = 200;
+        ModelGuest guest = new(8192);
+        guest.Residencies.Fill(Residency.Slow);
+        int[] order = [.. Enumerable.Range(core, 8192 - core)];
+        guest.Random.Shuffle(order);
+        int round = 0;
+        // Core and new pages are each accessed once a round, so that they weigh the same.
+        void Access(int harvest)
+        {
+            foreach (int page in order.AsSpan((round * fresh) + (harvest * fresh / 4), fresh / 4))
+                guest.Touch(page);
+            guest.Touch((harvest * core / 4)..((harvest + 1) * core / 4));
+        }
+        for (; round < (8192 - core) / fresh; round++)
+        {
+            for (int harvest = 0; harvest < 4; harvest++)
+            {
+                Access(harvest);
+                guest.Harvest();
+            }
+            guest.EndRound(budget: 1024);
+            // When only one round's worth of pages is left, all of them are expected.
+            if ((round + 2) * fresh <= 8192 - core)
+                continue;
+            DramCurve curve = guest.Planner.Curve(TimeSpan.FromSeconds(1))!;
+            Assert.True(curve.Error < 0.04, $"error {curve.Error}");
+            Assert.Equal((double)fresh / (core + fresh), curve.SlowShare(core), 0.1);
+            return;
+        }
+        Assert.Fail("no round was looked at");
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(511)]

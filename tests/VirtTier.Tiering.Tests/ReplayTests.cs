@@ -159,6 +159,29 @@ public sealed class ReplayTests
         Assert.Contains(
             message, Assert.Throws<InvalidDataException>(() => Read(Encoding.ASCII.GetBytes(text))).Message, StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(200)]
+    public void Zipped_trace_that_was_cut_off_is_no_trace(int lost)
+    {
+        byte[] zipped = Gzip(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 1000).Select(i => $"{i} {i * 7919 % 1009} r\n"))));
+        string message = Assert.Throws<InvalidDataException>(() => Read(zipped[..^lost])).Message;
+        Assert.Contains("line ", message, StringComparison.Ordinal);
+        Assert.Contains("gzip data breaks off", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Zipped_binary_trace_that_was_cut_off_is_no_trace()
+    {
+        using MemoryStream stream = new();
+        TraceWriter writer = new(stream);
+        for (int i = 0; i < 1000; i++)
+            writer.Write(new TraceAccess(i, (ulong)(i * 7919 % 1009), AccessKind.Write));
+        string message = Assert.Throws<InvalidDataException>(() => Read(Gzip(stream.ToArray())[..^4])).Message;
+        Assert.Contains("record ", message, StringComparison.Ordinal);
+        Assert.Contains("gzip data breaks off", message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Command_prints_json_and_refuses_what_makes_no_sense()
     {

@@ -47,11 +47,23 @@ public static class TraceReader
     {
         using StreamReader reader = new(stream);
         long number = 0;
-        while (reader.ReadLine() is { } line)
+        while (ReadLine(reader, number + 1) is { } line)
         {
             number++;
             if (line.Length > 0 && line[0] != '#')
                 yield return ParseLine(line, number);
+        }
+    }
+
+    private static string? ReadLine(StreamReader reader, long number)
+    {
+        try
+        {
+            return reader.ReadLine();
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"line {number}: the gzip data breaks off or is damaged at or soon after it: {e.Message}", e);
         }
     }
 
@@ -108,7 +120,7 @@ public static class TraceReader
         number = 0;
         for (int shift = 0; ; shift += 7)
         {
-            int next = stream.ReadByte();
+            int next = ReadByte(stream, record);
             if (next < 0 && shift == 0)
                 return false;
             if (next < 0 || shift > 63)
@@ -116,6 +128,18 @@ public static class TraceReader
             number |= (ulong)(next & 0x7f) << shift;
             if (next < 0x80)
                 return true;
+        }
+    }
+
+    private static int ReadByte(Stream stream, long record)
+    {
+        try
+        {
+            return stream.ReadByte();
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"record {record}: the gzip data breaks off or is damaged at or soon after it: {e.Message}", e);
         }
     }
 }
