@@ -239,7 +239,7 @@ static struct kvm_ept_sample_harvest harvest_accessed(int fd)
 {
 	struct kvm_ept_sample_harvest h = {
 		.size = sizeof(h), .flags = TAKE, .end = END_GFN,
-		.accessed = (uintptr_t)found.accessed,
+		.accessed = (uintptr_t)found.accessed, .sizes = (uintptr_t)found.sizes,
 	};
 
 	if (ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h)) {
@@ -264,6 +264,7 @@ static void cold_tables(void)
 {
 	unsigned long long all_hot, cold, lost = 0, false_hot = 0;
 	unsigned long gfns[8], round, i;
+	struct kvm_ept_sample_harvest h;
 	struct vm vm;
 	int fd;
 
@@ -271,9 +272,21 @@ static void cold_tables(void)
 	fd = attach(&vm);
 	touch_all(&vm, VM_READ);
 	all_hot = entries_of_harvest(fd);
+	memset(truth.accessed, 0, sizeof(truth.accessed));
+	for (i = VM_FREE_GFN; i < PAGES; i++)
+		set(truth.accessed, i);
+	add_own(&vm, truth.accessed);
+	check_exact("accessed bits alone: all that was touched", found.accessed, truth.accessed);
 
 	vm_work(&vm, (unsigned long[]){ 5 * 512 + 7 }, 1, VM_READ);
 	vm_wait(&vm);
+	check(!vm_discard(&vm, 4096, 512), "discard 2 MiB for accessed bits alone", "failed");
+	h = harvest_accessed(fd);
+	check(found.sizes[4096 / 512] == KVM_EPT_SAMPLE_SIZE_NONE && found.sizes[4096 / 512 - 1] == KVM_EPT_SAMPLE_SIZE_4K,
+	      "accessed bits alone: sizes tell an empty table", "%u, before it %u", found.sizes[4096 / 512],
+	      found.sizes[4096 / 512 - 1]);
+	check(h.pages_accessed == compare(found.accessed, found.accessed).both && !h.pages_present && !h.pages_dirty,
+	      "accessed bits alone: nothing else is counted", "%llu %llu %llu", h.pages_accessed, h.pages_present, h.pages_dirty);
 	for (i = 0; i < 3; i++)
 		harvest_accessed(fd);
 	cold = entries_of_harvest(fd);
