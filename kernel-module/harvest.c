@@ -15,6 +15,9 @@
 #define BLOCK_BYTES	(BLOCK_PAGES / 8)
 #define GIANT_PAGES	(512 * 512)	/* of a 1 GiB leaf */
 
+/* Entries asked at once whether any has its accessed bit: more of them hold a hot page more often. */
+#define GROUP	4
+
 /*
  * Blocks looked at before mmu_lock is let go: at most 32 * 512 entries a hold, in each page table.
  * At the 10 to 50 ns measured for an entry that is under a millisecond.
@@ -47,7 +50,7 @@ struct harvest_buffer {
  * @clear: clear the accessed bits that are set
  * @cleared: some were
  * @flush: flush the TLBs after that
- * @skip_cold: skip tables that are known to be cold: only if nobody wants more than accessed bits
+ * @only_accessed: nobody wants more than accessed bits: what was not accessed need not be looked at closely
  * @one_root: there is one page table only, so what is known to be cold can be told for it
  * @entries: entries looked at
  * @giant_end: end of the 1 GiB leaf that the walk is in; it is looked at once, not 512 times
@@ -58,7 +61,7 @@ struct walk {
 	bool clear;
 	bool cleared;
 	bool flush;
-	bool skip_cold;
+	bool only_accessed;
 	bool one_root;
 	u64 entries;
 	gfn_t giant_end;
@@ -134,8 +137,8 @@ static u64 look(struct walk *walk, u64 *sptep)
 	return walk->clear ? take_accessed(walk, sptep, spte) : spte;
 }
 
-/* Look at the 512 entries of a table of the lowest level: the loop that all the time is spent in. */
-static void look_into(struct walk *walk, u64 *table, unsigned int block)
+/* Look at the 512 entries of a table of the lowest level for all that they tell. */
+static void look_closely(struct walk *walk, u64 *table, unsigned int block)
 {
 	const u64 accessed = walk->guest->layout->accessed, dirty = walk->guest->layout->dirty;
 	struct harvest_buffer *found = walk->guest->buffer;
@@ -166,6 +169,45 @@ static void look_into(struct walk *walk, u64 *table, unsigned int block)
 			walk->cleared = true;
 	}
 	walk->entries += BLOCK_PAGES;
+}
+
+/*
+ * Look at the 512 entries of a table of the lowest level for their accessed bits only: the loop that all
+ * the time is spent in.  Returns whether any entry is present.
+ */
+static bool look_into(struct walk *walk, u64 *table, unsigned int block)
+{
+	const u64 accessed = walk->guest->layout->accessed;
+	const bool clear = walk->clear;
+	unsigned int word, bit, i;
+	u64 any = 0;
+
+	for (word = 0; word < BITS_TO_LONGS(BLOCK_PAGES); word++) {
+		unsigned long is_accessed = 0;
+
+		for (bit = 0; bit < BITS_PER_LONG; bit += GROUP, table += GROUP) {
+			u64 group = READ_ONCE(table[0]) | READ_ONCE(table[1]) |
+				    READ_ONCE(table[2]) | READ_ONCE(table[3]);
+
+			any |= group;
+			if (!(group & accessed))
+				continue;
+			for (i = 0; i < GROUP; i++) {
+				u64 spte = READ_ONCE(table[i]), now = spte;
+
+				if (!(spte & accessed) || !spte_present(spte))
+					continue;
+				is_accessed |= BIT(bit + i);
+				if (clear && !try_cmpxchg64(&table[i], &now, spte & ~accessed))
+					take_accessed(walk, &table[i], now);
+			}
+		}
+		walk->guest->buffer->accessed[block][word] |= is_accessed;
+		if (clear && is_accessed)
+			walk->cleared = true;
+	}
+	walk->entries += BLOCK_PAGES;
+	return spte_present(any);
 }
 
 static void note_block(struct walk *walk, unsigned int block, u64 spte)
@@ -203,7 +245,7 @@ static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
 		return false;
 	accessed = READ_ONCE(*sptep) & walk->guest->layout->accessed;
 	if (!accessed && test_bit(number, cold->quiet))
-		return walk->skip_cold;
+		return walk->only_accessed;
 	if (!walk->clear || !walk->flush)
 		return false;
 	if (!accessed && test_bit(number, cold->cleared)) {
@@ -232,6 +274,7 @@ static void meet_root(struct walk *walk, const struct root *root)
 /* Harvest the 2 MiB from @gfn as @root maps them. */
 static void harvest_block(struct walk *walk, const struct root *root, gfn_t gfn, unsigned int block)
 {
+	bool present;
 	u64 *sptep;
 	int level;
 	u64 spte;
@@ -243,8 +286,13 @@ static void harvest_block(struct walk *walk, const struct root *root, gfn_t gfn,
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 			return;
 		}
-		look_into(walk, spte_table(spte), block);
-		if (!bitmap_empty(walk->guest->buffer->present[block], BLOCK_PAGES))
+		if (walk->only_accessed) {
+			present = look_into(walk, spte_table(spte), block);
+		} else {
+			look_closely(walk, spte_table(spte), block);
+			present = !bitmap_empty(walk->guest->buffer->present[block], BLOCK_PAGES);
+		}
+		if (present)
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 		return;
 	}
@@ -275,7 +323,12 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 	int root, count;
 
 	blocks = min_t(u64, BATCH_BLOCKS, (end - gfn) / BLOCK_PAGES);
-	memset(found, 0, sizeof(*found));
+	memset(found->accessed, 0, blocks * BLOCK_BYTES);
+	memset(found->sizes, 0, blocks);
+	if (!walk->only_accessed) {
+		memset(found->dirty, 0, blocks * BLOCK_BYTES);
+		memset(found->present, 0, blocks * BLOCK_BYTES);
+	}
 
 	/* The TDP MMU frees its tables by RCU, the older MMU under mmu_lock for write. */
 	rcu_read_lock();
@@ -309,11 +362,11 @@ static int put_bits(u64 address, u64 offset, const void *bits, unsigned int bloc
 }
 
 /* Give the caller what the first @blocks of the buffer hold, and count it. */
-static int put_batch(struct guest *guest, struct kvm_ept_sample_harvest *request,
+static int put_batch(const struct walk *walk, struct kvm_ept_sample_harvest *request,
 		     unsigned int blocks)
 {
 	u64 offset = (request->next - request->base) / BLOCK_PAGES;
-	struct harvest_buffer *found = guest->buffer;
+	struct harvest_buffer *found = walk->guest->buffer;
 	unsigned int pages = blocks * BLOCK_PAGES;
 
 	if (put_bits(request->accessed, offset, found->accessed, blocks) ||
@@ -324,8 +377,10 @@ static int put_batch(struct guest *guest, struct kvm_ept_sample_harvest *request
 		return -EFAULT;
 
 	request->pages_accessed += bitmap_weight(found->accessed[0], pages);
-	request->pages_dirty += bitmap_weight(found->dirty[0], pages);
-	request->pages_present += bitmap_weight(found->present[0], pages);
+	if (!walk->only_accessed) {
+		request->pages_dirty += bitmap_weight(found->dirty[0], pages);
+		request->pages_present += bitmap_weight(found->present[0], pages);
+	}
 	request->next += pages;
 	return 0;
 }
@@ -353,7 +408,7 @@ int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
 		.guest = guest,
 		.clear = request->flags & KVM_EPT_SAMPLE_HARVEST_CLEAR,
 		.flush = request->flags & KVM_EPT_SAMPLE_HARVEST_FLUSH,
-		.skip_cold = !request->dirty && !request->present,
+		.only_accessed = !request->dirty && !request->present,
 	};
 	struct guest_paging paging;
 	u64 begin = ktime_get_ns();
@@ -377,7 +432,7 @@ int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
 	while (request->next < request->end) {
 		unsigned int blocks = harvest_batch(&walk, request->next, request->end);
 
-		err = put_batch(guest, request, blocks);
+		err = put_batch(&walk, request, blocks);
 		if (err)
 			break;
 		/* Not within a 1 GiB leaf: its one accessed bit is cleared, a later call would miss it. */

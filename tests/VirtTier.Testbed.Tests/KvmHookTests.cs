@@ -20,11 +20,15 @@ public sealed class KvmHookTests : IAsyncLifetime
         await _host.UpAsync(Cancellation);
         string release = (await RunAsync("uname -r")).Trim();
         string root = Path.GetDirectoryName(Path.GetDirectoryName(_host.Script)!)!;
-        string built = Path.Combine(await _host.ShareAsync(Cancellation), "kvm-hook");
-        Directory.CreateDirectory(built);
-        await RunHereAsync(Path.Combine(root, "testbed", "install-deps"), [$"linux-headers-{release}", "patch", "xz-utils"], built);
-        await RunHereAsync(Path.Combine(root, "kernel_patch", "kvm-hook"), ["build", release], built);
-        File.Copy(Path.Combine(root, "kernel_patch", "kvm-hook"), Path.Combine(built, "kvm-hook"), overwrite: true);
+        string tool = Path.Combine(root, "kernel_patch", "kvm-hook"), share = await _host.ShareAsync(Cancellation);
+        // Beside the share, which a new host finds empty: a build is kept for the next run.
+        string builds = Path.Combine(Path.GetDirectoryName(share)!, "kvm-hook");
+        await RunHereAsync(Path.Combine(root, "testbed", "install-deps"), [$"linux-headers-{release}", "patch", "xz-utils"], builds);
+        await RunHereAsync(tool, ["build", release], builds);
+        Directory.CreateDirectory(Path.Combine(share, "kvm-hook", release));
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(builds, release), "*.ko"))
+            File.Copy(file, Path.Combine(share, "kvm-hook", release, Path.GetFileName(file)));
+        File.Copy(tool, Path.Combine(share, "kvm-hook", "kvm-hook"));
     }
 
     public async ValueTask DisposeAsync() => await _host.DownAsync(CancellationToken.None);

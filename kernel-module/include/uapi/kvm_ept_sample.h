@@ -92,9 +92,9 @@ struct kvm_ept_sample_info {
  * tells the two apart.  `sizes` has one byte for each 2 MiB of guest memory, byte
  * ((gfn - base) / 512).
  *
- * If neither `dirty` nor `present` is asked for, tables that nobody used since they were last looked
- * at are skipped, which makes a mostly cold guest much cheaper: their pages are not accessed, and not
- * counted in pages_present and pages_dirty.
+ * If neither `dirty` nor `present` is asked for, only accessed bits are looked for, and tables that
+ * nobody used since they were last looked at are skipped, which makes a mostly cold guest much cheaper:
+ * pages_present and pages_dirty are 0 then.
  *
  * A 1 GiB mapping has one accessed bit: with CLEAR, a call that begins within one that an earlier call
  * ended in finds it not accessed.  Calls from and to multiples of 1 GiB have no such trouble.
@@ -122,9 +122,9 @@ struct kvm_ept_sample_harvest {
 	__u64 present;		/* in: address of the bitmap to fill, or 0 */
 	__u64 sizes;		/* in: address of the byte array to fill, or 0 */
 	__u64 next;		/* out: first gfn that was not harvested */
-	__u64 pages_present;	/* out: 4 KiB pages of [start, next) in the table */
+	__u64 pages_present;	/* out: 4 KiB pages of [start, next) in the table; see above */
 	__u64 pages_accessed;	/* out: of these, pages with the accessed bit set */
-	__u64 pages_dirty;	/* out: of these, pages with the dirty bit set */
+	__u64 pages_dirty;	/* out: of these, pages with the dirty bit set; see above */
 	__u64 generation;	/* out: memslot generation, as in GET_INFO */
 	/* Size 104 until here. */
 	__u32 state;		/* out: KVM_EPT_SAMPLE_INFO_GUEST, with INFO_DIRTY_LOG while that is on */

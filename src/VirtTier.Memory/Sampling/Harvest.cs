@@ -47,8 +47,8 @@ public enum HarvestDetails
     Present = 1 << 1,
 }
 
-/// <summary>Counts of one harvest, in 4 KiB pages. Pages of tables that were skipped as unused count neither as present nor as
-/// dirty; with any <see cref="HarvestDetails"/> none is skipped.</summary>
+/// <summary>Counts of one harvest, in 4 KiB pages. Present and dirty ones are counted only with any <see cref="HarvestDetails"/>,
+/// else they are 0.</summary>
 /// <param name="Present">Pages in the second-level table.</param>
 /// <param name="Accessed">Of these, pages whose accessed bit was set.</param>
 /// <param name="Dirty">Of these, pages whose dirty bit was set.</param>

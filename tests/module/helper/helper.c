@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What tests cannot do from user space.  For emulated hosts only: it checks nothing.
+ *
+ * /proc/notifier: what the benchmark compares harvest with: KVM's mmu notifier, asked page by page, as DAMON, idle page tracking
+ * and reclaim do.  Write "PID HVA PAGES", read back "NANOSECONDS YOUNG": the time, and how many pages had been accessed.
+ *
+ * /proc/cached_walk: plays a CPU that has the upper entries of the page table cached, which emulators never have.  Write "PID GFN":
+ * the page's own entry is marked as accessed, those above are not.
+ */
+#include <linux/fdtable.h>
+#include <linux/fs.h>
+#include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/proc_fs.h>
+#include <linux/sched/task.h>
+#include <linux/uaccess.h>
+
+static u64 last_ns, last_young;
+
+static int get_kvm(const void *found, struct file *file, unsigned int fd)
+{
+	if (strcmp(file->f_path.dentry->d_name.name, "kvm-vm"))
+		return 0;
+	*(struct kvm **)found = file->private_data;
+	return 1;
+}
+
+/* The guest that a process runs, with a reference; NULL if there is none. */
+static struct kvm *kvm_of(int pid)
+{
+	struct task_struct *task = get_pid_task(find_vpid(pid), PIDTYPE_PID);
+	struct kvm *kvm = NULL;
+
+	if (!task)
+		return NULL;
+	task_lock(task);
+	if (task->files)
+		iterate_fd(task->files, 0, get_kvm, &kvm);
+	task_unlock(task);
+	put_task_struct(task);
+	return kvm && kvm_get_kvm_safe(kvm) ? kvm : NULL;
+}
+
+static ssize_t notifier_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	unsigned long hva, pages, i;
+	char text[96] = "";
+	struct kvm *kvm;
+	u64 begin;
+	int pid;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) ||
+	    sscanf(text, "%d %lu %lu", &pid, &hva, &pages) != 3)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+
+	last_young = 0;
+	begin = ktime_get_ns();
+	for (i = 0; i < pages; i++)
+		last_young += !!kvm->mmu_notifier.ops->clear_young(&kvm->mmu_notifier, kvm->mm,
+								   hva + i * PAGE_SIZE,
+								   hva + (i + 1) * PAGE_SIZE);
+	last_ns = ktime_get_ns() - begin;
+	kvm_put_kvm(kvm);
+	return len;
+}
+
+static ssize_t notifier_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%llu %llu\n", last_ns, last_young);
+
+	return simple_read_from_buffer(buf, len, pos, text, n);
+}
+
+static const struct proc_ops notifier_ops = {
+	.proc_read = notifier_read,
+	.proc_write = notifier_write,
+};
+
+#define PRESENT		BIT_ULL(11)	/* KVM's own mark */
+#define ADDRESS		GENMASK_ULL(51, 12)
+
+/* Mark the page's 4 KiB entry as accessed: -ENOENT if there is none. */
+static int mark_leaf(struct kvm *kvm, gfn_t gfn)
+{
+	u64 accessed = boot_cpu_has(X86_FEATURE_SVM) ? BIT_ULL(5) : BIT_ULL(8);
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+	u64 *sptep = NULL, spte;
+	int level, err = -ENOENT;
+
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	spte = vcpu->arch.root_mmu.root.hpa | PRESENT;
+	for (level = vcpu->arch.root_mmu.root_role.level; level && (spte & PRESENT); level--) {
+		sptep = (u64 *)__va(spte & ADDRESS) + (gfn >> 9 * (level - 1)) % 512;
+		spte = READ_ONCE(*sptep);
+	}
+	if (!level && (spte & PRESENT) && try_cmpxchg64(sptep, &spte, spte | accessed))
+		err = 0;
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	return err;
+}
+
+static ssize_t cached_walk_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	char text[64] = "";
+	unsigned long gfn;
+	struct kvm *kvm;
+	int pid, err;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) || sscanf(text, "%d %lu", &pid, &gfn) != 2)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	err = mark_leaf(kvm, gfn);
+	kvm_put_kvm(kvm);
+	return err ?: len;
+}
+
+static const struct proc_ops cached_walk_ops = {
+	.proc_write = cached_walk_write,
+};
+
+static int __init helper_init(void)
+{
+	return proc_create("notifier", 0600, NULL, &notifier_ops) &&
+	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit helper_exit(void)
+{
+	remove_proc_entry("cached_walk", NULL);
+	remove_proc_entry("notifier", NULL);
+}
+
+module_init(helper_init);
+module_exit(helper_exit);
+MODULE_DESCRIPTION("What the module's tests cannot do from user space");
+MODULE_LICENSE("GPL");
