@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text.Json;
 using VirtTier.Agent.Status;
 using VirtTier.Testbed;
+using VirtTier.Tiering.Replay;
 
 namespace VirtTier.Demo;
 
@@ -11,6 +12,8 @@ namespace VirtTier.Demo;
 internal sealed class DemoHost(EmulatedHost host)
 {
     private const string Folder = "demo";
+    private const string AskStatus = "busctl --json=short call org.virttier.Agent1 /org/virttier/Agent1 org.virttier.Agent1 GetStatus";
+
     private long _readingsTaken;
     private string _share = "";
 
@@ -22,7 +25,8 @@ internal sealed class DemoHost(EmulatedHost host)
         await host.UpAsync(cancel);
         _share = await host.ShareAsync(cancel);
         Directory.CreateDirectory(Path.Combine(_share, Folder));
-        File.Delete(Path.Combine(_share, Folder, "readings"));
+        foreach (string old in Directory.GetFiles(Path.Combine(_share, Folder)))
+            File.Delete(old);
     }
 
     /// <summary>Builds the packages for the host's kernel and installs them with dpkg, as a user would, then sets the defaults.</summary>
@@ -42,17 +46,13 @@ internal sealed class DemoHost(EmulatedHost host)
 
     /// <summary>Runs a script that must succeed, and returns its output.</summary>
     public async Task<string> RunAsync(string script, CancellationToken cancel, TimeSpan? limit = null) =>
-        (await host.RunAsync(script, limit, cancel)).RequireSuccess();
+        (await host.RunAsync(script, limit, cancellation: cancel)).RequireSuccess();
 
     /// <summary>What the agent says; null while it is not on the bus.</summary>
     public async Task<AgentStatus?> StatusAsync(CancellationToken cancel)
     {
-        CommandResult result = await host.RunAsync(
-            "busctl --json=short call org.virttier.Agent1 /org/virttier/Agent1 org.virttier.Agent1 GetStatus", TimeSpan.FromSeconds(30), cancel);
-        if (result.ExitCode != 0)
-            return null;
-        using JsonDocument reply = JsonDocument.Parse(result.Output);
-        return AgentStatus.FromJson(reply.RootElement.GetProperty("data")[0].GetString()!);
+        CommandResult result = await host.RunAsync(AskStatus, TimeSpan.FromSeconds(30), cancellation: cancel);
+        return result.ExitCode == 0 ? StatusOf(result.Output) : null;
     }
 
     /// <summary>What <c>virttier doctor</c> finds, and its exit status.</summary>
@@ -88,6 +88,52 @@ internal sealed class DemoHost(EmulatedHost host)
         return Placement.Of(nodes, hotFrames);
     }
 
+    /// <summary>
+    /// Shifts a guest's hot set, and then reads again and again where its pages are and what the agent's rounds have come to; all in
+    /// one script in the host, so that what happens outside of it does not count.
+    /// </summary>
+    /// <returns>The rounds before the shift, and the readings, in order of time.</returns>
+    public async Task<(long RoundsBefore, IReadOnlyList<(double HotShare, long Rounds)> Readings)> ShiftAndWatchAsync(
+        PayloadDemoGuest guest, int seconds, CancellationToken cancel)
+    {
+        IReadOnlySet<int> hotFrames = guest.Payload.HotFrames((await host.LogOfAsync(guest.Payload, cancel)).Shifts + 1);
+        string files = Path.Combine(_share, Folder, "shift");
+        Directory.CreateDirectory(files);
+        int count = int.Parse(await RunAsync($$"""
+            set -e
+            cd /share/{{Folder}}/shift
+            pid=$(cat /run/libvirt/qemu/{{guest.Name}}.pid) n=0 end=$((SECONDS + {{seconds}}))
+            {{AskStatus}} > 0.status
+            printf {{PayloadGuest.ShiftCommand}} 1<> {{EmulatedHost.GuestFolder}}/{{guest.Name}}.com1.in
+            until grep -q x {{guest.Payload.LogPath}}; do sleep 0.1; done
+            while [ $SECONDS -lt $end ]; do
+                n=$((n + 1))
+                residency $pid --pages $n.pages > /dev/null
+                {{AskStatus}} > $n.status
+            done
+            echo $n
+            """, cancel), CultureInfo.InvariantCulture);
+        List<(double, long)> readings = [];
+        for (int n = 1; n <= count; n++)
+        {
+            Placement placement = Placement.Of(await File.ReadAllBytesAsync(Path.Combine(files, $"{n}.pages"), cancel), hotFrames);
+            readings.Add((placement.HotShare, await RoundsAsync(n)));
+        }
+        return (await RoundsAsync(0), readings);
+
+        async Task<long> RoundsAsync(int n) =>
+            StatusOf(await File.ReadAllTextAsync(Path.Combine(files, $"{n}.status"), cancel)).Domains.Single(d => d.Name == guest.Name).Rounds;
+    }
+
+    /// <summary>The guest frames in what <c>virttier record</c> writes of a guest, harvest by harvest; its agent must have let go of it.</summary>
+    public async Task<int[]> RecordAsync(DemoGuest guest, int seconds, CancellationToken cancel)
+    {
+        string file = $"{Folder}/{guest.Name}.vttr.gz";
+        await RunAsync($"virttier record {guest.Name} /share/{file} --duration {seconds}", cancel);
+        using FileStream trace = File.OpenRead(Path.Combine(_share, file));
+        return [.. TraceReader.Read(trace).Select(a => (int)a.Gfn)];
+    }
+
     public async Task<int> PidAsync(DemoGuest guest, CancellationToken cancel) =>
         int.Parse(await RunAsync($"cat /run/libvirt/qemu/{guest.Name}.pid", cancel), CultureInfo.InvariantCulture);
 
@@ -108,6 +154,12 @@ internal sealed class DemoHost(EmulatedHost host)
         int end = text.LastIndexOf('\n') + 1;
         _readingsTaken += end;
         return text[..end].Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+
+    private static AgentStatus StatusOf(string reply)
+    {
+        using JsonDocument json = JsonDocument.Parse(reply);
+        return AgentStatus.FromJson(json.RootElement.GetProperty("data")[0].GetString()!);
     }
 
     private static async Task BuildPackagesAsync(string kernel, string destination, CancellationToken cancel)

@@ -29,9 +29,9 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     public static IReadOnlyList<string> CheckNames { get; } =
     [
         HookTells, .. DemoGuests.All.Select(Settles), DoctorFindsAllWell, DoctorNamesWhatIsNot,
-        ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
+        ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowedSoon, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
         BadSizeIsNamed, MendedIsForgotten, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
-        .. DemoGuests.All.Select(Undisturbed), StopDetaches,
+        .. DemoGuests.All.Select(Undisturbed), StopDetaches, SamplesAreTrue, RecordingIsTrue,
     ];
 
     private const string HookTells = "hook: libvirt's qemu hook tells the agent of each start";
@@ -42,6 +42,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private const string HalvedIsKnown = "size: virsh metadata reaches the agent by libvirt's signal";
     private const string HalvedIsFollowed = "size: a budget halved with virsh metadata is followed";
     private const string ShiftIsFollowed = "plain: a hot set that shifted by half is followed";
+    private const string ShiftIsFollowedSoon = "plain: .95 of its new hot set is in DRAM within five rounds";
     private const string SuspendStops = "shared: suspended, it is neither sampled nor moved";
     private const string ResumeGoesOn = "shared: resumed, it is tiered again with its hot pages in DRAM";
     private const string BadSizeChangesNothing = "percent: metadata with a bad size leaves the budget as it was";
@@ -50,6 +51,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private const string DestroyDetaches = "observe: destroyed, its sampler is gone";
     private const string KilledAgentComesBack = "agent: killed with -9, restarted by systemd, it takes up every guest again";
     private const string KilledAgentDisturbsNobody = "agent: its death and return left every guest's placement right";
+    private const string SamplesAreTrue = "size: virttier sample prints accesses of its hot pages and of no others";
+    private const string RecordingIsTrue = "size: virttier record finds its hot pages and no others";
     private const string StopDetaches = "agent: a stop detaches every sampler";
 
     /// <summary>Runs it on a host that is up, with VirtTier installed.</summary>
@@ -70,6 +73,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             await DestroyAsync(cancel);
             await CloseAccountsAsync(cancel);
             await StopAgentAsync(cancel);
+            await LookWithoutAgentAsync(cancel);
         }
         catch (TestbedException e)
         {
@@ -170,7 +174,9 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     {
         PayloadDemoGuest guest = DemoGuests.Plain;
         view.Step($"{guest.Name}'s hot set shifts by half");
-        await host.Host.ShiftAsync(guest.Payload, cancel);
+        (long before, IReadOnlyList<(double, long)> readings) = await host.ShiftAndWatchAsync(guest, 25, cancel);
+        (bool soon, string course) = ShiftWatch.Judge(before, readings);
+        Report(ShiftIsFollowedSoon, soon, course);
         string detail = "";
         bool followed = await UntilAsync(async () =>
         {
@@ -294,6 +300,34 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         int guests = DemoGuests.All.Count - 1;
         Report(StopDetaches, users == "0" && running == guests.ToString(CultureInfo.InvariantCulture), $"samplers open: {users}; guests running: {running}");
     }
+
+    // The agent samples no more, so the tools may.
+    private async Task LookWithoutAgentAsync(CancellationToken cancel)
+    {
+        PayloadDemoGuest guest = DemoGuests.Size;
+        // Its own code is a ROM right below 4 GiB, and always in use.
+        HashSet<int> truth = [.. guest.Payload.HotFrames(), .. Enumerable.Range(PayloadGuest.FirstRomFrame, PayloadGuest.RomFrames)];
+
+        const int count = 200;
+        view.Step($"virttier sample {guest.Name} --count {count}");
+        CommandResult sampled = await host.Host.RunAsync($"virttier sample {guest.Name} --rate 100 --count {count}", TimeSpan.FromMinutes(1), cancellation: cancel);
+        int[] frames = FramesOf(sampled.Output);
+        int hot = frames.Count(guest.Payload.HotFrames().Contains);
+        int wrong = frames.Count(f => !truth.Contains(f));
+        Report(SamplesAreTrue, frames.Length == count && wrong == 0 && hot > count / 2 && frames.Distinct().Count() > count / 4,
+            $"{frames.Length} samples of {frames.Distinct().Count()} pages: {hot} of hot pages, {wrong} of pages not in use {sampled.Error.Trim()}");
+
+        view.Step($"virttier record {guest.Name}");
+        frames = await host.RecordAsync(guest, seconds: 3, cancel);
+        int[] found = [.. frames.Distinct()];
+        hot = found.Count(guest.Payload.HotFrames().Contains);
+        Report(RecordingIsTrue, hot == guest.Payload.HotFrames().Count && found.All(truth.Contains),
+            $"{frames.Length} accesses of {found.Length} pages: {hot} of {guest.Payload.HotFrames().Count} hot pages, {found.Count(f => !truth.Contains(f))} pages not in use");
+    }
+
+    /// <summary>The guest frames in the output of <c>virttier sample</c>.</summary>
+    internal static int[] FramesOf(string output) =>
+        [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => Convert.ToInt32(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[2], 16))];
 
     /// <summary>
     /// What a budget promises: with room for the whole hot set, at least 0.99 of it is in DRAM; else at least 0.97 of the

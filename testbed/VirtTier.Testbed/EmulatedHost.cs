@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 
 namespace VirtTier.Testbed;
 
@@ -47,11 +48,12 @@ public sealed class EmulatedHost(string script, string name)
     /// <summary>Runs a shell script in the host as root.</summary>
     /// <param name="command">The script.</param>
     /// <param name="limit">Time after which the host ends it; two minutes when null.</param>
+    /// <param name="echo">Where each line of its output goes as it comes, besides the result.</param>
     /// <param name="cancellation">Stops waiting; the command itself goes on until its limit.</param>
-    public Task<CommandResult> RunAsync(string command, TimeSpan? limit = null, CancellationToken cancellation = default)
+    public Task<CommandResult> RunAsync(string command, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
     {
         int seconds = (int)Math.Ceiling((limit ?? DefaultLimit).TotalSeconds);
-        return ScriptAsync(["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, cancellation);
+        return ScriptAsync(["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, cancellation, echo);
     }
 
     /// <summary>The folder of this machine that the host sees as <c>/share</c>.</summary>
@@ -129,7 +131,7 @@ public sealed class EmulatedHost(string script, string name)
             virsh --quiet define /run/{guest}.xml
             {start}
             """;
-        CommandResult result = await RunAsync(script, TimeSpan.FromMinutes(8), cancellation).ConfigureAwait(false);
+        CommandResult result = await RunAsync(script, TimeSpan.FromMinutes(8), cancellation: cancellation).ConfigureAwait(false);
         // A guest that the emulator lost and that was started anew must not go unnoticed.
         await Console.Error.WriteAsync(result.Error).ConfigureAwait(false);
         result.RequireSuccess();
@@ -153,7 +155,7 @@ public sealed class EmulatedHost(string script, string name)
         }
     }
 
-    private async Task<CommandResult> ScriptAsync(string[] arguments, string? input, CancellationToken cancellation)
+    private async Task<CommandResult> ScriptAsync(string[] arguments, string? input, CancellationToken cancellation, TextWriter? echo = null)
     {
         var start = new ProcessStartInfo(script, arguments)
         {
@@ -163,11 +165,24 @@ public sealed class EmulatedHost(string script, string name)
         };
         start.Environment["TESTBED"] = name;
         using Process process = Process.Start(start) ?? throw new TestbedException($"{script} did not start");
-        Task<string> output = process.StandardOutput.ReadToEndAsync(cancellation);
+        Task<string> output = ReadAsync(process.StandardOutput, echo, cancellation);
         Task<string> error = process.StandardError.ReadToEndAsync(cancellation);
         await process.StandardInput.WriteAsync(input.AsMemory(), cancellation).ConfigureAwait(false);
         process.StandardInput.Close();
         await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
         return new CommandResult(process.ExitCode, await output.ConfigureAwait(false), await error.ConfigureAwait(false));
+    }
+
+    private static async Task<string> ReadAsync(StreamReader output, TextWriter? echo, CancellationToken cancellation)
+    {
+        if (echo is null)
+            return await output.ReadToEndAsync(cancellation).ConfigureAwait(false);
+        StringBuilder all = new();
+        while (await output.ReadLineAsync(cancellation).ConfigureAwait(false) is { } line)
+        {
+            all.Append(line).Append('\n');
+            await echo.WriteLineAsync(line).ConfigureAwait(false);
+        }
+        return all.ToString();
     }
 }

@@ -18,6 +18,12 @@ public sealed class PayloadGuest
     /// <summary>The frame of the payload's own state and stack: touched in every pass, so always hot.</summary>
     public const int StateFrame = 1;
 
+    /// <summary>The first frame of the ROM: the payload runs there, right below 4 GiB.</summary>
+    public const int FirstRomFrame = 0xffff0;
+
+    /// <summary>Frames of the ROM.</summary>
+    public const int RomFrames = 16;
+
     private const int PageBytes = 4096;
     private const int ParametersOffset = 0x10;
     private const int FramesInMebibyte = 256;

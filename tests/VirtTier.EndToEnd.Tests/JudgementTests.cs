@@ -50,6 +50,27 @@ public sealed class JudgementTests
         Assert.Equal(0.5, placement.HotShare);
     }
 
+    [Fact]
+    public void A_shift_is_followed_when_its_new_hot_set_is_back_within_five_rounds()
+    {
+        Assert.Equal((true, "0.57 in round 1, 0.94 in round 3, 0.95 in round 5"),
+            ShiftWatch.Judge(10, [(0.57, 10), (0.94, 12), (0.95, 14), (1, 16)]));
+        Assert.Equal((false, "0.57 in round 1, 0.94 in round 5, 1.00 in round 6"),
+            ShiftWatch.Judge(10, [(0.57, 10), (0.94, 14), (1, 15)]));
+        Assert.False(ShiftWatch.Judge(10, [(0.57, 10), (0.94, 14)]).Followed);
+    }
+
+    [Fact]
+    public void A_shift_that_was_there_before_it_is_looked_for_shows_nothing()
+    {
+        Assert.False(ShiftWatch.Judge(10, [(0.96, 10), (1, 11)]).Followed);
+        Assert.False(ShiftWatch.Judge(10, []).Followed);
+    }
+
+    [Fact]
+    public void Sampled_frames_are_read_from_what_the_tool_prints() =>
+        Assert.Equal([0x1a2, 1], Scenario.FramesOf("12:00:01.250  gfn 0x1a2  rw-\n12:00:01.251  gfn 0x1  r--\n"));
+
     private void Take(int pid, int dram) =>
         _watch.Take($$$"""{"time":1.000,"pid":{{{pid}}},"nodes":{"0":{{{dram}}},"1":5}}""");
 }

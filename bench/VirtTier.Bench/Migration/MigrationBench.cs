@@ -23,17 +23,19 @@ internal static class MigrationBench
     public static async Task<int> RunAsync()
     {
         EmulatedHost host = EmulatedHost.Named("bench");
+        Say("booting an emulated host with two NUMA nodes");
         await host.DownAsync();
         try
         {
             await host.UpAsync();
+            Say("bringing the bench into it");
             HostProgram program = await HostProgram.InstallAsync(host, "migration");
             await program.CompileAsync(SourceOfMover(), InsideHost.BareMover);
+            Say("starting a guest");
             await host.StartAsync(s_guest);
             string pid = (await host.RunAsync($"cat /run/libvirt/qemu/{s_guest.Name}.pid")).RequireSuccess().Trim();
             CommandResult result = await program.RunAsync(
-                $"{InsideHost.Verb} {pid} {s_guest.MemoryMebibytes} {s_guest.LogPath}", TimeSpan.FromMinutes(10));
-            Console.Write(result.Output);
+                $"{InsideHost.Verb} {pid} {s_guest.MemoryMebibytes} {s_guest.LogPath}", TimeSpan.FromMinutes(20), echo: Console.Out);
             Console.Error.Write(result.Error);
             PayloadLog log = await host.LogOfAsync(s_guest);
             if (log.DamagedPages > 0)
@@ -45,6 +47,9 @@ internal static class MigrationBench
             await host.DownAsync();
         }
     }
+
+    // Each stage takes minutes on a busy machine.
+    private static void Say(string stage) => Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {stage}");
 
     private static string SourceOfMover([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "bare-mover.c");
 }

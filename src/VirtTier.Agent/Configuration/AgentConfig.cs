@@ -37,7 +37,7 @@ internal sealed record AgentConfig
     public ByteRate DomainRate { get; init; } = ByteRate.Parse("200MiB/s");
 
     /// <summary>Most that moving the pages of one domain may take of one CPU, 0..1 (<c>migration.domain_cpu</c>).</summary>
-    public double MoveCpuShare { get; init; } = 0.05;
+    public double MoveCpuShare { get; init; } = 0.04;
 
     /// <summary>Most migration traffic of the host (<c>migration.host_rate</c>).</summary>
     public ByteRate HostRate { get; init; } = ByteRate.Parse("1GiB/s");

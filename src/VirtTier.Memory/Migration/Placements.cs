@@ -9,7 +9,8 @@ namespace VirtTier.Memory;
 /// </summary>
 internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageCount)
 {
-    private readonly Dictionary<int, ulong[]> _placedOn = [];
+    // By node; null for nodes that nothing was moved to. Every page that moves is noted, so this is kept cheap.
+    private ulong[]?[] _placedOn = [];
     private readonly AgingPageSet _drifted = new(time, asideFor, pageCount);
     private readonly AgingPageSet _contested = new(time, asideFor, pageCount);
 
@@ -19,13 +20,13 @@ internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageC
     /// <summary>Notes that pages were moved to a node.</summary>
     public void Place(int firstIndex, int count, int node)
     {
-        if (!_placedOn.ContainsKey(node))
-            _placedOn[node] = new ulong[(pageCount + 63) / 64];
-        for (int index = firstIndex; index < firstIndex + count; index++)
+        if (_placedOn.Length <= node)
+            Array.Resize(ref _placedOn, node + 1);
+        _placedOn[node] ??= new ulong[(pageCount + 63) / 64];
+        for (int other = 0; other < _placedOn.Length; other++)
         {
-            ulong bit = 1UL << (index % 64);
-            foreach ((int other, ulong[] placed) in _placedOn)
-                placed[index / 64] = other == node ? placed[index / 64] | bit : placed[index / 64] & ~bit;
+            if (_placedOn[other] is { } placed)
+                Mark(placed, firstIndex, count, other == node);
         }
     }
 
@@ -33,8 +34,10 @@ internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageC
     public long Observe(int firstIndex, ReadOnlySpan<byte> nodes)
     {
         long drifted = 0;
-        foreach ((int node, ulong[] placed) in _placedOn)
+        for (int node = 0; node < _placedOn.Length; node++)
         {
+            if (_placedOn[node] is not { } placed)
+                continue;
             int end = firstIndex + nodes.Length;
             for (int word = firstIndex / 64; word * 64 < end; word++)
             {
@@ -53,5 +56,17 @@ internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageC
         }
 
         return drifted;
+    }
+
+    /// <summary>Sets or clears a run of bits, word by word.</summary>
+    private static void Mark(ulong[] bits, int first, int count, bool value)
+    {
+        for (int end = first + count; first < end;)
+        {
+            int length = Math.Min(64 - (first % 64), end - first);
+            ulong mask = ulong.MaxValue >> (64 - length) << (first % 64);
+            bits[first / 64] = value ? bits[first / 64] | mask : bits[first / 64] & ~mask;
+            first += length;
+        }
     }
 }
