@@ -381,11 +381,13 @@ u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level)
  */
 bool guest_is_dirty_logged(struct kvm *kvm)
 {
+	/* Read once: the loop below evaluates it at each step, and KVM may put another set in place meanwhile. */
+	struct kvm_memslots *slots = kvm_memslots(kvm);
 	struct kvm_memory_slot *slot;
 	u64 pages = 0, logged = 0;
 	int bucket;
 
-	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm)) {
+	kvm_for_each_memslot(slot, bucket, slots) {
 		pages += slot->npages;
 		if (slot->flags & KVM_MEM_LOG_DIRTY_PAGES)
 			logged += slot->npages;
@@ -417,11 +419,12 @@ bool guest_logs_page(struct kvm *kvm, gfn_t gfn)
  */
 gfn_t guest_gfn_end(struct kvm *kvm)
 {
+	struct kvm_memslots *slots = kvm_memslots(kvm); /* once, as above */
 	struct kvm_memory_slot *slot;
 	gfn_t end = 0;
 	int bucket;
 
-	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm))
+	kvm_for_each_memslot(slot, bucket, slots)
 		end = max(end, slot->base_gfn + slot->npages);
 	return end;
 }

@@ -101,6 +101,7 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 	struct kvm *kvm = guest->kvm;
 	struct guest_paging paging;
 	struct kvm_memory_slot *slot;
+	struct kvm_memslots *slots;
 	int bucket, idx, err;
 
 	err = guest_paging(guest, &paging);
@@ -118,10 +119,11 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 	read_unlock(&kvm->mmu_lock);
 
 	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot(slot, bucket, kvm_memslots(kvm))
+	slots = kvm_memslots(kvm); /* once: KVM may put another set in place meanwhile */
+	kvm_for_each_memslot(slot, bucket, slots)
 		info->memslots++;
 	info->gfn_end = guest_gfn_end(kvm);
-	info->generation = kvm_memslots(kvm)->generation;
+	info->generation = slots->generation;
 	if (guest_is_dirty_logged(kvm))
 		info->flags |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
 	srcu_read_unlock(&kvm->srcu, idx);
