@@ -3,7 +3,7 @@ using VirtTier.Tiering.Replay;
 
 namespace VirtTier.Tiering.Tests;
 
-/// <summary>Recorded programs and guests (see Recordings/README.md), replayed as <c>virttier replay --dram 20%</c> does.</summary>
+/// <summary>Recorded programs and a guest (see Recordings/README.md), replayed as <c>virttier replay --dram 20%</c> does.</summary>
 public sealed class RecordedTests
 {
     // The floors are .02 below what the planner reached when they were written.
@@ -29,14 +29,12 @@ public sealed class RecordedTests
         Assert.True(own.Moves <= 0.4 * naive.Moves, $"{own.Moves} moves, of naive {naive.Moves}");
     }
 
-    // What `virttier record` saw of real guests: one access for each page found accessed in a harvest. A move costs one as well, so only the
+    // What `virttier record` saw of a real guest: one access for each page found accessed in a harvest. A move costs one as well, so only the
     // share tells something: in truth a bit stands for many accesses. The floors are .02 below what was reached when they were written.
     [Theory]
     [InlineData("guest-build", Allocation.Headroom, 0.794)]
     [InlineData("guest-build", Allocation.Populated, 0.684)]
-    [InlineData("guest-database", Allocation.Headroom, 0.229)]
-    [InlineData("guest-database", Allocation.Populated, 0.230)]
-    public void Recorded_guests_are_served_no_worse_than_by_freeze(string name, Allocation allocation, double floor)
+    public void A_recorded_guest_is_served_no_worse_than_by_freeze(string name, Allocation allocation, double floor)
     {
         Trace trace = Load(name);
         int budget = ReplayEngine.BudgetOf(trace, 0.2);
