@@ -29,11 +29,16 @@ internal sealed class AgingPageSet
         _current[index / 64] |= 1UL << (index % 64);
     }
 
+    // Asked of every page that is to move, and nearly always false: the clock is read only where it matters.
     public bool Contains(int index)
     {
+        if (!IsIn(index))
+            return false;
         Turn();
-        return IsSet(_current, index) || IsSet(_previous, index);
+        return IsIn(index);
     }
+
+    private bool IsIn(int index) => IsSet(_current, index) || IsSet(_previous, index);
 
     private static bool IsSet(ulong[]? bitmap, int index) => bitmap is not null && (bitmap[index / 64] & (1UL << (index % 64))) != 0;
 

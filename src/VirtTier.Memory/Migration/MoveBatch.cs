@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
+
 namespace VirtTier.Memory;
 
 /// <summary>
@@ -16,7 +18,7 @@ internal sealed class MoveBatch(INumaCalls calls, TimeSpan callTimeLimit)
     private ulong[] _addresses = [];
     private AddressResult[] _results = [];
 
-    public IReadOnlyList<MoveItem> Items => _items;
+    public ReadOnlySpan<MoveItem> Items => CollectionsMarshal.AsSpan(_items);
 
     public long Bytes => (long)_items.Count * _items[0].Pages * GuestLayout.PageSize;
 
@@ -36,8 +38,10 @@ internal sealed class MoveBatch(INumaCalls calls, TimeSpan callTimeLimit)
         _items.Add(todo[0]);
         long bytesEach = (long)_items[0].Pages * GuestLayout.PageSize;
         long most = Math.Clamp(mostBytes / bytesEach, 1, Sizer.Next);
-        for (int i = 1; i < todo.Length && i < most && todo[i].Pages == todo[0].Pages; i++)
-            _items.Add(todo[i]);
+        int count = 1;
+        while (count < todo.Length && count < most && todo[count].Pages == todo[0].Pages)
+            count++;
+        _items.AddRange(todo[1..count]);
 
         if (_addresses.Length < _items.Count)
         {
@@ -45,8 +49,8 @@ internal sealed class MoveBatch(INumaCalls calls, TimeSpan callTimeLimit)
             _results = new AddressResult[_items.Count];
         }
 
-        for (int i = 0; i < _items.Count; i++)
-            _addresses[i] = job.Target.Layout.HvaOf(_items[i].Index);
+        for (int i = 0; i < count; i++)
+            _addresses[i] = job.Target.Layout.HvaOf(todo[i].Index);
         _results.AsSpan().Clear();
     }
 

@@ -35,11 +35,13 @@ public sealed class MoveCounters
     /// <summary>Pages (4 KiB) that were moved away again behind the mover's back.</summary>
     public long Drifted { get; private set; }
 
-    internal void Add(MoveOutcome outcome, MoveItem item)
+    internal void Add(MoveOutcome outcome, long pages) => _pages[(int)outcome] += pages;
+
+    internal void AddMoved(long pages, bool large)
     {
-        _pages[(int)outcome] += item.Pages;
-        if (outcome == MoveOutcome.Moved && item.IsLarge)
-            LargeMoved += item.Pages;
+        Add(MoveOutcome.Moved, pages);
+        if (large)
+            LargeMoved += pages;
     }
 
     internal void AddCall(TimeSpan time, TimeSpan cpuTime, bool large)

@@ -11,6 +11,10 @@ internal readonly record struct MoveItem(int Index, int Pages, int FirstAsked, i
     /// <summary>Whether it is a 2 MiB mapping.</summary>
     public bool IsLarge => Pages > 1;
 
+    /// <summary>Whether it begins where <paramref name="earlier"/> ends, in the guest and in the request.</summary>
+    public bool Follows(MoveItem earlier) =>
+        Index == earlier.Index + earlier.Pages && FirstAsked == earlier.FirstAsked + earlier.AskedCount;
+
     /// <summary>The item that begins at position <paramref name="first"/> of a request: neighbours in the list that are of one 2 MiB
     /// mapping are one.</summary>
     public static MoveItem At(int first, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes)

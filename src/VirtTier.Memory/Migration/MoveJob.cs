@@ -7,7 +7,7 @@ namespace VirtTier.Memory;
 internal sealed class MoveJob
 {
     private readonly MoveOutcome[] _outcomes;
-    private List<MoveItem> _todo = [];
+    private List<MoveItem> _todo;
     private List<MoveItem> _busy = [];
     private int _done;
     private bool _isRetry;
@@ -17,6 +17,7 @@ internal sealed class MoveJob
         Target = target;
         Node = node;
         _outcomes = new MoveOutcome[pages.Length];
+        _todo = new List<MoveItem>(pages.Length);
         for (int first = 0; first < pages.Length;)
         {
             MoveItem item = MoveItem.At(first, pages, sizes);
@@ -49,13 +50,29 @@ internal sealed class MoveJob
     /// <summary>True if pages were busy and may be tried again.</summary>
     public bool HasBusy => _busy.Count > 0;
 
-    /// <summary>Settles what became of an item.</summary>
+    /// <summary>Settles what became of an item that was not moved.</summary>
     public void Settle(MoveItem item, MoveOutcome outcome)
     {
-        if (outcome == MoveOutcome.Moved)
-            Target.Placements.Place(item.Index, item.Pages, Node);
         _outcomes.AsSpan(item.FirstAsked, item.AskedCount).Fill(outcome);
-        Counters.Add(outcome, item);
+        Counters.Add(outcome, item.Pages);
+    }
+
+    /// <summary>Settles items of one page size that were moved. Most often they are neighbours: each run of them is settled at once.</summary>
+    public void SettleMoved(ReadOnlySpan<MoveItem> items)
+    {
+        for (int first = 0; first < items.Length;)
+        {
+            int next = first + 1;
+            while (next < items.Length && items[next].Follows(items[next - 1]))
+                next++;
+            MoveItem last = items[next - 1];
+            MoveItem begin = items[first];
+            Target.Placements.Place(begin.Index, last.Index + last.Pages - begin.Index, Node);
+            _outcomes.AsSpan(begin.FirstAsked..(last.FirstAsked + last.AskedCount)).Fill(MoveOutcome.Moved);
+            first = next;
+        }
+
+        Counters.AddMoved((long)items.Length * items[0].Pages, items[0].IsLarge);
     }
 
     /// <summary>Takes the first items, which were dealt with one by one, off what is left to do.</summary>

@@ -77,6 +77,12 @@ internal sealed class MovePagesCall(INumaCalls calls)
         if (error is not (CallError.None or CallError.TargetFull))
             return error;
 
+        if (!status.ContainsAnyExcept(node))
+        {
+            results.Fill(AddressResult.Moved);
+            return error;
+        }
+
         int tried = result >= 0 || result == -Errno.EINTR ? TriedCount(status) : 0;
         for (int i = 0; i < status.Length; i++)
         {

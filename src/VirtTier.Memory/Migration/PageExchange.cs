@@ -105,7 +105,7 @@ public sealed class PageExchange(PageMover mover)
             for (int first = _done; first < order.Pages.Length;)
             {
                 MoveItem item = MoveItem.At(first, order.Pages.Span, sizes.Span);
-                _counters.Add(MoveOutcome.NotTried, item);
+                _counters.Add(MoveOutcome.NotTried, item.Pages);
                 first += item.AskedCount;
             }
 

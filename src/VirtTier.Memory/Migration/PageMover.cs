@@ -155,18 +155,22 @@ public sealed class PageMover
     private void Sort(MoveJob job, MoveScope scope, CallError error)
     {
         MoveBatch batch = job.Target.Batch;
+        ReadOnlySpan<MoveItem> items = batch.Items;
         ReadOnlySpan<AddressResult> results = batch.Results;
         int firstNotTried = results.IndexOf(AddressResult.NotTried);
         int settled = error == CallError.None && firstNotTried >= 0 ? firstNotTried : results.Length;
         long movedPages = 0;
         for (int i = 0; i < settled; i++)
         {
-            MoveItem item = batch.Items[i];
+            MoveItem item = items[i];
             switch (results[i])
             {
                 case AddressResult.Moved:
-                    movedPages += item.Pages;
-                    job.Settle(item, MoveOutcome.Moved);
+                    int moved = results[i..settled].IndexOfAnyExcept(AddressResult.Moved);
+                    ReadOnlySpan<MoveItem> run = moved < 0 ? items[i..settled] : items.Slice(i, moved);
+                    movedPages += (long)run.Length * item.Pages;
+                    job.SettleMoved(run);
+                    i += run.Length - 1;
                     break;
                 case AddressResult.Absent:
                     job.Settle(item, MoveOutcome.Absent);
