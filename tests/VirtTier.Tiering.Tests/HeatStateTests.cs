@@ -31,6 +31,22 @@ public sealed class HeatStateTests
     }
 
     [Fact]
+    public void Pages_that_appeared_while_the_agent_was_away_count_as_new()
+    {
+        ModelGuest guest = new(Pages);
+        guest.Touch(..3000);
+        guest.Run(4, budget: 1024, () => guest.Touch(1000..1500));
+        PlacementPlanner restored = new(Pages);
+        Assert.Null(restored.RestoreState(guest.Planner.SaveState(layout: 42), layout: 42));
+
+        byte[] residency = guest.Residencies.ToArray();
+        residency.AsSpan(3000, 200).Fill(Residency.Fast);
+        MovePlan plan = new();
+        restored.EndRound(residency, budgetPages: 1024, maxMoves: 0, plan);
+        Assert.Equal(200, plan.BornPages);
+    }
+
+    [Fact]
     public void Planner_of_another_layout_knows_the_pages_that_were_kept()
     {
         PlacementPlanner warm = Warm();
