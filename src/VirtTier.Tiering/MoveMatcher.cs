@@ -14,8 +14,10 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
     private const double Brake = 4;
 
     // Expectations err in proportion to what they are: pages that are accessed in every harvest look alike, and to swap them would be to
-    // follow noise. What comes in must get that share more of the accesses of what goes out for it.
+    // follow noise. What comes in must get that share more of the accesses of what goes out for it; but no more than so many times the cost of
+    // a move, for an error costs no more than its moves: busy guests would keep what they have for ever.
     private const double Doubt = 1;
+    private const double MostDoubt = 4;
 
     private const int RegionPages = PlacementPlanner.RegionPages;
 
@@ -152,5 +154,5 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
 
     // A swap is two moves.
     private bool Pays(int promoted, int demoted, double cost) =>
-        model.Value[promoted] - model.Value[demoted] > (2 * cost) + (Doubt * model.Rate[demoted]);
+        model.Value[promoted] - model.Value[demoted] > (2 * cost) + Math.Min(Doubt * model.Rate[demoted], MostDoubt * cost);
 }
