@@ -18,9 +18,13 @@ image = pathlib.Path(vmlinuz).read_bytes()
 setup_size = (image[0x1F1] + 1) * 512
 payload_offset, payload_length = struct.unpack_from("<II", image, 0x248)
 payload = image[setup_size + payload_offset:][:payload_length]
-if payload[:6] != b"\xfd7zXZ\0":
-    sys.exit(f"{vmlinuz}: its kernel is not compressed by xz")
-elf = lzma.LZMADecompressor().decompress(payload)
+if payload[:6] == b"\xfd7zXZ\0":
+    elf = lzma.LZMADecompressor().decompress(payload)
+elif payload[:4] == b"\x28\xb5\x2f\xfd":
+    # The kernel's build puts the length behind it, 4 bytes.
+    elf = subprocess.run(["zstd", "-dcq"], input=payload[:-4], stdout=subprocess.PIPE, check=True).stdout
+else:
+    sys.exit(f"{vmlinuz}: its kernel begins with {payload[:6].hex()}, which is neither xz nor zstd")
 
 # The loaded segments, as they lie in memory from LOAD on.
 flat = bytearray()
