@@ -28,7 +28,7 @@ else:
 
 # The loaded segments, as they lie in memory from LOAD on.
 flat = bytearray()
-header_offset, = struct.unpack_from("<Q", elf, 32)
+entry, header_offset = struct.unpack_from("<QQ", elf, 24)       # the entry is physical: phys_startup_64
 header_count, = struct.unpack_from("<H", elf, 56)
 for i in range(header_count):
     kind, _, offset, _, physical, file_size, _, _ = struct.unpack_from("<IIQQQQQQ", elf, header_offset + 56 * i)
@@ -39,7 +39,7 @@ for i in range(header_count):
 flat.extend(bytes(-len(flat) % 4096))
 
 with tempfile.TemporaryDirectory() as work:
-    subprocess.check_call(["gcc", "-m32", "-c", f"-DIMAGE_OFFSET={IMAGE_OFFSET}", f"-DIMAGE_DWORDS={len(flat) // 4}",
+    subprocess.check_call(["gcc", "-m32", "-c", f"-DIMAGE_OFFSET={IMAGE_OFFSET}", f"-DIMAGE_DWORDS={len(flat) // 4}", f"-DENTRY={entry:#x}",
                            stub_source, "-o", f"{work}/stub.o"])
     subprocess.check_call(["objcopy", "-O", "binary", "-j", ".text", f"{work}/stub.o", f"{work}/stub"])
     stub = pathlib.Path(f"{work}/stub").read_bytes()
