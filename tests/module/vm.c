@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
-#include "vm.h"
+#include "nested.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,44 +20,6 @@
 
 #define MAX_VCPUS	4
 #define EXTRA_SLOT	(1 + MAX_VCPUS)
-
-#define STRING_(x)	#x
-#define STRING(x)	STRING_(x)
-
-/* What the nested guest needs, below VM_FREE_GFN of the guest. */
-#define NESTED_CODE	0x3000
-#define NESTED_VMCB	0x4000
-#define NESTED_HSAVE	0x5000
-#define NESTED_TABLE	0x6000
-#define NESTED_BITMAPS	0x7000
-#define GUEST_TABLE	0xb000
-#define NESTED_GFN	2048		/* without a suffix, which the assembler does not know */
-_Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code has these numbers");
-
-/* AMD APM vol. 2, appendix B, "VMCB layout". */
-#define VMCB_MISC1	0x00c
-#define VMCB_MISC2	0x010
-#define VMCB_IOPM	0x040
-#define VMCB_MSRPM	0x048
-#define VMCB_ASID	0x058
-#define VMCB_EXIT	0x070
-#define VMCB_NESTED	0x090
-#define VMCB_NESTED_CR3	0x0b0
-#define VMCB_ES		0x400
-#define VMCB_CS		0x410
-#define VMCB_SS		0x420
-#define VMCB_DS		0x430
-#define VMCB_EFER	0x4d0
-#define VMCB_CR0	0x558
-#define VMCB_DR7	0x560
-#define VMCB_DR6	0x568
-#define VMCB_RFLAGS	0x570
-#define VMCB_RIP	0x578
-#define VMCB_PAT	0x668
-#define MSR_VM_HSAVE	0xc0010117
-#define EFER_SVME	0x1000
-#define CR0_PG		0x80000000
-#define CR4_PSE		0x10
 
 /*
  * The guest: 32-bit, flat, no paging, no interrupts.  %ebp points to the vCPU's control block.
@@ -94,31 +55,15 @@ asm(".pushsection .rodata\n"
     "7:	movl	20(%ebp), %eax\n"
     "	testl	%eax, %eax\n"
     "	jz	8f\n"
-    "	movl	$" STRING(NESTED_CODE) ", " STRING(VMCB_RIP) "(%eax)\n"
-    "	vmrun\n"
-    "	stgi\n"
-    "	movl	" STRING(VMCB_EXIT) "(%eax), %edx\n"
-    "	movl	%edx, 32(%ebp)\n"
+    "	call	*%eax\n"
     "8:	cmpl	$0, 12(%ebp)\n"
     "	je	guest_code\n"
     "	outb	%al, $0x10\n"
     "	jmp	guest_code\n"
     "guest_code_end:\n"
-    ".globl nested_code, nested_code_end\n"
-    "nested_code:\n"
-    "	movl	24(%ebp), %ecx\n"
-    "	movl	$" STRING(NESTED_GFN) " << 12, %ebx\n"
-    "	jecxz	2f\n"
-    "1:	incl	8(%ebx)\n"
-    "	addl	$4096, %ebx\n"
-    "	decl	%ecx\n"
-    "	jnz	1b\n"
-    "2:	incl	28(%ebp)\n"
-    "	vmmcall\n"
-    "nested_code_end:\n"
     ".code64\n"
     ".popsection\n");
-extern const char guest_code[], guest_code_end[], nested_code[], nested_code_end[];
+extern const char guest_code[], guest_code_end[];
 
 /* System management mode begins here, in 16-bit code: count, and return. */
 #define SMM_ENTRY	0x38000
@@ -169,64 +114,6 @@ static void stay_on_cpu(int cpu)
 		die("sched_setaffinity");
 }
 
-static void put64(unsigned long at, uint64_t value)
-{
-	memcpy(memory + at, &value, sizeof(value));
-}
-
-/* A nested guest in the state of the guest that runs it, with a nested page table of 4 MiB pages. */
-static void describe_nested(void)
-{
-	static const int segments[] = { VMCB_ES, VMCB_CS, VMCB_SS, VMCB_DS };
-	uint32_t *own = (uint32_t *)(memory + GUEST_TABLE);
-	uint32_t *table = (uint32_t *)(memory + NESTED_TABLE), i;
-
-	memcpy(memory + NESTED_CODE, nested_code, nested_code_end - nested_code);
-	for (i = 0; i < 1024; i++)
-		own[i] = table[i] = i << 22 | 0xe7;	/* present, writable, user, accessed, dirty, large */
-	table[VM_NESTED_GFN * PAGE >> 22] = VM_NESTED_AT * PAGE | 0xe7;
-
-	put64(VMCB_MISC1 + NESTED_VMCB, 1U << 31 | 3ULL << 32);	/* shutdown; VMRUN, VMMCALL */
-	put64(VMCB_IOPM + NESTED_VMCB, NESTED_BITMAPS);
-	put64(VMCB_MSRPM + NESTED_VMCB, NESTED_BITMAPS);
-	put64(VMCB_ASID + NESTED_VMCB, 1);
-	put64(VMCB_NESTED + NESTED_VMCB, 1);
-	put64(VMCB_NESTED_CR3 + NESTED_VMCB, NESTED_TABLE);
-	for (i = 0; i < 4; i++) {
-		put64(segments[i] + NESTED_VMCB,
-		      0xffffffffULL << 32 | (segments[i] == VMCB_CS ? 0xc9b0008 : 0xc930010));
-		put64(segments[i] + 8 + NESTED_VMCB, 0);
-	}
-	put64(VMCB_EFER + NESTED_VMCB, EFER_SVME);
-	put64(VMCB_CR0 + NESTED_VMCB, 0x11);
-	put64(VMCB_DR7 + NESTED_VMCB, 0x400);
-	put64(VMCB_DR6 + NESTED_VMCB, 0xffff0ff0);
-	put64(VMCB_RFLAGS + NESTED_VMCB, 2);
-	put64(VMCB_PAT + NESTED_VMCB, 0x0007040600070406);
-	self->ctl->vmcb = NESTED_VMCB;
-}
-
-/* Give a vCPU what it needs to run a nested guest: KVM wants it to have paging on, each address is what it was. */
-static void allow_nested(int fd, struct kvm_sregs *sregs)
-{
-	static struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[100];
-	} cpuid = { .head.nent = 100 };
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = { { .nmsrs = 1 }, { .index = MSR_VM_HSAVE, .data = NESTED_HSAVE } };
-
-	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0 || ioctl(fd, KVM_SET_CPUID2, &cpuid) < 0 ||
-	    ioctl(fd, KVM_SET_MSRS, &msrs) != 1)
-		die("nested virtualization");
-	sregs->efer |= EFER_SVME;
-	sregs->cr0 |= CR0_PG;
-	sregs->cr3 = GUEST_TABLE;
-	sregs->cr4 |= CR4_PSE;
-}
-
 static void *run_vcpu(void *arg)
 {
 	int number = (long)arg;
@@ -254,8 +141,8 @@ static void *run_vcpu(void *arg)
 	segment.selector = 16;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment;
 	sregs.cr0 |= 1;
-	if (self->config.nested)
-		allow_nested(fd, &sregs);
+	if (self->config.nested && nested_allow(fd, &sregs))
+		die("nested virtualization");
 	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
 		die("vCPU registers");
 	for (;;) {
@@ -359,8 +246,8 @@ static void run_vm(void)
 	for (at = 0; at < self->config.memory; at += PAGE)
 		memory[at] = (char)0xc3;
 	memcpy(memory + VM_CODE_GFN * PAGE, guest_code, guest_code_end - guest_code);
-	if (self->config.nested)
-		describe_nested();
+	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl))
+		die("nested virtualization");
 	if (set_slot(0, 0, 0, self->config.memory, memory) ||
 	    set_slot(1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
 		die("KVM_SET_USER_MEMORY_REGION");

@@ -31,7 +31,8 @@
 #define VM_NESTED_GFN	2048UL
 #define VM_NESTED_AT	1024UL
 #define VM_NESTED_WORD	8UL
-#define VM_NESTED_EXIT	0x81U	/* VMMCALL */
+#define VM_NESTED_EXIT_AMD	0x78U	/* HLT, by which it ends */
+#define VM_NESTED_EXIT_INTEL	12U
 
 #define VM_CTL_GPA	0x40000000UL
 #define VM_CTL_SIZE	MIB	/* for each vCPU */
@@ -45,10 +46,10 @@ struct vm_ctl {
 	uint32_t pause;			/* turns of an empty loop after each pass */
 	uint32_t exits;			/* leave to user space after each pass, if not 0 */
 	uint32_t smis;			/* counted up in system management mode */
-	uint32_t vmcb;			/* where the description of the nested guest lies; 0: there is none */
+	uint32_t nested;		/* what to call to run the nested guest; 0: there is none */
 	uint32_t nested_pages;		/* pages that the nested guest counts up in, each time it runs */
 	uint32_t nested_passes;		/* counted up by the nested guest after that */
-	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT when all is well */
+	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT_* when all is well */
 	uint8_t pad[PAGE - 36];
 	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
 };
@@ -59,7 +60,7 @@ struct vm_config {
 	bool huge;			/* back it with 2 MiB pages */
 	bool giant;			/* back it with one 1 GiB page; memory must be 1 GiB */
 	bool smm;			/* send each vCPU into system management mode at each exit */
-	bool nested;			/* run a nested guest after each pass (AMD) */
+	bool nested;			/* run a nested guest after each pass */
 	int cpu;			/* keep its vCPUs on this CPU; 0 lets them be */
 };
 

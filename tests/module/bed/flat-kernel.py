@@ -18,13 +18,17 @@ image = pathlib.Path(vmlinuz).read_bytes()
 setup_size = (image[0x1F1] + 1) * 512
 payload_offset, payload_length = struct.unpack_from("<II", image, 0x248)
 payload = image[setup_size + payload_offset:][:payload_length]
-if payload[:6] != b"\xfd7zXZ\0":
-    sys.exit(f"{vmlinuz}: its kernel is not compressed by xz")
-elf = lzma.LZMADecompressor().decompress(payload)
+if payload[:6] == b"\xfd7zXZ\0":
+    elf = lzma.LZMADecompressor().decompress(payload)
+elif payload[:4] == b"\x28\xb5\x2f\xfd":
+    # The kernel's build puts the length behind it, 4 bytes.
+    elf = subprocess.run(["zstd", "-dcq"], input=payload[:-4], stdout=subprocess.PIPE, check=True).stdout
+else:
+    sys.exit(f"{vmlinuz}: its kernel begins with {payload[:6].hex()}, which is neither xz nor zstd")
 
 # The loaded segments, as they lie in memory from LOAD on.
 flat = bytearray()
-header_offset, = struct.unpack_from("<Q", elf, 32)
+entry, header_offset = struct.unpack_from("<QQ", elf, 24)       # the entry is physical: phys_startup_64
 header_count, = struct.unpack_from("<H", elf, 56)
 for i in range(header_count):
     kind, _, offset, _, physical, file_size, _, _ = struct.unpack_from("<IIQQQQQQ", elf, header_offset + 56 * i)
@@ -35,7 +39,7 @@ for i in range(header_count):
 flat.extend(bytes(-len(flat) % 4096))
 
 with tempfile.TemporaryDirectory() as work:
-    subprocess.check_call(["gcc", "-m32", "-c", f"-DIMAGE_OFFSET={IMAGE_OFFSET}", f"-DIMAGE_DWORDS={len(flat) // 4}",
+    subprocess.check_call(["gcc", "-m32", "-c", f"-DIMAGE_OFFSET={IMAGE_OFFSET}", f"-DIMAGE_DWORDS={len(flat) // 4}", f"-DENTRY={entry:#x}",
                            stub_source, "-o", f"{work}/stub.o"])
     subprocess.check_call(["objcopy", "-O", "binary", "-j", ".text", f"{work}/stub.o", f"{work}/stub"])
     stub = pathlib.Path(f"{work}/stub").read_bytes()

@@ -5,7 +5,7 @@
  *
  * Entered by the 32-bit boot protocol (flat segments, no paging, %esi = boot_params) at the
  * address where the boot loader put us.  flat-kernel.py puts IMAGE_DWORDS of the kernel behind us
- * at IMAGE_OFFSET.
+ * at IMAGE_OFFSET, and tells where its ENTRY is.
  */
 #define LOAD	0x1000000	/* where the kernel is linked to run: CONFIG_PHYSICAL_START */
 #define TABLES	0x1000		/* from here: six pages of page tables, before IMAGE_OFFSET */
@@ -75,7 +75,7 @@ long_mode:
 	movl	%eax, %es
 	movl	%eax, %ss
 	movl	%ebx, %esi
-	movl	$LOAD, %eax
+	movl	$ENTRY, %eax
 	jmp	*%rax
 
 	.align	8

@@ -64,11 +64,10 @@ boot_amd() {
 
 # boot_intel KERNEL INITRD SECONDS: VMX and EPT in Bochs, from a CD; returns as boot_amd does.
 boot_intel() {
-	local work status pid flat=$KERNELS/$1/vmlinuz.flat
+	local work status pid
 	work=$(mktemp -d)
-	[ -f "$flat" ] || python3 "$BED/flat-kernel.py" "$KERNELS/$1/vmlinuz" "$BED/flat.S" "$flat" || return 125
 	mkdir "$work/cd"
-	cp "$flat" "$work/cd/vmlinuz"
+	python3 "$BED/flat-kernel.py" "$KERNELS/$1/vmlinuz" "$BED/flat.S" "$work/cd/vmlinuz" || return 125
 	cp "$2" "$work/cd/initrd"
 	cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 "$work/cd/"
 	cat > "$work/cd/isolinux.cfg" <<CONFIG
