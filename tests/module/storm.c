@@ -237,6 +237,24 @@ static void fuzz(int as_nobody)
 
 /* ---- all of it ---- */
 
+static void print_counts(void)
+{
+	printf("# guests %lu started, %lu died; %lu attached, %lu harvests, %lu samples, %lu commands fuzzed\n",
+	       shared->started, shared->died, shared->attached, shared->harvests, shared->samples,
+	       shared->fuzzed);
+	fflush(stdout);
+}
+
+/* On a slow host, how to tell a storm that goes on from one that hangs. */
+static void tell_now_and_then(int number)
+{
+	(void)number;
+	while (!over()) {
+		sleep(30);
+		print_counts();
+	}
+}
+
 static pid_t spawn(void (*work)(int), int number)
 {
 	pid_t pid;
@@ -268,12 +286,11 @@ int main(int argc, char **argv)
 		spawn(keep_sampler, i);
 	for (i = 0; i < 2; i++, children++)
 		spawn(fuzz, i);
+	spawn(tell_now_and_then, 0), children++;
 	for (i = 0; i < children; i++)
 		if (wait(&status) > 0)
 			sick += status != 0;
-	printf("# guests %lu started, %lu died; %lu attached, %lu harvests, %lu samples, %lu commands fuzzed\n",
-	       shared->started, shared->died, shared->attached, shared->harvests, shared->samples,
-	       shared->fuzzed);
+	print_counts();
 	check(!sick && !shared->sick, "storm: all guests and samplers end well", "%d processes, %lu guests",
 	      sick, shared->sick);
 	check(shared->attached > 0 && shared->harvests > 0 && shared->samples > 0 && shared->fuzzed > 0,

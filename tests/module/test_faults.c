@@ -13,7 +13,7 @@
 
 static struct kvm_ept_sample_sample samples[MAX_SAMPLES];
 
-/* "quick" for hosts where a second is dear: fewer samples, and not what needs very many. */
+/* "quick" for hosts where a second is dear: fewer samples, and fewer sets of kinds. */
 static bool quick;
 
 /* Sample at @freq for @seconds, or until there are @enough if that is not 0; how many samples. */
