@@ -32,6 +32,10 @@
 #define NESTED_TABLE	0x6000
 #define NESTED_BITMAPS	0x7000
 #define GUEST_TABLE	0xb000
+/* Descriptor tables, for a guest that is interrupted: the GDT behind the IDT. */
+#define TABLES		(VM_TABLES_GFN * PAGE)
+#define GDT		0x800
+#define INTERRUPT	0x20		/* the vector */
 #define NESTED_GFN	2048		/* without a suffix, which the assembler does not know */
 _Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code has these numbers");
 
@@ -61,7 +65,7 @@ _Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code 
 #define CR4_PSE		0x10
 
 /*
- * The guest: 32-bit, flat, no paging, no interrupts.  %ebp points to the vCPU's control block.
+ * The guest: 32-bit, flat, no paging, no interrupts but those that the test sends.  %ebp points to the vCPU's control block.
  * Within a page, byte 0 is a `ret` for VM_EXEC, byte 4 is read, byte 8 is written.
  */
 asm(".pushsection .rodata\n"
@@ -103,6 +107,10 @@ asm(".pushsection .rodata\n"
     "	je	guest_code\n"
     "	outb	%al, $0x10\n"
     "	jmp	guest_code\n"
+    ".globl guest_interrupt\n"
+    "guest_interrupt:\n"
+    "	incl	40(%ebp)\n"
+    "	iret\n"
     "guest_code_end:\n"
     ".globl nested_code, nested_code_end\n"
     "nested_code:\n"
@@ -118,7 +126,7 @@ asm(".pushsection .rodata\n"
     "nested_code_end:\n"
     ".code64\n"
     ".popsection\n");
-extern const char guest_code[], guest_code_end[], nested_code[], nested_code_end[];
+extern const char guest_code[], guest_interrupt[], guest_code_end[], nested_code[], nested_code_end[];
 
 /* System management mode begins here, in 16-bit code: count, and return. */
 #define SMM_ENTRY	0x38000
@@ -227,6 +235,26 @@ static void allow_nested(int fd, struct kvm_sregs *sregs)
 	sregs->cr4 |= CR4_PSE;
 }
 
+/* Tables by which an interrupt gets to guest_interrupt: a gate, and the segment it names. */
+static void describe_interrupts(void)
+{
+	uint64_t handler = VM_CODE_GFN * PAGE + (guest_interrupt - guest_code);
+
+	put64(TABLES + INTERRUPT * 8, (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | (handler >> 16) << 48);
+	put64(TABLES + GDT, 0);
+	put64(TABLES + GDT + 8, 0x00cf9b000000ffff);	/* as run_vcpu() sets %cs */
+}
+
+/* Interrupt a vCPU as soon as it goes on. */
+static void interrupt(int fd)
+{
+	struct kvm_interrupt irq = { .irq = INTERRUPT };
+
+	if (ioctl(fd, KVM_INTERRUPT, &irq) < 0)
+		die("KVM_INTERRUPT");
+	self->ctl->interrupts++;
+}
+
 static void *run_vcpu(void *arg)
 {
 	int number = (long)arg;
@@ -254,6 +282,10 @@ static void *run_vcpu(void *arg)
 	segment.selector = 16;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment;
 	sregs.cr0 |= 1;
+	if (self->config.interrupts) {
+		sregs.idt = (struct kvm_dtable){ .base = TABLES, .limit = INTERRUPT * 8 + 7 };
+		sregs.gdt = (struct kvm_dtable){ .base = TABLES + GDT, .limit = 15 };
+	}
 	if (self->config.nested)
 		allow_nested(fd, &sregs);
 	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
@@ -270,6 +302,8 @@ static void *run_vcpu(void *arg)
 		}
 		if (self->config.smm && run->exit_reason == KVM_EXIT_IO && ioctl(fd, KVM_SMI, 0) < 0)
 			die("KVM_SMI");
+		if (self->config.interrupts && run->exit_reason == KVM_EXIT_IO)
+			interrupt(fd);
 	}
 }
 
@@ -359,6 +393,8 @@ static void run_vm(void)
 	for (at = 0; at < self->config.memory; at += PAGE)
 		memory[at] = (char)0xc3;
 	memcpy(memory + VM_CODE_GFN * PAGE, guest_code, guest_code_end - guest_code);
+	if (self->config.interrupts)
+		describe_interrupts();
 	if (self->config.nested)
 		describe_nested();
 	if (set_slot(0, 0, 0, self->config.memory, memory) ||

@@ -22,6 +22,7 @@
 
 #define VM_CODE_GFN	1UL	/* touched in every pass, beside the control block */
 #define VM_STACK_GFN	2UL	/* of vCPU 0; touched in passes with VM_EXEC */
+#define VM_TABLES_GFN	12UL	/* interrupt and segment descriptors: read when an interrupt is delivered, and by its IRET */
 #define VM_FREE_GFN	16UL	/* from here to the end the memory is the test's */
 
 /*
@@ -49,7 +50,9 @@ struct vm_ctl {
 	uint32_t nested_pages;		/* pages that the nested guest counts up in, each time it runs */
 	uint32_t nested_passes;		/* counted up by the nested guest after that */
 	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT when all is well */
-	uint8_t pad[PAGE - 36];
+	uint32_t interrupts;		/* sent, to vCPU 0 */
+	uint32_t handled;		/* counted up by the guest in its handler */
+	uint8_t pad[PAGE - 44];
 	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
 };
 
@@ -59,6 +62,7 @@ struct vm_config {
 	bool huge;			/* back it with 2 MiB pages */
 	bool giant;			/* back it with one 1 GiB page; memory must be 1 GiB */
 	bool smm;			/* send each vCPU into system management mode at each exit */
+	bool interrupts;		/* send vCPU 0 an interrupt at each exit */
 	bool nested;			/* run a nested guest after each pass (AMD) */
 	int cpu;			/* keep its vCPUs on this CPU; 0 lets them be */
 };
