@@ -32,9 +32,9 @@
 #define NESTED_TABLE	0x6000
 #define NESTED_BITMAPS	0x7000
 #define GUEST_TABLE	0xb000
-/* Descriptor tables, for a guest that is interrupted: the GDT behind the IDT. */
-#define TABLES		(VM_TABLES_GFN * PAGE)
-#define GDT		0x800
+/* Descriptor tables, for a guest that is interrupted. */
+#define IDT		(VM_IDT_GFN * PAGE)
+#define GDT		(IDT + PAGE)
 #define INTERRUPT	0x20		/* the vector */
 #define NESTED_GFN	2048		/* without a suffix, which the assembler does not know */
 _Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code has these numbers");
@@ -240,9 +240,9 @@ static void describe_interrupts(void)
 {
 	uint64_t handler = VM_CODE_GFN * PAGE + (guest_interrupt - guest_code);
 
-	put64(TABLES + INTERRUPT * 8, (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | (handler >> 16) << 48);
-	put64(TABLES + GDT, 0);
-	put64(TABLES + GDT + 8, 0x00cf9b000000ffff);	/* as run_vcpu() sets %cs */
+	put64(IDT + INTERRUPT * 8, (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | (handler >> 16) << 48);
+	put64(GDT, 0);
+	put64(GDT + 8, 0x00cf9b000000ffff);	/* as run_vcpu() sets %cs */
 }
 
 /* Interrupt a vCPU as soon as it goes on. */
@@ -283,8 +283,8 @@ static void *run_vcpu(void *arg)
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment;
 	sregs.cr0 |= 1;
 	if (self->config.interrupts) {
-		sregs.idt = (struct kvm_dtable){ .base = TABLES, .limit = INTERRUPT * 8 + 7 };
-		sregs.gdt = (struct kvm_dtable){ .base = TABLES + GDT, .limit = 15 };
+		sregs.idt = (struct kvm_dtable){ .base = IDT, .limit = INTERRUPT * 8 + 7 };
+		sregs.gdt = (struct kvm_dtable){ .base = GDT, .limit = 15 };
 	}
 	if (self->config.nested)
 		allow_nested(fd, &sregs);

@@ -22,7 +22,7 @@
 
 #define VM_CODE_GFN	1UL	/* touched in every pass, beside the control block */
 #define VM_STACK_GFN	2UL	/* of vCPU 0; touched in passes with VM_EXEC */
-#define VM_TABLES_GFN	12UL	/* interrupt and segment descriptors: read when an interrupt is delivered, and by its IRET */
+#define VM_IDT_GFN	12UL	/* interrupt descriptors: read only while an interrupt is delivered */
 #define VM_FREE_GFN	16UL	/* from here to the end the memory is the test's */
 
 /*
