@@ -474,7 +474,7 @@ void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op)
 	ctl->count = count;
 }
 
-/* What a guest that stands still is doing, for whoever has to find out why: its threads, and KVM's counters, twice. */
+/* What a guest that stands still is doing, for whoever has to find out why: its threads, and KVM's counters, twice; its exits. */
 static void tell(const struct vm *vm)
 {
 	char command[400];
@@ -489,6 +489,9 @@ static void tell(const struct vm *vm)
 		if (system(command))
 			break;
 	}
+	if (system("cd /sys/kernel/tracing && echo 1 > events/kvm/kvm_exit/enable && echo 1 > tracing_on && sleep 1;"
+		   "echo 0 > tracing_on; echo 0 > events/kvm/kvm_exit/enable; tail -n 8 trace"))
+		printf("# its exits cannot be shown\n");
 }
 
 bool vm_wait(struct vm *vm)
