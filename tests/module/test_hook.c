@@ -9,7 +9,7 @@
 
 #include "sampler.h"
 
-#define TRACE		"/sys/kernel/tracing/instances/second/"	/* bed/init has the tracepoint on there */
+#define TRACE		"/sys/kernel/tracing/instances/second/"	/* of bed/init */
 #define MEMORY		(64 * MIB)
 #define PAGES		(MEMORY / PAGE)
 #define SMALL		(MIB / 4)	/* each of its pages is sampled often */
@@ -198,6 +198,7 @@ int main(void)
 		skip("the hook of the optional kernel patch", "this KVM has none");
 		return 0;
 	}
+	write_to(TRACE "events/kvm/kvm_page_fault/enable", "1");
 	given_back(fd, &vm);
 	left_to_kvm(fd, &vm);
 	lock_held(fd, &vm);
