@@ -7,7 +7,8 @@
  * from the guest's memory; at its end those that nobody stepped on are taken up.  So every page
  * has the same chance and the same time to be caught, however large its mapping.
  *
- * KVM itself repairs an entry that was stepped on: for it, that is a fault like any other.
+ * KVM itself repairs an entry that was stepped on: for it, that is a fault like any other.  With the
+ * optional kernel patch, a hook gives a read or a fetch back before KVM looks at the fault at all.
  */
 #include <linux/hashtable.h>
 #include <linux/kvm_host.h>
@@ -71,8 +72,8 @@ struct span {
 extern struct tracepoint __tracepoint_kvm_page_fault;
 
 /* Of the optional kernel patch (kernel_patch/): looked up when the module is loaded. */
-typedef bool (*kvm_fault_hook_fn)(struct kvm_vcpu *vcpu, gpa_t gpa, u64 error_code);
-void kvm_set_fault_hook(kvm_fault_hook_fn hook);
+typedef bool (*kvm_fault_hook_fn)(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code);
+void kvm_set_fastpath_fault_hook(kvm_fault_hook_fn hook);
 static void (*set_fault_hook)(kvm_fault_hook_fn hook);
 
 static DEFINE_HASHTABLE(sampled, 8);
@@ -100,79 +101,76 @@ static struct guest *find_sampled(struct kvm *kvm)
 	return NULL;
 }
 
-/* Kinds of access in #NPF's error code, to which KVM also translates EPT's for its own use. */
-static unsigned int kinds_of_error(u64 code)
+/* The kinds of access in what hardware tells of a fault. */
+static unsigned int kinds_of(const struct spte_layout *layout, u64 code)
 {
+	if (layout == &ept_layout)
+		return code & EPT_VIOLATION_XWR;
 	if (code & NPF_WRITE)
 		return SPTE_PROT_W;
 	return code & NPF_FETCH ? SPTE_PROT_X : SPTE_PROT_R;
 }
 
 /*
- * Step on the landmine that guards @gfn, if there is one: only one vCPU sets it off.  If @repair is
- * not NULL, give the entry back what lets the access pass, where that needs no W, and tell by it.
+ * Step on the landmine that guards @gfn, if there is one: only one vCPU sets it off.  @hooked: only if
+ * the entry can be given back what lets the access pass, which is done.  What the hook leaves, KVM
+ * handles and the probe sees, so a landmine counts once.
  */
 static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn_t gfn,
-		    unsigned int xwr, bool *repair)
+		    unsigned int xwr, bool hooked)
 {
 	struct root root = {
 		.hpa = vcpu->arch.root_mmu.root.hpa,
 		.level = vcpu->arch.root_mmu.root_role.level,
 	};
-	bool stepped = false, repaired = false;
+	bool stepped = false;
 	u64 *sptep;
 	int level;
 	u64 spte;
 
-	if (!VALID_PAGE(root.hpa))
+	if (!VALID_PAGE(root.hpa) || (hooked && (xwr & SPTE_PROT_W)))
 		return false;
-	read_lock(&vcpu->kvm->mmu_lock);
+	if (!hooked)
+		read_lock(&vcpu->kvm->mmu_lock);
+	else if (!read_trylock(&vcpu->kvm->mmu_lock))
+		return false;	/* IRQs are off, and its holder may wait for this CPU */
 	sptep = guest_entry(&root, gfn, 1, &level);
 	spte = READ_ONCE(*sptep);
 	while (spte_is_armed(spte) && !stepped) {
 		u64 after = spte & ~SPTE_ARMED;
 
-		repaired = false;
-		if (repair && !(xwr & SPTE_PROT_W)) {
-			u64 whole = spte_step_off(layout, spte);
-
-			repaired = whole != spte && spte_allows(layout, whole, xwr & SPTE_PROT_X);
-			if (repaired)
-				after = whole;
+		if (hooked) {
+			after = spte_step_off(layout, spte);
+			if (after == spte || !spte_allows(layout, after, xwr & SPTE_PROT_X))
+				break;
 		}
 		stepped = try_cmpxchg64(sptep, &spte, after);
 	}
 	read_unlock(&vcpu->kvm->mmu_lock);
-	if (repair)
-		*repair = stepped && repaired;
 	return stepped;
 }
 
 /* Note a fault of a vCPU, if it stepped on a landmine of ours. */
-static void note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool code_is_qualification,
-		       bool *repair)
+static bool note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool hooked)
 {
 	struct kvm_ept_sample_sample64 sample = { .gfn = gpa_to_gfn(gpa) };
+	bool stepped = false;
 	struct guest *guest;
-	unsigned int xwr;
 
 	/* In a nested guest the address is one of its own, not of the guest that is sampled. */
 	if (vcpu->arch.mmu != &vcpu->arch.root_mmu)
-		return;
+		return false;
 
 	rcu_read_lock();
 	guest = find_sampled(vcpu->kvm);
 	if (!guest)
 		goto unlock;
-	if (code_is_qualification && guest->layout == &ept_layout)
-		xwr = code & EPT_VIOLATION_XWR;
-	else
-		xwr = kinds_of_error(code);
-	if (!step_on(vcpu, guest->layout, sample.gfn, xwr, repair))
+	sample.xwr = kinds_of(guest->layout, code);
+	stepped = step_on(vcpu, guest->layout, sample.gfn, sample.xwr, hooked);
+	if (!stepped)
 		goto unlock;
 	atomic64_inc(&guest->counters.faults);
-	sample.xwr = xwr;
-	if (!(xwr & READ_ONCE(guest->faults.prot)))
+	if (!(sample.xwr & READ_ONCE(guest->faults.prot)))
 		;	/* another kind of access than asked for */
 	else if (queue_put(guest->queue, sample))
 		atomic64_inc(&guest->counters.samples);
@@ -180,21 +178,22 @@ static void note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool code_is_
 		atomic64_inc(&guest->counters.dropped);
 unlock:
 	rcu_read_unlock();
+	return stepped;
 }
 
 /* Called by a vCPU that faulted, before KVM repairs what made it fault. */
 static void on_page_fault(void *unused, struct kvm_vcpu *vcpu, u64 gpa, u64 code)
 {
-	note_fault(vcpu, gpa, code, true, NULL);
+	note_fault(vcpu, gpa, code, false);
 }
 
-/* The same with the optional kernel patch: KVM need not repair anything if this returns true. */
+/*
+ * The optional kernel patch's: called right after the exit, with IRQs off and without kvm->srcu.  If
+ * this returns true the vCPU goes on; else KVM handles the fault, and on_page_fault() is called.
+ */
 static bool on_fault_hook(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code)
 {
-	bool repaired = false;
-
-	note_fault(vcpu, gpa, code, false, &repaired);
-	return repaired;
+	return note_fault(vcpu, gpa, code, true);
 }
 
 /* Make @faults->spans fit the memslots, without KVM's own; kvm->srcu is held. */
@@ -430,12 +429,10 @@ static int register_probe(void)
 
 	mutex_lock(&sampled_lock);
 	if (!probe_registered) {
-		if (set_fault_hook)
-			set_fault_hook(on_fault_hook);
-		else
-			err = tracepoint_probe_register(&__tracepoint_kvm_page_fault, on_page_fault,
-							NULL);
+		err = tracepoint_probe_register(&__tracepoint_kvm_page_fault, on_page_fault, NULL);
 		probe_registered = !err;
+		if (probe_registered && set_fault_hook)
+			set_fault_hook(on_fault_hook);
 	}
 	mutex_unlock(&sampled_lock);
 	return err;
@@ -494,7 +491,7 @@ void faults_stop(struct guest *guest)
 	mutex_lock(&sampled_lock);
 	hash_del_rcu(&faults->node);
 	mutex_unlock(&sampled_lock);
-	synchronize_rcu();	/* that of note_fault(), which the patched KVM calls without a tracepoint */
+	synchronize_rcu();	/* that of note_fault() */
 
 	kvfree(faults->spans);
 	faults->spans = NULL;
@@ -528,7 +525,7 @@ int faults_init_module(void)
 	window_wq = alloc_workqueue("kvm_ept_sample", WQ_UNBOUND, 0);
 	if (!window_wq)
 		return -ENOMEM;
-	set_fault_hook = symbol_get(kvm_set_fault_hook);
+	set_fault_hook = symbol_get(kvm_set_fastpath_fault_hook);
 	return 0;
 }
 
@@ -542,13 +539,13 @@ bool faults_hooked(void)
 
 void faults_exit_module(void)
 {
-	if (probe_registered && set_fault_hook) {
-		set_fault_hook(NULL);
-	} else if (probe_registered) {
+	if (probe_registered) {
+		if (set_fault_hook)
+			set_fault_hook(NULL);
 		tracepoint_probe_unregister(&__tracepoint_kvm_page_fault, on_page_fault, NULL);
 		tracepoint_synchronize_unregister();
 	}
 	if (set_fault_hook)
-		symbol_put(kvm_set_fault_hook);
+		symbol_put(kvm_set_fastpath_fault_hook);
 	destroy_workqueue(window_wq);
 }

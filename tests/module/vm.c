@@ -21,8 +21,13 @@
 #define MAX_VCPUS	4
 #define EXTRA_SLOT	(1 + MAX_VCPUS)
 
+/* Descriptor tables, for a guest that is interrupted. */
+#define IDT		(VM_IDT_GFN * PAGE)
+#define GDT		(IDT + PAGE)
+#define INTERRUPT	0x20		/* the vector */
+
 /*
- * The guest: 32-bit, flat, no paging, no interrupts.  %ebp points to the vCPU's control block.
+ * The guest: 32-bit, flat, no paging, no interrupts but those that the test sends.  %ebp points to the vCPU's control block.
  * Within a page, byte 0 is a `ret` for VM_EXEC, byte 4 is read, byte 8 is written.
  */
 asm(".pushsection .rodata\n"
@@ -60,10 +65,14 @@ asm(".pushsection .rodata\n"
     "	je	guest_code\n"
     "	outb	%al, $0x10\n"
     "	jmp	guest_code\n"
+    ".globl guest_interrupt\n"
+    "guest_interrupt:\n"
+    "	incl	40(%ebp)\n"
+    "	iret\n"
     "guest_code_end:\n"
     ".code64\n"
     ".popsection\n");
-extern const char guest_code[], guest_code_end[];
+extern const char guest_code[], guest_interrupt[], guest_code_end[];
 
 /* System management mode begins here, in 16-bit code: count, and return. */
 #define SMM_ENTRY	0x38000
@@ -114,6 +123,31 @@ static void stay_on_cpu(int cpu)
 		die("sched_setaffinity");
 }
 
+static void put64(unsigned long at, uint64_t value)
+{
+	memcpy(memory + at, &value, sizeof(value));
+}
+
+/* Tables by which an interrupt gets to guest_interrupt: a gate, and the segment it names. */
+static void describe_interrupts(void)
+{
+	uint64_t handler = VM_CODE_GFN * PAGE + (guest_interrupt - guest_code);
+
+	put64(IDT + INTERRUPT * 8, (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | (handler >> 16) << 48);
+	put64(GDT, 0);
+	put64(GDT + 8, 0x00cf9b000000ffff);	/* as run_vcpu() sets %cs */
+}
+
+/* Interrupt a vCPU as soon as it goes on. */
+static void interrupt(int fd)
+{
+	struct kvm_interrupt irq = { .irq = INTERRUPT };
+
+	if (ioctl(fd, KVM_INTERRUPT, &irq) < 0)
+		die("KVM_INTERRUPT");
+	self->ctl->interrupts++;
+}
+
 static void *run_vcpu(void *arg)
 {
 	int number = (long)arg;
@@ -141,6 +175,10 @@ static void *run_vcpu(void *arg)
 	segment.selector = 16;
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = segment;
 	sregs.cr0 |= 1;
+	if (self->config.interrupts) {
+		sregs.idt = (struct kvm_dtable){ .base = IDT, .limit = INTERRUPT * 8 + 7 };
+		sregs.gdt = (struct kvm_dtable){ .base = GDT, .limit = 15 };
+	}
 	if (self->config.nested && nested_allow(fd, &sregs))
 		die("nested virtualization");
 	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
@@ -157,6 +195,8 @@ static void *run_vcpu(void *arg)
 		}
 		if (self->config.smm && run->exit_reason == KVM_EXIT_IO && ioctl(fd, KVM_SMI, 0) < 0)
 			die("KVM_SMI");
+		if (self->config.interrupts && run->exit_reason == KVM_EXIT_IO)
+			interrupt(fd);
 	}
 }
 
@@ -246,6 +286,8 @@ static void run_vm(void)
 	for (at = 0; at < self->config.memory; at += PAGE)
 		memory[at] = (char)0xc3;
 	memcpy(memory + VM_CODE_GFN * PAGE, guest_code, guest_code_end - guest_code);
+	if (self->config.interrupts)
+		describe_interrupts();
 	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl))
 		die("nested virtualization");
 	if (set_slot(0, 0, 0, self->config.memory, memory) ||
@@ -325,7 +367,7 @@ void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op)
 	ctl->count = count;
 }
 
-/* What a guest that stands still is doing, for whoever has to find out why: its threads, and KVM's counters, twice. */
+/* What a guest that stands still is doing, for whoever has to find out why: its threads, and KVM's counters, twice; its exits. */
 static void tell(const struct vm *vm)
 {
 	char command[400];
@@ -340,6 +382,9 @@ static void tell(const struct vm *vm)
 		if (system(command))
 			break;
 	}
+	if (system("cd /sys/kernel/tracing && echo 1 > events/kvm/kvm_exit/enable && echo 1 > tracing_on && sleep 1;"
+		   "echo 0 > tracing_on; echo 0 > events/kvm/kvm_exit/enable; tail -n 8 trace"))
+		printf("# its exits cannot be shown\n");
 }
 
 bool vm_wait(struct vm *vm)

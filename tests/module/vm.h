@@ -22,6 +22,7 @@
 
 #define VM_CODE_GFN	1UL	/* touched in every pass, beside the control block */
 #define VM_STACK_GFN	2UL	/* of vCPU 0; touched in passes with VM_EXEC */
+#define VM_IDT_GFN	12UL	/* interrupt descriptors: read only while an interrupt is delivered */
 #define VM_FREE_GFN	16UL	/* from here to the end the memory is the test's */
 
 /*
@@ -50,7 +51,9 @@ struct vm_ctl {
 	uint32_t nested_pages;		/* pages that the nested guest counts up in, each time it runs */
 	uint32_t nested_passes;		/* counted up by the nested guest after that */
 	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT_* when all is well */
-	uint8_t pad[PAGE - 36];
+	uint32_t interrupts;		/* sent, to vCPU 0 */
+	uint32_t handled;		/* counted up by the guest in its handler */
+	uint8_t pad[PAGE - 44];
 	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
 };
 
@@ -60,6 +63,7 @@ struct vm_config {
 	bool huge;			/* back it with 2 MiB pages */
 	bool giant;			/* back it with one 1 GiB page; memory must be 1 GiB */
 	bool smm;			/* send each vCPU into system management mode at each exit */
+	bool interrupts;		/* send vCPU 0 an interrupt at each exit */
 	bool nested;			/* run a nested guest after each pass */
 	int cpu;			/* keep its vCPUs on this CPU; 0 lets them be */
 };

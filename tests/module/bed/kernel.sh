@@ -124,7 +124,7 @@ hooked_kvm() {
 		cp -r "$HERE/../../kernel_patch" "$root/kernel_patch"
 		unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' sh -c '
 			apt-get -q update && apt-get -q -y --no-install-recommends install patch xz-utils kmod &&
-			VIRTTIER_HOOK_DIR=/kvm-hook JOBS=$(nproc) /kernel_patch/kvm-hook build $release'" > "$root/kvm-hook.log" 2>&1 ||
+			VIRTTIER_HOOK_DIR=/kvm-hook JOBS=${JOBS:-$(nproc)} /kernel_patch/kvm-hook build $release'" > "$root/kvm-hook.log" 2>&1 ||
 			die "KVM with the fault hook does not build for $1: $(tail -n 3 "$root/kvm-hook.log")"
 	fi
 	echo "$root/kvm-hook/$release"

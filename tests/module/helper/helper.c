@@ -7,7 +7,11 @@
  *
  * /proc/cached_walk: plays a CPU that has the upper entries of the page table cached, which emulators never have.  Write "PID GFN":
  * the page's own entry is marked as accessed, those above are not.
+ *
+ * /proc/hold_mmu_lock: write "PID": holds the guest's mmu_lock for writing for a millisecond and then until each CPU has answered, as
+ * KVM does when it flushes TLBs.
  */
+#include <linux/delay.h>
 #include <linux/fdtable.h>
 #include <linux/fs.h>
 #include <linux/kvm_host.h>
@@ -128,14 +132,43 @@ static const struct proc_ops cached_walk_ops = {
 	.proc_write = cached_walk_write,
 };
 
+static void answer(void *unused)
+{
+}
+
+static ssize_t hold_mmu_lock_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	char text[64] = "";
+	struct kvm *kvm;
+	int pid;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) || sscanf(text, "%d", &pid) != 1)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	write_lock(&kvm->mmu_lock);
+	mdelay(1);
+	smp_call_function(answer, NULL, 1);
+	write_unlock(&kvm->mmu_lock);
+	kvm_put_kvm(kvm);
+	return len;
+}
+
+static const struct proc_ops hold_mmu_lock_ops = {
+	.proc_write = hold_mmu_lock_write,
+};
+
 static int __init helper_init(void)
 {
 	return proc_create("notifier", 0600, NULL, &notifier_ops) &&
-	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) ? 0 : -ENOMEM;
+	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) &&
+	       proc_create("hold_mmu_lock", 0200, NULL, &hold_mmu_lock_ops) ? 0 : -ENOMEM;
 }
 
 static void __exit helper_exit(void)
 {
+	remove_proc_entry("hold_mmu_lock", NULL);
 	remove_proc_entry("cached_walk", NULL);
 	remove_proc_entry("notifier", NULL);
 }
