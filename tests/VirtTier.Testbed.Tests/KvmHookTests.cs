@@ -56,7 +56,7 @@ public sealed class KvmHookTests : IAsyncLifetime
         await HostFixture.EventuallyAsync(async () => (await _host.LogOfAsync(guest, Cancellation)).Heartbeats > before, "a heartbeat");
         Assert.Equal((1, 0), ((await _host.LogOfAsync(guest, Cancellation)).Starts, (await _host.LogOfAsync(guest, Cancellation)).DamagedPages));
 
-        await RunAsync("virsh destroy hooked");
+        await RunAsync("virsh destroy hooked && virsh undefine hooked");
         (await HookAsync("remove")).RequireSuccess();
         status = (await HookAsync("status")).RequireSuccess();
         Assert.Contains("installed: no", status, StringComparison.Ordinal);
