@@ -11,8 +11,6 @@
 #define HOT		1024	/* a quarter of the memory, in a random order */
 #define END_GFN		(VM_CTL_GFN + 512)
 
-#define FREE_CPU	1	/* isolated and without ticks, by the kernel's command line */
-
 static unsigned long hot[HOT];
 
 /* Draw the hot pages: any @HOT of the free ones, in any order. */
@@ -196,7 +194,7 @@ static void tick_free(void)
 	struct vm vm;
 	int fd, i;
 
-	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .cpu = FREE_CPU });
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
 	vm_work(&vm, hot, 128, VM_READ);	/* as many as a TLB holds */
 	vm_wait(&vm);
 	fd = attach(&vm);
@@ -231,7 +229,7 @@ int main(int argc, char **argv)
 
 	draw_hot();
 	tick_free();
-	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .cpu = FREE_CPU });
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
 	vm_work(&vm, hot, HOT, VM_WRITE);
 	vm_wait(&vm);
 	fd = attach(&vm);

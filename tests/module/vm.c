@@ -119,7 +119,7 @@ static void stay_on_cpu(int cpu)
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	if (cpu && sched_setaffinity(0, sizeof(set), &set))
+	if (sched_setaffinity(0, sizeof(set), &set))
 		die("sched_setaffinity");
 }
 
@@ -164,7 +164,7 @@ static void *run_vcpu(void *arg)
 	struct kvm_run *run;
 	int fd = ioctl(vm_fd, KVM_CREATE_VCPU, number);
 
-	stay_on_cpu(self->config.cpu);
+	stay_on_cpu(VM_CPU);
 	if (fd < 0)
 		die("KVM_CREATE_VCPU");
 	run = mmap(NULL, vcpu_mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
