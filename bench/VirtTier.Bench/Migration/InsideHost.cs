@@ -152,9 +152,9 @@ internal static class InsideHost
         int[] cold = [.. Enumerable.Range(half, half)];
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions(), TimeProvider.System);
         GuestMemory memory = mover.Target(pid, layout);
+        double[] ratios = new double[Spans];
         double undisturbed = 0;
         double disturbed = 0;
-        double quiet = 0;
         double demoting = 0;
         long demoted = 0;
         int moved = half;
@@ -168,15 +168,17 @@ internal static class InsideHost
             memory.Rate.PerSecond = DefaultRate;
             memory.Work.PerSecond = DefaultWork;
             (double beats, double seconds) = await BeatsAsync(log, DemoteAsync);
-            disturbed += beats;
             demoting += seconds;
-
+            double rate = beats / seconds;
             (beats, seconds) = await BeatsAsync(log, () => Task.Delay(TimeSpan.FromSeconds(seconds)));
-            undisturbed += beats;
-            quiet += seconds;
+            ratios[round] = rate / (beats / seconds);
+            disturbed += rate / Spans;
+            undisturbed += beats / seconds / Spans;
         }
-        Say($"guest: {undisturbed / quiet:F1} heartbeats a second undisturbed, {disturbed / demoting:F1} while {demoted / demoting / PagesInMebibyte:F0} MiB/s were demoted");
-        return disturbed / demoting / (undisturbed / quiet);
+        Array.Sort(ratios);
+        Say($"guest: {undisturbed:F1} heartbeats a second undisturbed, {disturbed:F1} while {demoted / demoting / PagesInMebibyte:F0} MiB/s were demoted");
+        Say($"guest: {ratios[0]:F3} to {ratios[^1]:F3} of undisturbed in {Spans} pairs of spans, half of them {ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}");
+        return ratios[Spans / 2];
 
         async Task DemoteAsync()
         {
