@@ -405,6 +405,19 @@ public sealed class PageMoverTests
     }
 
     [Fact]
+    public async Task Pages_between_those_that_were_moved_are_not_taken_for_moved()
+    {
+        AddPages(0, 100);
+        await MoveAsync([10, 20]);
+        Assert.Equal(0, Observe());
+
+        Folio(40).FailMigrations = -1;
+        await MoveAsync([40]);
+        MoveReport report = await MoveAsync([50, 40, 51]);
+        Assert.Equal([MoveOutcome.Moved, MoveOutcome.Pinned, MoveOutcome.Moved], report.Outcomes.ToArray());
+    }
+
+    [Fact]
     public async Task Pages_moved_away_by_others_are_noticed_and_not_fought_over_for_ever()
     {
         AddPages(0, 100);
