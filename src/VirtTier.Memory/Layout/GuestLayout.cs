@@ -99,6 +99,13 @@ public sealed class GuestLayout
     /// <summary>Where a page lies in the process that runs the guest, or 0 if there is no memory behind it.</summary>
     public ulong HvaOf(int index)
     {
+        BackedRange range = BackedAt(index);
+        return range.Contains(index) ? range.HvaOf(index) : 0;
+    }
+
+    /// <summary>The run of <see cref="Backed"/> that a page index is in; one without pages if there is no memory behind it.</summary>
+    public BackedRange BackedAt(int index)
+    {
         int low = 0;
         int high = _backed.Length - 1;
         while (low <= high)
@@ -110,10 +117,10 @@ public sealed class GuestLayout
             else if (index >= range.EndIndex)
                 low = middle + 1;
             else
-                return range.Hva + ((ulong)(index - range.FirstIndex) * PageSize);
+                return range;
         }
 
-        return 0;
+        return default;
     }
 
     /// <summary>The runs of 2 MiB units that are at the same frames in both, with the same memory behind their first page: first index in

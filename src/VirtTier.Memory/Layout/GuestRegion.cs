@@ -30,4 +30,10 @@ public readonly record struct BackedRange(int FirstIndex, int PageCount, ulong H
 {
     /// <summary>One past its last page index.</summary>
     public int EndIndex => FirstIndex + PageCount;
+
+    /// <summary>Whether a page index is in it.</summary>
+    public bool Contains(int index) => (uint)(index - FirstIndex) < (uint)PageCount;
+
+    /// <summary>Where one of its pages lies in that process.</summary>
+    public ulong HvaOf(int index) => Hva + ((ulong)(index - FirstIndex) * GuestLayout.PageSize);
 }

@@ -44,6 +44,9 @@ public sealed class GuestMemory
 
     internal MoveBatch Batch { get; }
 
+    /// <summary>The lists of the <see cref="MoveJob"/> at work, kept so that the next one need not grow its own.</summary>
+    internal (List<MoveItem> Todo, List<MoveItem> Busy) Lists { get; } = ([], []);
+
     /// <summary>Pages that were still busy after all retries.</summary>
     internal AgingPageSet Pinned { get; private set; }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Buffers;
 using VirtTier.Memory.Linux;
 
 namespace VirtTier.Memory;
@@ -12,11 +13,18 @@ public sealed unsafe class LinuxNumaCalls : INumaCalls
     public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
     {
         CheckLengths(addresses, status);
-        var nodes = new int[addresses.Length];
-        Array.Fill(nodes, node);
-        fixed (int* firstNode = nodes)
+        int[] nodes = ArrayPool<int>.Shared.Rent(addresses.Length);
+        try
         {
-            return Call(pid, addresses, firstNode, status, (int)scope);
+            nodes.AsSpan(0, addresses.Length).Fill(node);
+            fixed (int* firstNode = nodes)
+            {
+                return Call(pid, addresses, firstNode, status, (int)scope);
+            }
+        }
+        finally
+        {
+            ArrayPool<int>.Shared.Return(nodes);
         }
     }
 

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Runtime.InteropServices;
-
 namespace VirtTier.Memory;
 
 /// <summary>
@@ -14,53 +12,53 @@ internal sealed class MoveBatch(INumaCalls calls, TimeSpan callTimeLimit)
     private readonly BatchSizer _smallPages = new(callTimeLimit, first: 256, fewest: 64);
     private readonly BatchSizer _largePages = new(callTimeLimit, first: 4, fewest: 1);
     private readonly MovePagesCall _call = new(calls);
-    private readonly List<MoveItem> _items = [];
     private ulong[] _addresses = [];
     private AddressResult[] _results = [];
+    private int _count;
+    private int _pagesEach;
 
-    public ReadOnlySpan<MoveItem> Items => CollectionsMarshal.AsSpan(_items);
+    public long Bytes => (long)_count * _pagesEach * GuestLayout.PageSize;
 
-    public long Bytes => (long)_items.Count * _items[0].Pages * GuestLayout.PageSize;
-
-    public ReadOnlySpan<AddressResult> Results => _results.AsSpan(0, _items.Count);
+    /// <summary>What became of each item that was taken.</summary>
+    public ReadOnlySpan<AddressResult> Results => _results.AsSpan(0, _count);
 
     /// <summary>CPU time that the call took.</summary>
     public TimeSpan CpuTime => _call.CpuTime;
 
-    private BatchSizer Sizer => _items[0].Pages == 1 ? _smallPages : _largePages;
+    private BatchSizer Sizer => _pagesEach == 1 ? _smallPages : _largePages;
 
     /// <summary>Takes the job's next items of one page size: at least one, and no more than fit the time limit and
     /// <paramref name="mostBytes"/>.</summary>
     public void Take(MoveJob job, long mostBytes)
     {
         ReadOnlySpan<MoveItem> todo = job.Todo;
-        _items.Clear();
-        _items.Add(todo[0]);
-        long bytesEach = (long)_items[0].Pages * GuestLayout.PageSize;
-        long most = Math.Clamp(mostBytes / bytesEach, 1, Sizer.Next);
-        int count = 1;
-        while (count < todo.Length && count < most && todo[count].Pages == todo[0].Pages)
-            count++;
-        _items.AddRange(todo[1..count]);
-
-        if (_addresses.Length < _items.Count)
+        _pagesEach = todo[0].Pages;
+        int most = (int)Math.Clamp(mostBytes / (_pagesEach * (long)GuestLayout.PageSize), 1, Math.Min(Sizer.Next, todo.Length));
+        if (_addresses.Length < most)
         {
-            _addresses = new ulong[_items.Count];
-            _results = new AddressResult[_items.Count];
+            _addresses = new ulong[most];
+            _results = new AddressResult[most];
         }
 
-        for (int i = 0; i < count; i++)
-            _addresses[i] = job.Target.Layout.HvaOf(todo[i].Index);
-        _results.AsSpan().Clear();
+        BackedRange range = default;
+        for (_count = 0; _count < most && todo[_count].Pages == _pagesEach; _count++)
+        {
+            int index = todo[_count].Index;
+            if (!range.Contains(index))
+                range = job.Target.Layout.BackedAt(index);
+            _addresses[_count] = range.HvaOf(index);
+        }
+
+        _results.AsSpan(0, _count).Clear();
     }
 
     /// <summary>Calls the kernel.</summary>
     public CallError Run(int pid, int node, MoveScope scope, TimeProvider time, MoveCounters counters)
     {
-        CallError error = _call.Run(pid, _addresses.AsSpan(0, _items.Count), node, scope, _results.AsSpan(0, _items.Count), time);
-        counters.AddCall(_call.Time, _call.CpuTime, _items[0].IsLarge);
+        CallError error = _call.Run(pid, _addresses.AsSpan(0, _count), node, scope, _results.AsSpan(0, _count), time);
+        counters.AddCall(_call.Time, _call.CpuTime, _pagesEach > 1);
         if (error == CallError.None)
-            Sizer.Learn(_items.Count, _call.Time);
+            Sizer.Learn(_count, _call.Time);
         return error;
     }
 }

@@ -8,7 +8,7 @@ internal sealed class MoveJob
 {
     private readonly MoveOutcome[] _outcomes;
     private List<MoveItem> _todo;
-    private List<MoveItem> _busy = [];
+    private List<MoveItem> _busy;
     private int _done;
     private bool _isRetry;
 
@@ -17,20 +17,32 @@ internal sealed class MoveJob
         Target = target;
         Node = node;
         _outcomes = new MoveOutcome[pages.Length];
-        _todo = new List<MoveItem>(pages.Length);
+        (_todo, _busy) = target.Lists;
+        _busy.Clear();
+        CollectionsMarshal.SetCount(_todo, pages.Length);
+        Span<MoveItem> todo = CollectionsMarshal.AsSpan(_todo);
+        int count = 0;
+        bool noneAside = target.Pinned.IsEmpty && target.Placements.HasNoneContested;
+        BackedRange range = default;
         for (int first = 0; first < pages.Length;)
         {
             MoveItem item = MoveItem.At(first, pages, sizes);
-            if (target.Layout.HvaOf(item.Index) == 0)
+            first += item.AskedCount;
+            if (!range.Contains(item.Index))
+                range = target.Layout.BackedAt(item.Index);
+            if (!range.Contains(item.Index))
                 Settle(item, MoveOutcome.Absent);
+            else if (noneAside)
+                todo[count++] = item;
             else if (target.Pinned.Contains(item.Index))
                 Settle(item, MoveOutcome.Pinned);
             else if (target.Placements.IsContested(item.Index))
                 Settle(item, MoveOutcome.Contested);
             else
-                _todo.Add(item);
-            first += item.AskedCount;
+                todo[count++] = item;
         }
+
+        CollectionsMarshal.SetCount(_todo, count);
     }
 
     public GuestMemory Target { get; }

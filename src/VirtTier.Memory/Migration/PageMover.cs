@@ -155,8 +155,8 @@ public sealed class PageMover
     private void Sort(MoveJob job, MoveScope scope, CallError error)
     {
         MoveBatch batch = job.Target.Batch;
-        ReadOnlySpan<MoveItem> items = batch.Items;
         ReadOnlySpan<AddressResult> results = batch.Results;
+        ReadOnlySpan<MoveItem> items = job.Todo[..results.Length];
         int firstNotTried = results.IndexOf(AddressResult.NotTried);
         int settled = error == CallError.None && firstNotTried >= 0 ? firstNotTried : results.Length;
         long movedPages = 0;

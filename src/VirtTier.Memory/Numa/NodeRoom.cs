@@ -18,7 +18,7 @@ internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
 
     /// <summary>Room on a node now, in bytes; without limit for a node that does not exist.</summary>
     public long ReadBytes(int node) =>
-        NodeFiles.ReadMeminfo(sysfs, node, "MemFree:") is long free
+        NodeFiles.ReadMeminfo(sysfs, node, " MemFree:"u8) is long free
             ? Math.Max(0, free - Watermarks().GetValueOrDefault(node))
             : long.MaxValue;
 

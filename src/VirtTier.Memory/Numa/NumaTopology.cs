@@ -50,7 +50,7 @@ public sealed class NumaTopology
     }
 
     /// <summary>Free memory of a node now, in bytes.</summary>
-    public long ReadFreeBytes(int node) => NodeFiles.ReadMeminfo(_sysfs, node, "MemFree:") ?? 0;
+    public long ReadFreeBytes(int node) => NodeFiles.ReadMeminfo(_sysfs, node, " MemFree:"u8) ?? 0;
 
     private static NumaNode ReadNode(string sysfs, int id, IReadOnlyList<int> ids)
     {
@@ -64,7 +64,7 @@ public sealed class NumaTopology
         return new NumaNode(
             id,
             NodeList.Parse(File.ReadAllText(Path.Combine(directory, "cpulist"))),
-            NodeFiles.ReadMeminfo(sysfs, id, "MemTotal:") ?? 0,
+            NodeFiles.ReadMeminfo(sysfs, id, " MemTotal:"u8) ?? 0,
             ids.Zip(distances).ToDictionary(pair => pair.First, pair => pair.Second));
     }
 
