@@ -15,7 +15,7 @@
 #define BLOCK_BYTES	(BLOCK_PAGES / 8)
 #define GIANT_PAGES	(512 * 512)	/* of a 1 GiB leaf */
 
-/* Entries asked at once whether any has its accessed bit: more of them hold a hot page more often. */
+/* Entries asked at once whether any has its accessed bit, or all: more of them agree less often. */
 #define GROUP	4
 
 /*
@@ -36,12 +36,14 @@
  * @dirty: bit per page
  * @present: bit per page
  * @sizes: KVM_EPT_SAMPLE_SIZE_* per block
+ * @touched: bit per block: something was found, or looked for; the bitmaps of the others are not even cleared
  */
 struct harvest_buffer {
 	unsigned long accessed[BATCH_BLOCKS][BITS_TO_LONGS(BLOCK_PAGES)];
 	unsigned long dirty[BATCH_BLOCKS][BITS_TO_LONGS(BLOCK_PAGES)];
 	unsigned long present[BATCH_BLOCKS][BITS_TO_LONGS(BLOCK_PAGES)];
 	u8 sizes[BATCH_BLOCKS];
+	unsigned long touched[BITS_TO_LONGS(BATCH_BLOCKS)];
 };
 
 /**
@@ -55,6 +57,7 @@ struct harvest_buffer {
  * @entries: entries looked at
  * @giant_end: end of the 1 GiB leaf that the walk is in; it is looked at once, not 512 times
  * @giant: what was found in that leaf
+ * @entry: of each root, the entry that maps the block just harvested, while mmu_lock is held; NULL if that is above level 2
  */
 struct walk {
 	struct guest *guest;
@@ -66,6 +69,7 @@ struct walk {
 	u64 entries;
 	gfn_t giant_end;
 	u64 giant;
+	u64 *entry[MAX_ROOTS];
 };
 
 struct harvest_buffer *harvest_buffer_alloc(void)
@@ -128,6 +132,15 @@ static u64 take_accessed(struct walk *walk, u64 *sptep, u64 spte)
 	return spte;
 }
 
+/* The same for an entry just seen as @spte, present and accessed, where it is worth being quick. */
+static __always_inline void take_seen(struct walk *walk, u64 *sptep, u64 spte, u64 accessed)
+{
+	u64 now = spte;
+
+	if (!try_cmpxchg64(sptep, &now, spte & ~accessed))
+		take_accessed(walk, sptep, now);
+}
+
 /* Look at an entry, and take its accessed bit if that is wanted. */
 static u64 look(struct walk *walk, u64 *sptep)
 {
@@ -135,6 +148,20 @@ static u64 look(struct walk *walk, u64 *sptep)
 
 	walk->entries++;
 	return walk->clear ? take_accessed(walk, sptep, spte) : spte;
+}
+
+/* Begin to gather what there is of a block; another page table may have shown some of it already. */
+static void touch(struct walk *walk, unsigned int block)
+{
+	struct harvest_buffer *found = walk->guest->buffer;
+
+	if (__test_and_set_bit(block, found->touched))
+		return;
+	memset(found->accessed[block], 0, BLOCK_BYTES);
+	if (!walk->only_accessed) {
+		memset(found->dirty[block], 0, BLOCK_BYTES);
+		memset(found->present[block], 0, BLOCK_BYTES);
+	}
 }
 
 /* Look at the 512 entries of a table of the lowest level for all that they tell. */
@@ -145,11 +172,12 @@ static void look_closely(struct walk *walk, u64 *table, unsigned int block)
 	const bool clear = walk->clear;
 	unsigned int word;
 
+	touch(walk, block);
 	for (word = 0; word < BITS_TO_LONGS(BLOCK_PAGES); word++) {
 		unsigned long is_present = 0, is_accessed = 0, is_dirty = 0, bit;
 
 		for (bit = 1; bit; bit <<= 1, table++) {
-			u64 spte = READ_ONCE(*table), now = spte;
+			u64 spte = READ_ONCE(*table);
 
 			if (!spte_present(spte))
 				continue;
@@ -159,8 +187,8 @@ static void look_closely(struct walk *walk, u64 *table, unsigned int block)
 			if (!(spte & accessed))
 				continue;
 			is_accessed |= bit;
-			if (clear && !try_cmpxchg64(table, &now, spte & ~accessed))
-				take_accessed(walk, table, now);
+			if (clear)
+				take_seen(walk, table, spte, accessed);
 		}
 		found->present[block][word] |= is_present;
 		found->accessed[block][word] |= is_accessed;
@@ -182,24 +210,34 @@ static bool look_into(struct walk *walk, u64 *table, unsigned int block)
 	unsigned int word, bit, i;
 	u64 any = 0;
 
+	touch(walk, block);
 	for (word = 0; word < BITS_TO_LONGS(BLOCK_PAGES); word++) {
 		unsigned long is_accessed = 0;
 
 		for (bit = 0; bit < BITS_PER_LONG; bit += GROUP, table += GROUP) {
-			u64 group = READ_ONCE(table[0]) | READ_ONCE(table[1]) |
-				    READ_ONCE(table[2]) | READ_ONCE(table[3]);
+			const u64 spte[GROUP] = { READ_ONCE(table[0]), READ_ONCE(table[1]),
+						  READ_ONCE(table[2]), READ_ONCE(table[3]) };
+			u64 one = spte[0] | spte[1] | spte[2] | spte[3];
+			u64 all = spte[0] & spte[1] & spte[2] & spte[3];
 
-			any |= group;
-			if (!(group & accessed))
+			any |= one;
+			if (!(one & accessed))
 				continue;
+			/* Hot pages have hot neighbours. */
+			if (clear && spte_present(all) && (all & accessed)) {
+				is_accessed |= GENMASK(GROUP - 1, 0) << bit;
+				take_seen(walk, &table[0], spte[0], accessed);
+				take_seen(walk, &table[1], spte[1], accessed);
+				take_seen(walk, &table[2], spte[2], accessed);
+				take_seen(walk, &table[3], spte[3], accessed);
+				continue;
+			}
 			for (i = 0; i < GROUP; i++) {
-				u64 spte = READ_ONCE(table[i]), now = spte;
-
-				if (!(spte & accessed) || !spte_present(spte))
+				if (!(spte[i] & accessed) || !spte_present(spte[i]))
 					continue;
 				is_accessed |= BIT(bit + i);
-				if (clear && !try_cmpxchg64(&table[i], &now, spte & ~accessed))
-					take_accessed(walk, &table[i], now);
+				if (clear)
+					take_seen(walk, &table[i], spte[i], accessed);
 			}
 		}
 		walk->guest->buffer->accessed[block][word] |= is_accessed;
@@ -214,6 +252,7 @@ static void note_block(struct walk *walk, unsigned int block, u64 spte)
 {
 	struct harvest_buffer *found = walk->guest->buffer;
 
+	touch(walk, block);
 	bitmap_fill(found->present[block], BLOCK_PAGES);
 	if (spte & walk->guest->layout->accessed)
 		bitmap_fill(found->accessed[block], BLOCK_PAGES);
@@ -271,15 +310,33 @@ static void meet_root(struct walk *walk, const struct root *root)
 	}
 }
 
+/*
+ * The entry that maps the block at @gfn, as guest_entry() finds it: most often the one after the block before it, so that the upper
+ * levels are looked at once, not for each cold table.
+ */
+static u64 *next_entry(const struct root *root, u64 **entry, gfn_t gfn, int *level)
+{
+	u64 *sptep;
+
+	if (*entry && gfn / BLOCK_PAGES % SPTE_ENTRIES) {
+		*level = 2;
+		return ++*entry;
+	}
+	sptep = guest_entry(root, gfn, 2, level);
+	*entry = *level == 2 ? sptep : NULL;
+	return sptep;
+}
+
 /* Harvest the 2 MiB from @gfn as @root maps them. */
-static void harvest_block(struct walk *walk, const struct root *root, gfn_t gfn, unsigned int block)
+static void harvest_block(struct walk *walk, const struct root *root, u64 **entry, gfn_t gfn,
+			  unsigned int block)
 {
 	bool present;
 	u64 *sptep;
 	int level;
 	u64 spte;
 
-	sptep = guest_entry(root, gfn, 2, &level);
+	sptep = next_entry(root, entry, gfn, &level);
 	spte = READ_ONCE(*sptep);
 	if (level == 2 && spte_present(spte) && !spte_is_leaf(spte, level)) {
 		if (is_cold(walk, sptep, gfn / BLOCK_PAGES)) {
@@ -323,12 +380,8 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 	int root, count;
 
 	blocks = min_t(u64, BATCH_BLOCKS, (end - gfn) / BLOCK_PAGES);
-	memset(found->accessed, 0, blocks * BLOCK_BYTES);
 	memset(found->sizes, 0, blocks);
-	if (!walk->only_accessed) {
-		memset(found->dirty, 0, blocks * BLOCK_BYTES);
-		memset(found->present, 0, blocks * BLOCK_BYTES);
-	}
+	bitmap_zero(found->touched, BATCH_BLOCKS);
 
 	/* The TDP MMU frees its tables by RCU, the older MMU under mmu_lock for write. */
 	rcu_read_lock();
@@ -337,28 +390,44 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 	walk->one_root = count == 1;
 	if (walk->one_root)
 		meet_root(walk, &roots[0]);
+	memset(walk->entry, 0, sizeof(walk->entry));
 	for (block = 0; block < blocks; block++, gfn += BLOCK_PAGES) {
 		if (block && (need_resched() || rwlock_needbreak(&kvm->mmu_lock)))
 			break;
-		if (gfn < walk->giant_end) {
+		if (gfn < walk->giant_end) {	/* which begins a table, so what is in @entry is not used after it */
 			note_block(walk, block, walk->giant);
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_1G);
 			continue;
 		}
 		for (root = 0; root < count; root++)
-			harvest_block(walk, &roots[root], gfn, block);
+			harvest_block(walk, &roots[root], &walk->entry[root], gfn, block);
 	}
 	read_unlock(&kvm->mmu_lock);
 	rcu_read_unlock();
 	return block;
 }
 
-static int put_bits(u64 address, u64 offset, const void *bits, unsigned int blocks)
+/* Write one of the bitmaps of the first @blocks of @found; zeros for those that were not touched. */
+static int put_bits(u64 address, const struct harvest_buffer *found,
+		    const unsigned long (*bits)[BITS_TO_LONGS(BLOCK_PAGES)], unsigned int blocks)
 {
-	if (!address)
-		return 0;
-	return copy_to_user(u64_to_user_ptr(address + offset * BLOCK_BYTES), bits,
-			    blocks * BLOCK_BYTES) ? -EFAULT : 0;
+	unsigned int block, next;
+	unsigned long left;
+
+	for (block = 0; block < blocks; block = next) {
+		void __user *to = u64_to_user_ptr(address + block * BLOCK_BYTES);
+
+		if (test_bit(block, found->touched)) {
+			next = find_next_zero_bit(found->touched, blocks, block);
+			left = copy_to_user(to, bits[block], (next - block) * BLOCK_BYTES);
+		} else {
+			next = find_next_bit(found->touched, blocks, block);
+			left = clear_user(to, (next - block) * BLOCK_BYTES);
+		}
+		if (left)
+			return -EFAULT;
+	}
+	return 0;
 }
 
 /* Give the caller what the first @blocks of the buffer hold, and count it. */
@@ -367,21 +436,25 @@ static int put_batch(const struct walk *walk, struct kvm_ept_sample_harvest *req
 {
 	u64 offset = (request->next - request->base) / BLOCK_PAGES;
 	struct harvest_buffer *found = walk->guest->buffer;
-	unsigned int pages = blocks * BLOCK_PAGES;
+	unsigned int block;
 
-	if (put_bits(request->accessed, offset, found->accessed, blocks) ||
-	    put_bits(request->dirty, offset, found->dirty, blocks) ||
-	    put_bits(request->present, offset, found->present, blocks) ||
+	if (put_bits(request->accessed + offset * BLOCK_BYTES, found, found->accessed, blocks) ||
+	    (request->dirty &&
+	     put_bits(request->dirty + offset * BLOCK_BYTES, found, found->dirty, blocks)) ||
+	    (request->present &&
+	     put_bits(request->present + offset * BLOCK_BYTES, found, found->present, blocks)) ||
 	    (request->sizes &&
 	     copy_to_user(u64_to_user_ptr(request->sizes + offset), found->sizes, blocks)))
 		return -EFAULT;
 
-	request->pages_accessed += bitmap_weight(found->accessed[0], pages);
-	if (!walk->only_accessed) {
-		request->pages_dirty += bitmap_weight(found->dirty[0], pages);
-		request->pages_present += bitmap_weight(found->present[0], pages);
+	for_each_set_bit(block, found->touched, blocks) {
+		request->pages_accessed += bitmap_weight(found->accessed[block], BLOCK_PAGES);
+		if (walk->only_accessed)
+			continue;
+		request->pages_dirty += bitmap_weight(found->dirty[block], BLOCK_PAGES);
+		request->pages_present += bitmap_weight(found->present[block], BLOCK_PAGES);
 	}
-	request->next += pages;
+	request->next += blocks * BLOCK_PAGES;
 	return 0;
 }
 
