@@ -6,6 +6,8 @@
  *
  * What it checks: the guests that live compute on, no process hangs, and the module and KVM end
  * with the references they began with.  The kernel's log is the caller's to look at.
+ *
+ * Where the module is not loaded the guests are alone: what goes wrong then is not the module's.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -273,6 +275,7 @@ int main(int argc, char **argv)
 	const char *kvm = kvm_module();
 	int seconds = argc == 2 ? atoi(argv[1]) : 0;
 	int kvm_before = references(kvm), children = 0, status, sick = 0, i;
+	bool alone = access(KVM_EPT_SAMPLE_PATH, F_OK);
 
 	if (seconds <= 0) {
 		fprintf(stderr, "usage: storm SECONDS\n");
@@ -282,10 +285,10 @@ int main(int argc, char **argv)
 	end = time(NULL) + seconds;
 	for (i = 0; i < GUESTS; i++, children++)
 		spawn(keep_guest, i);
-	for (i = 0; i < 2; i++, children++)
+	for (i = 0; i < 2 && !alone; i++, children += 2) {
 		spawn(keep_sampler, i);
-	for (i = 0; i < 2; i++, children++)
 		spawn(fuzz, i);
+	}
 	spawn(tell_now_and_then, 0), children++;
 	for (i = 0; i < children; i++)
 		if (wait(&status) > 0)
@@ -293,10 +296,12 @@ int main(int argc, char **argv)
 	print_counts();
 	check(!sick && !shared->sick, "storm: all guests and samplers end well", "%d processes, %lu guests",
 	      sick, shared->sick);
-	check(shared->attached > 0 && shared->harvests > 0 && shared->samples > 0 && shared->fuzzed > 0,
-	      "storm: something happened", "see the line above");
 	check(returns_to(kvm, kvm_before), "storm: every guest was let go", "%d references, %d before",
 	      references(kvm), kvm_before);
+	if (alone)
+		return checks_failed != 0;
+	check(shared->attached > 0 && shared->harvests > 0 && shared->samples > 0 && shared->fuzzed > 0,
+	      "storm: something happened", "see the line above");
 	check(returns_to("kvm_ept_sample", 0), "storm: the module is free", "%d references",
 	      references("kvm_ept_sample"));
 	return checks_failed != 0;

@@ -113,12 +113,12 @@ static int set_slot(int slot, uint32_t flags, unsigned long gpa, unsigned long s
 	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
-static void stay_on_cpu(int cpu)
+static void stay_on_cpu(void)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	CPU_SET(VM_CPU, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		die("sched_setaffinity");
 }
@@ -164,7 +164,7 @@ static void *run_vcpu(void *arg)
 	struct kvm_run *run;
 	int fd = ioctl(vm_fd, KVM_CREATE_VCPU, number);
 
-	stay_on_cpu(VM_CPU);
+	stay_on_cpu();
 	if (fd < 0)
 		die("KVM_CREATE_VCPU");
 	run = mmap(NULL, vcpu_mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

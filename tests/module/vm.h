@@ -39,7 +39,9 @@
  * The host's CPU that runs all vCPUs: isolated and without ticks in a tick-free host.  Not CPU 0: on that one QEMU's
  * emulation now and then leaves a guest with the host's own state (testbed/README.md).
  */
+#ifndef VM_CPU
 #define VM_CPU		1
+#endif
 
 #define VM_CTL_GPA	0x40000000UL
 #define VM_CTL_SIZE	MIB	/* for each vCPU */
