@@ -370,13 +370,40 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 	}
 }
 
+/*
+ * How many of the @most blocks from @gfn have a table that is_cold() would skip, without going through all that a block may need: a
+ * large guest is mostly this.  The block before them must have been harvested just now.
+ */
+static unsigned int skip_cold(struct walk *walk, gfn_t gfn, unsigned int most)
+{
+	const u64 accessed = walk->guest->layout->accessed;
+	const struct cold_tables *cold = &walk->guest->cold;
+	u64 number = gfn / BLOCK_PAGES, *entry = walk->entry[0];
+	unsigned int i;
+
+	if (!entry || !walk->one_root || !walk->only_accessed)
+		return 0;
+	/* Not beyond the end of the table that the entry is in, nor of what is known. */
+	most = min_t(u64, most, SPTE_ENTRIES - 1 - (number - 1) % SPTE_ENTRIES);
+	most = number < cold->blocks ? min_t(u64, most, cold->blocks - number) : 0;
+	for (i = 0; i < most; i++) {
+		u64 spte = READ_ONCE(entry[i + 1]);
+
+		if (!spte_present(spte) || spte_is_leaf(spte, 2) || (spte & accessed) ||
+		    !test_bit(number + i, cold->quiet))
+			break;
+	}
+	walk->entry[0] += i;
+	return i;
+}
+
 /* Harvest up to BATCH_BLOCKS blocks from @gfn to @end under one hold of mmu_lock; how many. */
 static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 {
 	struct harvest_buffer *found = walk->guest->buffer;
 	struct kvm *kvm = walk->guest->kvm;
 	struct root roots[MAX_ROOTS];
-	unsigned int block, blocks;
+	unsigned int block, blocks, cold;
 	int root, count;
 
 	blocks = min_t(u64, BATCH_BLOCKS, (end - gfn) / BLOCK_PAGES);
@@ -401,6 +428,10 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 		}
 		for (root = 0; root < count; root++)
 			harvest_block(walk, &roots[root], &walk->entry[root], gfn, block);
+		cold = skip_cold(walk, gfn + BLOCK_PAGES, blocks - block - 1);
+		memset(found->sizes + block + 1, KVM_EPT_SAMPLE_SIZE_4K, cold);
+		block += cold;
+		gfn += cold * BLOCK_PAGES;
 	}
 	read_unlock(&kvm->mmu_lock);
 	rcu_read_unlock();

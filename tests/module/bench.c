@@ -68,7 +68,7 @@ static struct cost harvest_cost(int fd, struct vm *vm, unsigned long pages)
 	struct cost best = { .ns = 1e18 };
 	int i;
 
-	for (i = 0; i < 7; i++) {
+	for (i = 0; i < 20; i++) {
 		struct cost cost;
 
 		harvest(fd, pages, TAKE);
