@@ -116,15 +116,16 @@ build_module() {
 
 # hooked_kvm KERNEL: the folder of kvm*.ko with the fault hook of kernel_patch/, built unless it is there.
 hooked_kvm() {
-	local root=$KERNELS/$1/root release
+	local root=$KERNELS/$1/root release source=
 	release=$(cat "$KERNELS/$1/release")
+	case $1 in *-debug) source=/usr/src/debug-${1%-debug} ;; esac
 	if [ ! -f "$root/kvm-hook/$release/kvm.ko" ] || [ "$HERE/../../kernel_patch" -nt "$root/kvm-hook/$release" ]; then
 		say "building KVM with the fault hook for $release, once ..."
 		rm -rf "$root/kernel_patch"
 		cp -r "$HERE/../../kernel_patch" "$root/kernel_patch"
 		unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' sh -c '
 			apt-get -q update && apt-get -q -y --no-install-recommends install patch xz-utils kmod &&
-			VIRTTIER_HOOK_DIR=/kvm-hook JOBS=${JOBS:-$(nproc)} /kernel_patch/kvm-hook build $release'" > "$root/kvm-hook.log" 2>&1 ||
+			VIRTTIER_HOOK_SOURCE=$source VIRTTIER_HOOK_DIR=/kvm-hook JOBS=${JOBS:-$(nproc)} /kernel_patch/kvm-hook build $release'" > "$root/kvm-hook.log" 2>&1 ||
 			die "KVM with the fault hook does not build for $1: $(tail -n 3 "$root/kvm-hook.log")"
 	fi
 	echo "$root/kvm-hook/$release"
