@@ -202,11 +202,6 @@ static bool has_vmx(void)
 	return supported(1, 5);
 }
 
-static void put64(char *memory, unsigned long at, uint64_t value)
-{
-	memcpy(memory + at, &value, sizeof(value));
-}
-
 /* A nested guest in the state of the guest that runs it, but without paging. */
 static void describe_amd(char *memory)
 {

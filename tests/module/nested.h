@@ -4,7 +4,14 @@
 #define TEST_NESTED_H
 
 #include <linux/kvm.h>
+#include <string.h>
 #include "vm.h"
+
+/* A descriptor, or whatever has eight bytes, into the guest's memory. */
+static inline void put64(char *memory, unsigned long at, uint64_t value)
+{
+	memcpy(memory + at, &value, sizeof(value));
+}
 
 /*
  * Put a nested guest, its page table and the routine that runs it into the guest's memory, below VM_FREE_GFN, and tell

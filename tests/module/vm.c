@@ -123,19 +123,14 @@ static void stay_on_cpu(void)
 		die("sched_setaffinity");
 }
 
-static void put64(unsigned long at, uint64_t value)
-{
-	memcpy(memory + at, &value, sizeof(value));
-}
-
 /* Tables by which an interrupt gets to guest_interrupt: a gate, and the segment it names. */
 static void describe_interrupts(void)
 {
 	uint64_t handler = VM_CODE_GFN * PAGE + (guest_interrupt - guest_code);
 
-	put64(IDT + INTERRUPT * 8, (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | (handler >> 16) << 48);
-	put64(GDT, 0);
-	put64(GDT + 8, 0x00cf9b000000ffff);	/* as run_vcpu() sets %cs */
+	put64(memory, IDT + INTERRUPT * 8, (handler & 0xffff) | 8 << 16 | 0x8eULL << 40 | (handler >> 16) << 48);
+	put64(memory, GDT, 0);
+	put64(memory, GDT + 8, 0x00cf9b000000ffff);	/* as run_vcpu() sets %cs */
 }
 
 /* Interrupt a vCPU as soon as it goes on. */
