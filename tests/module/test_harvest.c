@@ -287,6 +287,12 @@ static void cold_tables(void)
 	      found.sizes[4096 / 512 - 1]);
 	check(h.pages_accessed == compare(found.accessed, found.accessed).both && !h.pages_present && !h.pages_dirty,
 	      "accessed bits alone: nothing else is counted", "%llu %llu %llu", h.pages_accessed, h.pages_present, h.pages_dirty);
+	vm_wait(&vm);
+	harvest_accessed(fd);
+	memset(truth.accessed, 0, sizeof(truth.accessed));
+	set(truth.accessed, 5 * 512 + 7);
+	add_own(&vm, truth.accessed);
+	check_exact("accessed bits alone: what was taken is not seen again", found.accessed, truth.accessed);
 	for (i = 0; i < 3; i++)
 		harvest_accessed(fd);
 	cold = entries_of_harvest(fd);
