@@ -18,6 +18,7 @@ internal static class InsideHost
     private const int SlowNode = 1;
     private const int PagesInMebibyte = (1 << 20) / GuestLayout.PageSize;
     private const int Rounds = 40;
+    private const int WarmUps = 300;
 
     // The agent's default for one domain: docs/configuration.md, migration.domain_rate.
     private const long DefaultRate = 200 << 20;
@@ -69,11 +70,18 @@ internal static class InsideHost
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions { CallTimeLimit = limit }, TimeProvider.System);
         GuestMemory memory = mover.Target(holder.Pid, holder.Layout);
 
-        // The first rounds warm up: the compiler, the batch size, the kernel's lists. Then each round is one way and back by each of
-        // the two, and the median of the rounds counts: what else the machine does meets some of them only.
+        // An agent runs for months: short moves let the compiler see what is worth its while, and a pause lets it work, for it has the
+        // mover's CPU. Then the batch size and the kernel's lists warm up.
+        int[] few = pages[..Math.Max(1, count / 256)];
+        for (int i = 0; i < WarmUps; i++)
+            await mover.MoveAsync(memory, few, sizes, i % 2 == 0 ? SlowNode : FastNode, CancellationToken.None);
+        await Task.Delay(TimeSpan.FromSeconds(3));
         await MoveAsync(SlowNode);
         await MoveAsync(FastNode);
         await MoveAsync(SlowNode);
+
+        // Each round is one way and back by each of the two, and the median of the rounds counts: what else the machine does meets some of
+        // them only.
         Bare(best, FastNode);
         double[] ratios = new double[Rounds];
         double bare = 0;
@@ -170,18 +178,25 @@ internal static class InsideHost
 
             memory.Rate.PerSecond = DefaultRate;
             memory.Work.PerSecond = DefaultWork;
+            // Either comes first in every other pair: moving all of it back leaves its mark on what follows.
+            double calm = round % 2 == 0 ? await RestAsync() : 0;
             (double beats, double seconds) = await BeatsAsync(log, DemoteAsync);
+            calm = round % 2 == 0 ? calm : await RestAsync();
             demoting += seconds;
-            double rate = beats / seconds;
-            (beats, seconds) = await BeatsAsync(log, () => Task.Delay(TimeSpan.FromSeconds(seconds)));
-            ratios[round] = rate / (beats / seconds);
-            disturbed += rate / Spans;
-            undisturbed += beats / seconds / Spans;
+            ratios[round] = beats / seconds / calm;
+            disturbed += beats / seconds / Spans;
+            undisturbed += calm / Spans;
         }
         Array.Sort(ratios);
         Say($"guest: {undisturbed:F1} heartbeats a second undisturbed, {disturbed:F1} while {demoted / demoting / PagesInMebibyte:F0} MiB/s were demoted");
         Say($"guest: {ratios[0]:F3} to {ratios[^1]:F3} of undisturbed in {Spans} pairs of spans, half of them {ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}");
         return ratios[Spans / 2];
+
+        async Task<double> RestAsync()
+        {
+            (double beats, double seconds) = await BeatsAsync(log, () => Task.Delay(s_span));
+            return beats / seconds;
+        }
 
         async Task DemoteAsync()
         {
