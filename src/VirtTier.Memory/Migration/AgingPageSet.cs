@@ -22,9 +22,6 @@ internal sealed class AgingPageSet
         _turned = time.GetTimestamp();
     }
 
-    /// <summary>True if there is surely no page in it.</summary>
-    public bool IsEmpty => _current is null && _previous is null;
-
     public void Add(int index)
     {
         Turn();

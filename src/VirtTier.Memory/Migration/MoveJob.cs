@@ -22,7 +22,6 @@ internal sealed class MoveJob
         CollectionsMarshal.SetCount(_todo, pages.Length);
         Span<MoveItem> todo = CollectionsMarshal.AsSpan(_todo);
         int count = 0;
-        bool noneAside = target.Pinned.IsEmpty && target.Placements.HasNoneContested;
         BackedRange range = default;
         for (int first = 0; first < pages.Length;)
         {
@@ -32,8 +31,6 @@ internal sealed class MoveJob
                 range = target.Layout.BackedAt(item.Index);
             if (!range.Contains(item.Index))
                 Settle(item, MoveOutcome.Absent);
-            else if (noneAside)
-                todo[count++] = item;
             else if (target.Pinned.Contains(item.Index))
                 Settle(item, MoveOutcome.Pinned);
             else if (target.Placements.IsContested(item.Index))

@@ -14,9 +14,6 @@ internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageC
     private readonly AgingPageSet _drifted = new(time, asideFor, pageCount);
     private readonly AgingPageSet _contested = new(time, asideFor, pageCount);
 
-    /// <summary>True if surely no page is contested.</summary>
-    public bool HasNoneContested => _contested.IsEmpty;
-
     /// <summary>True if others have moved the page twice in a short time.</summary>
     public bool IsContested(int index) => _contested.Contains(index);
 

@@ -277,6 +277,26 @@ public sealed class PageMoverTests
     }
 
     [Fact]
+    public async Task Pages_of_several_memslots_are_asked_for_where_each_lies()
+    {
+        const ulong first = 0x1000_0000;
+        const ulong second = 0x9000_0000;
+        GuestLayout layout = GuestLayout.FromMemslots(
+        [
+            new Memslot(0, first, GuestLayout.PagesPerUnit),
+            new Memslot(GuestLayout.PagesPerUnit * GuestLayout.PageSize, second, GuestLayout.PagesPerUnit),
+        ]);
+        ulong[] addresses = [first, second, first + GuestLayout.PageSize, second + GuestLayout.PageSize];
+        foreach (ulong address in addresses)
+            _kernel.Add(address, new ModelFolio());
+        PageMover mover = NewMover();
+        int[] pages = [0, GuestLayout.PagesPerUnit, 1, GuestLayout.PagesPerUnit + 1];
+        MoveReport report = await mover.MoveAsync(mover.Target(1, layout), pages, default, Slow, CancellationToken.None);
+        Assert.Equal(4, report.Moved);
+        Assert.Equal(addresses, Assert.Single(_kernel.MoveCalls));
+    }
+
+    [Fact]
     public async Task Cancelled_work_reports_what_was_done()
     {
         AddPages(0, 2000);
