@@ -33,6 +33,12 @@
 #define FAULTS_PER_SAMPLE	10
 #define MIN_FAULTS		100
 
+/*
+ * Landmines that a sample may cost, on average.  A guest that touches little gets fewer samples than were
+ * asked for, for laying landmines takes the host's time.
+ */
+#define MINES_PER_SAMPLE	(YIELD_ONE / YIELD_MIN)
+
 /* Landmines laid or taken up under one hold of mmu_lock. */
 #define BATCH_MINES	128
 
@@ -373,10 +379,14 @@ static void end_window(struct guest *guest)
 /* Landmines for the next window, by what one has brought lately. */
 static unsigned int mines_needed(const struct fault_sampler *faults)
 {
+	u64 count, most;
+
 	if (faults->owed < OWED_ONE || faults->credit < OWED_ONE)
 		return 0;
+	count = faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1;
+	most = (u64)faults->freq * MINES_PER_SAMPLE * WINDOW_MS / MSEC_PER_SEC + 1;
 	/* Each landmine may bring a fault. */
-	return min_t(u64, faults->credit / OWED_ONE, faults->owed * (YIELD_ONE / OWED_ONE) / faults->yield + 1);
+	return min3(count, most, (u64)faults->credit / OWED_ONE);
 }
 
 static void next_window(struct work_struct *work)
