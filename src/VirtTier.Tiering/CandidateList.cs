@@ -5,10 +5,11 @@ namespace VirtTier.Tiering;
 /// The units of one tier that may move this round, sorted by state from the end that moves first: a counting sort over the
 /// tier's census that keeps no more pages than can move.
 /// </summary>
-internal sealed class CandidateList
+/// <param name="states">Weighted states.</param>
+internal sealed class CandidateList(int states)
 {
-    private readonly int[] _next = new int[PageState.Count];
-    private readonly int[] _end = new int[PageState.Count];
+    private readonly int[] _next = new int[states];
+    private readonly int[] _end = new int[states];
     private int _left;
     private MoveUnit[] _units = [];
     private ushort[] _states = [];
@@ -24,14 +25,14 @@ internal sealed class CandidateList
 
     /// <summary>Lays out the list.</summary>
     /// <param name="census">The tier's units by state.</param>
-    /// <param name="states">The states to take, the one that moves first in front.</param>
+    /// <param name="order">The states to take, the one that moves first in front.</param>
     /// <param name="maxPages">Pages after which to stop.</param>
-    public void Prepare(TierCensus census, ReadOnlySpan<int> states, long maxPages)
+    public void Prepare(TierCensus census, ReadOnlySpan<int> order, long maxPages)
     {
         Array.Clear(_next);
         Array.Clear(_end);
         Count = 0;
-        foreach (int state in states)
+        foreach (int state in order)
         {
             if (maxPages <= 0)
                 break;

@@ -11,7 +11,7 @@ namespace VirtTier.Tiering;
 /// </summary>
 internal static class HeatState
 {
-    private const uint Version = 3;
+    private const uint Version = 4;
     private const int HeaderBytes = 8 + 4 + 8 + SHA256.HashSizeInBytes;
 
     private static ReadOnlySpan<byte> Magic => "VTHEAT\r\n"u8;

@@ -2,7 +2,7 @@
 namespace VirtTier.Tiering;
 
 /// <summary>Picks what moves: the least worth of the fast units against the most worth of the slow ones.</summary>
-internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel model)
+internal sealed class MoveMatcher(PageHistory history, byte[] sizes, RegionSamples samples, ValueModel model)
 {
     // A move is expected to earn half as much again as it costs: expectations err, and the best-looking ones err upwards.
     // The same factor is in the values (see Cost), or else no page that is accessed less than once a round could ever pay.
@@ -21,10 +21,10 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
 
     private const int RegionPages = PlacementPlanner.RegionPages;
 
-    private readonly CandidateList _coldest = new();
-    private readonly CandidateList _hottest = new();
-    private readonly int[] _worstFirst = new int[PageState.Count];
-    private readonly int[] _bestFirst = new int[PageState.Count];
+    private readonly CandidateList _coldest = new(samples.States);
+    private readonly CandidateList _hottest = new(samples.States);
+    private readonly int[] _worstFirst = new int[samples.States];
+    private readonly int[] _bestFirst = new int[samples.States];
 
     /// <summary>What a move must earn, in accesses.</summary>
     /// <param name="moveCost">Of it, its price.</param>
@@ -50,7 +50,7 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
 
     private void SortWorstFirst()
     {
-        for (int state = 0; state < PageState.Count; state++)
+        for (int state = 0; state < _worstFirst.Length; state++)
             _worstFirst[state] = state;
         _worstFirst.AsSpan().Sort((a, b) => model.Value[a].CompareTo(model.Value[b]));
     }
@@ -62,7 +62,7 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
         // On belief alone nothing comes in but what the first round itself has shown to go on, for which it must have quarters.
         if (!model.HasLearned && quarters < PageState.Quarters)
             return [];
-        for (int i = PageState.Count - 1; i >= 0; i--)
+        for (int i = _worstFirst.Length - 1; i >= 0; i--)
         {
             int state = _worstFirst[i];
             if (model.SpareValue[state] > cost && (model.HasLearned || PageState.IsGoingOn(state % PageState.Own)))
@@ -106,7 +106,7 @@ internal sealed class MoveMatcher(PageHistory history, byte[] sizes, ValueModel 
         };
         if (list is null)
             return false;
-        int state = history.State(page);
+        int state = PageState.Weighted(history.State(page), samples.Weight(page / RegionPages));
         if (!list.Wants(state))
             return false;
         list.Add(state, new MoveUnit(page, pages));

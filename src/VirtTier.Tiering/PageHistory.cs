@@ -93,11 +93,29 @@ internal sealed class PageHistory(int pages)
         return page - firstPage;
     }
 
+    /// <summary>Fault samples of each page of a run but the first, while the run is mapped as one and its history is in its first page.</summary>
+    public Span<byte> Samples(int firstPage, int count) => _heat.AsSpan(firstPage + 1, count - 1);
+
     /// <summary>Gives the pages of a run the history of its first.</summary>
     public void Spread(int firstPage, int count)
     {
         _heat.AsSpan(firstPage, count).Fill(_heat[firstPage]);
         _recency.AsSpan(firstPage, count).Fill(_recency[firstPage]);
+    }
+
+    /// <summary>Gives the pages of a run that were <see cref="Samples">sampled</see> the history of its first, and the others a little of its heat.</summary>
+    /// <param name="firstPage">The first page.</param>
+    /// <param name="count">Pages.</param>
+    /// <param name="share">Share of the heat, 0..1.</param>
+    public void SpreadToSampled(int firstPage, int count, double share)
+    {
+        byte little = (byte)(_heat[firstPage] * share);
+        for (int page = firstPage + 1; page < firstPage + count; page++)
+        {
+            bool sampled = _heat[page] > 0;
+            _heat[page] = sampled ? _heat[firstPage] : little;
+            _recency[page] = sampled ? _recency[firstPage] : (byte)(PageState.NeverAccessed << PageState.Quarters);
+        }
     }
 
     /// <summary>Gives the first page of a run the history of its hottest.</summary>
@@ -109,8 +127,9 @@ internal sealed class PageHistory(int pages)
             if (_heat[page] > _heat[hottest])
                 hottest = page;
         }
-        _heat[firstPage] = _heat[hottest];
-        _recency[firstPage] = _recency[hottest];
+        (byte heat, byte recency) = (_heat[hottest], _recency[hottest]);
+        Forget(firstPage, count);
+        (_heat[firstPage], _recency[firstPage]) = (heat, recency);
         Neighbours.Of(firstPage, count).Clear();
     }
 

@@ -68,6 +68,9 @@ internal static class PageState
     /// <summary>The state of a recency code and a level.</summary>
     public static int Combine(int recency, int level) => (recency * Levels) + level;
 
+    /// <summary>A state in a class of <see cref="AccessWeight"/>, as one number.</summary>
+    public static int Weighted(int state, int weight) => (weight * Count) + state;
+
     /// <summary>The quarter that a harvest counts for, where so many are expected in the round.</summary>
     public static int QuarterOf(int harvest, int expected) =>
         expected <= Quarters ? Math.Min(harvest, Quarters - 1) : Math.Min(harvest * Quarters / expected, Quarters - 1);

@@ -6,7 +6,7 @@ namespace VirtTier.Tiering;
 /// at the end of it. Pure: no I/O, no clock, no threads; not safe for use by two threads at once.
 /// </summary>
 /// <remarks>
-/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB and each 2 MiB, eight for
+/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each 2 MiB, eight for
 /// each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB only the first one's bytes are touched.
 /// </remarks>
 public sealed class PlacementPlanner
@@ -18,7 +18,8 @@ public sealed class PlacementPlanner
 
     private readonly PageHistory _history;
     private readonly byte[] _sizes;
-    private readonly ValueModel _model = new();
+    private readonly RegionSamples _samples;
+    private readonly ValueModel _model;
     private readonly Headroom _headroom = new();
     private readonly ShareError _shareError = new();
     private readonly RoundCensus _census;
@@ -31,19 +32,23 @@ public sealed class PlacementPlanner
     private long _rounds;
     private bool _residencyKnown;
     private double _moveCost = 1;
+    private double _writeWeight = 1;
 
     /// <summary>A planner for a domain of which nothing is known yet.</summary>
     /// <param name="pages">4 KiB pages of the domain, a multiple of 512, at least 512.</param>
+    /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>, for which it needs a megabyte more.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="pages"/> is not such a number.</exception>
-    public PlacementPlanner(int pages)
+    public PlacementPlanner(int pages, bool sampled = false)
     {
         if (pages < RegionPages || pages % RegionPages != 0)
             throw new ArgumentOutOfRangeException(nameof(pages), pages, $"A domain has a positive multiple of {RegionPages} pages.");
         Pages = pages;
         _history = new PageHistory(pages);
         _sizes = new byte[pages / RegionPages];
-        _census = new RoundCensus(_history, _sizes);
-        _matcher = new MoveMatcher(_history, _sizes, _model);
+        _samples = new RegionSamples(_history, _sizes, sampled);
+        _model = new ValueModel(_samples.Weights);
+        _census = new RoundCensus(_history, _sizes, _samples);
+        _matcher = new MoveMatcher(_history, _sizes, _samples, _model);
         _pingPong = new PingPongMeter(pages);
     }
 
@@ -52,7 +57,7 @@ public sealed class PlacementPlanner
 
     /// <summary>
     /// The heat of each page, 0..255: a moving average over eight rounds of the share of harvests that found it accessed.
-    /// Of a 2 MiB mapping only the first page's is kept up.
+    /// Of a 2 MiB mapping only the first page's is kept up, and the others' count their fault samples.
     /// </summary>
     public ReadOnlySpan<byte> Heat => _history.Heat;
 
@@ -69,6 +74,19 @@ public sealed class PlacementPlanner
             if (value is not (>= 0 and < double.PositiveInfinity))
                 throw new ArgumentOutOfRangeException(nameof(value), value, "The cost of a move is 0 or more accesses.");
             _moveCost = value;
+        }
+    }
+
+    /// <summary>Reads of slow memory that a write to it costs as much as; 1 unless known. Only <see cref="Sample"/> tells where writes go.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not a number above 0.</exception>
+    public double WriteWeight
+    {
+        get => _writeWeight;
+        set
+        {
+            if (value is not (> 0 and < double.PositiveInfinity))
+                throw new ArgumentOutOfRangeException(nameof(value), value, "A write costs as much as more than 0 reads.");
+            _writeWeight = value;
         }
     }
 
@@ -116,6 +134,20 @@ public sealed class PlacementPlanner
         }
     }
 
+    /// <summary>
+    /// Takes one fault sample: of pages drawn evenly from the guest's memory, one that was then accessed. Samples tell what bits cannot: how much of
+    /// a 2 MiB mapping is in use, and where writes go.
+    /// </summary>
+    /// <param name="page">The page accessed.</param>
+    /// <param name="write">Whether it was written to.</param>
+    /// <exception cref="InvalidOperationException">The planner was made for none.</exception>
+    public void Sample(int page, bool write)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(page);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(page, Pages);
+        _samples.Add(page, write);
+    }
+
     /// <summary>Ends a round: decides what to demote and what to promote.</summary>
     /// <param name="residency">One <see cref="Residency"/> a page, read after the last harvest.</param>
     /// <param name="budgetPages">Most fast pages that the domain may have, in pages, 0 or more.</param>
@@ -130,6 +162,7 @@ public sealed class PlacementPlanner
         ArgumentOutOfRangeException.ThrowIfNegative(maxMoves);
 
         plan.Clear();
+        _samples.Weigh(_writeWeight);
         TakeCensus(residency, plan);
         plan.BudgetPages = budgetPages;
         plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages);
@@ -152,7 +185,7 @@ public sealed class PlacementPlanner
         if (!_model.HasLearned)
             return null;
         List<(long, double)> groups = [];
-        for (int state = 0; state < PageState.Count; state++)
+        for (int state = 0; state < _samples.States; state++)
         {
             long pages = _census.Fast.Pages[state] + _census.Slow.Pages[state];
             if (pages > 0)
@@ -169,6 +202,7 @@ public sealed class PlacementPlanner
         writer.Write(_rounds);
         writer.Write(_sizes);
         _history.Write(writer);
+        _samples.Write(writer);
         _model.Write(writer);
     });
 
@@ -192,6 +226,7 @@ public sealed class PlacementPlanner
             _rounds = reader.ReadInt64();
             reader.BaseStream.ReadExactly(_sizes);
             _history.Read(reader);
+            _samples.Read(reader);
             _model.Read(reader);
             _residencyKnown = true;
         });
@@ -214,6 +249,7 @@ public sealed class PlacementPlanner
         {
             earlier._sizes.AsSpan(from / RegionPages, pages / RegionPages).CopyTo(_sizes.AsSpan(to / RegionPages));
             _history.CopyFrom(earlier._history, from, to, pages);
+            _samples.CopyFrom(earlier._samples, from / RegionPages, to / RegionPages, pages / RegionPages);
         }
         using MemoryStream habits = new();
         using BinaryWriter writer = new(habits);
@@ -234,9 +270,9 @@ public sealed class PlacementPlanner
         if (size == _sizes[region])
             return;
         if (size == MappingSize.Page2M)
-            _history.Gather(region * RegionPages, RegionPages);
+            _samples.Join(region);
         else if (_sizes[region] == MappingSize.Page2M)
-            _history.Spread(region * RegionPages, RegionPages);
+            _samples.Split(region);
         _sizes[region] = size;
     }
 
@@ -271,7 +307,7 @@ public sealed class PlacementPlanner
     {
         long fastPages = 0, slowPages = 0, hot = 0, hotFast = 0;
         double fastRate = 0, slowRate = 0;
-        for (int state = 0; state < PageState.Count; state++)
+        for (int state = 0; state < _samples.States; state++)
         {
             long fast = _census.Fast.Pages[state];
             long slow = _census.Slow.Pages[state];

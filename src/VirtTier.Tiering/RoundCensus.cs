@@ -7,21 +7,22 @@ namespace VirtTier.Tiering;
 /// </summary>
 /// <param name="history">The pages' past; advanced by <see cref="Take"/>.</param>
 /// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
-internal sealed class RoundCensus(PageHistory history, byte[] sizes)
+/// <param name="samples">What fault samples told of these.</param>
+internal sealed class RoundCensus(PageHistory history, byte[] sizes, RegionSamples samples)
 {
     private const int RegionPages = PlacementPlanner.RegionPages;
 
     private readonly int[] _outcomes = new int[PageState.Count * PageState.Outcomes];
     private readonly int[] _neighbours = new int[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
-    private readonly long[] _fastOutcomes = new long[PageState.Outcomes];
-    private readonly long[] _slowOutcomes = new long[PageState.Outcomes];
+    private readonly double[] _fastOutcomes = new double[PageState.Outcomes];
+    private readonly double[] _slowOutcomes = new double[PageState.Outcomes];
     private readonly long[] _allOutcomes = new long[PageState.Outcomes];
     private int _quarters;
     private long _round;
 
-    public TierCensus Fast { get; } = new();
+    public TierCensus Fast { get; } = new(samples.States);
 
-    public TierCensus Slow { get; } = new();
+    public TierCensus Slow { get; } = new(samples.States);
 
     /// <summary>For each state and outcome, units of which the round went that way.</summary>
     public ReadOnlySpan<int> Outcomes => _outcomes;
@@ -29,11 +30,11 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
     /// <summary>For each neighbourhood and outcome of a unit, how often which neighbourhood followed.</summary>
     public ReadOnlySpan<int> Neighbours => _neighbours;
 
-    /// <summary>Pages by outcome that were there before the round and are fast.</summary>
-    public ReadOnlySpan<long> FastOutcomes => _fastOutcomes;
+    /// <summary>Pages by outcome that were there before the round and are fast, each as many as its accesses weigh.</summary>
+    public ReadOnlySpan<double> FastOutcomes => _fastOutcomes;
 
-    /// <summary>Pages by outcome that were there before the round and are slow.</summary>
-    public ReadOnlySpan<long> SlowOutcomes => _slowOutcomes;
+    /// <summary>The same of slow pages.</summary>
+    public ReadOnlySpan<double> SlowOutcomes => _slowOutcomes;
 
     /// <summary>Pages by outcome, those that were born in the round among them.</summary>
     public ReadOnlySpan<long> AllOutcomes => _allOutcomes;
@@ -72,10 +73,10 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
                     continue;
                 }
                 // A 2 MiB mapping whose pages are not all in one tier was broken up after the last harvest.
-                history.Spread(first, RegionPages);
+                samples.Split(region);
                 sizes[region] = MappingSize.Page4K;
             }
-            while (next < sizes.Length && sizes[next] == sizes[region])
+            while (next < sizes.Length && sizes[next] == sizes[region] && samples.Weight(next) == samples.Weight(region))
                 next++;
             CountBlocks(residency, first, next * RegionPages);
         }
@@ -131,12 +132,15 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
         if (residency == Residency.Absent)
         {
             if (known)
-                history.Forget(page, run);
+                history.Forget(page, (int)pages);
+            if (pagesPerUnit > 1)
+                samples.Forget(page / RegionPages);
             Absent += pages;
             return;
         }
         bool fast = Residency.Tier(residency) == Residency.Fast;
         int neighbours = history.Neighbours[page];
+        int weight = samples.Weight(page / RegionPages);
         int state = history.State(page);
         int own = state % PageState.Own;
         if (_quarters > 0 || !known)
@@ -148,7 +152,7 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
             {
                 _outcomes[(state * PageState.Outcomes) + outcome] += run;
                 _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += run;
-                (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages;
+                (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages * AccessWeight.Factor(weight);
                 if (outcome > 0 && PageState.IsUntouched(state % PageState.Own))
                     FirstAccessed += pages;
             }
@@ -157,7 +161,7 @@ internal sealed class RoundCensus(PageHistory history, byte[] sizes)
                 Born += pages;
             }
         }
-        (fast ? Fast : Slow).Add((nextNeighbours * PageState.Own) + own, run, pagesPerUnit, IsMovable(residency, page));
+        (fast ? Fast : Slow).Add(PageState.Weighted((nextNeighbours * PageState.Own) + own, weight), run, pagesPerUnit, IsMovable(residency, page));
     }
 
     private bool IsMovable(byte residency, int page) =>

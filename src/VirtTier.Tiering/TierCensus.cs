@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Tiering;
 
-/// <summary>How many pages and units of one tier are in each <see cref="PageState"/>.</summary>
-internal sealed class TierCensus
+/// <summary>How many pages and units of one tier are in each <see cref="PageState"/>, by <see cref="AccessWeight"/>.</summary>
+/// <param name="states">Weighted states.</param>
+internal sealed class TierCensus(int states)
 {
-    private readonly long[] _pages = new long[PageState.Count];
-    private readonly long[] _movablePages = new long[PageState.Count];
-    private readonly int[] _movableUnits = new int[PageState.Count];
+    private readonly long[] _pages = new long[states];
+    private readonly long[] _movablePages = new long[states];
+    private readonly int[] _movableUnits = new int[states];
 
     /// <summary>Pages of each state.</summary>
     public ReadOnlySpan<long> Pages => _pages;

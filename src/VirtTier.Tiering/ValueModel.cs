@@ -21,21 +21,31 @@ internal sealed class ValueModel
 
     private readonly StateStatistics _statistics = new();
     private readonly AccessScale _scale = new();
-    private readonly double[] _rate = new double[PageState.Count];
-    private readonly double[] _value = new double[PageState.Count];
-    private readonly double[] _spareValue = new double[PageState.Count];
+    private readonly double[] _rate;
+    private readonly double[] _value;
+    private readonly double[] _spareValue;
     private readonly double[] _later = new double[PageState.Own * PageState.Outcomes];
     private readonly double[] _swept = new double[PageState.Count];
-    private readonly int[] _byRate = new int[PageState.Count];
+    private readonly int[] _byRate;
+    private readonly bool[] _solved;
     private double _firstAccesses = 1;
-    private bool _solved;
 
-    public ValueModel() => EstimateRates();
+    /// <param name="weights">Classes of <see cref="AccessWeight"/> that occur.</param>
+    public ValueModel(int weights)
+    {
+        int states = PageState.Weighted(0, weights);
+        _rate = new double[states];
+        _value = new double[states];
+        _spareValue = new double[states];
+        _byRate = new int[states];
+        _solved = new bool[weights];
+        EstimateRates();
+    }
 
     /// <summary>Whether any round was seen to turn out: before, values are no more than belief.</summary>
     public bool HasLearned => _statistics.HasLearned;
 
-    /// <summary>Accesses that a page of each state is expected to get in the coming round.</summary>
+    /// <summary>Accesses, by their weight, that a page of each weighted state is expected to get in the coming round.</summary>
     public ReadOnlySpan<double> Rate => _rate;
 
     /// <summary>
@@ -44,7 +54,7 @@ internal sealed class ValueModel
     /// </summary>
     public double MeanRate(int state) => PageState.IsUntouched(state % PageState.Own) ? _rate[state] * _firstAccesses : _rate[state];
 
-    /// <summary>What a page of each state gains by being fast rather than slow, in accesses.</summary>
+    /// <summary>What a page of each weighted state gains by being fast rather than slow, in accesses.</summary>
     public ReadOnlySpan<double> Value => _value;
 
     /// <summary>The same where DRAM is to spare, at no price.</summary>
@@ -57,7 +67,7 @@ internal sealed class ValueModel
     public double AccessesOf(int outcome) => _scale.Of(outcome);
 
     /// <summary>Chance that a page of a state is accessed in the coming round.</summary>
-    public double ChanceOfAccess(int state) => 1 - _statistics.Outcomes(state)[0];
+    public double ChanceOfAccess(int state) => 1 - _statistics.Outcomes(state % PageState.Count)[0];
 
     /// <summary>Takes in how a round turned out.</summary>
     /// <param name="census">The round.</param>
@@ -79,22 +89,29 @@ internal sealed class ValueModel
     }
 
     /// <summary>Works out price and values.</summary>
-    /// <param name="fast">Fast pages by state.</param>
-    /// <param name="slow">Slow pages by state.</param>
+    /// <param name="fast">Fast pages by weighted state.</param>
+    /// <param name="slow">Slow pages by weighted state.</param>
     /// <param name="room">Pages that can be fast.</param>
     /// <param name="cost">Cost of moving a page, in accesses.</param>
     public void Solve(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room, double cost)
     {
         Price = PriceOf(fast, slow, room);
-        for (int sweep = 0; sweep < (_solved ? Sweeps : SweepsAtFirst); sweep++)
+        for (int weight = 0; weight < _solved.Length; weight++)
         {
-            Sweep(_value, Price, cost);
-            Sweep(_spareValue, 0, cost);
+            int first = PageState.Weighted(0, weight);
+            if (!fast.Slice(first, PageState.Count).ContainsAnyExcept(0) && !slow.Slice(first, PageState.Count).ContainsAnyExcept(0))
+                continue;
+            ReadOnlySpan<double> rate = _rate.AsSpan(first, PageState.Count);
+            for (int sweep = 0; sweep < (_solved[weight] ? Sweeps : SweepsAtFirst); sweep++)
+            {
+                Sweep(_value.AsSpan(first, PageState.Count), rate, Price, cost);
+                Sweep(_spareValue.AsSpan(first, PageState.Count), rate, 0, cost);
+            }
+            _solved[weight] = true;
         }
-        _solved = true;
     }
 
-    private void Sweep(double[] value, double price, double cost)
+    private void Sweep(Span<double> value, ReadOnlySpan<double> rate, double price, double cost)
     {
         for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
         {
@@ -106,14 +123,14 @@ internal sealed class ValueModel
                 double later = 0;
                 foreach (Transition next in Transition.After[own])
                     later += chance[next.Outcome] * next.Chance * _later[(next.Outcome * PageState.Own) + next.State];
-                _swept[state] = _rate[state] - price + later;
+                _swept[state] = rate[state] - price + later;
             }
         }
-        _swept.CopyTo(value, 0);
+        _swept.CopyTo(value);
     }
 
     // What each own state is worth later, averaged over the neighbourhoods that may follow this one.
-    private void FoldNeighbours(double[] value, int neighbours, double cost)
+    private void FoldNeighbours(ReadOnlySpan<double> value, int neighbours, double cost)
     {
         for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
         {
@@ -132,7 +149,7 @@ internal sealed class ValueModel
     private void ExpectFirstAccesses(RoundCensus census)
     {
         double expected = 1;
-        for (int state = 0; state < PageState.Count; state++)
+        for (int state = 0; state < _rate.Length; state++)
         {
             if (PageState.IsUntouched(state % PageState.Own))
                 expected += (census.Fast.Pages[state] + census.Slow.Pages[state]) * ChanceOfAccess(state);
@@ -142,7 +159,7 @@ internal sealed class ValueModel
 
     private double PriceOf(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room)
     {
-        for (int state = 0; state < PageState.Count; state++)
+        for (int state = 0; state < _byRate.Length; state++)
             _byRate[state] = state;
         _byRate.AsSpan().Sort((a, b) => _rate[b].CompareTo(_rate[a]));
         foreach (int state in _byRate)
@@ -162,7 +179,8 @@ internal sealed class ValueModel
             double rate = 0;
             for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
                 rate += chance[outcome] * _scale.Of(outcome);
-            _rate[state] = rate;
+            for (int weight = 0; weight < _solved.Length; weight++)
+                _rate[PageState.Weighted(state, weight)] = rate * AccessWeight.Factor(weight);
         }
     }
 }

@@ -97,7 +97,7 @@ public sealed class HeatStateTests
         Assert.Contains($"it is of {Pages} pages", new PlacementPlanner(8192).RestoreState(state, layout: 42), StringComparison.Ordinal);
         byte[] otherVersion = [.. state];
         otherVersion[8]++;
-        Assert.Contains("version 4", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
+        Assert.Contains("version 5", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
         for (int at = 20; at < state.Length; at += 7)
         {
             byte[] broken = [.. state];

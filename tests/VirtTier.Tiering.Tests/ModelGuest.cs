@@ -11,9 +11,9 @@ internal sealed class ModelGuest
     private readonly byte[] _sizes;
     private readonly byte[] _residency;
 
-    public ModelGuest(int pages, bool hugePages = false, int seed = 1)
+    public ModelGuest(int pages, bool hugePages = false, int seed = 1, bool sampled = false)
     {
-        Planner = new PlacementPlanner(pages);
+        Planner = new PlacementPlanner(pages, sampled);
         Random = new Random(seed);
         _accessed = new ulong[pages / 64];
         _sizes = new byte[pages / 512];

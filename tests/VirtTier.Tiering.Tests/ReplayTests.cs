@@ -47,6 +47,36 @@ public sealed class ReplayTests
     }
 
     [Fact]
+    public void A_write_counts_as_so_many_accesses()
+    {
+        TraceAccess[] accesses = [new(0, 5, AccessKind.Write), new(1, 6, AccessKind.Read), new(2, 6, AccessKind.Read), new(3, 6, AccessKind.Fetch)];
+        Trace trace = Trace.Load(() => accesses, rounds: 1, harvests: 1, pagesPerUnit: 1, writeWeight: 4);
+        Assert.Equal(7, trace.Accesses);
+        ReplayResult result = ReplayPolicies.Run(trace, "freeze", budget: 1, Observation.Bits, Allocation.Headroom, cost: 1);
+        Assert.Equal(4.0 / 7, result.Share);
+        Assert.Equal(4.0 / 7, ReplayPolicies.Run(trace, "oracle", budget: 1, Observation.Bits, Allocation.Headroom, cost: 1).Share);
+    }
+
+    [Fact]
+    public void A_fault_sample_is_any_of_a_slices_accesses_to_a_unit()
+    {
+        // In each slice: four reads of the unit's page 3, and a write of its page 511.
+        IEnumerable<TraceAccess> Accesses()
+        {
+            for (int slice = 0; slice < 1000; slice++)
+            {
+                for (int i = 0; i < 4; i++)
+                    yield return new TraceAccess((slice * 10) + i, 512 + 3, AccessKind.Read);
+                yield return new TraceAccess((slice * 10) + 9, 512 + 511, AccessKind.Write);
+            }
+        }
+        Trace trace = Trace.Load(Accesses, rounds: 1000, harvests: 1, pagesPerUnit: 512, writeWeight: 3);
+        SampledAccess[] samples = [.. Enumerable.Range(0, 1000).Select(round => trace.Slice(round, 0)[0].Sample)];
+        Assert.All(samples, s => Assert.Equal(s.IsWrite ? 511 : 3, s.Offset));
+        Assert.InRange(samples.Count(s => s.IsWrite), 150, 250);
+    }
+
+    [Fact]
     public void Moves_count_both_ways_and_cost_what_was_asked()
     {
         // Page 1 fills the only place; page 2 is all that is accessed from the second round on.
@@ -197,6 +227,16 @@ public sealed class ReplayTests
             Assert.Equal(0.25, json.RootElement.GetProperty("net").GetDouble());
             Assert.Equal(4, json.RootElement.GetProperty("accesses").GetInt64());
             Assert.Equal(2, json.RootElement.GetProperty("pages").GetInt32());
+
+            output.GetStringBuilder().Clear();
+            File.WriteAllText(path, "0 1 r\n1 2 w\n2 2 r\n9 2 r\n");
+            Assert.Equal(0, ReplayCommand.Run(new ReplayOptions(path, 50) { Rounds = 2, Policy = "freeze", Json = true, WriteWeight = 3, Samples = 5 }, output));
+            using JsonDocument weighted = JsonDocument.Parse(output.ToString());
+            Assert.Equal(6, weighted.RootElement.GetProperty("accesses").GetInt64());
+            Assert.Equal("--write-weight 0: must be 1 to 100 accesses.", Assert.Throws<ArgumentException>(
+                () => ReplayCommand.Run(new ReplayOptions(path, 50) { WriteWeight = 0 }, output)).Message);
+            Assert.Equal("--samples -1: must be 0 or more a round.", Assert.Throws<ArgumentException>(
+                () => ReplayCommand.Run(new ReplayOptions(path, 50) { Samples = -1 }, output)).Message);
 
             ArgumentException bad = Assert.Throws<ArgumentException>(() => ReplayCommand.Run(new ReplayOptions(path, 101), output));
             Assert.Contains("--dram 101: must be a percentage", bad.Message, StringComparison.Ordinal);

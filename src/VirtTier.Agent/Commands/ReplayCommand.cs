@@ -29,13 +29,15 @@ internal static class ReplayCommand
         Option<double> cost = new("--cost") { Description = "What moving a page costs, in accesses", DefaultValueFactory = _ => s_defaults.Cost };
         Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
         unit.AcceptOnlyFromAmong("4K", "2M");
+        Option<int> samples = new("--samples") { Description = "Fault samples a round that virttier gets", DefaultValueFactory = _ => s_defaults.Samples };
+        Option<int> writeWeight = new("--write-weight") { Description = "Accesses that a write counts as", DefaultValueFactory = _ => s_defaults.WriteWeight };
         Option<string> policy = new("--policy") { Description = "Who decides", DefaultValueFactory = _ => s_defaults.Policy };
         policy.AcceptOnlyFromAmong([.. ReplayPolicies.Names]);
         Option<bool> json = new("--json") { Description = "Print one JSON object" };
 
         Command command = new("replay", "Play a recorded trace against a policy: share of accesses served fast, pages moved")
         {
-            trace, dram, rounds, harvests, observe, alloc, cost, unit, policy, json,
+            trace, dram, rounds, harvests, observe, alloc, cost, unit, samples, writeWeight, policy, json,
         };
         command.SetAction(result => Run(new ReplayOptions(result.GetRequiredValue(trace), result.GetValue(dram))
         {
@@ -45,6 +47,8 @@ internal static class ReplayCommand
             Alloc = result.GetValue(alloc),
             Cost = result.GetValue(cost),
             UnitPages = result.GetValue(unit) == "2M" ? PlacementPlanner.RegionPages : 1,
+            Samples = result.GetValue(samples),
+            WriteWeight = result.GetValue(writeWeight),
             Policy = result.GetRequiredValue(policy),
             Json = result.GetValue(json),
         }));

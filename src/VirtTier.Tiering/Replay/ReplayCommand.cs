@@ -28,6 +28,12 @@ public sealed record ReplayOptions(string TracePath, double DramPercent)
     /// <summary>4 KiB pages that are placed as one: 1, or 512 for 2 MiB. Pages and moves are counted in this unit.</summary>
     public int UnitPages { get; init; } = 1;
 
+    /// <summary>Fault samples a round that the agent's own planner gets.</summary>
+    public int Samples { get; init; }
+
+    /// <summary>Accesses that a write counts as.</summary>
+    public int WriteWeight { get; init; } = 1;
+
     /// <summary>One of <see cref="ReplayPolicies.Names"/>.</summary>
     public string Policy { get; init; } = ReplayPolicies.VirtTier;
 
@@ -54,14 +60,15 @@ public static class ReplayCommand
         try
         {
             trace = Trace.Load(
-                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.UnitPages);
+                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.UnitPages, options.WriteWeight);
         }
         catch (InvalidDataException e)
         {
             throw new InvalidDataException($"{options.TracePath}: {e.Message}", e);
         }
         int budget = ReplayEngine.BudgetOf(trace, options.DramPercent / 100);
-        ReplayResult result = ReplayPolicies.Run(trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost);
+        ReplaySamples? samples = options.Samples > 0 ? new ReplaySamples(options.Samples, options.WriteWeight) : null;
+        ReplayResult result = ReplayPolicies.Run(trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples);
         if (options.Json)
             WriteJson(options, result, output);
         else
@@ -76,6 +83,8 @@ public static class ReplayCommand
         Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
         Require(options.Cost is >= 0 and < double.PositiveInfinity, "--cost", options.Cost, "0 or more accesses");
         Require(options.UnitPages is 1 or PlacementPlanner.RegionPages, "--unit", options.UnitPages, "1 (4K) or 512 (2M) pages");
+        Require(options.Samples >= 0, "--samples", options.Samples, "0 or more a round");
+        Require(options.WriteWeight is >= 1 and <= 100, "--write-weight", options.WriteWeight, "1 to 100 accesses");
         Require(ReplayPolicies.Names.Contains(options.Policy), "--policy", options.Policy, string.Join(", ", ReplayPolicies.Names));
     }
 

@@ -107,7 +107,7 @@ public static class ReplayEngine
     {
         bits.Clear();
         foreach (PageTouch touch in touches)
-            bits.Add(new PageTouch(touch.Page, 1, 0, 0));
+            bits.Add(new PageTouch(touch.Page, 1, 0, 0) { Sample = touch.Sample });
         return CollectionsMarshal.AsSpan(bits);
     }
 }

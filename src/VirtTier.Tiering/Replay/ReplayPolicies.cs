@@ -26,19 +26,26 @@ public static class ReplayPolicies
         [VirtTier, Freeze, Naive, "ewma-gap", "lru", "seed", Oracle, "oracle-round", Hindsight];
 
     /// <summary>Plays a trace with the policy of that name.</summary>
+    /// <param name="trace">The trace.</param>
+    /// <param name="policy">One of <see cref="Names"/>.</param>
+    /// <param name="budget">Most pages in DRAM.</param>
+    /// <param name="observation">What the policy sees.</param>
+    /// <param name="allocation">How pages get their memory.</param>
+    /// <param name="cost">What one moved page costs, in accesses.</param>
+    /// <param name="samples">Fault samples a round that <see cref="VirtTier"/> gets; null for none.</param>
     /// <exception cref="ArgumentException">No policy has that name.</exception>
     public static ReplayResult Run(
-        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost)
+        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples = null)
     {
         ArgumentNullException.ThrowIfNull(trace);
         if (policy == Oracle)
             return OracleBound.Run(trace, budget, cost);
-        return ReplayEngine.Run(trace, Create(trace, policy, budget, observation, allocation, cost), budget, observation, allocation, cost);
+        return ReplayEngine.Run(trace, Create(trace, policy, budget, observation, allocation, cost, samples), budget, observation, allocation, cost);
     }
 
-    private static IReplayPolicy Create(Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost) => policy switch
+    private static IReplayPolicy Create(Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples) => policy switch
     {
-        VirtTier => new VirtTierPolicy(trace.Pages, observation, allocation, cost),
+        VirtTier => new VirtTierPolicy(trace, observation, allocation, cost, samples),
         Freeze => new FreezePolicy(),
         Naive => new NaivePolicy(trace.Pages),
         "ewma-gap" => new EwmaGapPolicy(trace.Pages),

@@ -6,13 +6,21 @@ namespace VirtTier.Tiering.Replay;
 /// <summary>What one page received in one slice of a trace.</summary>
 /// <param name="Page">Index of the page.</param>
 /// <param name="Reads">Data reads.</param>
-/// <param name="Writes">Data writes.</param>
+/// <param name="Writes">Data writes, each as many as it counts for.</param>
 /// <param name="Fetches">Instruction fetches.</param>
 public readonly record struct PageTouch(int Page, int Reads, int Writes, int Fetches)
 {
     /// <summary>Accesses of all kinds.</summary>
     public int Count => Reads + Writes + Fetches;
+
+    /// <summary>One of the accesses, any of them as likely as the other: what a fault sample would have seen.</summary>
+    public SampledAccess Sample { get; init; }
 }
+
+/// <summary>An access that a fault sample sees.</summary>
+/// <param name="Offset">Which of the unit's 4 KiB pages.</param>
+/// <param name="IsWrite">Whether it was a write.</param>
+public readonly record struct SampledAccess(short Offset, bool IsWrite);
 
 /// <summary>
 /// A trace cut into rounds, and rounds into harvests: equal slices of its time. Within a slice, pages stand in the order
@@ -20,10 +28,13 @@ public readonly record struct PageTouch(int Page, int Reads, int Writes, int Fet
 /// </summary>
 public sealed class Trace
 {
+    private const int SampleSeed = 1;
+
     private readonly List<PageTouch>[] _slices;
 
-    private Trace(int pages, long accesses, int rounds, int harvests, List<PageTouch>[] slices)
+    private Trace(int pages, int pagesPerUnit, long accesses, int rounds, int harvests, List<PageTouch>[] slices)
     {
+        PagesPerUnit = pagesPerUnit;
         Pages = pages;
         Accesses = accesses;
         Rounds = rounds;
@@ -34,7 +45,10 @@ public sealed class Trace
     /// <summary>Distinct pages (of the unit asked for), numbered 0.. in the order of their addresses.</summary>
     public int Pages { get; }
 
-    /// <summary>Accesses in the whole trace.</summary>
+    /// <summary>4 KiB pages of one page of the trace: 1, or 512.</summary>
+    public int PagesPerUnit { get; }
+
+    /// <summary>Accesses in the whole trace, each write as many as it counts for.</summary>
     public long Accesses { get; }
 
     /// <summary>Rounds that the trace's time is cut into.</summary>
@@ -48,13 +62,15 @@ public sealed class Trace
     /// <param name="rounds">Rounds, 1 or more.</param>
     /// <param name="harvests">Slices of a round, 1 or more.</param>
     /// <param name="pagesPerUnit">4 KiB pages that count as one: 1, or 512 for 2 MiB.</param>
+    /// <param name="writeWeight">Accesses that a write counts as.</param>
     /// <exception cref="InvalidDataException">The trace is empty or malformed.</exception>
-    public static Trace Load(Func<IEnumerable<TraceAccess>> open, int rounds, int harvests, int pagesPerUnit = 1)
+    public static Trace Load(Func<IEnumerable<TraceAccess>> open, int rounds, int harvests, int pagesPerUnit = 1, int writeWeight = 1)
     {
         ArgumentNullException.ThrowIfNull(open);
         ArgumentOutOfRangeException.ThrowIfLessThan(rounds, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(harvests, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(pagesPerUnit, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(writeWeight, 1);
 
         HashSet<ulong> units = [];
         long first = long.MaxValue;
@@ -65,7 +81,7 @@ public sealed class Trace
             units.Add(access.Gfn / (ulong)pagesPerUnit);
             first = Math.Min(first, access.TimeNs);
             last = Math.Max(last, access.TimeNs);
-            accesses++;
+            accesses += access.Kind == AccessKind.Write ? writeWeight : 1;
         }
         if (accesses == 0)
             throw new InvalidDataException("The trace holds no access.");
@@ -78,6 +94,7 @@ public sealed class Trace
         int[] seenIn = new int[index.Count];
         int[] place = new int[index.Count];
         Array.Fill(seenIn, -1);
+        Random random = new(SampleSeed);
         Int128 extent = (Int128)last - first + 1;
         foreach (TraceAccess access in open())
         {
@@ -91,14 +108,17 @@ public sealed class Trace
                 touches.Add(new PageTouch(page, 0, 0, 0));
             }
             PageTouch touch = touches[place[page]];
+            // Of n accesses the last one with a chance of 1/n: so each has the same.
+            if (random.Next(touch.Reads + (touch.Writes / writeWeight) + touch.Fetches + 1) == 0)
+                touch = touch with { Sample = new SampledAccess((short)(access.Gfn % (ulong)pagesPerUnit), access.Kind == AccessKind.Write) };
             touches[place[page]] = access.Kind switch
             {
                 AccessKind.Read => touch with { Reads = touch.Reads + 1 },
-                AccessKind.Write => touch with { Writes = touch.Writes + 1 },
+                AccessKind.Write => touch with { Writes = touch.Writes + writeWeight },
                 _ => touch with { Fetches = touch.Fetches + 1 },
             };
         }
-        return new Trace(index.Count, accesses, rounds, harvests, slices);
+        return new Trace(index.Count, pagesPerUnit, accesses, rounds, harvests, slices);
     }
 
     /// <summary>The pages touched in one harvest of one round.</summary>

@@ -4,28 +4,38 @@ namespace VirtTier.Tiering.Replay.Policies;
 /// <summary>The agent's own planner, fed as the agent feeds it.</summary>
 public sealed class VirtTierPolicy : IReplayPolicy
 {
+    private const int SampleSeed = 1;
+
     private readonly PlacementPlanner _planner;
     private readonly MovePlan _plan = new();
+    private readonly Random _random = new(SampleSeed);
     private readonly ulong[] _accessed;
     private readonly byte[] _sizes;
     private readonly byte[] _residency;
     private readonly bool _counts;
+    private readonly int _unitPages;
+    private readonly double _samplesPerHarvest;
 
     /// <summary>A planner that has seen nothing yet.</summary>
-    /// <param name="pages">Distinct pages of the trace.</param>
+    /// <param name="trace">The trace, of which only the number of pages and harvests is looked at.</param>
     /// <param name="observation">With counts, the planner is told how many accesses the bits stand for.</param>
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
-    public VirtTierPolicy(int pages, Observation observation, Allocation allocation, double cost)
+    /// <param name="samples">Fault samples that it gets; null for none.</param>
+    public VirtTierPolicy(Trace trace, Observation observation, Allocation allocation, double cost, ReplaySamples? samples = null)
     {
+        ArgumentNullException.ThrowIfNull(trace);
         _counts = observation == Observation.Counts;
+        // With samples a unit of 2 MiB is the mapping that it is; without, there is nothing in it to be told apart.
+        _unitPages = samples is null ? 1 : trace.PagesPerUnit;
+        _samplesPerHarvest = samples is null ? 0 : (double)samples.PerRound / trace.Harvests;
         // How much of its memory a growing guest will touch is not for the planner to know: as much again stays absent.
-        long known = allocation == Allocation.Headroom ? 2L * pages : pages;
+        long known = (allocation == Allocation.Headroom ? 2L : 1) * trace.Pages * _unitPages;
         int guestPages = checked((int)((known + PlacementPlanner.RegionPages - 1) / PlacementPlanner.RegionPages * PlacementPlanner.RegionPages));
-        _planner = new PlacementPlanner(guestPages) { MoveCost = cost };
+        _planner = new PlacementPlanner(guestPages, sampled: samples is not null) { MoveCost = cost, WriteWeight = samples?.WriteWeight ?? 1 };
         _accessed = new ulong[guestPages / 64];
         _sizes = new byte[guestPages / PlacementPlanner.RegionPages];
-        Array.Fill(_sizes, MappingSize.Page4K);
+        Array.Fill(_sizes, _unitPages == PlacementPlanner.RegionPages ? MappingSize.Page2M : MappingSize.Page4K);
         _residency = new byte[guestPages];
         if (allocation == Allocation.Populated)
             Array.Fill(_residency, (byte)(Residency.Slow | Residency.Immovable));
@@ -38,20 +48,25 @@ public sealed class VirtTierPolicy : IReplayPolicy
         long accesses = 0;
         foreach (PageTouch touch in touches)
         {
-            _accessed[touch.Page / 64] |= 1UL << (touch.Page % 64);
+            int page = touch.Page * _unitPages;
+            _accessed[page / 64] |= 1UL << (page % 64);
             accesses += touch.Count;
+            // As the kernel module draws them: any page that is accessed is as likely as the other, however often it is.
+            if (_samplesPerHarvest > 0 && _random.NextDouble() * touches.Length < _samplesPerHarvest)
+                _planner.Sample(page + touch.Sample.Offset, touch.Sample.IsWrite);
         }
-        _planner.Observe(_accessed, _sizes, _counts ? accesses : null);
+        _planner.Observe(_accessed, _sizes, _counts ? accesses * _unitPages : null);
     }
 
     /// <inheritdoc/>
     public void EndRound(Placement placement)
     {
-        placement.Residencies.CopyTo(_residency);
-        _planner.EndRound(_residency, placement.Budget, maxMoves: long.MaxValue, _plan);
+        for (int page = 0; page < placement.Residencies.Length; page++)
+            _residency.AsSpan(page * _unitPages, _unitPages).Fill(placement.Residencies[page]);
+        _planner.EndRound(_residency, (long)placement.Budget * _unitPages, maxMoves: long.MaxValue, _plan);
         foreach (MoveUnit unit in _plan.Demotions)
-            placement.Demote(unit.Page);
+            placement.Demote(unit.Page / _unitPages);
         foreach (MoveUnit unit in _plan.Promotions)
-            placement.Promote(unit.Page);
+            placement.Promote(unit.Page / _unitPages);
     }
 }

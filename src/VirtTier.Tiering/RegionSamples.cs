@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering;
+
+/// <summary>
+/// Fault samples by 2 MiB region, and the <see cref="AccessWeight"/> that follows from them: how many of its pages are in use, where it is
+/// mapped as one and a bit stands for all of them, and how much of what it gets is writes.
+/// </summary>
+/// <remarks>
+/// Three bytes a region. How often each page of a 2 MiB mapping was sampled is in its heat byte, which nothing else uses then.
+/// </remarks>
+/// <param name="history">The pages' past.</param>
+/// <param name="sizes">One <see cref="MappingSize"/> for each region.</param>
+/// <param name="sampled">Whether there will be samples; without, all weigh the same.</param>
+internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool sampled)
+{
+    private const int RegionPages = PlacementPlanner.RegionPages;
+
+    // Samples of a region that are remembered: enough to tell 512 pages in use from 128, few enough to forget within some minutes.
+    private const int Most = 64;
+
+    // In the guest's own share of writes: about as many samples as a few rounds bring.
+    private const double Memory = 0.999;
+
+    // A region is believed to get as many writes as the guest does, as if so many samples had said so.
+    private const double PriorSamples = 4;
+
+    // Accesses go with this power of the pages in use: with 1 each page would get as many, with 0 all regions. In recorded programs the fewer there
+    // are, the busier each is; anything from a third to one is better than nothing.
+    private const double Evenness = 0.5;
+
+    private static readonly double s_believedLog2 = UsedPages.Log2(distinct: 0, samples: 0);
+
+    private readonly byte[] _samples = new byte[sizes.Length];
+    private readonly byte[] _writes = new byte[sizes.Length];
+    private readonly byte[] _weights = new byte[sizes.Length];
+    private readonly List<int> _fresh = [];
+    private double _guestSamples;
+    private double _guestWrites;
+
+    /// <summary>Classes of <see cref="AccessWeight"/> that occur.</summary>
+    public int Weights => sampled ? AccessWeight.Classes : 1;
+
+    /// <summary>States in all of these classes.</summary>
+    public int States => PageState.Weighted(0, Weights);
+
+    /// <summary>The class of a region, as of the last <see cref="Weigh"/>.</summary>
+    public byte Weight(int region) => _weights[region];
+
+    /// <summary>Takes in a sample.</summary>
+    /// <exception cref="InvalidOperationException">There were to be none.</exception>
+    public void Add(int page, bool write)
+    {
+        if (!sampled)
+            throw new InvalidOperationException("This planner was made for no fault samples.");
+        _guestSamples = (_guestSamples * Memory) + 1;
+        _guestWrites = (_guestWrites * Memory) + (write ? 1 : 0);
+        int region = page / RegionPages;
+        _fresh.Add(region);
+        if (_samples[region] == Most)
+            Age(region);
+        _samples[region]++;
+        if (write)
+            _writes[region]++;
+        int offset = page % RegionPages;
+        if (sizes[region] == MappingSize.Page2M && offset > 0)
+            SamplesOf(region)[offset - 1]++;
+    }
+
+    /// <summary>Works out the weight of each region that was sampled since the last time.</summary>
+    /// <param name="writeWeight">Reads that a write weighs as much as.</param>
+    public void Weigh(double writeWeight)
+    {
+        double guestWrites = _guestWrites / _guestSamples;
+        double guest = 1 + ((writeWeight - 1) * guestWrites);
+        foreach (int region in _fresh)
+        {
+            double writes = (_writes[region] + (PriorSamples * guestWrites)) / (_samples[region] + PriorSamples);
+            double weight = Math.Log2((1 + ((writeWeight - 1) * writes)) / guest);
+            if (sizes[region] == MappingSize.Page2M)
+                weight += Evenness * (UsedPages.Log2(DistinctOf(region), _samples[region]) - s_believedLog2);
+            _weights[region] = AccessWeight.ClassOf(weight, _weights[region]);
+        }
+        _fresh.Clear();
+    }
+
+    /// <summary>Takes in that a region is no longer mapped as one: pages that were sampled keep its history.</summary>
+    public void Split(int region)
+    {
+        int distinct = DistinctOf(region);
+        double used = Math.Pow(2, UsedPages.Log2(distinct, _samples[region]));
+        double others = Math.Clamp((used - distinct) / (RegionPages - distinct), 0, 1);
+        if (others < 0.5)
+            history.SpreadToSampled(region * RegionPages, RegionPages, others);
+        else
+            history.Spread(region * RegionPages, RegionPages);
+        Forget(region);
+    }
+
+    /// <summary>Takes in that a region is now mapped as one: it has the history of its hottest page.</summary>
+    public void Join(int region)
+    {
+        history.Gather(region * RegionPages, RegionPages);
+        Forget(region);
+    }
+
+    /// <summary>Forgets a region's samples; those of its pages are in their history.</summary>
+    public void Forget(int region) => _samples[region] = _writes[region] = _weights[region] = 0;
+
+    /// <summary>Takes over regions that another planner of the domain had.</summary>
+    public void CopyFrom(RegionSamples other, int from, int to, int count)
+    {
+        if (!sampled)
+            return;
+        other._samples.AsSpan(from, count).CopyTo(_samples.AsSpan(to));
+        other._writes.AsSpan(from, count).CopyTo(_writes.AsSpan(to));
+        other._weights.AsSpan(from, count).CopyTo(_weights.AsSpan(to));
+        (_guestSamples, _guestWrites) = (other._guestSamples, other._guestWrites);
+    }
+
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(_samples);
+        writer.Write(_writes);
+        writer.Write(_weights);
+        writer.Write(_guestSamples);
+        writer.Write(_guestWrites);
+    }
+
+    public void Read(BinaryReader reader)
+    {
+        reader.BaseStream.ReadExactly(_samples);
+        reader.BaseStream.ReadExactly(_writes);
+        reader.BaseStream.ReadExactly(_weights);
+        _guestSamples = reader.ReadDouble();
+        _guestWrites = reader.ReadDouble();
+        if (!sampled)
+            Array.Clear(_weights);
+    }
+
+    private Span<byte> SamplesOf(int region) => history.Samples(region * RegionPages, RegionPages);
+
+    private int DistinctOf(int region)
+    {
+        Span<byte> samples = SamplesOf(region);
+        int distinct = samples.Length - samples.Count((byte)0);
+        return Sum(samples) < _samples[region] ? distinct + 1 : distinct; // the rest were of the first page
+    }
+
+    // Halves what is remembered. What is left over at a page goes to the next one, or pages sampled once would all be forgotten.
+    private void Age(int region)
+    {
+        int ofFirst = _samples[region];
+        int left = 0;
+        if (sizes[region] == MappingSize.Page2M)
+        {
+            Span<byte> samples = SamplesOf(region);
+            ofFirst -= Sum(samples);
+            int over = 0;
+            foreach (ref byte count in samples)
+            {
+                over += count;
+                count = (byte)(over / 2);
+                over %= 2;
+                left += count;
+            }
+        }
+        _samples[region] = (byte)(left + (ofFirst / 2));
+        _writes[region] /= 2;
+    }
+
+    private static int Sum(ReadOnlySpan<byte> samples)
+    {
+        int sum = 0;
+        foreach (byte count in samples)
+            sum += count;
+        return sum;
+    }
+}

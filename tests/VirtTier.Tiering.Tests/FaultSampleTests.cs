@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Replay;
+
+namespace VirtTier.Tiering.Tests;
+
+/// <summary>What fault samples tell beyond accessed bits: how much of a 2 MiB mapping is in use, and where writes go.</summary>
+public sealed class FaultSampleTests
+{
+    private const int Region = PlacementPlanner.RegionPages;
+    private const int Regions = 64;
+
+    // Half of the regions are in use as a whole, the others have one page in use; their bits look alike.
+    private static bool IsWhole(int region) => region % 2 == 1;
+
+    private static ModelGuest HugeGuest(bool sampled)
+    {
+        ModelGuest guest = new(Regions * Region, hugePages: true, sampled: sampled);
+        TouchEachRegion(guest);
+        guest.Harvest();
+        return guest;
+    }
+
+    private static void TouchEachRegion(ModelGuest guest)
+    {
+        for (int region = 0; region < Regions; region++)
+            guest.Touch(region * Region);
+    }
+
+    private static void TouchAll(ModelGuest guest, int samples, Func<int, bool> isWhole)
+    {
+        TouchEachRegion(guest);
+        for (int i = 0; i < samples; i++)
+        {
+            int region = guest.Random.Next(Regions);
+            guest.Planner.Sample((region * Region) + (isWhole(region) ? guest.Random.Next(Region) : 0), write: false);
+        }
+    }
+
+    private static double WholeShareOfFast(ModelGuest guest, Func<int, bool> isWhole) =>
+        Enumerable.Range(0, Regions).Where(isWhole).Sum(r => guest.ShareFast((r * Region)..((r + 1) * Region))) * Region / guest.Fast;
+
+    [Fact]
+    public void Mappings_in_use_as_a_whole_come_before_those_with_one_busy_page()
+    {
+        ModelGuest guest = HugeGuest(sampled: true);
+        guest.Run(30, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
+        Assert.InRange(guest.Fast, 22 * Region, 24 * Region);
+        Assert.Equal(1, WholeShareOfFast(guest, IsWhole));
+    }
+
+    [Fact]
+    public void Without_samples_they_look_alike()
+    {
+        ModelGuest guest = HugeGuest(sampled: false);
+        guest.Run(30, budget: 24 * Region, () => TouchEachRegion(guest));
+        Assert.InRange(WholeShareOfFast(guest, IsWhole), 0.2, 0.8);
+    }
+
+    [Fact]
+    public void A_changed_use_is_learned_anew_and_then_nothing_moves()
+    {
+        ModelGuest guest = HugeGuest(sampled: true);
+        guest.Run(60, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
+        static bool Turned(int region) => !IsWhole(region);
+        guest.Run(100, budget: 24 * Region, () => TouchAll(guest, samples: 25, Turned));
+        Assert.InRange(WholeShareOfFast(guest, Turned), 0.95, 1);
+        long moved = guest.Moved;
+        guest.Run(50, budget: 24 * Region, () => TouchAll(guest, samples: 25, Turned));
+        Assert.InRange(guest.Moved - moved, 0, 4 * Region);
+    }
+
+    [Theory]
+    [InlineData(4.0, 1.0)]
+    [InlineData(1.0, 0.5)]
+    public void Where_writes_weigh_more_the_pages_that_are_written_come_first(double weight, double share)
+    {
+        // Regions that are written and regions that are read take turns, all as busy.
+        ModelGuest guest = new(Regions * Region, sampled: true);
+        guest.Planner.WriteWeight = weight;
+        guest.Touch(..);
+        guest.Harvest();
+        guest.Run(40, budget: 24 * Region, () =>
+        {
+            guest.Touch(..);
+            for (int i = 0; i < 50; i++)
+            {
+                int page = guest.Random.Next(Regions * Region);
+                guest.Planner.Sample(page, write: IsWhole(page / Region));
+            }
+        });
+        Assert.InRange(WholeShareOfFast(guest, IsWhole), share - 0.3, share == 1 ? 1 : share + 0.3);
+        if (share == 1)
+            Assert.InRange(WholeShareOfFast(guest, IsWhole), 0.97, 1);
+    }
+
+    [Fact]
+    public void A_mapping_that_is_broken_up_is_hot_where_it_was_sampled()
+    {
+        ModelGuest guest = HugeGuest(sampled: true);
+        guest.Run(8, budget: Regions * Region, () =>
+        {
+            TouchEachRegion(guest);
+            for (int i = 0; i < 4; i++)
+                guest.Planner.Sample((Region * 3) + 100 + i, write: false); // of region 3 always the same, of region 5 any
+            guest.Planner.Sample((Region * 5) + guest.Random.Next(Region), write: false);
+        });
+        byte heat = guest.Planner.Heat[Region * 3];
+        Assert.Equal(heat, guest.Planner.Heat[Region * 5]);
+
+        guest.Sizes[3] = guest.Sizes[5] = MappingSize.Page4K;
+        guest.Harvest();
+
+        ReadOnlySpan<byte> few = guest.Planner.Heat.Slice(Region * 3, Region);
+        Assert.False(few[100..104].ContainsAnyExcept(heat));
+        Assert.False(few[104..].ContainsAnyExceptInRange((byte)0, (byte)(heat / 10)));
+        Assert.False(guest.Planner.Heat.Slice(Region * 5, Region).ContainsAnyExcept(heat));
+    }
+
+    [Fact]
+    public void Pages_that_come_to_be_mapped_as_one_begin_without_samples()
+    {
+        ModelGuest guest = new(Regions * Region, sampled: true);
+        guest.Run(8, budget: Regions * Region, () => guest.Touch(..));
+        byte heat = guest.Planner.Heat[0];
+        guest.Sizes[0] = MappingSize.Page2M;
+        guest.Harvest();
+        Assert.Equal(heat, guest.Planner.Heat[0]);
+        Assert.False(guest.Planner.Heat[1..Region].ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public void What_samples_told_outlives_the_planner()
+    {
+        ModelGuest guest = HugeGuest(sampled: true);
+        guest.Run(30, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
+        PlacementPlanner restored = new(Regions * Region, sampled: true);
+        Assert.Null(restored.RestoreState(guest.Planner.SaveState(layout: 1), layout: 1));
+        PlacementPlanner takenOver = new(Regions * Region, sampled: true);
+        takenOver.TakeOver(guest.Planner, [(0, 0, Regions * Region)]);
+        foreach (PlacementPlanner planner in (PlacementPlanner[])[restored, takenOver])
+        {
+            MovePlan plan = new();
+            byte[] residency = new byte[Regions * Region];
+            Array.Fill(residency, Residency.Slow);
+            planner.EndRound(residency, budgetPages: 24 * Region, maxMoves: long.MaxValue, plan);
+            Assert.Equal(24, plan.Promotions.Length);
+            Assert.All(plan.Promotions.ToArray(), unit => Assert.True(IsWhole(unit.Page / Region)));
+        }
+
+        PlacementPlanner unsampled = new(Regions * Region);
+        Assert.Null(unsampled.RestoreState(guest.Planner.SaveState(layout: 1), layout: 1));
+        unsampled.EndRound(new byte[Regions * Region], budgetPages: 0, maxMoves: 0, new MovePlan());
+    }
+
+    [Fact]
+    public void A_planner_made_for_none_refuses_them_and_others_refuse_what_is_no_page()
+    {
+        Assert.Throws<InvalidOperationException>(() => new PlacementPlanner(Region).Sample(0, write: false));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(Region, sampled: true).Sample(Region, write: false));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(Region).WriteWeight = 0);
+    }
+
+    [Theory]
+    [InlineData(8)]
+    [InlineData(32)]
+    [InlineData(128)]
+    [InlineData(512)]
+    public void The_number_of_pages_in_use_is_estimated_within_an_octave(int used)
+    {
+        Random random = new(1);
+        double sum = 0;
+        const int runs = 100, samples = 48;
+        for (int run = 0; run < runs; run++)
+            sum += UsedPages.Log2(Enumerable.Range(0, samples).Select(_ => random.Next(used)).Distinct().Count(), samples);
+        Assert.InRange(sum / runs, Math.Log2(used) - 1, Math.Log2(used) + 1);
+    }
+
+    [Fact]
+    public void A_class_of_weight_is_kept_until_the_weight_is_clearly_another()
+    {
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.7, before: 0)));
+        byte twice = AccessWeight.ClassOf(0.8, before: 0);
+        Assert.Equal(2, AccessWeight.Factor(twice));
+        Assert.Equal(twice, AccessWeight.ClassOf(0.3, twice));
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.2, twice)));
+        Assert.Equal(0.125, AccessWeight.Factor(AccessWeight.ClassOf(-10, twice)));
+        Assert.Equal(4, AccessWeight.Factor(AccessWeight.ClassOf(10, twice)));
+    }
+
+    // The trace has one access for each page found accessed, so the more of a unit's pages are in use the more accesses it has.
+    [Theory]
+    [InlineData("guest-database", Allocation.Headroom, 0.48)]
+    [InlineData("guest-database", Allocation.Populated, 0.53)]
+    [InlineData("guest-build", Allocation.Headroom, 0.47)]
+    [InlineData("guest-build", Allocation.Populated, 0.46)]
+    public void A_recorded_guest_in_2_MiB_units_is_served_better_with_samples(string name, Allocation allocation, double floor)
+    {
+        Trace trace = RecordedTests.Load(name, PlacementPlanner.RegionPages);
+        double Share(int samples) => ReplayPolicies.Run(
+            trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, allocation, cost: 1,
+            samples > 0 ? new ReplaySamples(samples, WriteWeight: 1) : null).Share;
+        double with = Share(100);
+        Assert.True(with >= floor, $"share {with:F3} of at least {floor}");
+        Assert.True(with > Share(0), $"share {with:F3}, without samples {Share(0):F3}");
+    }
+}
