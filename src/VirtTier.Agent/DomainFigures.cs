@@ -42,6 +42,9 @@ internal record DomainFigures
     /// <summary>What moving a page costs, in accesses that could have been fast: 1 until it was measured.</summary>
     public double MoveCost { get; init; }
 
+    /// <summary>Fault samples taken in: of guests with 2 MiB mappings, or where writes weigh otherwise than reads.</summary>
+    public long FaultSamples { get; init; }
+
     /// <summary>Pages that would not move, by cause.</summary>
     public IReadOnlyDictionary<string, long> Unmoved { get; init; } = new Dictionary<string, long>();
 }

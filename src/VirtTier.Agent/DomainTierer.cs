@@ -170,6 +170,7 @@ internal sealed class DomainTierer : IAsyncDisposable
             {
                 // Heat and placement stay as they are until the guest runs again.
                 SetState(TieringState.Paused, Reasons.Paused(orders.Domain));
+                guest.StopSampling();
                 watching = false;
                 await Task.Delay(sampling.Interval, _context.Time, stop);
                 continue;

@@ -29,7 +29,8 @@ internal sealed record DomainTiererContext(
 /// <param name="Interval">Time between two harvests of a round.</param>
 /// <param name="HarvestsPerRound">Harvests of a round.</param>
 /// <param name="CpuShare">Most that harvesting one domain may use of one CPU, 0..1.</param>
-internal readonly record struct SamplingPace(TimeSpan Interval, int HarvestsPerRound, double CpuShare)
+/// <param name="FaultRate">Fault samples a second, where they tell what harvests cannot.</param>
+internal readonly record struct SamplingPace(TimeSpan Interval, int HarvestsPerRound, double CpuShare, int FaultRate)
 {
     // Four times as long: rest then costs a quarter, and what a guest newly touches is above its budget for some seconds at
     // most.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
 using VirtTier.Tiering;
 
@@ -12,13 +11,15 @@ internal sealed class HostMemory
 {
     private readonly NumaTopology _topology;
     private readonly MemoryTiers _tiers;
+    private readonly double? _writeWeight;
 
-    private HostMemory(NumaTopology topology, MemoryTiers tiers, SizeSpec pool)
+    private HostMemory(NumaTopology topology, MemoryTiers tiers, AgentConfig config)
     {
         _topology = topology;
         _tiers = tiers;
+        _writeWeight = config.WriteWeight;
         FastBytes = TotalBytes(tiers.Fast);
-        PoolBytes = (long)(pool.Resolve((ulong)FastBytes) ?? (ulong)FastBytes);
+        PoolBytes = (long)(config.Pool.Resolve((ulong)FastBytes) ?? (ulong)FastBytes);
     }
 
     /// <summary>Memory of the fast tier.</summary>
@@ -36,12 +37,12 @@ internal sealed class HostMemory
     public static HostMemory Read(AgentConfig config, NumaTopology topology)
     {
         if (config.FastNodes is null && config.SlowNodes is null)
-            return new HostMemory(topology, topology.Tiers, config.Pool);
+            return new HostMemory(topology, topology.Tiers, config);
         if (config.FastNodes is null || config.SlowNodes is null)
             throw new ConfigException("tiers: 'fast' and 'slow' belong together; give both lists of NUMA nodes, or neither");
         try
         {
-            return new HostMemory(topology, MemoryTiers.FromLists(topology, [config.FastNodes, config.SlowNodes]), config.Pool);
+            return new HostMemory(topology, MemoryTiers.FromLists(topology, [config.FastNodes, config.SlowNodes]), config);
         }
         catch (ArgumentException e)
         {
@@ -58,8 +59,14 @@ internal sealed class HostMemory
         return (fast, _tiers.SlowerNodeNear(fast));
     }
 
+    /// <summary>Reads of a slow node that a write to it costs as much as: by the configuration, else by the firmware, else 1.</summary>
+    public double WriteWeight(int fast, int slow) =>
+        _writeWeight ?? (_topology.ReadPerformance(fast) is { } faster && _topology.ReadPerformance(slow) is { } slower
+            ? NodePerformance.WriteWeight(faster, slower)
+            : 1);
+
     /// <summary>Whether the tiers are the same as there.</summary>
-    public bool HasSameTiers(HostMemory other) =>
+    public bool HasSameTiers(HostMemory other) => _writeWeight == other._writeWeight &&
         _tiers.All.Select(tier => NodeList.Format(tier.Nodes)).SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
 
     /// <summary>Turns the node of each page, as <see cref="ResidencyReader"/> gives it, into the planner's tier of each page.</summary>

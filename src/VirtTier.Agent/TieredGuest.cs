@@ -27,6 +27,9 @@ internal sealed class TieredGuest
     private readonly DomainTiererContext _context;
     private readonly int _fastNode;
     private readonly int? _slowNode;
+    private readonly double _writeWeight;
+    private readonly bool _canSample;
+    private readonly AccessSample[] _samples = new AccessSample[256];
     private readonly MovePlan _plan = new();
     private readonly MovePrice _price = new();
     private GuestMemory _memory;
@@ -40,6 +43,8 @@ internal sealed class TieredGuest
     private TimeSpan _harvestTime;
     private CpuReading _guestTime;
     private MovesDone _moved;
+    private bool _isSampling;
+    private long _faultSamples;
 
     public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context)
     {
@@ -47,6 +52,8 @@ internal sealed class TieredGuest
         _sampler = sampler;
         _context = context;
         (_fastNode, _slowNode) = context.Host.NodesFor(process.Pid);
+        _writeWeight = _slowNode is int slow ? context.Host.WriteWeight(_fastNode, slow) : 1;
+        _canSample = context.Sampling.FaultRate > 0 && sampler.GetInfo().Features.HasFlag(SamplerFeatures.FaultSampling);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
         (_buffers, _planner) = StartOver(layout);
@@ -93,7 +100,40 @@ internal sealed class TieredGuest
             return true;
         _watched += _context.Time.GetElapsedTime(before, _harvested);
         _planner.Observe(_buffers.Accessed, MemoryMarshal.AsBytes(_buffers.Sizes.Span));
+        TakeSamples();
         return false;
+    }
+
+    /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that migrates is to be
+    /// left alone.</summary>
+    public void StopSampling() => SetSampling(false);
+
+    // Bits tell as much of pages that are mapped by themselves, and where a write is a read's like.
+    private bool IsWorthSampling() => _canSample && (_writeWeight != 1 || _buffers.Sizes.Span.Contains(MappingSize.Size2M));
+
+    private void SetSampling(bool on)
+    {
+        if (on == _isSampling)
+            return;
+        _sampler.SampleFaults(AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute, on ? _context.Sampling.FaultRate : 0);
+        _isSampling = on;
+    }
+
+    private void TakeSamples()
+    {
+        int count = _isSampling ? _samples.Length : 0;
+        while (count == _samples.Length)
+        {
+            count = _sampler.ReadSamples(_samples);
+            foreach (AccessSample sample in _samples.AsSpan(0, count))
+            {
+                int page = _memory.Layout.IndexOf(sample.Gfn);
+                if (page < 0)
+                    continue;
+                _planner.Sample(page, sample.Kinds.HasFlag(AccessKinds.Write));
+                _faultSamples++;
+            }
+        }
     }
 
     private bool TakeBits()
@@ -123,6 +163,7 @@ internal sealed class TieredGuest
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
             Plan(orders, moves, scratch);
             pacer.EndRound(_plan, HarvestTime());
+            SetSampling(IsWorthSampling());
             long demoted = 0;
             long promoted = 0;
             if (_slowNode is int slow && moves)
@@ -145,6 +186,7 @@ internal sealed class TieredGuest
                 DemotedPages = _figures.DemotedPages + demoted,
                 PingPongShare = _plan.PingPongShare,
                 MoveCost = _planner.MoveCost,
+                FaultSamples = _faultSamples,
                 Unmoved = s_unmoved.Where(o => _memory.Counters[o] > 0).ToDictionary(o => o.ToString(), o => _memory.Counters[o]),
             };
         }
@@ -303,9 +345,9 @@ internal sealed class TieredGuest
         return true;
     }
 
-    private static (HarvestBuffers Buffers, PlacementPlanner Planner) StartOver(GuestLayout layout) =>
+    private (HarvestBuffers Buffers, PlacementPlanner Planner) StartOver(GuestLayout layout) =>
         layout.PageCount > 0
-            ? (new HarvestBuffers(layout), new PlacementPlanner(layout.PageCount))
+            ? (new HarvestBuffers(layout), new PlacementPlanner(layout.PageCount, _canSample) { WriteWeight = _writeWeight })
             : throw new GuestMemoryException(GuestMemoryError.NotAGuest, "the guest has no memory yet");
 
     private readonly record struct CpuReading(long Timestamp, TimeSpan Used);

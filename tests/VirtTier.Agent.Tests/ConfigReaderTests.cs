@@ -21,9 +21,11 @@ public sealed class ConfigReaderTests
               interval: 100ms
               harvests_per_round: 8
               domain_cpu: 2.5%
+              fault_rate: 20
             tiers:
               fast: [0, 1]
               slow: [2]
+              write_weight: 2.5
             migration:
               domain_rate: 10MiB/s
               domain_cpu: 20%
@@ -41,7 +43,8 @@ public sealed class ConfigReaderTests
         Assert.Equal(50UL << 20, config.Defaults.Rate!.Value.BytesPerSecond);
         Assert.Equal(SizeSpec.Parse("64GiB"), config.Pool);
         Assert.Equal(TimeSpan.FromMilliseconds(100), config.HarvestInterval);
-        Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025), config.Sampling);
+        Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025, 20), config.Sampling);
+        Assert.Equal(2.5, config.WriteWeight);
         Assert.Equal([0, 1], config.FastNodes!);
         Assert.Equal([2], config.SlowNodes!);
         Assert.Equal(10UL << 20, config.DomainRate.BytesPerSecond);
@@ -70,6 +73,8 @@ public sealed class ConfigReaderTests
     [InlineData("sampling:\n  interval: 250\n", "t.yaml:2:13: '250' must be a time with its unit, from 10ms to 60s")]
     [InlineData("sampling:\n  interval: 5ms\n", "t.yaml:2:13: '5ms' must be a time with its unit, from 10ms to 60s")]
     [InlineData("sampling:\n  harvests_per_round: none\n", "t.yaml:2:23: 'none' must be a whole number from 1 to 64")]
+    [InlineData("tiers:\n  write_weight: 0.1\n", "t.yaml:2:17: '0.1' must be a number from 0.25 to 4")]
+    [InlineData("sampling:\n  fault_rate: -1\n", "t.yaml:2:15: '-1' must be a whole number from 0 to 1000")]
     [InlineData("sampling:\n  domain_cpu: 5\n", "t.yaml:2:15: '5' must be a share of one CPU from 0.1% to 100%, such as 5%")]
     [InlineData("tiers:\n  fast: 0\n", "t.yaml:2:9: must be a list of NUMA node numbers")]
     [InlineData("pool:\n  dram: auto\n", "t.yaml:2:9: 'auto' is not a size for the pool")]

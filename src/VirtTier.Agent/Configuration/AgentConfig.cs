@@ -24,14 +24,20 @@ internal sealed record AgentConfig
     /// <summary>Most that harvesting one domain may use of one CPU, 0..1 (<c>sampling.domain_cpu</c>).</summary>
     public double HarvestCpuShare { get; init; } = 0.05;
 
+    /// <summary>Fault samples a second of one domain, where they tell what harvests cannot; 0 for none (<c>sampling.fault_rate</c>).</summary>
+    public int FaultRate { get; init; } = 100;
+
     /// <summary>How guests are looked at (<c>sampling</c>).</summary>
-    public SamplingPace Sampling => new(HarvestInterval, HarvestsPerRound, HarvestCpuShare);
+    public SamplingPace Sampling => new(HarvestInterval, HarvestsPerRound, HarvestCpuShare, FaultRate);
 
     /// <summary>NUMA nodes of the fast tier (<c>tiers.fast</c>); null: found on the host.</summary>
     public IReadOnlyList<int>? FastNodes { get; init; }
 
     /// <summary>NUMA nodes of the slow tier (<c>tiers.slow</c>); null: found on the host.</summary>
     public IReadOnlyList<int>? SlowNodes { get; init; }
+
+    /// <summary>Reads of the slow tier that a write to it costs as much as (<c>tiers.write_weight</c>); null: as the firmware says.</summary>
+    public double? WriteWeight { get; init; }
 
     /// <summary>Most migration traffic of one domain, unless its metadata says otherwise (<c>migration.domain_rate</c>).</summary>
     public ByteRate DomainRate { get; init; } = ByteRate.Parse("200MiB/s");

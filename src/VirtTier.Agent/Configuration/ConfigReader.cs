@@ -68,11 +68,13 @@ internal sealed class ConfigReader
                 ["interval"] = n => config = config with { HarvestInterval = Duration(n, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1)) },
                 ["harvests_per_round"] = n => config = config with { HarvestsPerRound = Integer(n, 1, 64) },
                 ["domain_cpu"] = n => config = config with { HarvestCpuShare = CpuShare(n) },
+                ["fault_rate"] = n => config = config with { FaultRate = Integer(n, 0, 1000) },
             }),
             ["tiers"] = node => ReadMapping(node, "tiers", new()
             {
                 ["fast"] = n => config = config with { FastNodes = Nodes(n) },
                 ["slow"] = n => config = config with { SlowNodes = Nodes(n) },
+                ["write_weight"] = n => config = config with { WriteWeight = Number(n, 0.25, 4) },
             }),
             ["migration"] = node => ReadMapping(node, "migration", new()
             {
@@ -136,6 +138,14 @@ internal sealed class ConfigReader
         if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= min && value <= max)
             return value;
         throw Error(node, $"'{text}' must be a whole number from {min} to {max}");
+    }
+
+    private double Number(YamlNode node, double min, double max)
+    {
+        string text = Scalar(node);
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value >= min && value <= max)
+            return value;
+        throw Error(node, string.Create(CultureInfo.InvariantCulture, $"'{text}' must be a number from {min} to {max}"));
     }
 
     private double CpuShare(YamlNode node)

@@ -52,6 +52,9 @@ public sealed class NumaTopology
     /// <summary>Free memory of a node now, in bytes.</summary>
     public long ReadFreeBytes(int node) => NodeFiles.ReadMeminfo(_sysfs, node, " MemFree:"u8) ?? 0;
 
+    /// <summary>How a node's memory performs; null if the firmware does not say.</summary>
+    public NodePerformance? ReadPerformance(int node) => NodePerformance.Read(_sysfs, node);
+
     private static NumaNode ReadNode(string sysfs, int id, IReadOnlyList<int> ids)
     {
         string directory = Path.Combine(NodeFiles.Directory(sysfs), $"node{id}");

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using VirtTier.Agent.Configuration;
 using VirtTier.Memory;
 
@@ -18,6 +20,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private int _attached;
     private int _attachments;
     private int _moveCalls;
+    private int _faultRate;
 
     public FakeHost()
     {
@@ -40,6 +43,18 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     /// <summary>What each harvest takes of a CPU.</summary>
     public TimeSpan HarvestTime { get; set; }
+
+    /// <summary>Whether the guest is mapped by 2 MiB.</summary>
+    public bool HugePages { get; set; }
+
+    /// <summary>Whether the kernel can sample faults.</summary>
+    public bool CanSampleFaults { get; set; } = true;
+
+    /// <summary>Fault samples a second that were asked for last.</summary>
+    public int FaultRate => Volatile.Read(ref _faultRate);
+
+    /// <summary>Fault samples that the guest's accesses bring in a harvest's time while any are asked for.</summary>
+    public Func<IEnumerable<AccessSample>> Faults { get; set; } = () => [];
 
     /// <summary>What was logged.</summary>
     public FakeLog Log { get; } = new();
@@ -87,12 +102,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         string sys = Path.Combine(_root.FullName, "sys");
         PageMover mover = new(this, new PageMoverOptions(), Time);
         return new DomainTiererContext(
-            HostMemory.Read(config ?? new AgentConfig(), NumaTopology.Read(sys)),
+            HostMemory.Read(config ??= new AgentConfig(), NumaTopology.Read(sys)),
             this,
             mover,
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(this, Path.Combine(_root.FullName, "proc"), sys)),
-            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5),
+            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
             Time,
             Log);
@@ -112,7 +127,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         BeforeMove?.Invoke();
         for (int i = 0; i < addresses.Length; i++)
         {
-            NodeOf[PageAt(addresses[i])] = node;
+            Array.Fill(NodeOf, node, PageAt(addresses[i]), HugePages ? GuestLayout.PagesPerUnit : 1);
             status[i] = node;
         }
         MovedPages += addresses.Length;
@@ -174,10 +189,11 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     private sealed class Sampler(FakeHost host, int number) : IGuestSampler
     {
+        private readonly ConcurrentQueue<AccessSample> _samples = [];
         private TimeSpan _harvestTime;
 
         public SamplerInfo GetInfo() => new(
-            SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0),
+            SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0) | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0),
             GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, 0, 0);
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
@@ -190,15 +206,31 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             HashSet<int> hot = host.HotPagesOf.GetValueOrDefault(number, host.HotPages);
             foreach (int page in hot)
                 buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            MemoryMarshal.AsMemory(buffers.Sizes).Span.Fill(host.HugePages ? MappingSize.Size2M : MappingSize.Size4K);
+            if (host.FaultRate > 0)
+            {
+                foreach (AccessSample sample in host.Faults())
+                    _samples.Enqueue(sample);
+            }
             return new HarvestResult(GuestPages, hot.Count, 0, host.Generation) { IsDirtyLogged = host.DirtyLogging };
         }
 
-        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => throw new NotSupportedException();
+        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => Volatile.Write(ref host._faultRate, samplesPerSecond);
 
-        public int ReadSamples(Span<AccessSample> destination) => throw new NotSupportedException();
+        public int ReadSamples(Span<AccessSample> destination)
+        {
+            int count = 0;
+            while (count < destination.Length && _samples.TryDequeue(out AccessSample sample))
+                destination[count++] = sample;
+            return count;
+        }
 
         public bool WaitForSamples(TimeSpan timeout) => throw new NotSupportedException();
 
-        public void Dispose() => Interlocked.Decrement(ref host._attached);
+        public void Dispose()
+        {
+            Volatile.Write(ref host._faultRate, 0);
+            Interlocked.Decrement(ref host._attached);
+        }
     }
 }

@@ -66,7 +66,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
             mover,
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(this, "/proc", _tree.At("sys"))),
-            new SamplingPace(interval, HarvestsPerRound: 2, CpuShare: 1),
+            new SamplingPace(interval, HarvestsPerRound: 2, CpuShare: 1, FaultRate: 0),
             new HeatStore(_tree.At("heat"), log),
             TimeProvider.System,
             log);

@@ -49,6 +49,31 @@ public sealed class NumaTopologyTests : IDisposable
     }
 
     [Fact]
+    public void Performance_is_read_as_processors_see_it_and_only_where_all_of_it_is_known()
+    {
+        NumaTopology topology = Read((0, "0-1", 2, "10 20"), (1, "", 2, "20 10"), (2, "", 2, "20 20"));
+        Performance(0, "access0", 80, 80, 20000, 20000);
+        Performance(1, "access0", 200, 100, 9000, 3000);
+        Performance(1, "access1", 300, 100, 8000, 2000);
+        Performance(2, "access0", 300, 100, 8000, 0);
+        Assert.Equal(new NodePerformance(80, 80, 20000, 20000), topology.ReadPerformance(0));
+        Assert.Equal(new NodePerformance(300, 100, 8000, 2000), topology.ReadPerformance(1));
+        Assert.Null(topology.ReadPerformance(2));
+    }
+
+    [Theory]
+    [InlineData(200, 200, 10000, 10000, 1.0)]    // half as fast at both
+    [InlineData(200, 200, 10000, 6666.7, 2.0)]   // a write loses twice as much, by bandwidth
+    [InlineData(300, 150, 20000, 20000, 0.25)]   // and a quarter as much, by latency
+    [InlineData(110, 900, 20000, 20000, 4.0)]    // as much as is believed
+    [InlineData(100, 300, 20000, 20000, 1.0)]    // reads that lose nothing: no slow memory
+    public void Writes_weigh_what_they_lose_against_reads(double readLatency, double writeLatency, double readBandwidth, double writeBandwidth, double weight)
+    {
+        NodePerformance fast = new(100, 100, 20000, 20000);
+        Assert.Equal(weight, NodePerformance.WriteWeight(fast, new NodePerformance(readLatency, writeLatency, readBandwidth, writeBandwidth)), 0.001);
+    }
+
+    [Fact]
     public void Each_socket_has_its_own_slow_node()
     {
         NumaTopology topology = Read(
@@ -125,6 +150,15 @@ public sealed class NumaTopologyTests : IDisposable
 
     private void KernelTier(int number, string nodes) =>
         _sysfs.File($"devices/virtual/memory_tiering/memory_tier{number}/nodelist", nodes + "\n");
+
+    private void Performance(int node, string access, int readLatency, int writeLatency, int readBandwidth, int writeBandwidth)
+    {
+        foreach ((string name, int value) in new[]
+        {
+            ("read_latency", readLatency), ("write_latency", writeLatency), ("read_bandwidth", readBandwidth), ("write_bandwidth", writeBandwidth),
+        })
+            _sysfs.File($"devices/system/node/node{node}/{access}/initiators/{name}", $"{value}\n");
+    }
 
     private NumaTopology Read(params (int Id, string Cpus, int GiB, string Distances)[] nodes)
     {

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
+using VirtTier.Memory;
+
+namespace VirtTier.Agent.Tests;
+
+/// <summary>When the agent samples faults, and what comes of it.</summary>
+public sealed class FaultSamplingTests : IDisposable
+{
+    private const int Region = GuestLayout.PagesPerUnit;
+    private const int Budget = FakeHost.GuestPages / 2;
+
+    private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(0, FakeHost.GuestPages)] };
+
+    public void Dispose() => _host.Dispose();
+
+    [Fact]
+    public async Task Of_2_MiB_mappings_those_in_use_as_a_whole_stay_in_fast_memory()
+    {
+        // Of every other mapping the guest uses one page; their accessed bits look like those of the others.
+        Random random = new(1);
+        _host.HugePages = true;
+        _host.Faults = () => Enumerable.Range(0, 8).Select(region =>
+            Sample((region * Region) + (region % 2 == 0 ? 7 : random.Next(Region)), random.Next(2) == 0 ? AccessKinds.Read : AccessKinds.Write));
+        await using DomainTierer tierer = Start(new AgentConfig());
+
+        await Eventually.IsTrue(() => Enumerable.Range(0, 8).All(region => _host.NodeOf[region * Region] == (region % 2 == 0 ? 1 : 0)));
+
+        Assert.Equal(100, _host.FaultRate);
+        Assert.InRange(tierer.Status.FaultSamples, 8, long.MaxValue);
+    }
+
+    [Fact]
+    public async Task Where_writes_weigh_more_what_is_written_stays_in_fast_memory()
+    {
+        _host.Faults = () => Enumerable.Range(0, 80).Select(i => Sample(i * 51, i * 51 / Region % 2 == 0 ? AccessKinds.Read : AccessKinds.Write));
+        await using DomainTierer tierer = Start(new AgentConfig { WriteWeight = 4 });
+
+        await Eventually.IsTrue(() => _host.FastPages <= Budget);
+        await Eventually.IsTrue(() => Enumerable.Range(0, FakeHost.GuestPages).Count(p => _host.NodeOf[p] == p / Region % 2) <= Budget / 20);
+    }
+
+    [Theory]
+    [InlineData("4 KiB mappings")]
+    [InlineData("rate 0")]
+    [InlineData("a kernel that cannot")]
+    public async Task Where_samples_would_tell_nothing_or_are_not_to_be_had_there_are_none(string why)
+    {
+        _host.HugePages = why != "4 KiB mappings";
+        _host.CanSampleFaults = why != "a kernel that cannot";
+        await using DomainTierer tierer = Start(new AgentConfig { FaultRate = why == "rate 0" ? 0 : 100 });
+
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= 5);
+
+        Assert.Equal((0, 0L), (_host.FaultRate, tierer.Status.FaultSamples));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_guest_that_is_suspended_or_migrates_is_not_sampled(bool suspended)
+    {
+        _host.HugePages = true;
+        await using DomainTierer tierer = Start(new AgentConfig());
+        await Eventually.IsTrue(() => _host.FaultRate == 100);
+
+        if (suspended)
+            tierer.Update((Domains.Running() with { State = DomainState.Paused }).Orders(Budget));
+        else
+            _host.DirtyLogging = true;
+        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Paused && _host.FaultRate == 0);
+
+        _host.DirtyLogging = false;
+        tierer.Update(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.FaultRate == 100);
+    }
+
+    [Fact]
+    public async Task More_samples_than_fit_one_read_and_of_no_page_do_no_harm()
+    {
+        _host.HugePages = true;
+        _host.Faults = () => Enumerable.Range(0, 1000).Select(i => Sample(i % 2 == 0 ? i : FakeHost.GuestPages + i, AccessKinds.Read));
+        await using DomainTierer tierer = Start(new AgentConfig());
+
+        await Eventually.IsTrue(() => tierer.Status.FaultSamples >= 1000);
+
+        Assert.Equal(TieringState.Tiering, tierer.Status.State);
+        Assert.Equal(0, tierer.Status.FaultSamples % 500);
+    }
+
+    private static AccessSample Sample(int gfn, AccessKinds kinds) => new((uint)gfn | ((ulong)kinds << 61));
+
+    private DomainTierer Start(AgentConfig config) => new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+}
