@@ -13,8 +13,8 @@ internal static class AccessWeight
     private const int Lighter = 3;
     private const int Heavier = 2;
 
-    // A weight that is no more octaves off keeps its class. At a half, estimates that err would swing to and fro.
-    private const double Slack = 0.75;
+    // A weight that is no more octaves off keeps its class. At a half, estimates that err would swing to and fro all the time.
+    private const double Slack = 0.6;
 
     /// <summary>The weight of a class.</summary>
     public static double Factor(int weight) => Math.ScaleB(1, OctaveOf(weight));

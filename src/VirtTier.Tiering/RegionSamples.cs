@@ -6,7 +6,10 @@ namespace VirtTier.Tiering;
 /// mapped as one and a bit stands for all of them, and how much of what it gets is writes.
 /// </summary>
 /// <remarks>
-/// Three bytes a region. How often each page of a 2 MiB mapping was sampled is in its heat byte, which nothing else uses then.
+/// <para>Three bytes a region. How often each page of a 2 MiB mapping was sampled is in its heat byte, which nothing else uses then.</para>
+/// <para>A sample is the first access after its landmine was laid, so a sweep is seen where it enters the region, at the same page again and
+/// again, and counts as a few pages. That is as it should be: processors fetch ahead in sweeps, and slow memory costs them the least; and a few busy
+/// pages are in their caches.</para>
 /// </remarks>
 /// <param name="history">The pages' past.</param>
 /// <param name="sizes">One <see cref="MappingSize"/> for each region.</param>

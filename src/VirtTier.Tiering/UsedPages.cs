@@ -16,7 +16,7 @@ internal static class UsedPages
     private const int LeastLog2 = 3;
 
     // Until samples show otherwise a region is in use as a whole; one that is not shows it soon, by the same pages again.
-    private const double BelievedWhole = 0.75;
+    private const double BelievedWhole = 0.9;
 
     private static readonly double[][] s_falling = Falling();
 

@@ -78,9 +78,13 @@ internal static class DemoGuests
 
     public static LinuxDemoGuest Linux { get; } = new(new LinuxGuest { Name = "linux" }, "dram=\"96MiB\"", 96);
 
-    /// <summary>Its hot set is 32 whole pages of 2 MiB.</summary>
+    /// <summary>Its hot set is 32 whole pages of 2 MiB, and one page in each of 32 more, which accessed bits cannot tell from these.</summary>
     public static PayloadDemoGuest Huge { get; } = new(
-        new PayloadGuest { Name = "huge", MemoryMebibytes = 256, HotPages = 16384, StrideFrames = 1, HotStartFrame = 0x4000 },
+        new PayloadGuest
+        {
+            Name = "huge", MemoryMebibytes = 256, HotPages = 16384, StrideFrames = 1, HotStartFrame = 0x4000, StepPages = 6151, LonePages = 32,
+            LoneStartFrame = 0xc000 + 77,
+        },
         "dram=\"96MiB\"", 96, HugePages: true);
 
     /// <summary>All, in the order of their start: guests of 4 KiB pages before the one of 2 MiB pages.</summary>

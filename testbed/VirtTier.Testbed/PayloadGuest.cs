@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers.Binary;
+using System.Numerics;
 
 namespace VirtTier.Testbed;
 
 /// <summary>
 /// A bare-metal guest with exactly known accesses (testbed/guests/payload.S): all of its memory from 1 MiB up is written once,
-/// then only a hot set, scattered over that memory, is touched for ever. Page numbers are guest frame numbers (gfn) of 4 KiB.
+/// then only a hot set, scattered over that memory, is touched for ever, and lone pages, each by itself in 2 MiB. Page numbers are guest
+/// frame numbers (gfn) of 4 KiB.
 /// </summary>
 public sealed class PayloadGuest
 {
@@ -27,6 +29,7 @@ public sealed class PayloadGuest
     private const int PageBytes = 4096;
     private const int ParametersOffset = 0x10;
     private const int FramesInMebibyte = 256;
+    private const int FramesInLargePage = 512;
     private static readonly TimeSpan LongestPeriod = TimeSpan.FromSeconds(4);
 
     /// <summary>The domain's name.</summary>
@@ -43,6 +46,18 @@ public sealed class PayloadGuest
 
     /// <summary>The first place of the hot set.</summary>
     public int HotStartFrame { get; init; } = FirstFrame;
+
+    /// <summary>
+    /// Pages of the hot set from one touch to the next, without a common factor with <see cref="HotPages"/>. With 1 a pass is a sweep; with
+    /// more it goes all over the set, and which page of a neighbourhood is touched first is another in each pass.
+    /// </summary>
+    public int StepPages { get; init; } = 1;
+
+    /// <summary>Lone pages: read in every pass, one in each of as many neighbours of 2 MiB.</summary>
+    public int LonePages { get; init; }
+
+    /// <summary>The first of them.</summary>
+    public int LoneStartFrame { get; init; } = FirstFrame;
 
     /// <summary>Whether passes write the hot pages (and check what the pass before wrote) or only read them.</summary>
     public bool Writes { get; init; } = true;
@@ -80,6 +95,9 @@ public sealed class PayloadGuest
             Writes ? 1u : 0u,
             (uint)PassPeriod.TotalNanoseconds,
             (uint)PassesPerHeartbeat,
+            (uint)(LoneStartFrame * PageBytes),
+            (uint)LonePages,
+            (uint)StepPages,
         ];
         for (int i = 0; i < parameters.Length; i++)
             BinaryPrimitives.WriteUInt32LittleEndian(rom.AsSpan(ParametersOffset + i * sizeof(uint)), parameters[i]);
@@ -94,6 +112,8 @@ public sealed class PayloadGuest
         long first = (long)shifts * (HotPages / 2) % Places;
         for (int i = 0; i < HotPages; i++)
             frames.Add(HotStartFrame + (int)((first + i) % Places) * StrideFrames);
+        for (int i = 0; i < LonePages; i++)
+            frames.Add(LoneStartFrame + i * FramesInLargePage);
         return frames;
     }
 
@@ -111,6 +131,8 @@ public sealed class PayloadGuest
     {
         Require(MemoryMebibytes is >= 2 and <= 3072, nameof(MemoryMebibytes), MemoryMebibytes, "2..3072 (below the PCI hole)");
         Require(HotPages >= 2 && HotPages % 2 == 0, nameof(HotPages), HotPages, "an even number from 2 up");
+        Require(StepPages >= 1 && StepPages < HotPages && BigInteger.GreatestCommonDivisor(StepPages, HotPages) == 1, nameof(StepPages), StepPages,
+            $"below {HotPages} and without a common factor with it");
         Require(StrideFrames >= 1, nameof(StrideFrames), StrideFrames, "1 or more");
         Require(PassesPerHeartbeat >= 1, nameof(PassesPerHeartbeat), PassesPerHeartbeat, "1 or more");
         Require(PassPeriod > TimeSpan.Zero && PassPeriod <= LongestPeriod, nameof(PassPeriod), PassPeriod, "above 0, at most 4 s");
@@ -118,6 +140,10 @@ public sealed class PayloadGuest
         long end = HotStartFrame + (long)(Places - 1) * StrideFrames + 1;
         Require(end <= Frames, nameof(HotPages), HotPages,
             $"fewer: the set and its shifts need frames up to {end}, the guest has {Frames}");
+        Require(LoneStartFrame >= FirstFrame, nameof(LoneStartFrame), LoneStartFrame, $"{FirstFrame} or more");
+        Require(LonePages >= 0, nameof(LonePages), LonePages, "0 or more");
+        end = LonePages == 0 ? 0 : LoneStartFrame + (long)(LonePages - 1) * FramesInLargePage + 1;
+        Require(end <= Frames, nameof(LonePages), LonePages, $"fewer: they need frames up to {end}, the guest has {Frames}");
     }
 
     private static void Require(bool holds, string name, object value, string right)

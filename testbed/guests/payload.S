@@ -4,7 +4,10 @@
  *
  * It writes a cold range once, then for ever goes over a hot set inside that range, and sleeps (hlt) between passes. Hot
  * page i lies at hot_start + ((first + i) mod positions) * stride. The byte 's' on COM1 shifts the set: first grows by
- * half the set's size, so half of the pages stay hot and as many new ones become hot.
+ * half the set's size, so half of the pages stay hot and as many new ones become hot. A pass goes by hot_step pages,
+ * around the set; if that is more than one, each pass begins a page further on than the one before, so that the pages
+ * of a neighbourhood are touched first by turns. Each pass also reads the lone pages, one in each of so many neighbours
+ * of 2 MiB, which never change.
  *
  * Every page proves that it is whole. Its first word is its own address, written by the cold range's pass and checked by
  * every pass over the hot set, so a page that lost its contents or came to a wrong place is seen. Its second word, of
@@ -31,8 +34,12 @@
 #define HOT_WRITE	PARAM(0x18)	/* 0: passes only read */
 #define PASS_PERIOD	PARAM(0x1c)	/* nanoseconds from the start of a pass to the next */
 #define REPORT_EVERY	PARAM(0x20)	/* passes for one 'h' */
+#define LONE_START	PARAM(0x24)	/* byte address */
+#define LONE_PAGES	PARAM(0x28)
+#define HOT_STEP	PARAM(0x2c)	/* pages from one touch to the next; no common factor with HOT_PAGES */
 
 #define PAGE		4096
+#define LARGE_PAGE	0x200000
 #define DEBUG_CONSOLE	0xe9
 #define COM1		0x3f8
 #define LINE_STATUS	5
@@ -53,6 +60,7 @@
 #define FIRST		(STATE + 0)	/* position of the set's first page */
 #define PASSES		(STATE + 4)	/* passes since the set last changed */
 #define UNREPORTED	(STATE + 8)	/* passes until the next 'h' */
+#define BEGIN		(STATE + 12)	/* page of the set with which the next pass begins */
 #define STACK_TOP	0x2000
 
 #define SAY(byte)	movb $byte, %al; outb %al, $DEBUG_CONSOLE
@@ -118,6 +126,7 @@ cold_done:
 
 new_set:
 	movl	$0, PASSES
+	movl	$0, BEGIN
 pass:
 	call	go_over_hot_set
 	incl	PASSES
@@ -151,17 +160,20 @@ sleep:
 
 /*
  * One pass. The first over a new set only starts the counts, later ones check them.
- * ebx = position, ecx = pages left, edi = address, edx = passes before this one.
+ * ebx = page of the set, ecx = pages left, edi = address, edx = passes before this one.
  */
 go_over_hot_set:
-	movl	FIRST, %ebx
+	movl	BEGIN, %ebx
 	movl	HOT_PAGES, %ecx
-	movl	%ebx, %eax
-	mull	HOT_STRIDE
-	addl	HOT_START, %eax
-	movl	%eax, %edi
 	movl	PASSES, %edx
 page:
+	movl	FIRST, %edi
+	addl	%ebx, %edi
+	cmpl	HOT_POSITIONS, %edi
+	jb	1f
+	subl	HOT_POSITIONS, %edi
+1:	imull	HOT_STRIDE, %edi
+	addl	HOT_START, %edi
 	cmpl	(%edi), %edi
 	jne	damaged
 checked_address:
@@ -175,14 +187,33 @@ count:
 	leal	1(%edx), %eax
 	movl	%eax, 4(%edi)
 next:
-	addl	HOT_STRIDE, %edi
-	incl	%ebx
-	cmpl	HOT_POSITIONS, %ebx
+	addl	HOT_STEP, %ebx
+	cmpl	HOT_PAGES, %ebx
 	jb	1f
-	xorl	%ebx, %ebx
-	movl	HOT_START, %edi
+	subl	HOT_PAGES, %ebx
 1:	decl	%ecx
 	jnz	page
+
+	/* Now ebx is where the pass began. */
+	cmpl	$1, HOT_STEP
+	je	begin_kept
+	incl	%ebx
+	cmpl	HOT_PAGES, %ebx
+	jb	1f
+	xorl	%ebx, %ebx
+1:	movl	%ebx, BEGIN
+begin_kept:
+	movl	LONE_START, %edi
+	movl	LONE_PAGES, %ecx
+	jecxz	passed
+lone:
+	cmpl	(%edi), %edi
+	je	1f
+	SAY('!')
+1:	addl	$LARGE_PAGE, %edi
+	decl	%ecx
+	jnz	lone
+passed:
 	ret
 damaged:
 	SAY('!')

@@ -30,8 +30,18 @@ mebibytes() {
     die "$2='$1' is not a size; use for example 2560M or 3G" 2
 }
 
+# hmat_entries NODE [TYPE VALUE]...: adds to hmat what QEMU is to say of a node as seen from node 0.
+hmat_entries() {
+    local node=$1
+    shift
+    while [ $# -gt 0 ]; do
+        hmat+=(-numa "hmat-lb,initiator=0,target=$node,hierarchy=memory,data-type=$1,$2")
+        shift 2
+    done
+}
+
 start_qemu() {
-    local base=$1 initrd=$2 accel=$3 m0 m1 machine
+    local base=$1 initrd=$2 accel=$3 m0 m1 machine hmat
     m0=$(mebibytes "$NODE0" TESTBED_NODE0)
     m1=$(mebibytes "$NODE1" TESTBED_NODE1)
     if [ "$accel" = kvm ]; then
@@ -39,16 +49,20 @@ start_qemu() {
     else
         machine=(-accel "tcg,thread=multi,tb-size=512" -cpu "max,-la57,+svm,+npt")
     fi
+    # What the firmware says of the nodes. By latency a write to node 1 loses as much as a read, so that writes weigh the same.
+    hmat=()
+    hmat_entries 0 access-latency latency=100 read-bandwidth bandwidth=20G write-bandwidth bandwidth=20G
+    hmat_entries 1 access-latency latency=300 read-bandwidth bandwidth=10G write-bandwidth bandwidth=8G
     # cpu_reset: the registers of a host that dies without a word are then in qemu.log.
     # no_timer_check: on a busy machine the check finds no timer in time and the kernel gives up.
     # Node 1 has memory and no CPU: the slow tier. NUMA balancing would empty the guests' page tables under the sampler.
     # The shell around it stays to tell in qemu.log how it ended: a signal leaves no word elsewhere.
     # shellcheck disable=SC2016
     setsid bash -c '"$@" & echo $! > "$0/pid"; wait $!; echo "$(date -u +%T) the emulator ended with status $?"' "$RUN" \
-        "$(emulator)" -name "testbed-$INSTANCE" "${machine[@]}" -machine q35 -smp $CPUS -m $((m0 + m1)) \
+        "$(emulator)" -name "testbed-$INSTANCE" "${machine[@]}" -machine q35,hmat=on -smp $CPUS -m $((m0 + m1)) \
         -object "memory-backend-ram,id=m0,size=${m0}M" -numa "node,nodeid=0,cpus=0-$((CPUS - 1)),memdev=m0" \
-        -object "memory-backend-ram,id=m1,size=${m1}M" -numa node,nodeid=1,memdev=m1 \
-        -numa dist,src=0,dst=1,val=20 \
+        -object "memory-backend-ram,id=m1,size=${m1}M" -numa node,nodeid=1,memdev=m1,initiator=0 \
+        -numa dist,src=0,dst=1,val=20 "${hmat[@]}" \
         -nodefaults -display none -no-reboot -d cpu_reset -kernel "$base/vmlinuz" -initrd "$initrd" \
         -append "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check systemd.default_timeout_start_sec=$UP_LIMIT numa_balancing=disable transparent_hugepage=never${TESTBED_APPEND:+ $TESTBED_APPEND}" \
         -drive "file=$base/root.ext4,format=raw,if=none,id=disk,snapshot=on" -device virtio-blk-pci,drive=disk \

@@ -36,11 +36,14 @@ public sealed class PayloadGuestTests
             Writes = false,
             PassPeriod = TimeSpan.FromMilliseconds(50),
             PassesPerHeartbeat = 7,
+            LoneStartFrame = 0x3805,
+            LonePages = 4,
+            StepPages = 301,
         };
         byte[] rom = guest.BuildRom();
 
-        uint[] parameters = [.. Enumerable.Range(0, 9).Select(i => Parameter(rom, i))];
-        Assert.Equal([0x100000, 64 * 256 - 0x100, 0x800000, 1000, 5 * 4096, 2000, 0, 50_000_000, 7], parameters);
+        uint[] parameters = [.. Enumerable.Range(0, 12).Select(i => Parameter(rom, i))];
+        Assert.Equal([0x100000, 64 * 256 - 0x100, 0x800000, 1000, 5 * 4096, 2000, 0, 50_000_000, 7, 0x3805000, 4, 301], parameters);
     }
 
     [Fact]
@@ -50,7 +53,7 @@ public sealed class PayloadGuestTests
         byte[] other = Guest(128, 2000).BuildRom();
 
         Assert.Equal(one[..0x10], other[..0x10]);
-        Assert.Equal(one[0x34..], other[0x34..]);
+        Assert.Equal(one[0x40..], other[0x40..]);
         Assert.NotEqual(one, other);
     }
 
@@ -65,6 +68,25 @@ public sealed class PayloadGuestTests
         Assert.DoesNotContain(0x801, hot);
         Assert.Contains(0x800 + 999 * 3, hot);
         Assert.DoesNotContain(0x800 + 1000 * 3, hot);
+    }
+
+    [Fact]
+    public void Lone_pages_are_hot_each_by_itself_in_2_MiB_and_must_fit()
+    {
+        PayloadGuest Lone(int pages) => new() { Name = "p", MemoryMebibytes = 64, HotPages = 100, LoneStartFrame = 0x3805, LonePages = pages };
+        Assert.Equal([0x3805, 0x3a05, 0x3c05, 0x3e05], Lone(4).HotFrames().Where(frame => frame >= 0x3805).Order());
+        Assert.NotEmpty(Lone(4).BuildRom());
+        Assert.Contains("LonePages is 5", Assert.Throws<ArgumentException>(() => Lone(5).BuildRom()).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1000)]
+    [InlineData(15)]
+    public void A_step_that_would_leave_pages_out_is_refused(int step)
+    {
+        PayloadGuest guest = new() { Name = "p", MemoryMebibytes = 64, HotPages = 1000, StepPages = step };
+        Assert.Contains($"StepPages is {step}", Assert.Throws<ArgumentException>(guest.BuildRom).Message, StringComparison.Ordinal);
     }
 
     [Fact]

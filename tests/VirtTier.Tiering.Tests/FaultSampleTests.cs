@@ -178,28 +178,29 @@ public sealed class FaultSampleTests
     [Fact]
     public void A_class_of_weight_is_kept_until_the_weight_is_clearly_another()
     {
-        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.7, before: 0)));
-        byte twice = AccessWeight.ClassOf(0.8, before: 0);
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.55, before: 0)));
+        byte twice = AccessWeight.ClassOf(0.65, before: 0);
         Assert.Equal(2, AccessWeight.Factor(twice));
-        Assert.Equal(twice, AccessWeight.ClassOf(0.3, twice));
-        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.2, twice)));
+        Assert.Equal(twice, AccessWeight.ClassOf(0.45, twice));
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.35, twice)));
         Assert.Equal(0.125, AccessWeight.Factor(AccessWeight.ClassOf(-10, twice)));
         Assert.Equal(4, AccessWeight.Factor(AccessWeight.ClassOf(10, twice)));
     }
 
-    // The trace has one access for each page found accessed, so the more of a unit's pages are in use the more accesses it has.
+    // These traces have one access for each page found accessed in a harvest, so a unit has the more accesses the more of its pages are in use.
+    // The floors are .02 below what was reached when they were written.
     [Theory]
-    [InlineData("guest-database", Allocation.Headroom, 0.48)]
-    [InlineData("guest-database", Allocation.Populated, 0.53)]
-    [InlineData("guest-build", Allocation.Headroom, 0.47)]
-    [InlineData("guest-build", Allocation.Populated, 0.46)]
+    [InlineData("guest-database", Allocation.Headroom, 0.578)]
+    [InlineData("guest-database", Allocation.Populated, 0.622)]
+    [InlineData("guest-build", Allocation.Headroom, 0.497)]
+    [InlineData("guest-build", Allocation.Populated, 0.489)]
     public void A_recorded_guest_in_2_MiB_units_is_served_better_with_samples(string name, Allocation allocation, double floor)
     {
         Trace trace = RecordedTests.Load(name, PlacementPlanner.RegionPages);
         double Share(int samples) => ReplayPolicies.Run(
             trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, allocation, cost: 1,
             samples > 0 ? new ReplaySamples(samples, WriteWeight: 1) : null).Share;
-        double with = Share(100);
+        double with = Share(500);
         Assert.True(with >= floor, $"share {with:F3} of at least {floor}");
         Assert.True(with > Share(0), $"share {with:F3}, without samples {Share(0):F3}");
     }

@@ -58,22 +58,30 @@ public sealed class ReplayTests
     }
 
     [Fact]
-    public void A_fault_sample_is_any_of_a_slices_accesses_to_a_unit()
+    public void A_fault_sample_is_the_first_access_to_a_unit_after_a_moment_of_the_slice()
     {
-        // In each slice: four reads of the unit's page 3, and a write of its page 511.
+        // In each slice of ten: reads of the unit's page 3 at its beginning, and later a write of page 511 and a read of page 7 at one time.
         IEnumerable<TraceAccess> Accesses()
         {
             for (int slice = 0; slice < 1000; slice++)
             {
-                for (int i = 0; i < 4; i++)
+                yield return new TraceAccess((slice * 10) + 6, 512 + 511, AccessKind.Write);
+                yield return new TraceAccess((slice * 10) + 6, 512 + 7, AccessKind.Read);
+                for (int i = 0; i < 3; i++)
                     yield return new TraceAccess((slice * 10) + i, 512 + 3, AccessKind.Read);
-                yield return new TraceAccess((slice * 10) + 9, 512 + 511, AccessKind.Write);
+                yield return new TraceAccess((slice * 10) + 7, 512, AccessKind.Read);
             }
+            yield return new TraceAccess(9999, 512, AccessKind.Read); // so that the slices are of ten
         }
         Trace trace = Trace.Load(Accesses, rounds: 1000, harvests: 1, pagesPerUnit: 512, writeWeight: 3);
-        SampledAccess[] samples = [.. Enumerable.Range(0, 1000).Select(round => trace.Slice(round, 0)[0].Sample)];
-        Assert.All(samples, s => Assert.Equal(s.IsWrite ? 511 : 3, s.Offset));
-        Assert.InRange(samples.Count(s => s.IsWrite), 150, 250);
+        SampledAccess?[] samples = [.. Enumerable.Range(0, 999).Select(round => trace.Slice(round, 0)[0].Sample)];
+        int Count(int? offset) => samples.Count(s => s?.Offset == offset);
+        Assert.InRange(Count(3), 150, 250);     // moments up to 2
+        Assert.InRange(Count(511), 150, 250);   // half of those up to 6
+        Assert.InRange(Count(7), 150, 250);
+        Assert.InRange(Count(0), 60, 140);
+        Assert.InRange(Count(null), 250, 350);
+        Assert.All(samples, s => Assert.Equal(s?.Offset == 511, s?.IsWrite ?? false));
     }
 
     [Fact]

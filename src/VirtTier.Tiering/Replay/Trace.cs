@@ -13,8 +13,8 @@ public readonly record struct PageTouch(int Page, int Reads, int Writes, int Fet
     /// <summary>Accesses of all kinds.</summary>
     public int Count => Reads + Writes + Fetches;
 
-    /// <summary>One of the accesses, any of them as likely as the other: what a fault sample would have seen.</summary>
-    public SampledAccess Sample { get; init; }
+    /// <summary>The first access after a moment of the slice that was drawn for all pages: what a fault sample sees. Null if there was none.</summary>
+    public SampledAccess? Sample { get; init; }
 }
 
 /// <summary>An access that a fault sample sees.</summary>
@@ -95,6 +95,10 @@ public sealed class Trace
         int[] place = new int[index.Count];
         Array.Fill(seenIn, -1);
         Random random = new(SampleSeed);
+        double[] moments = [.. slices.Select(_ => random.NextDouble())];
+        // Of the sample in that slice: its time, and how many accesses there were at it, which a harvest cannot tell apart.
+        long[] sampledAt = new long[index.Count];
+        int[] sampledOf = new int[index.Count];
         Int128 extent = (Int128)last - first + 1;
         foreach (TraceAccess access in open())
         {
@@ -106,11 +110,17 @@ public sealed class Trace
                 seenIn[page] = slice;
                 place[page] = touches.Count;
                 touches.Add(new PageTouch(page, 0, 0, 0));
+                sampledAt[page] = long.MaxValue;
             }
             PageTouch touch = touches[place[page]];
-            // Of n accesses the last one with a chance of 1/n: so each has the same.
-            if (random.Next(touch.Reads + (touch.Writes / writeWeight) + touch.Fetches + 1) == 0)
-                touch = touch with { Sample = new SampledAccess((short)(access.Gfn % (ulong)pagesPerUnit), access.Kind == AccessKind.Write) };
+            if (access.TimeNs <= sampledAt[page] && (double)((Int128)access.TimeNs - first) * slices.Length / (double)extent >= slice + moments[slice])
+            {
+                sampledOf[page] = access.TimeNs == sampledAt[page] ? sampledOf[page] + 1 : 1;
+                sampledAt[page] = access.TimeNs;
+                // Of n the last one with a chance of 1/n: so each has the same.
+                if (random.Next(sampledOf[page]) == 0)
+                    touch = touch with { Sample = new SampledAccess((short)(access.Gfn % (ulong)pagesPerUnit), access.Kind == AccessKind.Write) };
+            }
             touches[place[page]] = access.Kind switch
             {
                 AccessKind.Read => touch with { Reads = touch.Reads + 1 },

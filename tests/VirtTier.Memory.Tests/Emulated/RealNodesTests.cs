@@ -26,6 +26,18 @@ public sealed class RealNodesTests
         Assert.Equal(Slow, topology.Tiers.SlowerNodeNear(Fast));
     }
 
+    // The figures that testbed/lib/host.sh has the firmware say.
+    [Fact(Explicit = true)]
+    public void What_the_firmware_says_of_the_nodes_is_known()
+    {
+        NumaTopology topology = NumaTopology.Read();
+        NodePerformance fast = topology.ReadPerformance(Fast)!;
+        NodePerformance slow = topology.ReadPerformance(Slow)!;
+        Assert.Equal(new NodePerformance(100, 100, 20 * 1024, 20 * 1024), fast);
+        Assert.Equal(new NodePerformance(300, 300, 10 * 1024, 8 * 1024), slow);
+        Assert.Equal(1, NodePerformance.WriteWeight(fast, slow));
+    }
+
     [Theory(Explicit = true)]
     [InlineData("anon")]
     [InlineData("memfd")]

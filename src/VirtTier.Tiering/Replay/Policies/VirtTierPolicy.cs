@@ -52,8 +52,8 @@ public sealed class VirtTierPolicy : IReplayPolicy
             _accessed[page / 64] |= 1UL << (page % 64);
             accesses += touch.Count;
             // As the kernel module draws them: any page that is accessed is as likely as the other, however often it is.
-            if (_samplesPerHarvest > 0 && _random.NextDouble() * touches.Length < _samplesPerHarvest)
-                _planner.Sample(page + touch.Sample.Offset, touch.Sample.IsWrite);
+            if (_samplesPerHarvest > 0 && touch.Sample is { } sample && _random.NextDouble() * touches.Length < _samplesPerHarvest)
+                _planner.Sample(page + sample.Offset, sample.IsWrite);
         }
         _planner.Observe(_accessed, _sizes, _counts ? accesses * _unitPages : null);
     }
