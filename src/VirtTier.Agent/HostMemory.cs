@@ -59,6 +59,16 @@ internal sealed class HostMemory
         return (fast, _tiers.SlowerNodeNear(fast));
     }
 
+    /// <summary>The fast nodes, each with the slow one below it.</summary>
+    public IEnumerable<(int Fast, int Slow)> TierPairs()
+    {
+        foreach (int fast in _tiers.Fast.Nodes)
+        {
+            if (_tiers.SlowerNodeNear(fast) is int slow)
+                yield return (fast, slow);
+        }
+    }
+
     /// <summary>Reads of a slow node that a write to it costs as much as: by the configuration, else by the firmware, else 1.</summary>
     public double WriteWeight(int fast, int slow) =>
         _writeWeight ?? (_topology.ReadPerformance(fast) is { } faster && _topology.ReadPerformance(slow) is { } slower

@@ -28,13 +28,14 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     /// <summary>The names of all checks, in their order.</summary>
     public static IReadOnlyList<string> CheckNames { get; } =
     [
-        HookTells, .. DemoGuests.All.Select(Settles), DoctorFindsAllWell, DoctorNamesWhatIsNot,
+        HookTells, .. DemoGuests.All.Select(Settles), SamplesWhereTheyTell, DoctorFindsAllWell, DoctorNamesWhatIsNot,
         ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowedSoon, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
         BadSizeIsNamed, MendedIsForgotten, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
         .. DemoGuests.All.Select(Undisturbed), StopDetaches, SamplesAreTrue, RecordingIsTrue,
     ];
 
     private const string HookTells = "hook: libvirt's qemu hook tells the agent of each start";
+    private const string SamplesWhereTheyTell = "huge: faults are sampled of its 2 MiB mappings, and of no guest without any";
     private const string DoctorFindsAllWell = "doctor: the host is ready, its two tiers and every guest found";
     private const string DoctorNamesWhatIsNot = "doctor: a hook that cannot run is named, and its command mends it";
     private const string ObserveMovesNothing = "observe: not a page was moved";
@@ -120,6 +121,9 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         }, s_settleLimit, cancel);
         foreach (DemoGuest guest in unsettled)
             Report(Settles(guest), false, details.GetValueOrDefault(guest, "never looked at"));
+        DomainStatus[] sampled = [.. (_status?.Domains ?? []).Where(d => d.FaultSamples > 0)];
+        Report(SamplesWhereTheyTell, sampled is [var only] && only.Name == DemoGuests.Huge.Name,
+            sampled.Length == 0 ? "none" : string.Join(", ", sampled.Select(d => $"{d.FaultSamples} of {d.Name}")));
     }
 
     private async Task ConsultDoctorAsync(CancellationToken cancel)

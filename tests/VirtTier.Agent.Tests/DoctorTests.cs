@@ -48,6 +48,23 @@ public sealed class DoctorTests : IDisposable
 
     public void Dispose() => _tree.Dispose();
 
+    [Theory]
+    [InlineData(null, false, "a write to node 1 weighs 1 reads (the firmware says nothing of that)")]
+    [InlineData(null, true, "a write to node 1 weighs 2.5 reads (by the firmware's tables)")]
+    [InlineData(3.0, true, "a write to node 1 weighs 3 reads (as the configuration says)")]
+    public async Task What_a_write_weighs_is_said_and_where_that_comes_from(double? configured, bool firmware, string line)
+    {
+        for (int node = 0; firmware && node < 2; node++)
+        {
+            string directory = $"/sys/devices/system/node/node{node}/access1/initiators";
+            _tree.Write($"{directory}/read_latency", node == 0 ? "100\n" : "200\n").Write($"{directory}/write_latency", node == 0 ? "100\n" : "350\n")
+                .Write($"{directory}/read_bandwidth", "9000\n").Write($"{directory}/write_bandwidth", "9000\n");
+        }
+        _config = new AgentConfig { WriteWeight = configured };
+        DoctorReport report = await MakeAsync();
+        Assert.Contains(report.Findings, f => f is { Check: "tiers", Severity: Severity.Ok } && f.Text == line);
+    }
+
     [Fact]
     public async Task A_host_that_is_ready_has_a_line_for_each_prerequisite_and_status_0()
     {

@@ -212,11 +212,14 @@ enum load { NOTHING, TEN_A_SECOND, DEFAULT, SAMPLED, SAMPLES };
 static double progress(int fd, struct vm *vm, enum load load, double seconds)
 {
 	volatile struct vm_ctl *ctl = vm->ctl;
-	double interval = load == TEN_A_SECOND ? 0.1 : AGENT_INTERVAL, begin = now(), next = begin + interval / 2, t;
-	uint32_t from = ctl->passes;
+	double interval = load == TEN_A_SECOND ? 0.1 : AGENT_INTERVAL, begin, next, passes, t;
+	uint32_t from;
 
 	if (load == SAMPLED)
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, AGENT_FAULT_RATE);
+	begin = now();
+	next = begin + interval / 2;
+	from = ctl->passes;
 	while ((t = now()) < begin + seconds) {
 		if (load != NOTHING && load != SAMPLES && t >= next) {
 			harvest(fd, PAGES, TAKE);
@@ -224,9 +227,10 @@ static double progress(int fd, struct vm *vm, enum load load, double seconds)
 		}
 		usleep(10000);
 	}
+	passes = ctl->passes - from;
 	if (load == SAMPLED)
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
-	return (ctl->passes - from) / (t - begin);
+	return passes / (t - begin);
 }
 
 static int by_value(const void *a, const void *b)

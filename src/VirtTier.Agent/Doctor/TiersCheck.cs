@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Memory;
@@ -40,7 +41,19 @@ internal sealed class TiersCheck : IDoctorCheck
         if (memory.Problem is not null)
             yield return Finding.Error(Check, memory.Problem, BringOnline);
         else
+        {
             yield return Finding.Ok(Check, $"pool of fast memory for all budgets together: {Sizes.Show(memory.PoolBytes)}");
+            foreach (string line in memory.TierPairs().Select(pair => ExplainWrites(host, topology, memory, pair)).Distinct())
+                yield return Finding.Ok(Check, line);
+        }
+    }
+
+    private static string ExplainWrites(DoctorHost host, NumaTopology topology, HostMemory memory, (int Fast, int Slow) pair)
+    {
+        string source = host.Config.WriteWeight is not null ? "as the configuration says"
+            : topology.ReadPerformance(pair.Fast) is null || topology.ReadPerformance(pair.Slow) is null ? "the firmware says nothing of that"
+            : "by the firmware's tables";
+        return string.Create(CultureInfo.InvariantCulture, $"a write to node {pair.Slow} weighs {memory.WriteWeight(pair.Fast, pair.Slow):0.##} reads ({source})");
     }
 
     private static string Explain(DoctorHost host, NumaTopology topology, int id)
