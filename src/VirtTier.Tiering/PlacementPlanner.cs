@@ -36,7 +36,7 @@ public sealed class PlacementPlanner
 
     /// <summary>A planner for a domain of which nothing is known yet.</summary>
     /// <param name="pages">4 KiB pages of the domain, a multiple of 512, at least 512.</param>
-    /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>, for which it needs a megabyte more.</param>
+    /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>, for which it needs half a megabyte more.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="pages"/> is not such a number.</exception>
     public PlacementPlanner(int pages, bool sampled = false)
     {

@@ -142,11 +142,11 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
 
     private Span<byte> SamplesOf(int region) => history.Samples(region * RegionPages, RegionPages);
 
+    // But for the first one, which makes no difference.
     private int DistinctOf(int region)
     {
         Span<byte> samples = SamplesOf(region);
-        int distinct = samples.Length - samples.Count((byte)0);
-        return Sum(samples) < _samples[region] ? distinct + 1 : distinct; // the rest were of the first page
+        return samples.Length - samples.Count((byte)0);
     }
 
     // Halves what is remembered. What is left over at a page goes to the next one, or pages sampled once would all be forgotten.

@@ -63,9 +63,9 @@ internal static class DemoGuests
     public static PayloadDemoGuest Size { get; } = new(
         new PayloadGuest { Name = "size", MemoryMebibytes = 160, HotPages = 8192, StrideFrames = 2 }, "dram=\"48MiB\"", 48);
 
-    /// <summary>Its hot set (64 MiB) is larger than its budget.</summary>
+    /// <summary>Its hot set (64 MiB) is larger than its budget; it writes half of it.</summary>
     public static PayloadDemoGuest Percent { get; } = new(
-        new PayloadGuest { Name = "percent", MemoryMebibytes = 160, HotPages = 16384, StrideFrames = 1 }, "dram=\"20%\"", 32);
+        new PayloadGuest { Name = "percent", MemoryMebibytes = 160, HotPages = 16384, StrideFrames = 1, WrittenPages = 8192 }, "dram=\"20%\"", 32);
 
     public static PayloadDemoGuest Plain { get; } = new(
         new PayloadGuest { Name = "plain", MemoryMebibytes = 128, HotPages = 4096, StrideFrames = 3 }, null, 32);

@@ -78,14 +78,21 @@ internal sealed class DemoHost(EmulatedHost host)
         return console.Contains("[kvm_ept_sample]", StringComparison.Ordinal) ? null : $"the host is gone or answers no more: {lost.Error.Trim()}";
     }
 
+    /// <summary>Adds a line to the agent's configuration and has it read again; an empty one takes the last line away.</summary>
+    public Task ConfigureAsync(string line, CancellationToken cancel) => RunAsync(
+        $"cd /etc/virttier && {(line.Length > 0 ? $"echo '{line}' >> virttier.yaml" : "sed -i '$d' virttier.yaml")} && systemctl reload virttier", cancel);
+
     /// <summary>Where a guest's pages are, by the kernel's word.</summary>
-    public async Task<Placement> PlacementAsync(DemoGuest guest, CancellationToken cancel)
+    /// <param name="guest">The guest.</param>
+    /// <param name="cancel">Ends it.</param>
+    /// <param name="frames">The frames to take for its hot ones; null for those that it tells.</param>
+    public async Task<Placement> PlacementAsync(DemoGuest guest, CancellationToken cancel, IReadOnlySet<int>? frames = null)
     {
         string file = $"{Folder}/{guest.Name}.pages";
         await RunAsync($"residency $(cat /run/libvirt/qemu/{guest.Name}.pid) --pages /share/{file} > /dev/null", cancel);
         byte[] nodes = await File.ReadAllBytesAsync(Path.Combine(_share, file), cancel);
-        IReadOnlySet<int> hotFrames = await guest.HotFramesAsync(host, cancel);
-        return Placement.Of(nodes, hotFrames);
+        frames ??= await guest.HotFramesAsync(host, cancel);
+        return Placement.Of(nodes, frames);
     }
 
     /// <summary>

@@ -30,7 +30,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     [
         HookTells, .. DemoGuests.All.Select(Settles), SamplesWhereTheyTell, DoctorFindsAllWell, DoctorNamesWhatIsNot,
         ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowedSoon, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
-        BadSizeIsNamed, MendedIsForgotten, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
+        BadSizeIsNamed, MendedIsForgotten, WritesAreWeighed, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
         .. DemoGuests.All.Select(Undisturbed), StopDetaches, SamplesAreTrue, RecordingIsTrue,
     ];
 
@@ -49,6 +49,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private const string BadSizeChangesNothing = "percent: metadata with a bad size leaves the budget as it was";
     private const string BadSizeIsNamed = "percent: virttier status says what is wrong with the size";
     private const string MendedIsForgotten = "percent: once it is mended, the complaint is gone";
+    private const string WritesAreWeighed = "percent: where a write weighs as much as four reads, what it writes is in DRAM";
     private const string DestroyDetaches = "observe: destroyed, its sampler is gone";
     private const string KilledAgentComesBack = "agent: killed with -9, restarted by systemd, it takes up every guest again";
     private const string KilledAgentDisturbsNobody = "agent: its death and return left every guest's placement right";
@@ -70,6 +71,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             await ShiftHotSetAsync(cancel);
             await SuspendAndResumeAsync(cancel);
             await SetBadSizeAsync(cancel);
+            await WeighWritesAsync(cancel);
             await KillAgentAsync(cancel);
             await DestroyAsync(cancel);
             await CloseAccountsAsync(cancel);
@@ -231,6 +233,24 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         await SetMetadataAsync(guest, $"<tiering {guest.Tiering}/>", cancel);
         bool mended = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.Problems.Count == 0), s_followLimit, cancel);
         Report(MendedIsForgotten, mended, mended ? "no problem is shown any more" : "still shown");
+    }
+
+    private async Task WeighWritesAsync(CancellationToken cancel)
+    {
+        PayloadDemoGuest guest = DemoGuests.Percent;
+        view.Step("virttier.yaml: tiers.write_weight: 4, and systemctl reload virttier");
+        // Half of the hot set is written, and half of it has room.
+        async Task<double> WrittenShareAsync()
+        {
+            Placement placement = await host.PlacementAsync(guest, cancel, guest.Payload.WrittenFrames());
+            return placement.HotInDram / (double)placement.Dram;
+        }
+        double before = await WrittenShareAsync();
+        double after = before;
+        await host.ConfigureAsync("tiers: { write_weight: 4 }", cancel);
+        bool weighed = await UntilAsync(async () => (after = await WrittenShareAsync()) >= 0.95, s_followLimit, cancel);
+        await host.ConfigureAsync("", cancel);
+        Report(WritesAreWeighed, weighed && before <= 0.75, string.Create(CultureInfo.InvariantCulture, $"{before:P1} of its DRAM before, {after:P1} after"));
     }
 
     private async Task KillAgentAsync(CancellationToken cancel)

@@ -59,8 +59,9 @@ public sealed class PayloadGuest
     /// <summary>The first of them.</summary>
     public int LoneStartFrame { get; init; } = FirstFrame;
 
-    /// <summary>Whether passes write the hot pages (and check what the pass before wrote) or only read them.</summary>
-    public bool Writes { get; init; } = true;
+    /// <summary>Pages of the hot set, from its first, that passes write (and check what the pass before wrote), while they only read the others;
+    /// null: all.</summary>
+    public int? WrittenPages { get; init; }
 
     /// <summary>Time from the start of one pass over the hot set to the next; at most 4 s.</summary>
     public TimeSpan PassPeriod { get; init; } = TimeSpan.FromMilliseconds(100);
@@ -92,7 +93,7 @@ public sealed class PayloadGuest
             (uint)HotPages,
             (uint)(StrideFrames * PageBytes),
             (uint)Places,
-            Writes ? 1u : 0u,
+            (uint)(WrittenPages ?? HotPages),
             (uint)PassPeriod.TotalNanoseconds,
             (uint)PassesPerHeartbeat,
             (uint)(LoneStartFrame * PageBytes),
@@ -117,6 +118,10 @@ public sealed class PayloadGuest
         return frames;
     }
 
+    /// <summary>Of <see cref="HotFrames"/>, before any shift, those that are written.</summary>
+    public IReadOnlySet<int> WrittenFrames() =>
+        new HashSet<int>(Enumerable.Range(0, WrittenPages ?? HotPages).Select(i => HotStartFrame + i * StrideFrames)) { StateFrame };
+
     /// <summary>Where the guest's reports go in the host.</summary>
     public string LogPath => $"{GuestDomain.Folder}/{Name}.log";
 
@@ -133,6 +138,7 @@ public sealed class PayloadGuest
         Require(HotPages >= 2 && HotPages % 2 == 0, nameof(HotPages), HotPages, "an even number from 2 up");
         Require(StepPages >= 1 && StepPages < HotPages && BigInteger.GreatestCommonDivisor(StepPages, HotPages) == 1, nameof(StepPages), StepPages,
             $"below {HotPages} and without a common factor with it");
+        Require(WrittenPages is null || (WrittenPages >= 0 && WrittenPages <= HotPages), nameof(WrittenPages), WrittenPages ?? 0, $"0..{HotPages}");
         Require(StrideFrames >= 1, nameof(StrideFrames), StrideFrames, "1 or more");
         Require(PassesPerHeartbeat >= 1, nameof(PassesPerHeartbeat), PassesPerHeartbeat, "1 or more");
         Require(PassPeriod > TimeSpan.Zero && PassPeriod <= LongestPeriod, nameof(PassPeriod), PassPeriod, "above 0, at most 4 s");

@@ -11,7 +11,7 @@
  *
  * Every page proves that it is whole. Its first word is its own address, written by the cold range's pass and checked by
  * every pass over the hot set, so a page that lost its contents or came to a wrong place is seen. Its second word, of
- * hot pages when passes write, counts the passes since the set last changed, so a stale copy is seen.
+ * hot pages that passes write, counts the passes since the set last changed, so a stale copy is seen.
  *
  * On the debug console (port 0xe9) it reports
  *
@@ -31,7 +31,7 @@
 #define HOT_PAGES	PARAM(0x0c)
 #define HOT_STRIDE	PARAM(0x10)	/* bytes from one position to the next */
 #define HOT_POSITIONS	PARAM(0x14)	/* where the set wraps around */
-#define HOT_WRITE	PARAM(0x18)	/* 0: passes only read */
+#define HOT_WRITE	PARAM(0x18)	/* pages of the set that passes write, from its first; the others they read */
 #define PASS_PERIOD	PARAM(0x1c)	/* nanoseconds from the start of a pass to the next */
 #define REPORT_EVERY	PARAM(0x20)	/* passes for one 'h' */
 #define LONE_START	PARAM(0x24)	/* byte address */
@@ -177,8 +177,8 @@ page:
 	cmpl	(%edi), %edi
 	jne	damaged
 checked_address:
-	cmpl	$0, HOT_WRITE
-	je	next
+	cmpl	HOT_WRITE, %ebx
+	jae	next
 	testl	%edx, %edx
 	jz	count
 	cmpl	4(%edi), %edx

@@ -116,6 +116,49 @@ public sealed class FaultSampleTests
         Assert.False(guest.Planner.Heat.Slice(Region * 5, Region).ContainsAnyExcept(heat));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_region_that_is_mapped_otherwise_weighs_what_any_does(bool split)
+    {
+        byte[] sizes = [split ? MappingSize.Page2M : MappingSize.Page4K];
+        RegionSamples samples = new(new PageHistory(Region), sizes, sampled: true);
+        for (int i = 0; i < 40; i++)
+            samples.Add(7, write: !split);
+        for (int i = 0; i < 40; i++)
+            samples.Add(8, write: false);
+        samples.Weigh(writeWeight: 1);
+        Assert.Equal(split, samples.Weight(0) != 0);
+        if (split)
+            samples.Split(0);
+        else
+            samples.Join(0);
+        Assert.Equal(0, samples.Weight(0));
+        // What was known is gone: a few samples of one page prove nothing.
+        sizes[0] = MappingSize.Page2M;
+        samples.Add(9, write: false);
+        samples.Weigh(writeWeight: 1);
+        Assert.Equal(0, samples.Weight(0));
+    }
+
+    [Fact]
+    public void A_region_that_was_written_and_is_read_now_weighs_less_in_the_end()
+    {
+        RegionSamples samples = new(new PageHistory(2 * Region), [MappingSize.Page4K, MappingSize.Page4K], sampled: true);
+        double[] weights = new double[2];
+        for (int turn = 0; turn < 2; turn++)
+        {
+            for (int i = 0; i < 400; i++)
+            {
+                samples.Add(1, write: turn == 0);
+                samples.Add(Region, write: turn == 1);
+            }
+            samples.Weigh(writeWeight: 4);
+            weights[turn] = AccessWeight.Factor(samples.Weight(0)) / AccessWeight.Factor(samples.Weight(1));
+        }
+        Assert.Equal([4, 0.25], weights);
+    }
+
     [Fact]
     public void Pages_that_come_to_be_mapped_as_one_begin_without_samples()
     {
