@@ -16,6 +16,8 @@ namespace VirtTier.Agent;
 /// </summary>
 internal sealed class TieredGuest
 {
+    private const AccessKinds AnyAccess = AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute;
+
     private static readonly MoveOutcome[] s_unmoved =
     [
         MoveOutcome.Busy, MoveOutcome.Pinned, MoveOutcome.Contested, MoveOutcome.Shared, MoveOutcome.Absent,
@@ -43,7 +45,8 @@ internal sealed class TieredGuest
     private TimeSpan _harvestTime;
     private CpuReading _guestTime;
     private MovesDone _moved;
-    private bool _isSampling;
+    private AccessKinds _sampledKinds;
+    private long _landmines;
     private long _faultSamples;
 
     public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context)
@@ -106,22 +109,39 @@ internal sealed class TieredGuest
 
     /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that migrates is to be
     /// left alone.</summary>
-    public void StopSampling() => SetSampling(false);
+    public void StopSampling() => Sample(AccessKinds.None);
 
-    // Bits tell as much of pages that are mapped by themselves, and where a write is a read's like.
-    private bool IsWorthSampling() => _canSample && (_writeWeight != 1 || _buffers.Sizes.Span.Contains(MappingSize.Size2M));
-
-    private void SetSampling(bool on)
+    /// <summary>
+    /// What to sample until the next round ends. Bits tell as much of pages that are mapped by themselves, and where a write is a read's like.
+    /// Elsewhere rounds of any access and of writes alone take turns.
+    /// </summary>
+    private AccessKinds KindsWorthSampling()
     {
-        if (on == _isSampling)
+        if (!_canSample || (_writeWeight == 1 && !_buffers.Sizes.Span.Contains(MappingSize.Size2M)))
+            return AccessKinds.None;
+        return _writeWeight != 1 && _sampledKinds == AnyAccess ? AccessKinds.Write : AnyAccess;
+    }
+
+    private void Sample(AccessKinds kinds)
+    {
+        if (kinds == _sampledKinds)
             return;
-        _sampler.SampleFaults(AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute, on ? _context.Sampling.FaultRate : 0);
-        _isSampling = on;
+        TakeSamples(); // what there is, is of the old kinds
+        _sampler.SampleFaults(kinds, kinds == AccessKinds.None ? 0 : _context.Sampling.FaultRate);
+        _sampledKinds = kinds;
+    }
+
+    private void CountLandmines(long armed)
+    {
+        long laid = armed - _landmines;
+        _landmines = armed;
+        if (_sampledKinds != AccessKinds.None)
+            _planner.CountLandmines(any: _sampledKinds == AnyAccess ? laid : 0, write: _sampledKinds == AnyAccess ? 0 : laid);
     }
 
     private void TakeSamples()
     {
-        int count = _isSampling ? _samples.Length : 0;
+        int count = _sampledKinds == AccessKinds.None ? 0 : _samples.Length;
         while (count == _samples.Length)
         {
             count = _sampler.ReadSamples(_samples);
@@ -130,7 +150,7 @@ internal sealed class TieredGuest
                 int page = _memory.Layout.IndexOf(sample.Gfn);
                 if (page < 0)
                     continue;
-                _planner.Sample(page, sample.Kinds.HasFlag(AccessKinds.Write));
+                _planner.Sample(page, write: _sampledKinds != AnyAccess);
                 _faultSamples++;
             }
         }
@@ -161,9 +181,11 @@ internal sealed class TieredGuest
             // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
             Problem = _context.Host.Problem ?? FindForbidden(orders.Domain);
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
+            SamplerInfo info = _sampler.GetInfo();
+            CountLandmines((long)info.Armed);
             Plan(orders, moves, scratch);
-            pacer.EndRound(_plan, HarvestTime());
-            SetSampling(IsWorthSampling());
+            pacer.EndRound(_plan, HarvestTime(info));
+            Sample(KindsWorthSampling());
             long demoted = 0;
             long promoted = 0;
             if (_slowNode is int slow && moves)
@@ -264,10 +286,10 @@ internal sealed class TieredGuest
     }
 
     /// <summary>CPU time that harvests took since this was last asked.</summary>
-    private TimeSpan HarvestTime()
+    private TimeSpan HarvestTime(SamplerInfo info)
     {
         TimeSpan before = _harvestTime;
-        _harvestTime = _sampler.GetInfo().HarvestTime;
+        _harvestTime = info.HarvestTime;
         return _harvestTime - before;
     }
 

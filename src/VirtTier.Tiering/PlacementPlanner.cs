@@ -139,14 +139,24 @@ public sealed class PlacementPlanner
     /// a 2 MiB mapping is in use, and where writes go.
     /// </summary>
     /// <param name="page">The page accessed.</param>
-    /// <param name="write">Whether it was written to.</param>
+    /// <param name="write">Whether only a write would have been seen; else any access.</param>
     /// <exception cref="InvalidOperationException">The planner was made for none.</exception>
     public void Sample(int page, bool write)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(page);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(page, Pages);
-        _samples.Add(page, write);
+        if (_samples.Weights == 1)
+            throw new InvalidOperationException("This planner was made for no fault samples.");
+        if (write)
+            _samples.AddWrite(page);
+        else
+            _samples.Add(page);
     }
+
+    /// <summary>Takes in how many landmines (pages drawn) there were for samples of any access and of writes, once a round.</summary>
+    /// <param name="any">Those that any access would have stepped on.</param>
+    /// <param name="write">Those that only a write would have.</param>
+    public void CountLandmines(double any, double write) => _samples.CountLandmines(any, write);
 
     /// <summary>Ends a round: decides what to demote and what to promote.</summary>
     /// <param name="residency">One <see cref="Residency"/> a page, read after the last harvest.</param>

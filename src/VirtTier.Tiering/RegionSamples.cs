@@ -10,6 +10,9 @@ namespace VirtTier.Tiering;
 /// <para>A sample is the first access after its landmine was laid, so a sweep is seen where it enters the region, at the same page again and
 /// again, and counts as a few pages. That is as it should be: processors fetch ahead in sweeps, and slow memory costs them the least; and a few busy
 /// pages are in their caches.</para>
+/// <para>Programs read most pages before they write them, so the kind of a first access says little. Writes are sampled by themselves, with landmines that
+/// only a write steps on; against those that any access steps on, as many of each, they tell how much of the time in which a region is in use it is
+/// written.</para>
 /// </remarks>
 /// <param name="history">The pages' past.</param>
 /// <param name="sizes">One <see cref="MappingSize"/> for each region.</param>
@@ -21,8 +24,8 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
     // Samples of a region that are remembered: enough to tell 512 pages in use from 128, few enough to forget within some minutes.
     private const int Most = 64;
 
-    // In the guest's own share of writes: about as many samples as a few rounds bring.
-    private const double Memory = 0.999;
+    // Of what the guest as a whole does, for each time that landmines are counted, which is once a round.
+    private const double Memory = 0.9;
 
     // A region is believed to get as many writes as the guest does, as if so many samples had said so.
     private const double PriorSamples = 4;
@@ -37,8 +40,8 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
     private readonly byte[] _writes = new byte[sizes.Length];
     private readonly byte[] _weights = new byte[sizes.Length];
     private readonly List<int> _fresh = [];
-    private double _guestSamples;
-    private double _guestWrites;
+    private Landmines _any;
+    private Landmines _write;
 
     /// <summary>Classes of <see cref="AccessWeight"/> that occur.</summary>
     public int Weights => sampled ? AccessWeight.Classes : 1;
@@ -49,36 +52,49 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
     /// <summary>The class of a region, as of the last <see cref="Weigh"/>.</summary>
     public byte Weight(int region) => _weights[region];
 
-    /// <summary>Takes in a sample.</summary>
-    /// <exception cref="InvalidOperationException">There were to be none.</exception>
-    public void Add(int page, bool write)
+    /// <summary>Takes in a sample of any access.</summary>
+    public void Add(int page)
     {
-        if (!sampled)
-            throw new InvalidOperationException("This planner was made for no fault samples.");
-        _guestSamples = (_guestSamples * Memory) + 1;
-        _guestWrites = (_guestWrites * Memory) + (write ? 1 : 0);
+        _any = _any with { Samples = _any.Samples + 1 };
         int region = page / RegionPages;
         _fresh.Add(region);
         if (_samples[region] == Most)
             Age(region);
         _samples[region]++;
-        if (write)
-            _writes[region]++;
         int offset = page % RegionPages;
         if (sizes[region] == MappingSize.Page2M && offset > 0)
             SamplesOf(region)[offset - 1]++;
+    }
+
+    /// <summary>Takes in a sample by a landmine that only a write steps on.</summary>
+    public void AddWrite(int page)
+    {
+        _write = _write with { Samples = _write.Samples + 1 };
+        int region = page / RegionPages;
+        _fresh.Add(region);
+        if (_writes[region] < byte.MaxValue)
+            _writes[region]++;
+    }
+
+    /// <summary>Takes in how many landmines were laid, of which those that were stepped on brought samples.</summary>
+    public void CountLandmines(double any, double write)
+    {
+        _any = _any.Then(any);
+        _write = _write.Then(write);
     }
 
     /// <summary>Works out the weight of each region that was sampled since the last time.</summary>
     /// <param name="writeWeight">Reads that a write weighs as much as.</param>
     public void Weigh(double writeWeight)
     {
-        double guestWrites = _guestWrites / _guestSamples;
+        // As if as many of both kinds had been laid.
+        double perWrite = _write.Laid > 0 ? _any.Laid / _write.Laid : 0;
+        double guestWrites = _any.Samples > 0 ? Math.Min(1, perWrite * _write.Samples / _any.Samples) : 0;
         double guest = 1 + ((writeWeight - 1) * guestWrites);
         foreach (int region in _fresh)
         {
-            double writes = (_writes[region] + (PriorSamples * guestWrites)) / (_samples[region] + PriorSamples);
-            double weight = Math.Log2((1 + ((writeWeight - 1) * writes)) / guest);
+            double writes = ((perWrite * _writes[region]) + (PriorSamples * guestWrites)) / (_samples[region] + PriorSamples);
+            double weight = Math.Log2((1 + ((writeWeight - 1) * Math.Min(1, writes))) / guest);
             if (sizes[region] == MappingSize.Page2M)
                 weight += Evenness * (UsedPages.Log2(DistinctOf(region), _samples[region]) - s_believedLog2);
             _weights[region] = AccessWeight.ClassOf(weight, _weights[region]);
@@ -117,7 +133,7 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
         other._samples.AsSpan(from, count).CopyTo(_samples.AsSpan(to));
         other._writes.AsSpan(from, count).CopyTo(_writes.AsSpan(to));
         other._weights.AsSpan(from, count).CopyTo(_weights.AsSpan(to));
-        (_guestSamples, _guestWrites) = (other._guestSamples, other._guestWrites);
+        (_any, _write) = (other._any, other._write);
     }
 
     public void Write(BinaryWriter writer)
@@ -125,8 +141,8 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
         writer.Write(_samples);
         writer.Write(_writes);
         writer.Write(_weights);
-        writer.Write(_guestSamples);
-        writer.Write(_guestWrites);
+        _any.Write(writer);
+        _write.Write(writer);
     }
 
     public void Read(BinaryReader reader)
@@ -134,8 +150,8 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
         reader.BaseStream.ReadExactly(_samples);
         reader.BaseStream.ReadExactly(_writes);
         reader.BaseStream.ReadExactly(_weights);
-        _guestSamples = reader.ReadDouble();
-        _guestWrites = reader.ReadDouble();
+        _any = Landmines.Read(reader);
+        _write = Landmines.Read(reader);
         if (!sampled)
             Array.Clear(_weights);
     }
@@ -169,6 +185,20 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
         }
         _samples[region] = (byte)(left + (ofFirst / 2));
         _writes[region] /= 2;
+    }
+
+    // Landmines laid lately, and what they brought.
+    private readonly record struct Landmines(double Laid, double Samples)
+    {
+        public Landmines Then(double laid) => laid > 0 ? new((Laid * Memory) + laid, Samples * Memory) : this;
+
+        public void Write(BinaryWriter writer)
+        {
+            writer.Write(Laid);
+            writer.Write(Samples);
+        }
+
+        public static Landmines Read(BinaryReader reader) => new(reader.ReadDouble(), reader.ReadDouble());
     }
 
     private static int Sum(ReadOnlySpan<byte> samples)

@@ -82,11 +82,16 @@ public sealed class FaultSampleTests
         guest.Run(40, budget: 24 * Region, () =>
         {
             guest.Touch(..);
+            // A quarter of the landmines are of writes only.
             for (int i = 0; i < 50; i++)
             {
                 int page = guest.Random.Next(Regions * Region);
-                guest.Planner.Sample(page, write: IsWhole(page / Region));
+                if (i >= 12)
+                    guest.Planner.Sample(page, write: false);
+                else if (IsWhole(page / Region))
+                    guest.Planner.Sample(page, write: true);
             }
+            guest.Planner.CountLandmines(any: 38, write: 12);
         });
         Assert.InRange(WholeShareOfFast(guest, IsWhole), share - 0.3, share == 1 ? 1 : share + 0.3);
         if (share == 1)
@@ -123,10 +128,8 @@ public sealed class FaultSampleTests
     {
         byte[] sizes = [split ? MappingSize.Page2M : MappingSize.Page4K];
         RegionSamples samples = new(new PageHistory(Region), sizes, sampled: true);
-        for (int i = 0; i < 40; i++)
-            samples.Add(7, write: !split);
-        for (int i = 0; i < 40; i++)
-            samples.Add(8, write: false);
+        for (int i = 0; i < 80; i++)
+            samples.Add(i % 2);
         samples.Weigh(writeWeight: 1);
         Assert.Equal(split, samples.Weight(0) != 0);
         if (split)
@@ -136,7 +139,7 @@ public sealed class FaultSampleTests
         Assert.Equal(0, samples.Weight(0));
         // What was known is gone: a few samples of one page prove nothing.
         sizes[0] = MappingSize.Page2M;
-        samples.Add(9, write: false);
+        samples.Add(9);
         samples.Weigh(writeWeight: 1);
         Assert.Equal(0, samples.Weight(0));
     }
@@ -150,8 +153,10 @@ public sealed class FaultSampleTests
         {
             for (int i = 0; i < 400; i++)
             {
-                samples.Add(1, write: turn == 0);
-                samples.Add(Region, write: turn == 1);
+                samples.Add(1);
+                samples.Add(Region);
+                samples.AddWrite(turn == 0 ? 1 : Region);
+                samples.CountLandmines(any: 2, write: 2);
             }
             samples.Weigh(writeWeight: 4);
             weights[turn] = AccessWeight.Factor(samples.Weight(0)) / AccessWeight.Factor(samples.Weight(1));

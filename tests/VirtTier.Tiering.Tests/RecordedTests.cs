@@ -52,7 +52,7 @@ public sealed class RecordedTests
     [InlineData("sqlite", 0)]
     [InlineData("cc1", 0.002)]
     [InlineData("sort", 0)]
-    [InlineData("python", 0.02)]
+    [InlineData("python", 0.01)]
     public void Writes_that_samples_tell_of_are_served_better(string name, double gain)
     {
         const int weight = 4;

@@ -17,10 +17,10 @@ public readonly record struct PageTouch(int Page, int Reads, int Writes, int Fet
     public SampledAccess? Sample { get; init; }
 }
 
-/// <summary>An access that a fault sample sees.</summary>
-/// <param name="Offset">Which of the unit's 4 KiB pages.</param>
-/// <param name="IsWrite">Whether it was a write.</param>
-public readonly record struct SampledAccess(short Offset, bool IsWrite);
+/// <summary>What a fault sample sees.</summary>
+/// <param name="Offset">Which of the unit's 4 KiB pages was accessed first.</param>
+/// <param name="IsWritten">Whether the unit is also written after the moment: one that is of writes only sees it.</param>
+public readonly record struct SampledAccess(short Offset, bool IsWritten);
 
 /// <summary>
 /// A trace cut into rounds, and rounds into harvests: equal slices of its time. Within a slice, pages stand in the order
@@ -113,13 +113,19 @@ public sealed class Trace
                 sampledAt[page] = long.MaxValue;
             }
             PageTouch touch = touches[place[page]];
-            if (access.TimeNs <= sampledAt[page] && (double)((Int128)access.TimeNs - first) * slices.Length / (double)extent >= slice + moments[slice])
+            if ((double)((Int128)access.TimeNs - first) * slices.Length / (double)extent >= slice + moments[slice])
             {
-                sampledOf[page] = access.TimeNs == sampledAt[page] ? sampledOf[page] + 1 : 1;
-                sampledAt[page] = access.TimeNs;
-                // Of n the last one with a chance of 1/n: so each has the same.
-                if (random.Next(sampledOf[page]) == 0)
-                    touch = touch with { Sample = new SampledAccess((short)(access.Gfn % (ulong)pagesPerUnit), access.Kind == AccessKind.Write) };
+                short offset = touch.Sample?.Offset ?? 0;
+                if (access.TimeNs <= sampledAt[page])
+                {
+                    sampledOf[page] = access.TimeNs == sampledAt[page] ? sampledOf[page] + 1 : 1;
+                    sampledAt[page] = access.TimeNs;
+                    // Of n the last one with a chance of 1/n: so each has the same.
+                    if (random.Next(sampledOf[page]) == 0)
+                        offset = (short)(access.Gfn % (ulong)pagesPerUnit);
+                }
+                bool isWritten = access.Kind == AccessKind.Write || (touch.Sample?.IsWritten ?? false);
+                touch = touch with { Sample = new SampledAccess(offset, isWritten) };
             }
             touches[place[page]] = access.Kind switch
             {

@@ -21,6 +21,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private int _attachments;
     private int _moveCalls;
     private int _faultRate;
+    private AccessKinds _sampledKinds;
 
     public FakeHost()
     {
@@ -53,8 +54,11 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>Fault samples a second that were asked for last.</summary>
     public int FaultRate => Volatile.Read(ref _faultRate);
 
-    /// <summary>Fault samples that the guest's accesses bring in a harvest's time while any are asked for.</summary>
-    public Func<IEnumerable<AccessSample>> Faults { get; set; } = () => [];
+    /// <summary>What landmines catch in a harvest's time while samples of these kinds are asked for.</summary>
+    public Func<AccessKinds, IEnumerable<AccessSample>> Faults { get; set; } = _ => [];
+
+    /// <summary>Landmines laid in a harvest's time.</summary>
+    public ulong Landmines { get; set; } = 100;
 
     /// <summary>What was logged.</summary>
     public FakeLog Log { get; } = new();
@@ -191,10 +195,11 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     {
         private readonly ConcurrentQueue<AccessSample> _samples = [];
         private TimeSpan _harvestTime;
+        private ulong _armed;
 
         public SamplerInfo GetInfo() => new(
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0) | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0),
-            GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, 0, 0);
+            GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, _armed, 0);
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
 
@@ -209,13 +214,18 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             MemoryMarshal.AsMemory(buffers.Sizes).Span.Fill(host.HugePages ? MappingSize.Size2M : MappingSize.Size4K);
             if (host.FaultRate > 0)
             {
-                foreach (AccessSample sample in host.Faults())
+                _armed += host.Landmines;
+                foreach (AccessSample sample in host.Faults(host._sampledKinds))
                     _samples.Enqueue(sample);
             }
             return new HarvestResult(GuestPages, hot.Count, 0, host.Generation) { IsDirtyLogged = host.DirtyLogging };
         }
 
-        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => Volatile.Write(ref host._faultRate, samplesPerSecond);
+        public void SampleFaults(AccessKinds kinds, int samplesPerSecond)
+        {
+            host._sampledKinds = kinds;
+            Volatile.Write(ref host._faultRate, samplesPerSecond);
+        }
 
         public int ReadSamples(Span<AccessSample> destination)
         {

@@ -15,6 +15,9 @@ public sealed class VirtTierPolicy : IReplayPolicy
     private readonly bool _counts;
     private readonly int _unitPages;
     private readonly double _samplesPerHarvest;
+    private readonly bool _samplesWrites;
+    private bool _isWriteRound;
+    private int _landmines;
 
     /// <summary>A planner that has seen nothing yet.</summary>
     /// <param name="trace">The trace, of which only the number of pages and harvests is looked at.</param>
@@ -29,6 +32,7 @@ public sealed class VirtTierPolicy : IReplayPolicy
         // With samples a unit of 2 MiB is the mapping that it is; without, there is nothing in it to be told apart.
         _unitPages = samples is null ? 1 : trace.PagesPerUnit;
         _samplesPerHarvest = samples is null ? 0 : (double)samples.PerRound / trace.Harvests;
+        _samplesWrites = samples is { WriteWeight: not 1 };
         // How much of its memory a growing guest will touch is not for the planner to know: as much again stays absent.
         long known = (allocation == Allocation.Headroom ? 2L : 1) * trace.Pages * _unitPages;
         int guestPages = checked((int)((known + PlacementPlanner.RegionPages - 1) / PlacementPlanner.RegionPages * PlacementPlanner.RegionPages));
@@ -52,8 +56,11 @@ public sealed class VirtTierPolicy : IReplayPolicy
             _accessed[page / 64] |= 1UL << (page % 64);
             accesses += touch.Count;
             // As the kernel module draws them: any page that is accessed is as likely as the other, however often it is.
-            if (_samplesPerHarvest > 0 && touch.Sample is { } sample && _random.NextDouble() * touches.Length < _samplesPerHarvest)
-                _planner.Sample(page + sample.Offset, sample.IsWrite);
+            if (_samplesPerHarvest == 0 || _random.NextDouble() * touches.Length >= _samplesPerHarvest)
+                continue;
+            _landmines++;
+            if (touch.Sample is { } sample && (sample.IsWritten || !_isWriteRound))
+                _planner.Sample(page + sample.Offset, _isWriteRound);
         }
         _planner.Observe(_accessed, _sizes, _counts ? accesses * _unitPages : null);
     }
@@ -63,6 +70,9 @@ public sealed class VirtTierPolicy : IReplayPolicy
     {
         for (int page = 0; page < placement.Residencies.Length; page++)
             _residency.AsSpan(page * _unitPages, _unitPages).Fill(placement.Residencies[page]);
+        _planner.CountLandmines(_isWriteRound ? 0 : _landmines, _isWriteRound ? _landmines : 0);
+        _landmines = 0;
+        _isWriteRound = _samplesWrites && !_isWriteRound;
         _planner.EndRound(_residency, (long)placement.Budget * _unitPages, maxMoves: long.MaxValue, _plan);
         foreach (MoveUnit unit in _plan.Demotions)
             placement.Demote(unit.Page / _unitPages);
