@@ -27,8 +27,9 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
     // Of what the guest as a whole does, for each time that landmines are counted, which is once a round.
     private const double Memory = 0.9;
 
-    // A region is believed to get as many writes as the guest does, as if so many samples had said so.
-    private const double PriorSamples = 4;
+    // A region is believed to get as many writes as the guest does, as if so many samples had said so: the rounds of either kind are seldom alike, and
+    // a weight that swings costs moves.
+    private const double PriorSamples = 16;
 
     // Accesses go with this power of the pages in use: with 1 each page would get as many, with 0 all regions. In recorded programs the fewer there
     // are, the busier each is; anything from a third to one is better than nothing.

@@ -161,7 +161,8 @@ public sealed class FaultSampleTests
             samples.Weigh(writeWeight: 4);
             weights[turn] = AccessWeight.Factor(samples.Weight(0)) / AccessWeight.Factor(samples.Weight(1));
         }
-        Assert.Equal([4, 0.25], weights);
+        Assert.InRange(weights[0], 2, 8);
+        Assert.InRange(weights[1], 0.125, 0.5);
     }
 
     [Fact]
