@@ -46,6 +46,13 @@ public sealed class FaultSampleTests
         guest.Run(30, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
         Assert.InRange(guest.Fast, 22 * Region, 24 * Region);
         Assert.Equal(1, WholeShareOfFast(guest, IsWhole));
+
+        // Half of the regions weigh an eighth, so that is how figures, curve and its error see the guest.
+        double share = guest.Fast / (double)Region / (32 + (32 / 8.0));
+        Assert.InRange(guest.Plan.PlannedFastShare, share - 0.01, share + 0.01);
+        DramCurve curve = guest.Planner.Curve(TimeSpan.FromSeconds(1))!;
+        Assert.InRange(1 - curve.SlowShare(guest.Fast), share - 0.01, share + 0.01);
+        Assert.InRange(curve.Error, 0, 0.05);
     }
 
     [Fact]
@@ -142,6 +149,44 @@ public sealed class FaultSampleTests
         samples.Add(9);
         samples.Weigh(writeWeight: 1);
         Assert.Equal(0, samples.Weight(0));
+    }
+
+    [Fact]
+    public void A_mapping_whose_memory_the_guest_gave_back_begins_anew()
+    {
+        byte[] sizes = [MappingSize.Page2M];
+        PageHistory history = new(Region);
+        RegionSamples samples = new(history, sizes, sampled: true);
+        RoundCensus census = new(history, sizes, samples);
+        byte[] residency = new byte[Region];
+        Array.Fill(residency, Residency.Fast);
+        census.Take(residency, quarters: 4, round: 1);
+        for (int i = 0; i < 40; i++)
+            samples.Add(7);
+        samples.Weigh(writeWeight: 1);
+        Assert.NotEqual(0, samples.Weight(0));
+
+        census.Take(new byte[Region], quarters: 4, round: 2);
+
+        Assert.Equal(0, samples.Weight(0));
+        Assert.False(history.Heat.ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public void What_the_guest_wrote_long_ago_does_not_count()
+    {
+        RegionSamples samples = new(new PageHistory(2 * Region), [MappingSize.Page4K, MappingSize.Page4K], sampled: true);
+        for (int i = 0; i < 400; i++)
+        {
+            samples.Add(1);
+            samples.Add(Region);
+            if (i >= 300)
+                samples.AddWrite(1);
+            samples.CountLandmines(any: 2, write: 2);
+        }
+        samples.Weigh(writeWeight: 4);
+        // The other region is written now, which is half of what the guest does.
+        Assert.Equal(0.5, AccessWeight.Factor(samples.Weight(1)));
     }
 
     [Fact]
