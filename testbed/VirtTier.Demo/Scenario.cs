@@ -250,7 +250,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         view.Step($"virttier.yaml: tiers.write_weight: {weight}, and systemctl reload virttier");
         await host.ConfigureAsync($"tiers: {{ write_weight: {weight} }}", cancel);
         bool weighed = await UntilAsync(
-            async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95), s_followLimit, cancel);
+            async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95), s_settleLimit, cancel);
         await host.ConfigureAsync("", cancel);
         Report(WritesAreWeighed, weighed, string.Create(CultureInfo.InvariantCulture,
             $"a write weighs {weight} reads: pages that it writes fill {before:P1} of its DRAM before, {after:P1} after"));

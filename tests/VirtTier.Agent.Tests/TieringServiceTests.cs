@@ -163,6 +163,9 @@ public sealed class TieringServiceTests : IAsyncDisposable
         config = config with { FastNodes = [1], SlowNodes = [0] };
         await _service.ReconfigureAsync(config, _host.Context(config).Host);
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 3));
+        config = config with { WriteWeight = 2 };
+        await _service.ReconfigureAsync(config, _host.Context(config).Host);
+        await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 4));
     }
 
     [Fact]
