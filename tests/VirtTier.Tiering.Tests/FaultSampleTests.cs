@@ -243,7 +243,8 @@ public sealed class FaultSampleTests
 
         PlacementPlanner unsampled = new(Regions * Region);
         Assert.Null(unsampled.RestoreState(guest.Planner.SaveState(layout: 1), layout: 1));
-        unsampled.EndRound(new byte[Regions * Region], budgetPages: 0, maxMoves: 0, new MovePlan());
+        unsampled.EndRound(guest.Residencies, budgetPages: 24 * Region, maxMoves: 0, guest.Plan);
+        Assert.Equal(24.0 / Regions, guest.Plan.FastShare, 0.01); // to it all regions weigh the same
     }
 
     [Fact]
