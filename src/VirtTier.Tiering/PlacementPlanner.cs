@@ -7,7 +7,7 @@ namespace VirtTier.Tiering;
 /// </summary>
 /// <remarks>
 /// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each 2 MiB, eight for
-/// each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB only the first one's bytes are touched.
+/// each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB only the first one's bytes and those of sampled ones are touched.
 /// </remarks>
 public sealed class PlacementPlanner
 {
