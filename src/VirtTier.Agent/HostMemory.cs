@@ -75,7 +75,7 @@ internal sealed class HostMemory
             ? NodePerformance.WriteWeight(faster, slower)
             : 1);
 
-    /// <summary>Whether the tiers are the same as there.</summary>
+    /// <summary>Whether the tiers, and what the configuration says of writes to them, are the same as there.</summary>
     public bool HasSameTiers(HostMemory other) => _writeWeight == other._writeWeight &&
         _tiers.All.Select(tier => NodeList.Format(tier.Nodes)).SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
 

@@ -31,8 +31,8 @@ internal sealed class RegionSamples(PageHistory history, byte[] sizes, bool samp
     // a weight that swings costs moves.
     private const double PriorSamples = 16;
 
-    // Accesses go with this power of the pages in use: with 1 each page would get as many, with 0 all regions. In recorded programs the fewer there
-    // are, the busier each is; anything from a third to one is better than nothing.
+    // Accesses go with this power of the pages in use: with 1 each page would get as many, with 0 each region. It is half-way, as either is found in
+    // recordings, and halves what a wrong estimate does.
     private const double Evenness = 0.5;
 
     private static readonly double s_believedLog2 = UsedPages.Log2(distinct: 0, samples: 0);
