@@ -26,6 +26,7 @@ internal static class AgentDaemon
     /// <param name="logs">Where log lines go.</param>
     /// <param name="stop">SIGTERM or SIGINT: detaches every sampler and returns.</param>
     /// <exception cref="ConfigException">The configuration does not fit the host.</exception>
+    /// <exception cref="InvalidOperationException">A loop of the agent ended by itself.</exception>
     public static async Task RunAsync(string configPath, AgentConfig config, ILoggerFactory logs, CancellationToken stop)
     {
         ILogger log = logs.CreateLogger("virttier");
@@ -74,11 +75,11 @@ internal static class AgentDaemon
         try
         {
             hookDirectory?.AdmissionControl = config.AdmissionControl;
-            await Task.WhenAll(
-                monitor.RunAsync(stop),
-                service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, stop),
-                DivideForeverAsync(service, time, stop),
-                ProveLifeForeverAsync(service, time, stop));
+            await AgentLoops.RunAsync(stop,
+                ("watching domains", monitor.RunAsync),
+                ("following domains", token => service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, token)),
+                ("dividing the pool", token => DivideForeverAsync(service, time, token)),
+                ("proving life", token => ProveLifeForeverAsync(service, time, token)));
         }
         catch (OperationCanceledException)
         {
