@@ -23,6 +23,7 @@ internal sealed class TieringService : IAsyncDisposable
     private readonly ILogger _log;
     private readonly Dictionary<Guid, DomainTierer> _tierers = [];
     private readonly Dictionary<Guid, DomainOrders> _announced = [];
+    private readonly HashSet<(string Name, ProcessIdentity? Process)> _twinsTold = [];
     private readonly long _started;
     private volatile AgentConfig _config;
     private volatile DomainTiererContext _context;
@@ -129,7 +130,7 @@ internal sealed class TieringService : IAsyncDisposable
     private async Task FollowAsync(DomainSnapshot snapshot)
     {
         _link = snapshot.Link;
-        _orders = Order(snapshot.Domains);
+        _orders = Order(WithoutTwins(snapshot.Domains));
 
         Dictionary<Guid, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
@@ -152,8 +153,27 @@ internal sealed class TieringService : IAsyncDisposable
                     _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders);
             }
         }
-        foreach (DomainTierer tierer in ending)
-            await tierer.DisposeAsync();
+        await Task.WhenAll(ending.Select(tierer => tierer.DisposeAsync().AsTask()));
+    }
+
+    /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two connections) the one
+    /// that runs as a process, and of these the first by name. The other is left alone, and said so once.</summary>
+    private IReadOnlyList<RunningDomain> WithoutTwins(IReadOnlyList<RunningDomain> running)
+    {
+        if (running.Select(domain => domain.Uuid).Distinct().Count() == running.Count)
+            return running;
+        List<RunningDomain> kept = [];
+        foreach (IGrouping<Guid, RunningDomain> same in running.GroupBy(domain => domain.Uuid))
+        {
+            RunningDomain first = same.FirstOrDefault(domain => domain.Process is not null) ?? same.First();
+            kept.Add(first);
+            foreach (RunningDomain twin in same.Where(domain => !ReferenceEquals(domain, first)))
+            {
+                if (_twinsTold.Add((twin.Name, twin.Process)))
+                    _log.HostProblem($"domain {twin.Name} has the UUID of {first.Name}, {twin.Uuid}, and is left alone: a UUID belongs to one domain; define it with another");
+            }
+        }
+        return kept;
     }
 
     /// <summary>The picture of now.</summary>

@@ -51,6 +51,24 @@ public sealed class TieringServiceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Of_two_domains_with_one_uuid_the_one_with_a_process_is_tiered_and_no_other_domain_suffers()
+    {
+        RunningDomain original = Domains.Running(name: "b");
+        RunningDomain twin = Domains.Running(name: "a") with { Uuid = original.Uuid, Process = null };
+        DomainSnapshot snapshot = Domains.Snapshot(twin, original, Domains.Running(name: "c"));
+
+        await _service.ReconcileAsync(snapshot);
+        await _service.ReconcileAsync(snapshot);
+
+        await Eventually.IsTrue(() => _host.Attached == 2);
+        Assert.Equal(["b", "c"], _service.Status().Domains.Select(d => d.Name));
+        Assert.Single(_host.Log.Lines, line => line.Contains("domain a has the UUID of b", StringComparison.Ordinal));
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "c")));
+        Assert.Equal(1, _host.Attached);
+    }
+
+    [Fact]
     public async Task The_same_picture_twice_changes_nothing()
     {
         DomainSnapshot snapshot = Domains.Snapshot(Domains.Running());
