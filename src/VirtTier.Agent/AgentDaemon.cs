@@ -59,10 +59,10 @@ internal static class AgentDaemon
         async Task Apply(AgentConfig fresh)
         {
             HostMemory memory = HostMemory.Read(fresh, NumaTopology.Read());
+            await service.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
             hookDirectory?.AdmissionControl = fresh.AdmissionControl;
-            await service.ReconfigureAsync(fresh, memory);
         }
 
         IReadOnlyList<TierStatus> tiers = host.Status();

@@ -109,7 +109,19 @@ internal sealed class TieringService : IAsyncDisposable
         {
             DomainTiererContext context = _context with { Host = host, Sampling = config.Sampling };
             bool anew = !host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
+            (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
             (_config, _context) = (config, context);
+            try
+            {
+                // Before a guest is touched: what cannot be counted with must leave the old configuration in force.
+                if (_snapshot is not null)
+                    _ = Order(_snapshot.Domains);
+            }
+            catch
+            {
+                (_config, _context) = before;
+                throw;
+            }
             if (anew)
                 await DetachAllAsync();
             if (_snapshot is not null)

@@ -169,6 +169,25 @@ public sealed class TieringServiceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_configuration_that_cannot_be_counted_with_changes_nothing()
+    {
+        AgentConfig bad = new()
+        {
+            Defaults = new TieringSettings { Dram = SizeSpec.FromBytes(ulong.MaxValue) },
+            HarvestInterval = TimeSpan.FromMilliseconds(20),
+        };
+        RunningDomain plain = Domains.Running(name: "b");
+        plain = plain with { Settings = plain.Settings with { Dram = SizeSpec.Unset } };
+        await _service.ReconcileAsync(Domains.Snapshot(plain));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+
+        await Assert.ThrowsAnyAsync<ArgumentException>(() => _service.ReconfigureAsync(bad, _host.Context(bad).Host));
+
+        await _service.ReconcileAsync(Domains.Snapshot(plain, Domains.Running(name: "later") with { Settings = plain.Settings }));
+        await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (2, 2));
+    }
+
+    [Fact]
     public async Task Other_sampling_or_other_tiers_start_each_domain_anew()
     {
         await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
