@@ -20,6 +20,13 @@ public sealed unsafe class ResidencyReader
     /// <summary>The value of a page that is on no node.</summary>
     public const byte Absent = 0xFF;
 
+    /// <summary>The value of a page on any node above <see cref="HighestNode"/>.</summary>
+    public const byte BeyondNodes = 0xFD;
+
+    /// <summary>The highest node that has a value of its own, which is its number. Such hosts have at most some dozen nodes; numbers above are
+    /// seen for memory of accelerators on other processors than x86.</summary>
+    public const int HighestNode = 0xFC;
+
     // Documentation/admin-guide/mm/pagemap.rst.
     private const ulong PagePresent = 1UL << 63;
     private const ulong FileOrShared = 1UL << 61;
@@ -156,7 +163,7 @@ public sealed unsafe class ResidencyReader
         if (result < 0)
             throw Failure(pid, -result);
         for (int i = 0; i < count; i++)
-            nodes[_queryIndexes[i]] = status[i] is >= 0 and < PfnNodeMap.Unknown ? (byte)status[i] : Absent;
+            nodes[_queryIndexes[i]] = status[i] < 0 ? Absent : status[i] <= HighestNode ? (byte)status[i] : BeyondNodes;
     }
 
     private static SafeFileHandle Open(string path, int pid)
