@@ -36,5 +36,5 @@ internal static class BudgetDivider
     }
 
     private static MemoryAmount? Amount(SizeSpec size, RunningDomain domain) =>
-        size.Resolve(domain.MemoryBytes) is ulong bytes ? MemoryAmount.FromBytes((long)bytes) : null;
+        size.Resolve(domain.UsableMemoryBytes) is ulong bytes ? MemoryAmount.FromBytes((long)bytes) : null;
 }

@@ -124,6 +124,16 @@ public sealed class TieringServiceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_share_is_of_what_the_balloon_leaves_and_a_size_is_a_size()
+    {
+        const ulong Half = FakeHost.GuestPages * 4096UL / 2;
+        await _service.ReconcileAsync(Domains.Snapshot(
+            Domains.Running("25%", name: "a") with { CurrentMemoryBytes = Half }, Domains.Running("4MiB", name: "b") with { CurrentMemoryBytes = Half }));
+
+        Assert.Equal([(long)Half / 4, 4L << 20], _service.Status().Domains.Select(d => d.BudgetBytes));
+    }
+
+    [Fact]
     public async Task Bad_settings_are_shown_by_attribute_with_what_would_be_right()
     {
         RunningDomain domain = Domains.Running("4MiB") with { SettingsProblems = [new SettingsProblem("dram", "lots", "say 2GiB")] };
