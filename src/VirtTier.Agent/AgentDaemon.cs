@@ -69,6 +69,8 @@ internal static class AgentDaemon
         log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)), Sizes.Show(host.PoolBytes));
         if (host.Problem is string problem)
             log.HostProblem(problem);
+        foreach (string assumption in host.Assumptions)
+            log.HostProblem(assumption);
         if (hookProblem is not null)
             log.HostProblem(hookProblem);
         ServiceManager.Ready("watching libvirt");
@@ -79,6 +81,7 @@ internal static class AgentDaemon
                 ("watching domains", monitor.RunAsync),
                 ("following domains", token => service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, token)),
                 ("dividing the pool", token => DivideForeverAsync(service, time, token)),
+                ("watching the host's memory", new HostWatch(service, () => NumaTopology.Read(), time, log).RunAsync),
                 ("proving life", token => ProveLifeForeverAsync(service, time, token)));
         }
         catch (OperationCanceledException)

@@ -107,30 +107,56 @@ internal sealed class TieringService : IAsyncDisposable
         await _reconciling.WaitAsync();
         try
         {
-            DomainTiererContext context = _context with { Host = host, Sampling = config.Sampling };
-            bool anew = !host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
-            (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
-            (_config, _context) = (config, context);
-            try
-            {
-                // Before a guest is touched: what cannot be counted with must leave the old configuration in force.
-                if (_snapshot is not null)
-                    _ = Order(_snapshot.Domains);
-            }
-            catch
-            {
-                (_config, _context) = before;
-                throw;
-            }
-            if (anew)
-                await DetachAllAsync();
-            if (_snapshot is not null)
-                await FollowAsync(_snapshot);
+            await ReplaceAsync(config, _context with { Host = host, Sampling = config.Sampling });
         }
         finally
         {
             _reconciling.Release();
         }
+    }
+
+    /// <summary>Goes on with the host's memory as it is now, if that is different. Guests keep their heat.</summary>
+    /// <param name="read">Gives the host's memory under the configuration that is in force.</param>
+    /// <returns>The host's memory, or null if nothing has changed.</returns>
+    /// <exception cref="ConfigException">It does not fit the configuration; nothing has changed.</exception>
+    public async Task<HostMemory?> RefreshHostAsync(Func<AgentConfig, HostMemory> read)
+    {
+        await _reconciling.WaitAsync();
+        try
+        {
+            HostMemory host = read(_config);
+            if (host.IsSame(_context.Host))
+                return null;
+            _context.Scratch.Renew();
+            await ReplaceAsync(_config, _context with { Host = host });
+            return host;
+        }
+        finally
+        {
+            _reconciling.Release();
+        }
+    }
+
+    private async Task ReplaceAsync(AgentConfig config, DomainTiererContext context)
+    {
+        bool anew = !context.Host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
+        (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
+        (_config, _context) = (config, context);
+        try
+        {
+            // Before a guest is touched: what cannot be counted with must leave the old configuration in force.
+            if (_snapshot is not null)
+                _ = Order(_snapshot.Domains);
+        }
+        catch
+        {
+            (_config, _context) = before;
+            throw;
+        }
+        if (anew)
+            await DetachAllAsync();
+        if (_snapshot is not null)
+            await FollowAsync(_snapshot);
     }
 
     /// <summary>What the pool is promised to, for admission control.</summary>

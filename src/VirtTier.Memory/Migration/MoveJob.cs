@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace VirtTier.Memory;
 
-/// <summary>The state of one <see cref="PageMover.MoveAsync"/>: what is left to do, and what became of the rest.</summary>
+/// <summary>The state of one <c>PageMover.MoveAsync</c>: what is left to do, and what became of the rest.</summary>
 internal sealed class MoveJob
 {
     private readonly MoveOutcome[] _outcomes;
@@ -11,11 +11,12 @@ internal sealed class MoveJob
     private List<MoveItem> _busy;
     private int _done;
     private bool _isRetry;
+    private int _node;
 
-    public MoveJob(GuestMemory target, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes, int node)
+    public MoveJob(GuestMemory target, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes, IReadOnlyList<int> nodes)
     {
         Target = target;
-        Node = node;
+        Nodes = nodes;
         _outcomes = new MoveOutcome[pages.Length];
         (_todo, _busy) = target.Lists;
         _busy.Clear();
@@ -44,7 +45,14 @@ internal sealed class MoveJob
 
     public GuestMemory Target { get; }
 
-    public int Node { get; }
+    /// <summary>The nodes that pages may go to, best first.</summary>
+    public IReadOnlyList<int> Nodes { get; }
+
+    /// <summary>The one that they go to now.</summary>
+    public int Node => Nodes[_node];
+
+    /// <summary>True if there is another for what finds no room on this one.</summary>
+    public bool HasNextNode => _node + 1 < Nodes.Count;
 
     public MoveCounters Counters { get; } = new();
 
@@ -58,6 +66,9 @@ internal sealed class MoveJob
 
     /// <summary>True if pages were busy and may be tried again.</summary>
     public bool HasBusy => _busy.Count > 0;
+
+    /// <summary>What is left goes to the next node.</summary>
+    public void NextNode() => _node++;
 
     /// <summary>Settles what became of an item that was not moved.</summary>
     public void Settle(MoveItem item, MoveOutcome outcome)

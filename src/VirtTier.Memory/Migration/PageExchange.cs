@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Memory;
 
-/// <summary>Pages that are to move to one node.</summary>
-/// <param name="Pages">Page indexes, as for <see cref="PageMover.MoveAsync"/>, most urgent first.</param>
-/// <param name="Node">The node.</param>
-public sealed record MoveOrder(ReadOnlyMemory<int> Pages, int Node);
+/// <summary>Pages that are to move to one of some nodes.</summary>
+/// <param name="Pages">Page indexes, as for <c>PageMover.MoveAsync</c>, most urgent first.</param>
+/// <param name="Nodes">The nodes, best first: each is for what has no room on those before it.</param>
+public sealed record MoveOrder(ReadOnlyMemory<int> Pages, IReadOnlyList<int> Nodes)
+{
+    /// <summary>Pages that are to move to one node.</summary>
+    public MoveOrder(ReadOnlyMemory<int> pages, int node)
+        : this(pages, [node])
+    {
+    }
+}
 
 /// <summary>What a <see cref="PageExchange"/> did.</summary>
 /// <param name="Demoted">What became of the pages to be demoted.</param>
@@ -22,9 +29,9 @@ public sealed class PageExchange(PageMover mover)
 
     /// <summary>Does the exchange.</summary>
     /// <param name="target">The guest.</param>
-    /// <param name="demote">Pages to move to the slow node.</param>
+    /// <param name="demote">Pages to move to a slow node.</param>
     /// <param name="promote">Pages to move to the fast node, into the room that is there and that demotion makes.</param>
-    /// <param name="sizes">As for <see cref="PageMover.MoveAsync"/>.</param>
+    /// <param name="sizes">As for <c>PageMover.MoveAsync</c>.</param>
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
     /// <param name="cancellationToken">Ends the work after the current call.</param>
     public async Task<ExchangeReport> RunAsync(
@@ -58,7 +65,7 @@ public sealed class PageExchange(PageMover mover)
 
         async Task<long> StepAsync(Side side, int count)
         {
-            MoveReport report = await mover.MoveAsync(target, side.Next(count), sizes, side.Node, cancellationToken).ConfigureAwait(false);
+            MoveReport report = await mover.MoveAsync(target, side.Next(count), sizes, side.Nodes, cancellationToken).ConfigureAwait(false);
             side.Add(report);
             return report.Moved;
         }
@@ -72,7 +79,7 @@ public sealed class PageExchange(PageMover mover)
         private int _done;
         private string? _problem;
 
-        public int Node => order.Node;
+        public IReadOnlyList<int> Nodes => order.Nodes;
 
         /// <summary>How many of the next entries move no more than so many pages; none once something is wrong.</summary>
         public int CountFitting(long pages)

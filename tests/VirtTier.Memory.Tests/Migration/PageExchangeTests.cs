@@ -73,10 +73,23 @@ public sealed class PageExchangeTests
         Assert.Equal(2 * Half / GuestLayout.PagesPerUnit, _kernel.MoveCalls.Sum(call => call.Length));
     }
 
-    private async Task<ExchangeReport> RunAsync(long room, MappingSize[]? sizes = null)
+    [Fact]
+    public async Task Demotion_goes_on_to_the_next_slow_node_and_promotion_with_it()
+    {
+        _kernel.FreePages = [_kernel.FreePages[Fast], 1000, 1 << 20];
+        _kernel.TargetNodes.Add(2);
+        _kernel.CallerNodes.Add(2);
+        ExchangeReport report = await RunAsync(room: 0, slowNodes: [Slow, 2]);
+        Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
+        Assert.Null(report.Demoted.Problem);
+        Assert.Equal(0, report.Demoted.Counters[MoveOutcome.TargetFull]);
+        Assert.Contains(_cold, page => _kernel.NodeOf(Hva + ((ulong)page * GuestLayout.PageSize)) == 2);
+    }
+
+    private async Task<ExchangeReport> RunAsync(long room, MappingSize[]? sizes = null, int[]? slowNodes = null)
     {
         var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
         return await new PageExchange(mover).RunAsync(
-            mover.Target(1, _layout), new MoveOrder(_cold, Slow), new MoveOrder(_hot, Fast), sizes, room, TestContext.Current.CancellationToken);
+            mover.Target(1, _layout), new MoveOrder(_cold, slowNodes ?? [Slow]), new MoveOrder(_hot, Fast), sizes, room, TestContext.Current.CancellationToken);
     }
 }
