@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Linux;
 
 namespace VirtTier.Libvirt.Processes;
 
@@ -19,7 +20,7 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
         {
             // Opened for reading is enough to ask, and closing it can release no lock: this process holds none on it.
             using FileStream file = new(pidFile, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
-            return LibC.WriteLockHolder(file.SafeFileHandle);
+            return Libc.WriteLockHolder(file.SafeFileHandle);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -28,19 +29,8 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
     }
 
     /// <inheritdoc/>
-    public ProcessIdentity? Identify(int pid)
-    {
-        string? stat = ReadProc(pid, "stat");
-
-        // The second field is the program's name in parentheses and may itself have spaces and parentheses.
-        int afterName = stat is null ? -1 : stat.LastIndexOf(')');
-        if (afterName < 0)
-            return null;
-        const int State = 0, StartTime = 19; // fields 3 and 22 of proc(5)
-        string[] fields = stat![(afterName + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        bool ended = fields.Length <= StartTime || fields[State] is "Z" or "X";
-        return ended ? null : new(pid, ulong.Parse(fields[StartTime], CultureInfo.InvariantCulture));
-    }
+    public ProcessIdentity? Identify(int pid) =>
+        ProcessStat.Read(pid) is { HasEnded: false } stat ? new(pid, stat.StartTime) : null;
 
     /// <inheritdoc/>
     public IReadOnlyList<string> ReadCommandLine(int pid) =>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using Tmds.Linux;
+using VirtTier.Linux;
+using static Tmds.Linux.LibC;
 
 namespace VirtTier.Libvirt.Processes;
 
@@ -8,7 +11,7 @@ internal sealed class ProcessEndWatcher : IDisposable
     private readonly Lock _lock = new();
     private readonly Dictionary<int, Action> _endedByFd = []; // under _lock
     private readonly List<int> _retiredFds = []; // under _lock; closed only between two polls
-    private readonly int _wakeFd = LibC.eventfd(0, LibC.EventFdFlags);
+    private readonly int _wakeFd = Libc.EventFd();
     private readonly Thread _thread;
     private bool _stopping; // under _lock
 
@@ -25,7 +28,7 @@ internal sealed class ProcessEndWatcher : IDisposable
             if (_stopping)
                 return;
             _stopping = true;
-            LibC.SignalEventFd(_wakeFd);
+            Libc.SignalEventFd(_wakeFd);
         }
 
         _thread.Join();
@@ -37,7 +40,7 @@ internal sealed class ProcessEndWatcher : IDisposable
     /// <param name="isStillIt">Whether the pid is still the one meant: asked after the pidfd holds on to its process.</param>
     internal IDisposable? TryWatch(int pid, Action ended, Func<bool> isStillIt)
     {
-        int fd = LibC.pidfd_open(pid, 0);
+        int fd = Libc.PidfdOpen(pid);
         if (fd < 0)
         {
             if (isStillIt())
@@ -48,7 +51,7 @@ internal sealed class ProcessEndWatcher : IDisposable
 
         if (!isStillIt())
         {
-            _ = LibC.close(fd);
+            Libc.Close(fd);
             ended();
             return Watch.Over;
         }
@@ -56,7 +59,7 @@ internal sealed class ProcessEndWatcher : IDisposable
         lock (_lock)
         {
             _endedByFd.Add(fd, ended);
-            LibC.SignalEventFd(_wakeFd);
+            Libc.SignalEventFd(_wakeFd);
         }
 
         return new Watch(this, fd);
@@ -70,7 +73,7 @@ internal sealed class ProcessEndWatcher : IDisposable
                 return;
             _retiredFds.Add(fd);
             if (!_stopping)
-                LibC.SignalEventFd(_wakeFd);
+                Libc.SignalEventFd(_wakeFd);
         }
     }
 
@@ -78,19 +81,19 @@ internal sealed class ProcessEndWatcher : IDisposable
     {
         while (true)
         {
-            LibC.PollFd[] fds;
+            pollfd[] fds;
             lock (_lock)
             {
                 CloseRetired();
                 if (_stopping)
                     break;
-                fds = [.. _endedByFd.Keys.Prepend(_wakeFd).Select(fd => new LibC.PollFd { Fd = fd, Events = LibC.POLLIN })];
+                fds = [.. _endedByFd.Keys.Prepend(_wakeFd).Select(fd => new pollfd { fd = fd, events = POLLIN })];
             }
 
-            Wait(fds);
-            LibC.ClearEventFd(_wakeFd);
-            foreach (LibC.PollFd ready in fds.Skip(1).Where(fd => fd.Revents != 0))
-                TakeOut(ready.Fd)?.Invoke();
+            _ = Libc.Poll(fds, -1);
+            Libc.ClearEventFd(_wakeFd);
+            foreach (pollfd ready in fds.Skip(1).Where(fd => fd.revents != 0))
+                TakeOut(ready.fd)?.Invoke();
         }
 
         lock (_lock)
@@ -98,14 +101,8 @@ internal sealed class ProcessEndWatcher : IDisposable
             _retiredFds.AddRange(_endedByFd.Keys);
             _endedByFd.Clear();
             CloseRetired();
-            _ = LibC.close(_wakeFd);
+            Libc.Close(_wakeFd);
         }
-    }
-
-    private static unsafe void Wait(LibC.PollFd[] fds)
-    {
-        fixed (LibC.PollFd* first = fds)
-            _ = LibC.poll(first, (nuint)fds.Length, -1);
     }
 
     private Action? TakeOut(int fd)
@@ -122,7 +119,7 @@ internal sealed class ProcessEndWatcher : IDisposable
     private void CloseRetired()
     {
         foreach (int fd in _retiredFds)
-            _ = LibC.close(fd);
+            Libc.Close(fd);
         _retiredFds.Clear();
     }
 

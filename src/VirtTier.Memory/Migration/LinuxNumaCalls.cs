@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers;
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
 
 namespace VirtTier.Memory;
 
 /// <summary>The running kernel.</summary>
-public sealed unsafe class LinuxNumaCalls : INumaCalls
+public sealed class LinuxNumaCalls : INumaCalls
 {
     private readonly NodeRoom _room = new("/sys", "/proc", TimeProvider.System);
 
@@ -16,11 +16,9 @@ public sealed unsafe class LinuxNumaCalls : INumaCalls
         int[] nodes = ArrayPool<int>.Shared.Rent(addresses.Length);
         try
         {
-            nodes.AsSpan(0, addresses.Length).Fill(node);
-            fixed (int* firstNode = nodes)
-            {
-                return Call(pid, addresses, firstNode, status, (int)scope);
-            }
+            Span<int> same = nodes.AsSpan(0, addresses.Length);
+            same.Fill(node);
+            return Libc.MovePages(pid, addresses, same, status, (int)scope);
         }
         finally
         {
@@ -32,7 +30,7 @@ public sealed unsafe class LinuxNumaCalls : INumaCalls
     public int QueryPages(int pid, ReadOnlySpan<ulong> addresses, Span<int> status)
     {
         CheckLengths(addresses, status);
-        return Call(pid, addresses, null, status, 0);
+        return Libc.MovePages(pid, addresses, [], status, 0);
     }
 
     /// <inheritdoc/>
@@ -45,19 +43,7 @@ public sealed unsafe class LinuxNumaCalls : INumaCalls
     public long FreeBytes(int node) => _room.ReadBytes(node);
 
     /// <inheritdoc/>
-    public TimeSpan ThreadTime() => Libc.clock_gettime(Libc.CLOCK_THREAD_CPUTIME_ID, out Libc.Timespec time) == 0
-        ? TimeSpan.FromSeconds(time.Seconds) + TimeSpan.FromTicks(time.Nanoseconds / TimeSpan.NanosecondsPerTick)
-        : throw new GuestMemoryException(GuestMemoryError.Failed, $"clock_gettime failed ({Errno.Describe(Libc.errno())})");
-
-    private static int Call(int pid, ReadOnlySpan<ulong> addresses, int* nodes, Span<int> status, int flags)
-    {
-        fixed (ulong* address = addresses)
-        fixed (int* firstStatus = status)
-        {
-            nint result = Libc.move_pages(pid, (nuint)addresses.Length, address, nodes, firstStatus, flags);
-            return result < 0 ? -Libc.errno() : (int)result;
-        }
-    }
+    public TimeSpan ThreadTime() => Libc.ThreadCpuTime();
 
     private static void CheckLengths(ReadOnlySpan<ulong> addresses, Span<int> status)
     {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
 
 namespace VirtTier.Memory;
 

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Linux;
 
 namespace VirtTier.Memory;
 
 /// <summary>What /proc says about a process.</summary>
 public static class ProcessFacts
 {
-    // USER_HZ: x86 shows times to programs in hundredths of a second, whatever the kernel's own HZ.
-    private const int TicksPerSecond = 100;
-
-    /// <summary>
-    /// When the process started, in clock ticks since boot (field 22 of /proc/PID/stat). Together with the pid it names one
-    /// process for ever, where a pid alone may be used again.
-    /// </summary>
+    /// <summary>When the process started: <see cref="ProcessStat.StartTime"/>.</summary>
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
-    public static ulong ReadStartTime(int pid, string procfs = "/proc") => ReadStat(pid, field: 22, procfs);
+    public static ulong ReadStartTime(int pid, string procfs = "/proc") => ReadStat(pid, procfs).StartTime;
 
-    /// <summary>CPU time that the process has used, that of its guest included (fields 14 and 15 of /proc/PID/stat).</summary>
+    /// <summary>CPU time that the process has used, that of its guest included.</summary>
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
-    public static TimeSpan ReadCpuTime(int pid, string procfs = "/proc") =>
-        TimeSpan.FromSeconds((ReadStat(pid, field: 14, procfs) + ReadStat(pid, field: 15, procfs)) / (double)TicksPerSecond);
+    public static TimeSpan ReadCpuTime(int pid, string procfs = "/proc")
+    {
+        ProcessStat stat = ReadStat(pid, procfs);
+        return TimeSpan.FromSeconds((stat.UserTicks + stat.SystemTicks) / (double)ProcessStat.TicksPerSecond);
+    }
 
     /// <summary>The NUMA nodes on which the cpuset of the process lets it have memory.</summary>
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
@@ -38,18 +36,11 @@ public static class ProcessFacts
         catch (IOException)
         {
             // No such directory, or ESRCH from a read of one that has just gone.
-            throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+            throw Gone(pid);
         }
     }
 
-    private static ulong ReadStat(int pid, int field, string procfs)
-    {
-        string stat = Read(pid, "stat", procfs);
-
-        // Field 2 is the command in parentheses and may hold blanks and parentheses itself: count from the last one.
-        string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-        return ulong.Parse(fields[field - 3], CultureInfo.InvariantCulture);
-    }
+    private static ProcessStat ReadStat(int pid, string procfs) => ProcessStat.Read(pid, procfs) ?? throw Gone(pid);
 
     private static IReadOnlyList<int> ReadList(int pid, string key, string procfs)
     {
@@ -58,4 +49,6 @@ public static class ProcessFacts
             ? throw new GuestMemoryException(GuestMemoryError.Unsupported, $"/proc/{pid}/status has no {key} line: this kernel has no cpusets")
             : NodeList.Parse(line[key.Length..]);
     }
+
+    private static GuestMemoryException Gone(int pid) => new(GuestMemoryError.ProcessGone, $"process {pid} has ended");
 }

@@ -2,7 +2,8 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
+using static Tmds.Linux.LibC;
 
 namespace VirtTier.Memory;
 
@@ -15,7 +16,7 @@ namespace VirtTier.Memory;
 /// RAM) touched by another process only. So is the kernel's zero page, which stands behind anonymous memory that was read
 /// but never written: it is one frame for all of them, so there is nothing to move or to count.
 /// </remarks>
-public sealed unsafe class ResidencyReader
+public sealed class ResidencyReader
 {
     /// <summary>The value of a page that is on no node.</summary>
     public const byte Absent = 0xFF;
@@ -73,7 +74,7 @@ public sealed unsafe class ResidencyReader
         _zeroFrame = 0;
         _nodesReloaded = false;
         using SafeFileHandle pagemap = Open(Path.Combine(_procfs, pid.ToString(CultureInfo.InvariantCulture), "pagemap"), pid);
-        using SafeFileHandle kpageflags = Libc.open(Path.Combine(_procfs, "kpageflags"), Errno.O_RDONLY | Errno.O_CLOEXEC);
+        using SafeFileHandle kpageflags = Libc.Open(Path.Combine(_procfs, "kpageflags"), O_RDONLY, out _);
         foreach (BackedRange range in layout.Backed)
         {
             int end = Math.Min(range.EndIndex, firstIndex + nodes.Length);
@@ -122,8 +123,8 @@ public sealed unsafe class ResidencyReader
         {
             if (frame == _zeroFrame)
                 return Absent;
-            ulong flags;
-            if (kpageflags.IsInvalid || Libc.pread(kpageflags, &flags, sizeof(ulong), (long)(frame * sizeof(ulong))) != sizeof(ulong))
+            ulong flags = 0;
+            if (kpageflags.IsInvalid || Libc.Pread(kpageflags, MemoryMarshal.AsBytes(new Span<ulong>(ref flags)), (long)(frame * sizeof(ulong))) != sizeof(ulong))
                 return PfnNodeMap.Unknown;
             if ((flags & KpfZeroPage) != 0)
             {
@@ -168,8 +169,8 @@ public sealed unsafe class ResidencyReader
 
     private static SafeFileHandle Open(string path, int pid)
     {
-        SafeFileHandle file = Libc.open(path, Errno.O_RDONLY | Errno.O_CLOEXEC);
-        return file.IsInvalid ? throw Failure(pid, Libc.errno()) : file;
+        SafeFileHandle file = Libc.Open(path, O_RDONLY, out int errno);
+        return file.IsInvalid ? throw Failure(pid, errno) : file;
     }
 
     private static void ReadEntries(SafeFileHandle pagemap, int pid, ulong address, Span<ulong> entries)
@@ -178,16 +179,14 @@ public sealed unsafe class ResidencyReader
         long offset = (long)(address / GuestLayout.PageSize * sizeof(ulong));
         while (bytes.Length > 0)
         {
-            nint read;
-            fixed (byte* start = bytes)
-                read = Libc.pread(pagemap, start, (nuint)bytes.Length, offset);
-            if (read < 0 && Libc.errno() == Errno.EINTR)
+            int read = Libc.Pread(pagemap, bytes, offset);
+            if (read == -Errno.EINTR)
                 continue;
 
             // At the end of the process its address space is gone, and the file is empty.
             if (read <= 0)
-                throw Failure(pid, read < 0 ? Libc.errno() : Errno.ESRCH);
-            bytes = bytes[(int)read..];
+                throw Failure(pid, read < 0 ? -read : Errno.ESRCH);
+            bytes = bytes[read..];
             offset += read;
         }
     }

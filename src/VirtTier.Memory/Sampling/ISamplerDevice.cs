@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Win32.SafeHandles;
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
+using static Tmds.Linux.LibC;
 
 namespace VirtTier.Memory.Sampling;
 
@@ -15,7 +16,7 @@ internal interface ISamplerDevice : IDisposable
     int Poll(int milliseconds);
 }
 
-internal sealed unsafe class SamplerDevice : ISamplerDevice
+internal sealed class SamplerDevice : ISamplerDevice
 {
     private readonly SafeFileHandle _file;
 
@@ -24,33 +25,15 @@ internal sealed unsafe class SamplerDevice : ISamplerDevice
     /// <summary>Opens the module's file; on failure the result is null and <paramref name="errno"/> says why.</summary>
     public static SamplerDevice? Open(string path, out int errno)
     {
-        SafeFileHandle file = Libc.open(path, Errno.O_RDWR | Errno.O_CLOEXEC);
-        errno = file.IsInvalid ? Libc.errno() : 0;
+        SafeFileHandle file = Libc.Open(path, O_RDWR, out errno);
         return file.IsInvalid ? null : new SamplerDevice(file);
     }
 
-    public int Ioctl(uint request, nint argument)
-    {
-        int result = Libc.ioctl(_file, request, argument);
-        return result < 0 ? -Libc.errno() : result;
-    }
+    public int Ioctl(uint request, nint argument) => Libc.Ioctl(_file, request, argument);
 
-    public int Read(Span<byte> buffer)
-    {
-        fixed (byte* start = buffer)
-        {
-            nint result = Libc.read(_file, start, (nuint)buffer.Length);
-            return result < 0 ? -Libc.errno() : (int)result;
-        }
-    }
+    public int Read(Span<byte> buffer) => Libc.Read(_file, buffer);
 
-    public int Poll(int milliseconds)
-    {
-        Libc.Pollfd wait = new() { Fd = (int)_file.DangerousGetHandle(), Events = Libc.POLLIN };
-        int result = Libc.poll(&wait, 1, milliseconds);
-        GC.KeepAlive(_file);
-        return result < 0 ? -Libc.errno() : result;
-    }
+    public int Poll(int milliseconds) => Libc.PollReadable(_file, milliseconds);
 
     public void Dispose() => _file.Dispose();
 }

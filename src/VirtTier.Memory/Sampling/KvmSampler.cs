@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
 using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Memory;

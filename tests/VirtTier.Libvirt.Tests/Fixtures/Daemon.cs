@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>A daemon started by a test, its output in a file. It is always ended by its own pid.</summary>
-internal sealed partial class Daemon : IDisposable
+internal sealed class Daemon : IDisposable
 {
     internal const int SigKill = 9, SigTerm = 15, SigStop = 19, SigCont = 18;
 
@@ -57,8 +56,5 @@ internal sealed partial class Daemon : IDisposable
         _process.Dispose();
     }
 
-    internal static void SignalPid(int pid, int signal) => _ = kill(pid, signal);
-
-    [LibraryImport("libc")]
-    private static partial int kill(int pid, int signal);
+    internal static void SignalPid(int pid, int signal) => _ = Tmds.Linux.LibC.kill(pid, signal);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
+using System.Globalization;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Libvirt.Tests.Fixtures;
+using VirtTier.Linux;
 
 namespace VirtTier.Libvirt.Tests.Unit;
 
@@ -29,6 +31,18 @@ public sealed class LinuxProcessesTests : IDisposable
         Assert.Equal(sleep.Id, identity.Pid);
         Assert.True(identity.StartTime > _processes.Identify(1)!.Value.StartTime);
         Assert.Equal(["sleep", "1234"], _processes.ReadCommandLine(sleep.Id));
+    }
+
+    [Fact]
+    public async Task A_zombie_has_no_identity()
+    {
+        // A child of sleep, which fetches no exit codes.
+        ProcessStartInfo start = new("sh", ["-c", "sleep 0 & echo $!; exec sleep 1234"]) { RedirectStandardOutput = true };
+        Process parent = Process.Start(start)!;
+        _started.Add(parent);
+        int child = int.Parse((await parent.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken))!, CultureInfo.InvariantCulture);
+        await Eventually.TrueAsync(() => ProcessStat.Read(child)!.Value.HasEnded, () => $"process {child} is no zombie");
+        Assert.Null(_processes.Identify(child));
     }
 
     [Fact]

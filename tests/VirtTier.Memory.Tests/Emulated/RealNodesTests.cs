@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
 
 namespace VirtTier.Memory.Tests.Emulated;
 

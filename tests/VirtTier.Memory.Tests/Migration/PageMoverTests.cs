@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Memory.Linux;
+using VirtTier.Linux;
 using VirtTier.Memory.Tests.Fakes;
 
 namespace VirtTier.Memory.Tests.Migration;

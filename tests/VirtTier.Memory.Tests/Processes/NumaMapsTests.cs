@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
+using Tmds.Linux;
 using VirtTier.Memory.Tests.Fakes;
 
 namespace VirtTier.Memory.Tests.Processes;
 
-public sealed partial class NumaMapsTests : IDisposable
+public sealed class NumaMapsTests : IDisposable
 {
     // As the kernel writes it, of a QEMU with one cell bound to node 0 (two mappings of it) and others under each other policy.
     private const string Qemu = """
@@ -91,7 +92,7 @@ public sealed partial class NumaMapsTests : IDisposable
     [Fact]
     public unsafe void The_running_kernel_says_what_this_process_has_bound()
     {
-        const nuint Length = 16 << 20;
+        const uint Length = 16 << 20;
         byte* memory = (byte*)NativeMemory.AlignedAlloc(Length, 2 << 20);
         try
         {
@@ -114,10 +115,12 @@ public sealed partial class NumaMapsTests : IDisposable
             Bind(Default, start, Length);
             Assert.False(IsBound(start + (4 << 20)), "what is free again is still taken for bound");
 
-            void Bind(int mode, ulong address, nuint length)
+            void Bind(int mode, ulong address, uint length)
             {
                 ulong nodes = mask;
-                Assert.Equal(0, mbind(237, address, length, mode, mode == Default ? null : &nodes, mode == Default ? 0ul : 64, 0));
+                bool bound = mode != Default;
+                int result = (int)LibC.syscall(Mbind, (void*)address, length, mode, bound ? &nodes : null, bound ? 64 : 0, 0);
+                Assert.Equal(0, result);
             }
 
             bool IsBound(ulong address) => NumaMaps.Read(Environment.ProcessId)
@@ -129,11 +132,8 @@ public sealed partial class NumaMapsTests : IDisposable
         }
     }
 
-    // linux/mempolicy.h; mbind(2) by its number, as glibc has no wrapper.
-    private const int Default = 0, Preferred = 1, Strict = 2;
-
-    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
-    private static unsafe partial nint mbind(nint number, ulong address, nuint length, nint mode, ulong* nodes, ulong maxNode, nuint flags);
+    // asm/unistd_64.h and linux/mempolicy.h.
+    private const int Mbind = 237, Default = 0, Preferred = 1, Strict = 2;
 
     private static IReadOnlyList<MemoryBinding> Parse(string text) => NumaMaps.Parse(new StringReader(text));
 
