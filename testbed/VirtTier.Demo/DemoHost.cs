@@ -43,17 +43,17 @@ internal sealed class DemoHost(EmulatedHost host)
             # An emulated host works some ten times longer to move a page, so a guest there would wait ten times longer for its own.
             echo 'migration: {"{"} domain_cpu: 50% {"}"}' >> /etc/virttier/virttier.yaml
             systemctl restart virttier
-            """, cancel, TimeSpan.FromMinutes(4));
+            """, cancel);
     }
 
     /// <summary>Runs a script that must succeed, and returns its output.</summary>
-    public async Task<string> RunAsync(string script, CancellationToken cancel, TimeSpan? limit = null) =>
-        (await host.RunAsync(script, limit, cancellation: cancel)).RequireSuccess();
+    public async Task<string> RunAsync(string script, CancellationToken cancel) =>
+        (await host.RunAsync(script, cancellation: cancel)).RequireSuccess();
 
     /// <summary>What the agent says; null while it is not on the bus.</summary>
     public async Task<AgentStatus?> StatusAsync(CancellationToken cancel)
     {
-        CommandResult result = await host.RunAsync(AskStatus, TimeSpan.FromSeconds(30), cancellation: cancel);
+        CommandResult result = await host.RunAsync(AskStatus, cancellation: cancel);
         return result.ExitCode == 0 ? StatusOf(result.Output) : null;
     }
 
@@ -101,27 +101,42 @@ internal sealed class DemoHost(EmulatedHost host)
     /// Shifts a guest's hot set, and then reads again and again where its pages are and what the agent's rounds have come to; all in
     /// one script in the host, so that what happens outside of it does not count.
     /// </summary>
+    /// <param name="guest">The guest.</param>
+    /// <param name="rounds">Rounds after which it ends.</param>
+    /// <param name="limit">Time of the host after which it ends if the rounds do not come.</param>
+    /// <param name="cancel">Ends it.</param>
     /// <returns>The rounds before the shift, and the readings, in order of time.</returns>
     public async Task<(long RoundsBefore, IReadOnlyList<(double HotShare, long Rounds)> Readings)> ShiftAndWatchAsync(
-        PayloadDemoGuest guest, int seconds, CancellationToken cancel)
+        PayloadDemoGuest guest, int rounds, TimeSpan limit, CancellationToken cancel)
     {
         IReadOnlySet<int> hotFrames = guest.Payload.HotFrames((await host.LogOfAsync(guest.Payload, cancel)).Shifts + 1);
         string files = Path.Combine(_share, Folder, "shift");
         Directory.CreateDirectory(files);
-        int count = int.Parse(await RunAsync($$"""
+        Task<string> script = RunAsync($$"""
             set -e
             cd /share/{{Folder}}/shift
-            pid=$(cat /run/libvirt/qemu/{{guest.Name}}.pid) n=0 end=$((SECONDS + {{seconds}}))
+            pid=$(cat /run/libvirt/qemu/{{guest.Name}}.pid) n=0
             {{AskStatus}} > 0.status
             printf {{PayloadGuest.ShiftCommand}} 1<> {{EmulatedHost.GuestFolder}}/{{guest.Name}}.com1.in
             until grep -q x {{guest.Payload.LogPath}}; do sleep 0.1; done
-            while [ $SECONDS -lt $end ]; do
+            while [ ! -e enough ]; do
                 n=$((n + 1))
                 residency $pid --pages $n.pages > /dev/null
-                {{AskStatus}} > $n.status
+                {{AskStatus}} > status
+                mv status $n.status
             done
             echo $n
-            """, cancel), CultureInfo.InvariantCulture);
+            """, cancel);
+        HostClock clock = await host.ClockAsync(cancel);
+        for (int n = 0; !script.IsCompleted && clock.Elapsed < limit; await Task.Delay(100, cancel))
+        {
+            while (File.Exists(Path.Combine(files, $"{n + 1}.status")))
+                n++;
+            if (n > 0 && await RoundsAsync(n) - await RoundsAsync(0) >= rounds)
+                break;
+        }
+        await File.WriteAllTextAsync(Path.Combine(files, "enough"), "", cancel);
+        int count = int.Parse(await script, CultureInfo.InvariantCulture);
         List<(double, long)> readings = [];
         for (int n = 1; n <= count; n++)
         {

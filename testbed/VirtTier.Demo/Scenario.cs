@@ -12,7 +12,7 @@ namespace VirtTier.Demo;
 /// </summary>
 internal sealed class Scenario(DemoHost host, IDemoView view)
 {
-    // The emulated host is some ten times slower than a real one, and so is the agent in it.
+    // All limits are in the time that the host had (HostClock). It is some ten times slower than a real one, and so is the agent in it.
     private static readonly TimeSpan s_settleLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_followLimit = TimeSpan.FromMinutes(2);
     // Without libvirt's signal the agent would find a changed definition too, within a minute.
@@ -164,9 +164,9 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         (bool held, string heldDetail) = _budgets.Verdict(_pids[guest.Name]);
         await SetMetadataAsync(guest, $"<tiering dram=\"{guest.BudgetMebibytes / 2}MiB\"/>", cancel);
         _budgets.Begin(_pids[guest.Name], half);
-        long start = TimeProvider.System.GetTimestamp();
+        HostClock clock = await host.Host.ClockAsync(cancel);
         bool known = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 19), s_signalLimit, cancel);
-        Report(HalvedIsKnown, known, $"after {TimeProvider.System.GetElapsedTime(start).TotalSeconds:0.0} s");
+        Report(HalvedIsKnown, known, $"after {clock.Elapsed.TotalSeconds:0.0} s");
         string detail = "";
         bool followed = await UntilAsync(async () =>
         {
@@ -180,7 +180,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     {
         PayloadDemoGuest guest = DemoGuests.Plain;
         view.Step($"{guest.Name}'s hot set shifts by half");
-        (long before, IReadOnlyList<(double, long)> readings) = await host.ShiftAndWatchAsync(guest, 25, cancel);
+        (long before, IReadOnlyList<(double, long)> readings) = await host.ShiftAndWatchAsync(guest, ShiftWatch.MostRounds + 1, s_followLimit, cancel);
         (bool soon, string course) = ShiftWatch.Judge(before, readings);
         Report(ShiftIsFollowedSoon, soon, course);
         string detail = "";
@@ -337,7 +337,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
 
         const int count = 200;
         view.Step($"virttier sample {guest.Name} --count {count}");
-        CommandResult sampled = await host.Host.RunAsync($"virttier sample {guest.Name} --rate 100 --count {count}", TimeSpan.FromMinutes(1), cancellation: cancel);
+        CommandResult sampled = await host.Host.RunAsync($"virttier sample {guest.Name} --rate 100 --count {count}", cancellation: cancel);
         int[] frames = FramesOf(sampled.Output);
         int hot = frames.Count(guest.Payload.HotFrames().Contains);
         int wrong = frames.Count(f => !truth.Contains(f));
@@ -397,13 +397,13 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
 
     private async Task<bool> UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancel)
     {
-        long start = TimeProvider.System.GetTimestamp();
+        HostClock clock = await host.Host.ClockAsync(cancel);
         while (true)
         {
             await LookAsync(cancel);
             if (await condition())
                 return true;
-            if (TimeProvider.System.GetElapsedTime(start) > limit)
+            if (clock.Elapsed > limit)
                 return false;
             await Task.Delay(s_pause, cancel);
         }

@@ -6,7 +6,9 @@ namespace VirtTier.Demo;
 /// <summary>Judges how soon the agent follows a hot set that shifted: within five rounds, .95 of the new set must be in DRAM.</summary>
 internal static class ShiftWatch
 {
-    private const int MostRounds = 5;
+    /// <summary>The rounds within which it must have followed.</summary>
+    public const int MostRounds = 5;
+
     private const double Share = 0.95;
 
     /// <summary>The verdict, and what was seen in words.</summary>

@@ -53,11 +53,11 @@ public sealed class HostProgram
 
     /// <summary>Runs the program in the host, in a copy of its folder on the host's own disk.</summary>
     /// <param name="arguments">Its arguments, as a shell takes them.</param>
-    /// <param name="limit">Time after which the host ends it.</param>
+    /// <param name="limit">Time after which the host ends it; see <see cref="EmulatedHost.RunAsync"/> when null.</param>
     /// <param name="echo">Where each line of its output goes as it comes.</param>
     /// <param name="cancellation">Stops waiting.</param>
     /// <returns>Its output and exit code. What it wrote to the file <c>results.xml</c>, if it did, is in <see cref="ShareFolder"/>.</returns>
-    public Task<CommandResult> RunAsync(string arguments, TimeSpan limit, TextWriter? echo = null, CancellationToken cancellation = default)
+    public Task<CommandResult> RunAsync(string arguments, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
     {
         string program = Path.GetFileNameWithoutExtension(Environment.GetCommandLineArgs()[0]);
         return _host.RunAsync(

@@ -23,7 +23,7 @@ public sealed class GuestTests(HostFixture fixture)
             StringComparison.Ordinal);
         await BeatsAsync(guest, more: 2);
         await fixture.Host.ShiftAsync(guest, Cancellation);
-        await HostFixture.EventuallyAsync(async () => (await LogAsync(guest)).Shifts == 1, "the shift");
+        await HostFixture.EventuallyAsync(fixture.Host, async () => (await LogAsync(guest)).Shifts == 1, "the shift");
         await BeatsAsync(guest, more: 2);
 
         PayloadLog log = await LogAsync(guest);
@@ -99,6 +99,7 @@ public sealed class GuestTests(HostFixture fixture)
         Assert.All(log.HotFrames, frame => Assert.InRange(frame, 1, guest.MemoryMebibytes * 256 - 1));
         long before = log.Passes;
         await HostFixture.EventuallyAsync(
+            fixture.Host,
             async () => (await fixture.Host.LogOfAsync(guest, Cancellation)).Passes >= before + 20, "two heartbeats of the Linux guest");
         Assert.Equal(0, (await fixture.Host.LogOfAsync(guest, Cancellation)).DamagedPages);
         await DestroyAsync(guest.Name);
@@ -119,7 +120,7 @@ public sealed class GuestTests(HostFixture fixture)
     private async Task BeatsAsync(PayloadGuest guest, int more)
     {
         int before = (await LogAsync(guest)).Heartbeats;
-        await HostFixture.EventuallyAsync(async () => (await LogAsync(guest)).Heartbeats >= before + more, $"{more} heartbeats");
+        await HostFixture.EventuallyAsync(fixture.Host, async () => (await LogAsync(guest)).Heartbeats >= before + more, $"{more} heartbeats");
     }
 
     private async Task<string> PidAsync(string guest) => (await fixture.RunAsync($"cat /run/libvirt/qemu/{guest}.pid")).Trim();

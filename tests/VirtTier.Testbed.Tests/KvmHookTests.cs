@@ -53,7 +53,7 @@ public sealed class KvmHookTests : IAsyncLifetime
         Assert.Equal(Refused, refused.ExitCode);
         Assert.Contains("stop or migrate them first", refused.Error, StringComparison.Ordinal);
         long before = (await _host.LogOfAsync(guest, Cancellation)).Heartbeats;
-        await HostFixture.EventuallyAsync(async () => (await _host.LogOfAsync(guest, Cancellation)).Heartbeats > before, "a heartbeat");
+        await HostFixture.EventuallyAsync(_host, async () => (await _host.LogOfAsync(guest, Cancellation)).Heartbeats > before, "a heartbeat");
         Assert.Equal((1, 0), ((await _host.LogOfAsync(guest, Cancellation)).Starts, (await _host.LogOfAsync(guest, Cancellation)).DamagedPages));
 
         await RunAsync("virsh destroy hooked && virsh undefine hooked");

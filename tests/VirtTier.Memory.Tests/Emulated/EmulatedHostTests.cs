@@ -44,7 +44,7 @@ public sealed class EmulatedHostTests(EmulatedHostTests.InsideRun run) : IClassF
 
             // That some tests fail is in the results; a run that gave none is an error here.
             await program.RunAsync(
-                $"-class {typeof(RealNodesTests).FullName} -explicit only -parallel none -noColor -xml results.xml", TimeSpan.FromMinutes(8));
+                $"-class {typeof(RealNodesTests).FullName} -explicit only -parallel none -noColor -xml results.xml");
             Results = [.. XDocument.Load(Path.Combine(program.ShareFolder, "results.xml")).Descendants("test")];
         }
 
