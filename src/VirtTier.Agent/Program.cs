@@ -14,6 +14,7 @@ RootCommand root = new("VirtTier keeps the hot pages of each virtual machine in 
     CurveCommand.Create(),
     GetCommand.Create(),
     SetCommand.Create(),
+    MetricsCommand.Create(),
     ReloadCommand.Create(),
     SampleCommand.Create(),
     RecordCommand.Create(),

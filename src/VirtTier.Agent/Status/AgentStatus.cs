@@ -79,6 +79,9 @@ internal sealed record DomainStatus : DomainFigures
         _ => Reason is null or Reasons.Attaching ? "attaching" : "waiting",
     };
 
+    /// <summary>All that <see cref="StateName"/> can be.</summary>
+    public static IReadOnlyList<string> StateNames { get; } = ["attaching", "waiting", "tiering", "settling", "observing", "paused", "off"];
+
     /// <summary>Why it is not being tiered (or not wholly), in one sentence with what to do; null when it is.</summary>
     public string? Reason { get; init; }
 
