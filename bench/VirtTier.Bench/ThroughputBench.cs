@@ -3,7 +3,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Numerics;
 using System.Runtime.InteropServices;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
 
 namespace VirtTier.Bench;
 
@@ -23,8 +24,8 @@ internal static class ThroughputBench
         MovePlan plan = new();
         byte[] residency = new byte[Units];
         Array.Fill(residency, Residency.Slow);
-        byte[] sizes = new byte[Units / 512];
-        Array.Fill(sizes, MappingSize.Page4K);
+        MappingSize[] sizes = new MappingSize[Units / 512];
+        Array.Fill(sizes, MappingSize.Size4K);
         ulong[] accessed = new ulong[Units / 64];
         for (int word = 0; word < accessed.Length; word += 50)
             accessed[word] = ulong.MaxValue;
@@ -57,7 +58,7 @@ internal static class ThroughputBench
         bars.AtMost("bytes allocated a unit", (double)allocated / Units, 0.001);
     }
 
-    private static void PlayRound(PlacementPlanner planner, MovePlan plan, byte[] residency, byte[] sizes, ulong[] accessed)
+    private static void PlayRound(PlacementPlanner planner, MovePlan plan, byte[] residency, MappingSize[] sizes, ulong[] accessed)
     {
         for (int harvest = 0; harvest < Harvests; harvest++)
             planner.Observe(accessed, sizes);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent;
 
@@ -16,7 +17,7 @@ internal static class BudgetDivider
     /// <param name="previousPages">The budget that it has now; 0 for none.</param>
     public static BudgetDemand Demand(RunningDomain domain, TieringSettings settings, DramCurve? curve, long previousPages) => new(
         new BudgetRequest(
-            MemoryPages: (long)domain.MemoryBytes / GuestLayout.PageSize,
+            MemoryPages: (long)domain.MemoryBytes / PageSizes.PageBytes,
             Dram: Amount(settings.Dram, domain),
             Min: Amount(settings.Min, domain),
             Max: Amount(settings.Max, domain),
@@ -31,7 +32,7 @@ internal static class BudgetDivider
     public static long[] Divide(ReadOnlySpan<BudgetDemand> demands, long poolBytes, out bool enough)
     {
         long[] budgets = new long[demands.Length];
-        enough = AutoBudget.Divide(demands, poolBytes / GuestLayout.PageSize, budgets);
+        enough = AutoBudget.Divide(demands, poolBytes / PageSizes.PageBytes, budgets);
         return budgets;
     }
 

@@ -2,7 +2,8 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 
@@ -85,7 +86,7 @@ internal sealed class HostMemory
         Span<byte> tierOfNode = stackalloc byte[256];
         for (int node = 0; node < tierOfNode.Length; node++)
             tierOfNode[node] = _tiers.RankOf(node) == 0 ? Residency.Fast : Residency.Slow;
-        tierOfNode[ResidencyReader.Absent] = Residency.Absent;
+        tierOfNode[Residency.Absent] = Residency.Absent;
         for (int i = 0; i < pages.Length; i++)
             pages[i] = tierOfNode[pages[i]];
     }

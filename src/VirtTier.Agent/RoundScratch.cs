@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Concurrent;
-using VirtTier.Memory;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 

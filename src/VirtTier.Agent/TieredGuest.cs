@@ -5,8 +5,12 @@ using System.Security.Cryptography;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
-using VirtTier.Tiering;
-using MappingSize = VirtTier.Memory.MappingSize;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent;
 
@@ -33,8 +37,8 @@ internal sealed class TieredGuest
     private readonly bool _canSample;
     private readonly AccessSample[] _samples = new AccessSample[256];
     private readonly MovePlan _plan = new();
-    private readonly MovePrice _price = new();
-    private GuestMemory _memory;
+    private readonly MoveCostMeter _price = new();
+    private MoveTarget _memory;
     private HarvestBuffers _buffers;
     private PlacementPlanner _planner;
     private ulong _generation;
@@ -102,7 +106,7 @@ internal sealed class TieredGuest
         if (TakeBits())
             return true;
         _watched += _context.Time.GetElapsedTime(before, _harvested);
-        _planner.Observe(_buffers.Accessed, MemoryMarshal.AsBytes(_buffers.Sizes.Span));
+        _planner.Observe(_buffers.Accessed, _buffers.Sizes.Span);
         TakeSamples();
         return false;
     }
@@ -159,7 +163,7 @@ internal sealed class TieredGuest
     private bool TakeBits()
     {
         _harvested = _context.Time.GetTimestamp();
-        foreach (GuestRegion region in _memory.Layout.Regions)
+        foreach (GfnRange region in _memory.Layout.GfnRanges)
         {
             HarvestResult result = _sampler.Harvest(region, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
             _isDirtyLogged = result.IsDirtyLogged;
@@ -200,10 +204,10 @@ internal sealed class TieredGuest
                 Rounds = _figures.Rounds + 1,
                 HeatRounds = _planner.Rounds,
                 RoundSeconds = pacer.Interval.TotalSeconds,
-                FastBytes = (_plan.FastPages - demoted + promoted) * GuestLayout.PageSize,
-                SlowBytes = (_plan.SlowPages + demoted - promoted) * GuestLayout.PageSize,
-                HotBytes = _plan.HotPages * GuestLayout.PageSize,
-                HotFastBytes = _plan.HotFastPages * GuestLayout.PageSize,
+                FastBytes = (_plan.FastPages - demoted + promoted) * PageSizes.PageBytes,
+                SlowBytes = (_plan.SlowPages + demoted - promoted) * PageSizes.PageBytes,
+                HotBytes = _plan.HotPages * PageSizes.PageBytes,
+                HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
                 PromotedPages = _figures.PromotedPages + promoted,
                 DemotedPages = _figures.DemotedPages + demoted,
                 PingPongShare = _plan.PingPongShare,
@@ -254,7 +258,7 @@ internal sealed class TieredGuest
     /// </summary>
     private long MostMoves(MoveLimits limits)
     {
-        double byRate = limits.BytesPerSecond * _context.Sampling.Round.TotalSeconds / GuestLayout.PageSize;
+        double byRate = limits.BytesPerSecond * _context.Sampling.Round.TotalSeconds / PageSizes.PageBytes;
         double byWork = limits.CpuShare * _context.Sampling.LongestRound.TotalSeconds / _price.SecondsEach;
         return (long)Math.Min(byRate, byWork);
     }
@@ -310,10 +314,10 @@ internal sealed class TieredGuest
         return (report.Demoted.Moved, report.Promoted.Moved);
     }
 
-    private static void FirstPages(ReadOnlySpan<MoveUnit> units, Span<int> indexes)
+    private static void FirstPages(ReadOnlySpan<PageRun> units, Span<int> indexes)
     {
         for (int i = 0; i < units.Length; i++)
-            indexes[i] = units[i].Page;
+            indexes[i] = units[i].First;
     }
 
     /// <summary>
@@ -322,18 +326,18 @@ internal sealed class TieredGuest
     /// </summary>
     private ReadOnlyMemory<MappingSize> SizesOfPlan(RoundScratch scratch)
     {
-        Memory<MappingSize> sizes = scratch.Sizes(_memory.Layout.PageCount / GuestLayout.PagesPerUnit);
+        Memory<MappingSize> sizes = scratch.Sizes(_memory.Layout.PageCount / PageSizes.BlockPages);
         sizes.Span.Fill(MappingSize.Size4K);
         MarkLarge(_plan.Demotions, sizes.Span);
         MarkLarge(_plan.Promotions, sizes.Span);
         return sizes;
 
-        static void MarkLarge(ReadOnlySpan<MoveUnit> units, Span<MappingSize> sizes)
+        static void MarkLarge(ReadOnlySpan<PageRun> units, Span<MappingSize> sizes)
         {
-            foreach (MoveUnit unit in units)
+            foreach (PageRun run in units)
             {
-                if (unit.Pages == GuestLayout.PagesPerUnit)
-                    sizes[unit.Page / GuestLayout.PagesPerUnit] = MappingSize.Size2M;
+                if (run.Count == PageSizes.BlockPages)
+                    sizes[run.First / PageSizes.BlockPages] = MappingSize.Size2M;
             }
         }
     }
@@ -350,7 +354,7 @@ internal sealed class TieredGuest
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(MemoryMarshal.AsBytes<ulong>([(ulong)_process.Pid, _process.StartTime]));
-        foreach (GuestRegion region in _memory.Layout.Regions)
+        foreach (GfnRange region in _memory.Layout.GfnRanges)
             hash.AppendData(MemoryMarshal.AsBytes<ulong>([region.FirstGfn, (ulong)region.FirstIndex, (ulong)region.PageCount]));
         return BinaryPrimitives.ReadUInt64LittleEndian(hash.GetHashAndReset());
     }

@@ -5,8 +5,9 @@ using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent;
 
@@ -237,6 +238,6 @@ internal sealed class TieringService : IAsyncDisposable
             && Math.Abs(orders.BudgetPages - before.BudgetPages) <= before.BudgetPages * LeastAnnounced)
             return;
         _announced[orders.Domain.Uuid] = orders;
-        _log.BudgetSet(orders.Domain.Name, Sizes.Show(orders.BudgetPages * GuestLayout.PageSize), orders.Mode.ToString());
+        _log.BudgetSet(orders.Domain.Name, Sizes.Show(orders.BudgetPages * PageSizes.PageBytes), orders.Mode.ToString());
     }
 }

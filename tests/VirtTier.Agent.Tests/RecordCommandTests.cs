@@ -2,7 +2,9 @@
 using VirtTier.Agent.Commands;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Memory;
-using VirtTier.Tiering.Replay;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Sampling;
+using VirtTier.Replay.Traces;
 
 namespace VirtTier.Agent.Tests;
 
@@ -78,7 +80,7 @@ public sealed class RecordCommandTests : IDisposable
 
         public IReadOnlyList<Memslot> GetMemslots() => inner.GetMemslots();
 
-        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options) =>
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) =>
             harvests-- > 0 ? inner.Harvest(range, buffers, options) : throw new GuestMemoryException(GuestMemoryError.ProcessGone, "it has ended");
 
         public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => throw new NotSupportedException();

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Budgets;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
+
 namespace VirtTier.Tiering.Tests;
 
 public sealed class AutoBudgetTests

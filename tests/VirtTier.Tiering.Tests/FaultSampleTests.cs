@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Tiering.Replay;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Tests;
 
 /// <summary>What fault samples tell beyond accessed bits: how much of a 2 MiB mapping is in use, and where writes go.</summary>
 public sealed class FaultSampleTests
 {
-    private const int Region = PlacementPlanner.RegionPages;
+    private const int Region = PageSizes.BlockPages;
     private const int Regions = 64;
 
     // Half of the regions are in use as a whole, the others have one page in use; their bits look alike.
@@ -119,7 +122,7 @@ public sealed class FaultSampleTests
         byte heat = guest.Planner.Heat[Region * 3];
         Assert.Equal(heat, guest.Planner.Heat[Region * 5]);
 
-        guest.Sizes[3] = guest.Sizes[5] = MappingSize.Page4K;
+        guest.Sizes[3] = guest.Sizes[5] = MappingSize.Size4K;
         guest.Harvest();
 
         ReadOnlySpan<byte> few = guest.Planner.Heat.Slice(Region * 3, Region);
@@ -133,8 +136,8 @@ public sealed class FaultSampleTests
     [InlineData(false)]
     public void A_region_that_is_mapped_otherwise_weighs_what_any_does(bool split)
     {
-        byte[] sizes = [split ? MappingSize.Page2M : MappingSize.Page4K];
-        RegionSamples samples = new(new PageHistory(Region), sizes, sampled: true);
+        MappingSize[] sizes = [split ? MappingSize.Size2M : MappingSize.Size4K];
+        BlockSamples samples = new(new PageHistory(Region), sizes, sampled: true);
         for (int i = 0; i < 80; i++)
             samples.Add(i % 2);
         samples.Weigh(writeWeight: 1);
@@ -145,7 +148,7 @@ public sealed class FaultSampleTests
             samples.Join(0);
         Assert.Equal(0, samples.Weight(0));
         // What was known is gone: a few samples of one page prove nothing.
-        sizes[0] = MappingSize.Page2M;
+        sizes[0] = MappingSize.Size2M;
         samples.Add(9);
         samples.Weigh(writeWeight: 1);
         Assert.Equal(0, samples.Weight(0));
@@ -154,9 +157,9 @@ public sealed class FaultSampleTests
     [Fact]
     public void A_mapping_whose_memory_the_guest_gave_back_begins_anew()
     {
-        byte[] sizes = [MappingSize.Page2M];
+        MappingSize[] sizes = [MappingSize.Size2M];
         PageHistory history = new(Region);
-        RegionSamples samples = new(history, sizes, sampled: true);
+        BlockSamples samples = new(history, sizes, sampled: true);
         RoundCensus census = new(history, sizes, samples);
         byte[] residency = new byte[Region];
         Array.Fill(residency, Residency.Fast);
@@ -166,7 +169,8 @@ public sealed class FaultSampleTests
         samples.Weigh(writeWeight: 1);
         Assert.NotEqual(0, samples.Weight(0));
 
-        census.Take(new byte[Region], quarters: 4, round: 2);
+        Array.Fill(residency, Residency.Absent);
+        census.Take(residency, quarters: 4, round: 2);
 
         Assert.Equal(0, samples.Weight(0));
         Assert.False(history.Heat.ContainsAnyExcept((byte)0));
@@ -175,7 +179,7 @@ public sealed class FaultSampleTests
     [Fact]
     public void What_the_guest_wrote_long_ago_does_not_count()
     {
-        RegionSamples samples = new(new PageHistory(2 * Region), [MappingSize.Page4K, MappingSize.Page4K], sampled: true);
+        BlockSamples samples = new(new PageHistory(2 * Region), [MappingSize.Size4K, MappingSize.Size4K], sampled: true);
         for (int i = 0; i < 400; i++)
         {
             samples.Add(1);
@@ -192,7 +196,7 @@ public sealed class FaultSampleTests
     [Fact]
     public void A_region_that_was_written_and_is_read_now_weighs_less_in_the_end()
     {
-        RegionSamples samples = new(new PageHistory(2 * Region), [MappingSize.Page4K, MappingSize.Page4K], sampled: true);
+        BlockSamples samples = new(new PageHistory(2 * Region), [MappingSize.Size4K, MappingSize.Size4K], sampled: true);
         double[] weights = new double[2];
         for (int turn = 0; turn < 2; turn++)
         {
@@ -216,7 +220,7 @@ public sealed class FaultSampleTests
         ModelGuest guest = new(Regions * Region, sampled: true);
         guest.Run(8, budget: Regions * Region, () => guest.Touch(..));
         byte heat = guest.Planner.Heat[0];
-        guest.Sizes[0] = MappingSize.Page2M;
+        guest.Sizes[0] = MappingSize.Size2M;
         guest.Harvest();
         Assert.Equal(heat, guest.Planner.Heat[0]);
         Assert.False(guest.Planner.Heat[1..Region].ContainsAnyExcept((byte)0));
@@ -238,7 +242,7 @@ public sealed class FaultSampleTests
             Array.Fill(residency, Residency.Slow);
             planner.EndRound(residency, budgetPages: 24 * Region, maxMoves: long.MaxValue, plan);
             Assert.Equal(24, plan.Promotions.Length);
-            Assert.All(plan.Promotions.ToArray(), unit => Assert.True(IsWhole(unit.Page / Region)));
+            Assert.All(plan.Promotions.ToArray(), run => Assert.True(IsWhole(run.First / Region)));
         }
 
         PlacementPlanner unsampled = new(Regions * Region);
@@ -280,23 +284,5 @@ public sealed class FaultSampleTests
         Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.35, twice)));
         Assert.Equal(0.125, AccessWeight.Factor(AccessWeight.ClassOf(-10, twice)));
         Assert.Equal(4, AccessWeight.Factor(AccessWeight.ClassOf(10, twice)));
-    }
-
-    // These traces have one access for each page found accessed in a harvest, so a unit has the more accesses the more of its pages are in use.
-    // The floors are .02 below what was reached when they were written.
-    [Theory]
-    [InlineData("guest-database", Allocation.Headroom, 0.578)]
-    [InlineData("guest-database", Allocation.Populated, 0.622)]
-    [InlineData("guest-build", Allocation.Headroom, 0.497)]
-    [InlineData("guest-build", Allocation.Populated, 0.489)]
-    public void A_recorded_guest_in_2_MiB_units_is_served_better_with_samples(string name, Allocation allocation, double floor)
-    {
-        Trace trace = RecordedTests.Load(name, PlacementPlanner.RegionPages);
-        double Share(int samples) => ReplayPolicies.Run(
-            trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, allocation, cost: 1,
-            samples > 0 ? new ReplaySamples(samples, WriteWeight: 1) : null).Share;
-        double with = Share(500);
-        Assert.True(with >= floor, $"share {with:F3} of at least {floor}");
-        Assert.True(with > Share(0), $"share {with:F3}, without samples {Share(0):F3}");
     }
 }

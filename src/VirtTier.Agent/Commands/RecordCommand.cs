@@ -6,7 +6,9 @@ using System.IO.Compression;
 using System.Numerics;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Memory;
-using VirtTier.Tiering.Replay;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Sampling;
+using VirtTier.Replay.Traces;
 
 namespace VirtTier.Agent.Commands;
 
@@ -111,7 +113,7 @@ internal static class RecordCommand
     private static ulong Harvest(IGuestSampler sampler, GuestLayout layout, HarvestBuffers buffers)
     {
         ulong generation = 0;
-        foreach (GuestRegion region in layout.Regions)
+        foreach (GfnRange region in layout.GfnRanges)
             generation = sampler.Harvest(region, buffers, HarvestOptions.Clear | HarvestOptions.Flush).Generation;
         return generation;
     }
@@ -119,7 +121,7 @@ internal static class RecordCommand
     private static long Write(TraceWriter writer, GuestLayout layout, HarvestBuffers buffers, long timeNs)
     {
         long accesses = 0;
-        foreach (GuestRegion region in layout.Regions)
+        foreach (GfnRange region in layout.GfnRanges)
         {
             for (int word = region.FirstIndex / 64; word < region.EndIndex / 64; word++)
             {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics.CodeAnalysis;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Pagemap;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>One guest's memory as the target of migration: which process, where its pages lie, its limits and its sums.</summary>
 /// <remarks>One thread at a time uses it; <see cref="Counters"/>, <see cref="Rate"/> and <see cref="Work"/> are safe from any thread.</remarks>
-public sealed class GuestMemory
+public sealed class MoveTarget
 {
     private readonly TimeProvider _time;
     private readonly TimeSpan _asideFor;
 
     /// <summary>Made by <see cref="PageMover.Target"/>.</summary>
-    internal GuestMemory(int pid, GuestLayout layout, MoveBatch batch, TimeProvider time, TimeSpan asideFor)
+    internal MoveTarget(int pid, GuestLayout layout, MoveBatch batch, TimeProvider time, TimeSpan asideFor)
     {
         _time = time;
         _asideFor = asideFor;

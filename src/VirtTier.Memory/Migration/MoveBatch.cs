@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
+
+namespace VirtTier.Memory.Migration;
 
 /// <summary>
 /// The part of a job that goes into one call of move_pages(2), and its results. Kept with the guest, because what it learns
@@ -17,7 +20,7 @@ internal sealed class MoveBatch(INumaCalls calls, TimeSpan callTimeLimit)
     private int _count;
     private int _pagesEach;
 
-    public long Bytes => (long)_count * _pagesEach * GuestLayout.PageSize;
+    public long Bytes => (long)_count * _pagesEach * PageSizes.PageBytes;
 
     /// <summary>What became of each item that was taken.</summary>
     public ReadOnlySpan<AddressResult> Results => _results.AsSpan(0, _count);
@@ -33,7 +36,7 @@ internal sealed class MoveBatch(INumaCalls calls, TimeSpan callTimeLimit)
     {
         ReadOnlySpan<MoveItem> todo = job.Todo;
         _pagesEach = todo[0].Pages;
-        int most = (int)Math.Clamp(mostBytes / (_pagesEach * (long)GuestLayout.PageSize), 1, Math.Min(Sizer.Next, todo.Length));
+        int most = (int)Math.Clamp(mostBytes / (_pagesEach * (long)PageSizes.PageBytes), 1, Math.Min(Sizer.Next, todo.Length));
         if (_addresses.Length < most)
         {
             _addresses = new ulong[most];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>Sums of migration work. One thread adds; any may read.</summary>
 public sealed class MoveCounters

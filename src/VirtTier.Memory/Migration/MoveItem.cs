@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Primitives;
+
+namespace VirtTier.Memory.Migration;
 
 /// <summary>One address to be moved, and the pages asked for that move with it.</summary>
 /// <param name="Index">The page index whose address is passed: the first of a 2 MiB mapping.</param>
@@ -19,12 +21,12 @@ internal readonly record struct MoveItem(int Index, int Pages, int FirstAsked, i
     /// mapping are one.</summary>
     public static MoveItem At(int first, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes)
     {
-        int unit = pages[first] / GuestLayout.PagesPerUnit;
+        int unit = pages[first] / PageSizes.BlockPages;
         if (unit >= sizes.Length || sizes[unit] < MappingSize.Size2M)
             return new MoveItem(pages[first], 1, first, 1);
         int next = first + 1;
-        while (next < pages.Length && pages[next] / GuestLayout.PagesPerUnit == unit)
+        while (next < pages.Length && pages[next] / PageSizes.BlockPages == unit)
             next++;
-        return new MoveItem(unit * GuestLayout.PagesPerUnit, GuestLayout.PagesPerUnit, first, next - first);
+        return new MoveItem(unit * PageSizes.BlockPages, PageSizes.BlockPages, first, next - first);
     }
 }

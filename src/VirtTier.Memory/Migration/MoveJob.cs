@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>The state of one <see cref="PageMover.MoveAsync"/>: what is left to do, and what became of the rest.</summary>
 internal sealed class MoveJob
@@ -12,7 +14,7 @@ internal sealed class MoveJob
     private int _done;
     private bool _isRetry;
 
-    public MoveJob(GuestMemory target, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes, int node)
+    public MoveJob(MoveTarget target, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes, int node)
     {
         Target = target;
         Node = node;
@@ -42,7 +44,7 @@ internal sealed class MoveJob
         CollectionsMarshal.SetCount(_todo, count);
     }
 
-    public GuestMemory Target { get; }
+    public MoveTarget Target { get; }
 
     public int Node { get; }
 

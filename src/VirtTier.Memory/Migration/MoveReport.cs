@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>What one <see cref="PageMover.MoveAsync"/> did.</summary>
 /// <param name="Outcomes">The outcome of each page, in the order in which they were asked for.</param>

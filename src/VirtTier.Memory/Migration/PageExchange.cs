@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Primitives;
+
+namespace VirtTier.Memory.Migration;
 
 /// <summary>Pages that are to move to one node.</summary>
 /// <param name="Pages">Page indexes, as for <see cref="PageMover.MoveAsync"/>, most urgent first.</param>
@@ -28,7 +30,7 @@ public sealed class PageExchange(PageMover mover)
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
     /// <param name="cancellationToken">Ends the work after the current call.</param>
     public async Task<ExchangeReport> RunAsync(
-        GuestMemory target,
+        MoveTarget target,
         MoveOrder demote,
         MoveOrder promote,
         ReadOnlyMemory<MappingSize> sizes,

@@ -3,8 +3,10 @@ using System.Collections.Concurrent;
 using Polly;
 using Polly.CircuitBreaker;
 using Polly.Retry;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>
 /// Moves guests' pages between NUMA nodes, one for the whole host. Every page asked for gets an outcome; nothing is lost when the
@@ -39,7 +41,7 @@ public sealed class PageMover
     public TokenBucket Rate { get; }
 
     /// <summary>Takes up a guest.</summary>
-    public GuestMemory Target(int pid, GuestLayout layout) =>
+    public MoveTarget Target(int pid, GuestLayout layout) =>
         new(pid, layout, new MoveBatch(_calls, _options.CallTimeLimit), _time, _options.AsideFor);
 
     /// <summary>Null if the cpuset of a process lets it have memory on <paramref name="node"/>; pid 0 is the caller.</summary>
@@ -57,7 +59,7 @@ public sealed class PageMover
     /// not exceptions.</returns>
     /// <exception cref="GuestMemoryException">The kernel gave an answer that move_pages(2) does not document.</exception>
     public async Task<MoveReport> MoveAsync(
-        GuestMemory target,
+        MoveTarget target,
         ReadOnlyMemory<int> pages,
         ReadOnlyMemory<MappingSize> sizes,
         int node,
@@ -111,7 +113,7 @@ public sealed class PageMover
         return job.HasBusy;
     }
 
-    private async ValueTask WaitForRateAsync(GuestMemory target, CancellationToken cancellationToken)
+    private async ValueTask WaitForRateAsync(MoveTarget target, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         for (TimeSpan delay = LongestDelay(); delay > TimeSpan.Zero; delay = LongestDelay())
@@ -192,8 +194,8 @@ public sealed class PageMover
         }
 
         job.Advance(settled);
-        Rate.Charge(movedPages * GuestLayout.PageSize);
-        job.Target.Rate.Charge(movedPages * GuestLayout.PageSize);
+        Rate.Charge(movedPages * PageSizes.PageBytes);
+        job.Target.Rate.Charge(movedPages * PageSizes.PageBytes);
     }
 
     private void EndWith(CallError error, MoveJob job)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Numerics;
+using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>
 /// Where pages were last moved to, one bit a page and node, to notice when someone else moves them on: NUMA balancing, the
@@ -47,7 +48,7 @@ internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageC
                     if (index < firstIndex || index >= end || nodes[index - firstIndex] == node)
                         continue;
                     placed[word] &= ~(1UL << (index % 64));
-                    if (nodes[index - firstIndex] == ResidencyReader.Absent)
+                    if (nodes[index - firstIndex] == Residency.Absent)
                         continue;
                     drifted++;
                     (_drifted.Contains(index) ? _contested : _drifted).Add(index);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory;
 
@@ -50,7 +51,7 @@ internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
             if (words.Length >= 2 && words[0] == "Node")
                 node = int.Parse(words[1].TrimEnd(','), CultureInfo.InvariantCulture);
             else if (words.Length == 2 && words[0] == "high")
-                watermarks[node] = watermarks.GetValueOrDefault(node) + (long.Parse(words[1], CultureInfo.InvariantCulture) * GuestLayout.PageSize);
+                watermarks[node] = watermarks.GetValueOrDefault(node) + (long.Parse(words[1], CultureInfo.InvariantCulture) * PageSizes.PageBytes);
         }
 
         return watermarks;

@@ -4,6 +4,11 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using VirtTier.Agent.Configuration;
 using VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests.Fakes;
 
@@ -131,7 +136,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         BeforeMove?.Invoke();
         for (int i = 0; i < addresses.Length; i++)
         {
-            Array.Fill(NodeOf, node, PageAt(addresses[i]), HugePages ? GuestLayout.PagesPerUnit : 1);
+            Array.Fill(NodeOf, node, PageAt(addresses[i]), HugePages ? PageSizes.BlockPages : 1);
             status[i] = node;
         }
         MovedPages += addresses.Length;
@@ -160,7 +165,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public void Dispose() => _root.Delete(recursive: true);
 
-    private static int PageAt(ulong address) => (int)((address - Hva) / GuestLayout.PageSize);
+    private static int PageAt(ulong address) => (int)((address - Hva) / PageSizes.PageBytes);
 
     private void WriteNode(int node, string cpus, string distances)
     {
@@ -180,7 +185,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         string path = Path.Combine(_root.FullName, "proc", Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         using FileStream file = File.Create(path);
-        file.Position = (long)(Hva / GuestLayout.PageSize * sizeof(ulong));
+        file.Position = (long)(Hva / PageSizes.PageBytes * sizeof(ulong));
         file.Write(entries);
     }
 
@@ -203,7 +208,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
 
-        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
             host.Harvests++;
             _harvestTime += host.HarvestTime;

@@ -2,6 +2,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Memory.Linux;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Emulated;
 
@@ -77,7 +80,7 @@ public sealed class RealNodesTests
         target.Tell("pin 7");
         target.Tell("pin 1500");
         PageMover mover = NewMover(new PageMoverOptions { AsideFor = TimeSpan.FromSeconds(2) });
-        GuestMemory memory = mover.Target(target.Pid, target.Layout);
+        MoveTarget memory = mover.Target(target.Pid, target.Layout);
         int[] pages = [.. Enumerable.Range(0, target.Touched)];
         MoveReport report = await mover.MoveAsync(memory, pages, default, Slow, Token);
         Assert.Equal(target.Touched - 2, report.Moved);
@@ -122,7 +125,7 @@ public sealed class RealNodesTests
     public async Task The_zero_page_is_absent_for_residency_and_for_the_mover()
     {
         using var target = TargetProcess.Start("zero", 8);
-        Assert.All(Residency(target), node => Assert.Equal(ResidencyReader.Absent, node));
+        Assert.All(NodesOf(target), node => Assert.Equal(Residency.Absent, node));
         Assert.Equal(target.Touched, (await MoveAsync(target, Enumerable.Range(0, target.Touched))).Counters[MoveOutcome.Absent]);
     }
 
@@ -144,8 +147,8 @@ public sealed class RealNodesTests
         EnableThp();
         using var target = TargetProcess.Start("thp", 32);
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / GuestLayout.PagesPerUnit)];
-        int[] pages = [.. Enumerable.Range(0, target.Touched / GuestLayout.PagesPerUnit).Select(unit => (unit * GuestLayout.PagesPerUnit) + 5)];
+        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / PageSizes.BlockPages)];
+        int[] pages = [.. Enumerable.Range(0, target.Touched / PageSizes.BlockPages).Select(unit => (unit * PageSizes.BlockPages) + 5)];
         MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages, sizes, Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal(target.Touched, CountOn(target, Slow));
@@ -190,11 +193,11 @@ public sealed class RealNodesTests
         using HugePages pool = new(Fast, 64);
         using var target = TargetProcess.Start("hugetlb", 128);
         using TargetProcess filler = FillSlowNode(40);
-        ulong[] heads = [.. target.Addresses(0, target.Touched).Where((_, page) => page % GuestLayout.PagesPerUnit == 0)];
+        ulong[] heads = [.. target.Addresses(0, target.Touched).Where((_, page) => page % PageSizes.BlockPages == 0)];
         (int result, int[] status) = RawMove(heads, target, MoveScope.Own);
         Assert.Equal(-Errno.ENOMEM, result);
         Assert.All(status, s => Assert.Equal(Unwritten, s));
-        Assert.InRange(CountOn(target, Slow), GuestLayout.PagesPerUnit, target.Touched - GuestLayout.PagesPerUnit);
+        Assert.InRange(CountOn(target, Slow), PageSizes.BlockPages, target.Touched - PageSizes.BlockPages);
     }
 
     [Fact(Explicit = true)]
@@ -203,7 +206,7 @@ public sealed class RealNodesTests
         using HugePages pool = new(Fast, 64);
         using var target = TargetProcess.Start("hugetlb", 128);
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / GuestLayout.PagesPerUnit)];
+        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / PageSizes.BlockPages)];
         MoveReport report;
         using (FillSlowNode(40))
         {
@@ -211,9 +214,9 @@ public sealed class RealNodesTests
                 mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), sizes, Slow, Token);
         }
 
-        Assert.InRange(report.Moved, GuestLayout.PagesPerUnit, target.Touched - GuestLayout.PagesPerUnit);
+        Assert.InRange(report.Moved, PageSizes.BlockPages, target.Touched - PageSizes.BlockPages);
         Assert.Equal(target.Touched, report.Moved + report.Counters[MoveOutcome.TargetFull]);
-        byte[] nodes = Residency(target);
+        byte[] nodes = NodesOf(target);
         for (int page = 0; page < target.Touched; page++)
             Assert.Equal(report.Outcomes.Span[page] == MoveOutcome.Moved ? Slow : Fast, nodes[page]);
         Assert.Equal("ok", target.Tell("check"));
@@ -267,7 +270,7 @@ public sealed class RealNodesTests
         Assert.Equal(target.Touched, report.Moved + report.Counters[MoveOutcome.ProcessGone]);
         Assert.Equal(
             GuestMemoryError.ProcessGone,
-            Assert.Throws<GuestMemoryException>(() => Residency(target)).Kind);
+            Assert.Throws<GuestMemoryException>(() => NodesOf(target)).Kind);
     }
 
     [Fact(Explicit = true)]
@@ -296,7 +299,7 @@ public sealed class RealNodesTests
         long started = Stopwatch.GetTimestamp();
         MoveReport report = await mover.MoveAsync(
             mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, end.Token);
-        double perSecond = report.Moved * GuestLayout.PageSize / Stopwatch.GetElapsedTime(started).TotalSeconds;
+        double perSecond = report.Moved * PageSizes.PageBytes / Stopwatch.GetElapsedTime(started).TotalSeconds;
         Assert.InRange(perSecond / rate, 0.95, 1.05);
     }
 
@@ -309,10 +312,10 @@ public sealed class RealNodesTests
         EnableThp();
         using var target = TargetProcess.Start(kind, 16);
         await MoveAsync(target, Enumerable.Range(0, target.Pages).Where(page => page / 512 % 2 == 0));
-        byte[] nodes = Residency(target);
+        byte[] nodes = NodesOf(target);
         var status = new int[target.Pages];
         Assert.Equal(0, _calls.QueryPages(target.Pid, target.Addresses(0, target.Pages), status));
-        Assert.Equal(status.Select(s => s < 0 ? ResidencyReader.Absent : (byte)s), nodes);
+        Assert.Equal(status.Select(s => s < 0 ? Residency.Absent : (byte)s), nodes);
         Assert.Equal([target.Touched / 2, target.Touched / 2], ResidencyReader.Count(nodes, Slow));
     }
 
@@ -345,7 +348,7 @@ public sealed class RealNodesTests
             room: 0,
             Token);
         Assert.Equal((half, half), (report.Demoted.Moved, report.Promoted.Moved));
-        Assert.All(Residency(cold)[..half], node => Assert.Equal(Slow, node));
+        Assert.All(NodesOf(cold)[..half], node => Assert.Equal(Slow, node));
         Assert.Equal("ok", cold.Tell("check"));
     }
 
@@ -354,12 +357,12 @@ public sealed class RealNodesTests
     {
         using var target = TargetProcess.Start("anon", 8);
         PageMover mover = NewMover();
-        GuestMemory memory = mover.Target(target.Pid, target.Layout);
+        MoveTarget memory = mover.Target(target.Pid, target.Layout);
         int[] pages = [.. Enumerable.Range(0, 100)];
         await mover.MoveAsync(memory, pages, default, Slow, Token);
-        Assert.Equal(0, memory.Observe(0, Residency(target)));
+        Assert.Equal(0, memory.Observe(0, NodesOf(target)));
         Shell($"migratepages {target.Pid} {Slow} {Fast}");
-        Assert.Equal(100, memory.Observe(0, Residency(target)));
+        Assert.Equal(100, memory.Observe(0, NodesOf(target)));
     }
 
     private static PageMover NewMover(PageMoverOptions? options = null) =>
@@ -404,14 +407,14 @@ public sealed class RealNodesTests
         Assert.Equal(0, shell.ExitCode);
     }
 
-    private static byte[] Residency(TargetProcess target)
+    private static byte[] NodesOf(TargetProcess target)
     {
         var nodes = new byte[target.Layout.PageCount];
         new ResidencyReader(new LinuxNumaCalls()).Read(target.Pid, target.Layout, 0, nodes);
         return nodes;
     }
 
-    private static int CountOn(TargetProcess target, int node) => Residency(target).Count(n => n == node);
+    private static int CountOn(TargetProcess target, int node) => NodesOf(target).Count(n => n == node);
 
     private (int Result, int[] Status) RawMove(ulong[] addresses, TargetProcess target, MoveScope scope)
     {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Layout;
 using VirtTier.Memory.Linux;
 using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Fakes;
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Migration;
 
@@ -20,7 +23,7 @@ public sealed class PageExchangeTests
     public PageExchangeTests()
     {
         for (int page = 0; page < 2 * Half; page++)
-            _kernel.Add(Hva + ((ulong)page * GuestLayout.PageSize), new ModelFolio { Node = page < Half ? Fast : Slow });
+            _kernel.Add(Hva + ((ulong)page * PageSizes.PageBytes), new ModelFolio { Node = page < Half ? Fast : Slow });
         int free = _kernel.FreePages[Fast];
         _kernel.OnMove = _ => _onFast.Add(Half + free - _kernel.FreePages[Fast]);
     }
@@ -58,19 +61,19 @@ public sealed class PageExchangeTests
     [Fact]
     public async Task Large_mappings_are_not_split_between_steps()
     {
-        var sizes = new MappingSize[2 * Half / GuestLayout.PagesPerUnit];
+        var sizes = new MappingSize[2 * Half / PageSizes.BlockPages];
         Array.Fill(sizes, MappingSize.Size2M);
         for (int unit = 0; unit < sizes.Length; unit++)
         {
-            int page = unit * GuestLayout.PagesPerUnit;
+            int page = unit * PageSizes.BlockPages;
             _kernel.Add(
-                Hva + ((ulong)page * GuestLayout.PageSize),
-                new ModelFolio { Node = page < Half ? Fast : Slow, Pages = GuestLayout.PagesPerUnit, IsHugetlb = true });
+                Hva + ((ulong)page * PageSizes.PageBytes),
+                new ModelFolio { Node = page < Half ? Fast : Slow, Pages = PageSizes.BlockPages, IsHugetlb = true });
         }
 
         ExchangeReport report = await RunAsync(room: 0, sizes);
         Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
-        Assert.Equal(2 * Half / GuestLayout.PagesPerUnit, _kernel.MoveCalls.Sum(call => call.Length));
+        Assert.Equal(2 * Half / PageSizes.BlockPages, _kernel.MoveCalls.Sum(call => call.Length));
     }
 
     private async Task<ExchangeReport> RunAsync(long room, MappingSize[]? sizes = null)

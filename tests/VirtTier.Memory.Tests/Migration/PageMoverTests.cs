@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Layout;
 using VirtTier.Memory.Linux;
+using VirtTier.Memory.Migration;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Migration;
 
@@ -10,8 +13,8 @@ public sealed class PageMoverTests
     private const int Slow = 1;
     private readonly ModelKernel _kernel = new();
     private readonly ManualTime _time = new();
-    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 64 * GuestLayout.PagesPerUnit)]);
-    private GuestMemory? _target;
+    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 64 * PageSizes.BlockPages)]);
+    private MoveTarget? _target;
 
     [Fact]
     public async Task All_pages_of_an_easy_guest_move()
@@ -98,9 +101,9 @@ public sealed class PageMoverTests
     [Fact]
     public async Task Pages_of_one_large_page_addressed_one_by_one_all_count_as_moved()
     {
-        _kernel.Add(Address(0), new ModelFolio { Pages = GuestLayout.PagesPerUnit });
-        MoveReport report = await MoveAsync(Range(0, GuestLayout.PagesPerUnit));
-        Assert.Equal(GuestLayout.PagesPerUnit, report.Moved);
+        _kernel.Add(Address(0), new ModelFolio { Pages = PageSizes.BlockPages });
+        MoveReport report = await MoveAsync(Range(0, PageSizes.BlockPages));
+        Assert.Equal(PageSizes.BlockPages, report.Moved);
         Assert.Empty(_time.Waits);
     }
 
@@ -108,13 +111,13 @@ public sealed class PageMoverTests
     public async Task A_large_mapping_is_moved_by_its_first_address()
     {
         for (int unit = 0; unit < 3; unit++)
-            _kernel.Add(Address(unit * GuestLayout.PagesPerUnit), new ModelFolio { Pages = GuestLayout.PagesPerUnit, IsHugetlb = true });
-        AddPages(3 * GuestLayout.PagesPerUnit, 2);
+            _kernel.Add(Address(unit * PageSizes.BlockPages), new ModelFolio { Pages = PageSizes.BlockPages, IsHugetlb = true });
+        AddPages(3 * PageSizes.BlockPages, 2);
         MappingSize[] sizes = [MappingSize.Size2M, MappingSize.Size2M, MappingSize.Size2M, MappingSize.Size4K];
         int[] pages = [5, 6, 600, 1030, 1536, 1537];
         MoveReport report = await MoveAsync(pages, sizes);
         Assert.All(report.Outcomes.ToArray(), outcome => Assert.Equal(MoveOutcome.Moved, outcome));
-        Assert.Equal((3 * GuestLayout.PagesPerUnit) + 2, report.Moved);
+        Assert.Equal((3 * PageSizes.BlockPages) + 2, report.Moved);
         Assert.Equal([Address(0), Address(512), Address(1024)], _kernel.MoveCalls[0]);
         Assert.Equal([Address(1536), Address(1537)], _kernel.MoveCalls[1]);
     }
@@ -178,7 +181,7 @@ public sealed class PageMoverTests
         AddPages(0, 10);
         _kernel.FreePages[Slow] = 0;
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         for (int i = 0; i < 5; i++)
             Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), default, Slow, Token)).Counters[MoveOutcome.TargetFull]);
         Assert.Equal(2, _kernel.MoveCalls.Count);
@@ -206,7 +209,7 @@ public sealed class PageMoverTests
         AddPages(0, 10);
         _kernel.FreePages[Slow] = 0;
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         for (int i = 0; i < 3; i++)
             await mover.MoveAsync(target, Range(0, 10), default, Slow, Token);
         Folio(0).Node = Slow;
@@ -283,14 +286,14 @@ public sealed class PageMoverTests
         const ulong second = 0x9000_0000;
         GuestLayout layout = GuestLayout.FromMemslots(
         [
-            new Memslot(0, first, GuestLayout.PagesPerUnit),
-            new Memslot(GuestLayout.PagesPerUnit * GuestLayout.PageSize, second, GuestLayout.PagesPerUnit),
+            new Memslot(0, first, PageSizes.BlockPages),
+            new Memslot(PageSizes.BlockPages * PageSizes.PageBytes, second, PageSizes.BlockPages),
         ]);
-        ulong[] addresses = [first, second, first + GuestLayout.PageSize, second + GuestLayout.PageSize];
+        ulong[] addresses = [first, second, first + PageSizes.PageBytes, second + PageSizes.PageBytes];
         foreach (ulong address in addresses)
             _kernel.Add(address, new ModelFolio());
         PageMover mover = NewMover();
-        int[] pages = [0, GuestLayout.PagesPerUnit, 1, GuestLayout.PagesPerUnit + 1];
+        int[] pages = [0, PageSizes.BlockPages, 1, PageSizes.BlockPages + 1];
         MoveReport report = await mover.MoveAsync(mover.Target(1, layout), pages, default, Slow, CancellationToken.None);
         Assert.Equal(4, report.Moved);
         Assert.Equal(addresses, Assert.Single(_kernel.MoveCalls));
@@ -338,10 +341,10 @@ public sealed class PageMoverTests
     [Fact]
     public async Task The_lower_of_both_rates_is_kept()
     {
-        const long rate = 1000 * GuestLayout.PageSize;
+        const long rate = 1000 * PageSizes.PageBytes;
         AddPages(0, 20_000);
         var mover = NewMover(new PageMoverOptions { BytesPerSecond = 10 * rate });
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         target.Rate.PerSecond = rate;
         await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
         Assert.InRange(_time.Now.TotalSeconds, 19.5, 20.1);
@@ -361,7 +364,7 @@ public sealed class PageMoverTests
         AddPages(0, 20_000);
         _kernel.OnMove = addresses => Work(addresses);
         PageMover mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         target.Work.PerSecond = (long)(0.005 * 1e9);
 
         await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
@@ -384,7 +387,7 @@ public sealed class PageMoverTests
         AddPages(0, 4);
         _kernel.OnMove = _ => _kernel.CpuTime += TimeSpan.FromSeconds(1);
         PageMover mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         target.Work.PerSecond = 1_000_000_000;
         await mover.MoveAsync(target, Range(0, 2), default, Slow, Token);
         _kernel.TellsFree = true;
@@ -465,7 +468,7 @@ public sealed class PageMoverTests
         AddPages(0, 4);
         await MoveAsync(Range(0, 4));
         await _mover!.MoveAsync(_target!, Range(0, 1), default, 0, Token);
-        byte[] nodes = [0, Slow, ResidencyReader.Absent, Slow];
+        byte[] nodes = [0, Slow, Residency.Absent, Slow];
         Assert.Equal(0, _target!.Observe(0, nodes));
         Assert.Equal(0, _target.Observe(1, nodes.AsSpan(1, 2)));
     }
@@ -486,7 +489,7 @@ public sealed class PageMoverTests
     private long Observe()
     {
         var nodes = new byte[_layout.PageCount];
-        Array.Fill(nodes, ResidencyReader.Absent);
+        Array.Fill(nodes, Residency.Absent);
         foreach ((int index, ModelFolio folio) in _pages)
             nodes[index] = (byte)folio.Node;
         return _target!.Observe(0, nodes);
@@ -494,7 +497,7 @@ public sealed class PageMoverTests
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    private static ulong Address(int index) => Hva + ((ulong)index * GuestLayout.PageSize);
+    private static ulong Address(int index) => Hva + ((ulong)index * PageSizes.PageBytes);
 
     private static int[] Range(int first, int count) => [.. Enumerable.Range(first, count)];
 

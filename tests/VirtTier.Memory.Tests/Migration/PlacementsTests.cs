@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Migration;
+
 namespace VirtTier.Memory.Tests.Migration;
 
 public sealed class PlacementsTests
