@@ -190,9 +190,9 @@ internal sealed class SharedPool
         {
             Budget = budget;
             _planner.EndRound(_residency, budget, maxMoves: long.MaxValue, _plan);
-            foreach (PageRun run in _plan.Demotions)
+            foreach (PageRun run in _plan.Demotions.Span)
                 _residency[run.First] = Residency.Slow;
-            foreach (PageRun run in _plan.Promotions)
+            foreach (PageRun run in _plan.Promotions.Span)
                 _residency[run.First] = Residency.Fast;
             Curve = _planner.Curve(s_round);
         }

@@ -196,7 +196,7 @@ internal sealed class TieredGuest
             {
                 _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
                 _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
-                (demoted, promoted) = await ExchangeAsync(slow, scratch, stop);
+                (demoted, promoted) = await ExchangeAsync(slow, stop);
                 ObserveMoves();
             }
             return _figures = new DomainFigures
@@ -283,10 +283,10 @@ internal sealed class TieredGuest
     {
         MovesDone before = _moved;
         MoveCounters counters = _memory.Counters;
-        long large = counters.LargeMoved;
-        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.LargeCpuTime, large, counters.LargeCpuTime);
-        _price.ObserveSmall(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
-        _price.ObserveLarge(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
+        long large = counters.MovedInBlocks;
+        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.BlockCpuTime, large, counters.BlockCpuTime);
+        _price.ObservePages(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
+        _price.ObserveBlocks(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
     }
 
     /// <summary>CPU time that harvests took since this was last asked.</summary>
@@ -297,49 +297,16 @@ internal sealed class TieredGuest
         return _harvestTime - before;
     }
 
-    private async Task<(long Demoted, long Promoted)> ExchangeAsync(int slowNode, RoundScratch scratch, CancellationToken stop)
+    private async Task<(long Demoted, long Promoted)> ExchangeAsync(int slowNode, CancellationToken stop)
     {
-        int demotions = _plan.Demotions.Length;
-        Memory<int> indexes = scratch.Indexes(demotions + _plan.Promotions.Length);
-        FirstPages(_plan.Demotions, indexes.Span);
-        FirstPages(_plan.Promotions, indexes.Span[demotions..]);
         ExchangeReport report = await _context.Exchange.RunAsync(
             _memory,
-            new MoveOrder(indexes[..demotions], slowNode),
-            new MoveOrder(indexes[demotions..], _fastNode),
-            SizesOfPlan(scratch),
+            new MoveOrder(_plan.Demotions, slowNode),
+            new MoveOrder(_plan.Promotions, _fastNode),
             room: _plan.TargetPages - _plan.FastPages,
             stop);
         Problem ??= report.Demoted.Problem ?? report.Promoted.Problem;
         return (report.Demoted.Moved, report.Promoted.Moved);
-    }
-
-    private static void FirstPages(ReadOnlySpan<PageRun> units, Span<int> indexes)
-    {
-        for (int i = 0; i < units.Length; i++)
-            indexes[i] = units[i].First;
-    }
-
-    /// <summary>
-    /// The mapping sizes that the plan was made with. Those of the last harvest will not do: a page that was moved is in no
-    /// mapping until its next access.
-    /// </summary>
-    private ReadOnlyMemory<MappingSize> SizesOfPlan(RoundScratch scratch)
-    {
-        Memory<MappingSize> sizes = scratch.Sizes(_memory.Layout.PageCount / PageSizes.BlockPages);
-        sizes.Span.Fill(MappingSize.Size4K);
-        MarkLarge(_plan.Demotions, sizes.Span);
-        MarkLarge(_plan.Promotions, sizes.Span);
-        return sizes;
-
-        static void MarkLarge(ReadOnlySpan<PageRun> units, Span<MappingSize> sizes)
-        {
-            foreach (PageRun run in units)
-            {
-                if (run.Count == PageSizes.BlockPages)
-                    sizes[run.First / PageSizes.BlockPages] = MappingSize.Size2M;
-            }
-        }
     }
 
     private GuestLayout ReadLayout()

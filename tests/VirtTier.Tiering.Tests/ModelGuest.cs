@@ -111,8 +111,8 @@ internal sealed class ModelGuest
         Assert.True(Plan.DemotedPages + Plan.PromotedPages <= maxMoves, "the plan moves more than it may");
 
         int fast = Fast;
-        Move(Plan.Demotions, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
-        Move(Plan.Promotions, Residency.Slow, Residency.Fast, ref fast, Plan.TargetPages);
+        Move(Plan.Demotions.Span, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
+        Move(Plan.Promotions.Span, Residency.Slow, Residency.Fast, ref fast, Plan.TargetPages);
         Moved += Plan.DemotedPages + Plan.PromotedPages;
         Assert.Equal(Fast, Plan.FastPages - Plan.DemotedPages + Plan.PromotedPages);
     }

@@ -60,8 +60,8 @@ internal static class InsideHost
     {
         using Holder holder = Holder.Start(kind, mebibytes);
         int count = mebibytes * PagesInMebibyte / (pageBytes / PageSizes.PageBytes);
-        int[] pages = [.. Enumerable.Range(0, count).Select(i => i * (pageBytes / PageSizes.PageBytes))];
-        MappingSize[] sizes = [.. Enumerable.Repeat(pageBytes == PageSizes.PageBytes ? MappingSize.Size4K : MappingSize.Size2M, (mebibytes + 1) / 2)];
+        int pagesEach = pageBytes / PageSizes.PageBytes;
+        PageRun[] runs = [.. Enumerable.Range(0, count).Select(i => new PageRun(i * pagesEach, pagesEach))];
 
         Say($"{kind}: {mebibytes} MiB written; looking for the best batch of the bare loop");
         int best = s_batches.MinBy(batch => Bare(batch, SlowNode) + Bare(batch, FastNode));
@@ -74,9 +74,9 @@ internal static class InsideHost
 
         // An agent runs for months: short moves let the compiler see what is worth its while, and a pause lets it work, for it has the
         // mover's CPU. Then the batch size and the kernel's lists warm up.
-        int[] few = pages[..Math.Max(1, count / 256)];
+        PageRun[] few = runs[..Math.Max(1, count / 256)];
         for (int i = 0; i < WarmUps; i++)
-            await mover.MoveAsync(memory, few, sizes, i % 2 == 0 ? SlowNode : FastNode, CancellationToken.None);
+            await mover.MoveAsync(memory, few, i % 2 == 0 ? SlowNode : FastNode, CancellationToken.None);
         await Task.Delay(TimeSpan.FromSeconds(3));
         await MoveAsync(SlowNode);
         await MoveAsync(FastNode);
@@ -112,7 +112,7 @@ internal static class InsideHost
         async Task<double> MoveAsync(int node)
         {
             long start = Stopwatch.GetTimestamp();
-            MoveReport report = await mover.MoveAsync(memory, pages, sizes, node, CancellationToken.None);
+            MoveReport report = await mover.MoveAsync(memory, runs, node, CancellationToken.None);
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             return report.Moved == (long)mebibytes * PagesInMebibyte
                 ? seconds
@@ -128,7 +128,7 @@ internal static class InsideHost
         using Holder holder = Holder.Start("anon", 64);
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions { BytesPerSecond = rate }, TimeProvider.System);
         MoveTarget memory = mover.Target(holder.Pid, holder.Layout);
-        int[] pages = [.. Enumerable.Range(0, 64 * PagesInMebibyte)];
+        PageRun[] pages = [.. Enumerable.Range(0, 64 * PagesInMebibyte).Select(page => new PageRun(page, 1))];
         using CancellationTokenSource end = new();
         Say($"rate: half a minute at {rate >> 20} MiB/s");
         Task work = MoveToAndFroAsync(mover, memory, pages, end.Token);
@@ -162,7 +162,7 @@ internal static class InsideHost
     {
         GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, FindMemory(pid, mebibytes), (ulong)(mebibytes * PagesInMebibyte))]);
         int half = layout.PageCount / 2;
-        int[] cold = [.. Enumerable.Range(half, half)];
+        PageRun[] cold = [.. Enumerable.Range(half, half).Select(page => new PageRun(page, 1))];
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions(), TimeProvider.System);
         MoveTarget memory = mover.Target(pid, layout);
         double[] ratios = new double[Spans];
@@ -176,7 +176,7 @@ internal static class InsideHost
             if (round % 5 == 0)
                 Say($"guest: span {round + 1} of {Spans}");
             memory.Rate.PerSecond = memory.Work.PerSecond = 0;
-            await mover.MoveAsync(memory, cold.AsMemory(0, moved), default, FastNode, CancellationToken.None);
+            await mover.MoveAsync(memory, cold.AsMemory(0, moved), FastNode, CancellationToken.None);
 
             memory.Rate.PerSecond = DefaultRate;
             memory.Work.PerSecond = DefaultWork;
@@ -203,7 +203,7 @@ internal static class InsideHost
         async Task DemoteAsync()
         {
             using CancellationTokenSource end = new(s_span);
-            moved = (int)(await mover.MoveAsync(memory, cold, default, SlowNode, end.Token)).Moved;
+            moved = (int)(await mover.MoveAsync(memory, cold, SlowNode, end.Token)).Moved;
             demoted += moved;
         }
     }
@@ -216,13 +216,13 @@ internal static class InsideHost
         return (new FileInfo(log).Length - before, Stopwatch.GetElapsedTime(start).TotalSeconds);
     }
 
-    private static async Task MoveToAndFroAsync(PageMover mover, MoveTarget memory, int[] pages, CancellationToken end)
+    private static async Task MoveToAndFroAsync(PageMover mover, MoveTarget memory, PageRun[] pages, CancellationToken end)
     {
         for (int node = SlowNode; !end.IsCancellationRequested; node = FastNode + SlowNode - node)
         {
             // In short orders: a guest's counters grow with each order that is done.
-            foreach (int[] order in pages.Chunk(64))
-                await mover.MoveAsync(memory, order, default, node, end);
+            foreach (PageRun[] order in pages.Chunk(64))
+                await mover.MoveAsync(memory, order, node, end);
         }
     }
 

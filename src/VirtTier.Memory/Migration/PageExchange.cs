@@ -4,9 +4,9 @@ using VirtTier.Primitives;
 namespace VirtTier.Memory.Migration;
 
 /// <summary>Pages that are to move to one node.</summary>
-/// <param name="Pages">Page indexes, as for <see cref="PageMover.MoveAsync"/>, most urgent first.</param>
+/// <param name="Runs">As for <see cref="PageMover.MoveAsync"/>, most urgent first.</param>
 /// <param name="Node">The node.</param>
-public sealed record MoveOrder(ReadOnlyMemory<int> Pages, int Node);
+public sealed record MoveOrder(ReadOnlyMemory<PageRun> Runs, int Node);
 
 /// <summary>What a <see cref="PageExchange"/> did.</summary>
 /// <param name="Demoted">What became of the pages to be demoted.</param>
@@ -26,21 +26,19 @@ public sealed class PageExchange(PageMover mover)
     /// <param name="target">The guest.</param>
     /// <param name="demote">Pages to move to the slow node.</param>
     /// <param name="promote">Pages to move to the fast node, into the room that is there and that demotion makes.</param>
-    /// <param name="sizes">As for <see cref="PageMover.MoveAsync"/>.</param>
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
     /// <param name="cancellationToken">Ends the work after the current call.</param>
     public async Task<ExchangeReport> RunAsync(
         MoveTarget target,
         MoveOrder demote,
         MoveOrder promote,
-        ReadOnlyMemory<MappingSize> sizes,
         long room,
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(demote);
         ArgumentNullException.ThrowIfNull(promote);
-        var down = new Side(demote, sizes);
-        var up = new Side(promote, sizes);
+        var down = new Side(demote);
+        var up = new Side(promote);
         while (!cancellationToken.IsCancellationRequested)
         {
             int count = up.CountFitting(Math.Min(room, StepPages));
@@ -60,39 +58,38 @@ public sealed class PageExchange(PageMover mover)
 
         async Task<long> StepAsync(Side side, int count)
         {
-            MoveReport report = await mover.MoveAsync(target, side.Next(count), sizes, side.Node, cancellationToken).ConfigureAwait(false);
+            MoveReport report = await mover.MoveAsync(target, side.Next(count), side.Node, cancellationToken).ConfigureAwait(false);
             side.Add(report);
             return report.Moved;
         }
     }
 
     /// <summary>One direction: what is left of its order, and what became of the rest.</summary>
-    private sealed class Side(MoveOrder order, ReadOnlyMemory<MappingSize> sizes)
+    private sealed class Side(MoveOrder order)
     {
-        private readonly MoveOutcome[] _outcomes = new MoveOutcome[order.Pages.Length];
+        private readonly MoveOutcome[] _outcomes = new MoveOutcome[order.Runs.Length];
         private readonly MoveCounters _counters = new();
         private int _done;
         private string? _problem;
 
         public int Node => order.Node;
 
-        /// <summary>How many of the next entries move no more than so many pages; none once something is wrong.</summary>
+        /// <summary>How many of the next runs are no more than so many pages; none once something is wrong.</summary>
         public int CountFitting(long pages)
         {
             int next = _done;
-            while (_problem is null && next < order.Pages.Length)
+            while (_problem is null && next < order.Runs.Length)
             {
-                MoveItem item = MoveItem.At(next, order.Pages.Span, sizes.Span);
-                if (item.Pages > pages)
+                pages -= order.Runs.Span[next].Count;
+                if (pages < 0)
                     break;
-                pages -= item.Pages;
-                next += item.AskedCount;
+                next++;
             }
 
             return next - _done;
         }
 
-        public ReadOnlyMemory<int> Next(int count) => order.Pages.Slice(_done, count);
+        public ReadOnlyMemory<PageRun> Next(int count) => order.Runs.Slice(_done, count);
 
         public void Add(MoveReport report)
         {
@@ -104,12 +101,8 @@ public sealed class PageExchange(PageMover mover)
 
         public MoveReport Report()
         {
-            for (int first = _done; first < order.Pages.Length;)
-            {
-                MoveItem item = MoveItem.At(first, order.Pages.Span, sizes.Span);
-                _counters.Add(MoveOutcome.NotTried, item.Pages);
-                first += item.AskedCount;
-            }
+            foreach (PageRun run in order.Runs.Span[_done..])
+                _counters.Add(MoveOutcome.NotTried, run.Count);
 
             return new MoveReport(_outcomes, _counters, _problem);
         }

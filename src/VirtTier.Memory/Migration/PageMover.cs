@@ -9,7 +9,7 @@ using VirtTier.Primitives;
 namespace VirtTier.Memory.Migration;
 
 /// <summary>
-/// Moves guests' pages between NUMA nodes, one for the whole host. Every page asked for gets an outcome; nothing is lost when the
+/// Moves guests' pages between NUMA nodes, one for the whole host. Every run asked for gets an outcome; nothing is lost when the
 /// kernel does only a part of the work, which is its normal way (see <c>MovePagesCall</c>).
 /// </summary>
 /// <remarks>
@@ -50,23 +50,21 @@ public sealed class PageMover
 
     /// <summary>Moves pages of one guest to one node.</summary>
     /// <param name="target">The guest.</param>
-    /// <param name="pages">Page indexes, best in order. A page within a 2 MiB mapping stands for the whole mapping; neighbours in the
-    /// list that are of one mapping are moved as one.</param>
-    /// <param name="sizes">Mapping size of each 2 MiB unit, from the last harvest; empty if all are 4 KiB.</param>
+    /// <param name="runs">Pages and blocks, best in order; not to be changed until the work is done.</param>
     /// <param name="node">The node to move to.</param>
     /// <param name="cancellationToken">Ends the work after the current call; the report says what was done until then.</param>
-    /// <returns>What became of each page. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
+    /// <returns>What became of each run. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
     /// not exceptions.</returns>
+    /// <exception cref="ArgumentException">A run is neither one page nor one block.</exception>
     /// <exception cref="GuestMemoryException">The kernel gave an answer that move_pages(2) does not document.</exception>
     public async Task<MoveReport> MoveAsync(
         MoveTarget target,
-        ReadOnlyMemory<int> pages,
-        ReadOnlyMemory<MappingSize> sizes,
+        ReadOnlyMemory<PageRun> runs,
         int node,
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(target);
-        var job = new MoveJob(target, pages.Span, sizes.Span, node);
+        var job = new MoveJob(target, runs, node);
         try
         {
             await _retry.ExecuteAsync(PassAsync, job, cancellationToken).ConfigureAwait(false);
@@ -151,44 +149,44 @@ public sealed class PageMover
     }
 
     /// <summary>
-    /// Settles what the call did to each page. Without an error, the next call begins at the first page that was not tried; an
+    /// Settles what the call did to each run. Without an error, the next call begins at the first that was not tried; an
     /// error settles those too.
     /// </summary>
     private void Sort(MoveJob job, MoveScope scope, CallError error)
     {
         MoveBatch batch = job.Target.Batch;
         ReadOnlySpan<AddressResult> results = batch.Results;
-        ReadOnlySpan<MoveItem> items = job.Todo[..results.Length];
+        ReadOnlySpan<int> positions = job.Todo[..results.Length];
         int firstNotTried = results.IndexOf(AddressResult.NotTried);
         int settled = error == CallError.None && firstNotTried >= 0 ? firstNotTried : results.Length;
         long movedPages = 0;
         for (int i = 0; i < settled; i++)
         {
-            MoveItem item = items[i];
+            int position = positions[i];
             switch (results[i])
             {
                 case AddressResult.Moved:
                     int moved = results[i..settled].IndexOfAnyExcept(AddressResult.Moved);
-                    ReadOnlySpan<MoveItem> run = moved < 0 ? items[i..settled] : items.Slice(i, moved);
-                    movedPages += (long)run.Length * item.Pages;
-                    job.SettleMoved(run);
-                    i += run.Length - 1;
+                    ReadOnlySpan<int> alike = moved < 0 ? positions[i..settled] : positions.Slice(i, moved);
+                    movedPages += (long)alike.Length * job.Runs[position].Count;
+                    job.SettleMoved(alike);
+                    i += alike.Length - 1;
                     break;
                 case AddressResult.Absent:
-                    job.Settle(item, MoveOutcome.Absent);
+                    job.Settle(position, MoveOutcome.Absent);
                     break;
                 case AddressResult.NotTried:
-                    job.Settle(item, OutcomeOf(error));
+                    job.Settle(position, OutcomeOf(error));
                     break;
                 case AddressResult.Shared when scope == MoveScope.Own && !_mayMoveShared:
-                    job.Settle(item, MoveOutcome.Shared);
+                    job.Settle(position, MoveOutcome.Shared);
                     break;
                 case AddressResult.Shared when scope == MoveScope.Own:
                     job.Target.IsShared = true;
-                    job.TryAgain(item);
+                    job.TryAgain(position);
                     break;
                 default:
-                    job.Defer(item);
+                    job.Defer(position);
                     break;
             }
         }

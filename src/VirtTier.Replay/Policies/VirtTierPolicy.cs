@@ -79,9 +79,9 @@ public sealed class VirtTierPolicy : IReplayPolicy
         _landmines = 0;
         _isWriteRound = _samplesWrites && !_isWriteRound;
         _planner.EndRound(_residency, (long)placement.Budget * _unitPages, maxMoves: long.MaxValue, _plan);
-        foreach (PageRun run in _plan.Demotions)
+        foreach (PageRun run in _plan.Demotions.Span)
             placement.Demote(run.First / _unitPages);
-        foreach (PageRun run in _plan.Promotions)
+        foreach (PageRun run in _plan.Promotions.Span)
             placement.Promote(run.First / _unitPages);
     }
 }

@@ -136,9 +136,9 @@ internal sealed class SimulatedHost
 
         public void CarryOut()
         {
-            foreach (PageRun run in _plan.Demotions)
+            foreach (PageRun run in _plan.Demotions.Span)
                 _residency[run.First] = Residency.Slow;
-            foreach (PageRun run in _plan.Promotions)
+            foreach (PageRun run in _plan.Promotions.Span)
                 _residency[run.First] = Residency.Fast;
             Fast += _plan.PromotedPages - _plan.DemotedPages;
             Moves += _plan.PromotedPages + _plan.DemotedPages;

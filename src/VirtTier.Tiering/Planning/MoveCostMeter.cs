@@ -23,8 +23,8 @@ public sealed class MoveCostMeter
     // The average looks back over about ten rounds, as the planner does.
     private const double NewWeight = 0.1;
 
-    private double _secondsSmall;
-    private double _secondsLarge;
+    private double _secondsOfPages;
+    private double _secondsOfBlocks;
 
     /// <summary>The cost, in accesses a page; 1 until it was measured.</summary>
     public double Cost { get; private set; } = 1;
@@ -32,22 +32,22 @@ public sealed class MoveCostMeter
     /// <summary>The time that moving a page takes, in seconds; 0 until it was measured.</summary>
     public double SecondsEach { get; private set; }
 
-    /// <summary>Takes in pages that were moved in 4 KiB pieces, and the time that took.</summary>
-    public void ObserveSmall(long pages, TimeSpan time) => Blend(ref _secondsSmall, pages, time);
+    /// <summary>Takes in pages that were moved one by one, and the time that took.</summary>
+    public void ObservePages(long pages, TimeSpan time) => Blend(ref _secondsOfPages, pages, time);
 
-    /// <summary>Takes in pages (4 KiB) that were moved in 2 MiB pieces, and the time that took.</summary>
-    public void ObserveLarge(long pages, TimeSpan time) => Blend(ref _secondsLarge, pages, time);
+    /// <summary>Takes in pages that were moved in blocks, and the time that took.</summary>
+    public void ObserveBlocks(long pages, TimeSpan time) => Blend(ref _secondsOfBlocks, pages, time);
 
     /// <summary>Works out the cost for a round.</summary>
     /// <param name="guestTime">CPU time, of all its CPUs together, that the guest used while a round's harvests looked at it.</param>
     /// <param name="accesses">Accesses that they found, as <see cref="MovePlan.Accesses"/> has them.</param>
-    /// <param name="largeShare">Share (0..1) of the guest's memory in 2 MiB mappings, which move as one.</param>
-    public void Update(TimeSpan guestTime, double accesses, double largeShare)
+    /// <param name="blockShare">Share (0..1) of the guest's memory that is mapped in blocks, which move as one.</param>
+    public void Update(TimeSpan guestTime, double accesses, double blockShare)
     {
         // Until pages of a size were moved, those of the other size have to speak for them.
-        double small = _secondsSmall > 0 ? _secondsSmall : _secondsLarge;
-        double large = _secondsLarge > 0 ? _secondsLarge : _secondsSmall;
-        SecondsEach = (small * (1 - largeShare)) + (large * largeShare);
+        double small = _secondsOfPages > 0 ? _secondsOfPages : _secondsOfBlocks;
+        double large = _secondsOfBlocks > 0 ? _secondsOfBlocks : _secondsOfPages;
+        SecondsEach = (small * (1 - blockShare)) + (large * blockShare);
         double worth = SlowLoss * guestTime.TotalSeconds / accesses;
         if (SecondsEach > 0 && worth is > 0 and < double.PositiveInfinity)
             Cost = Math.Clamp(SecondsEach / worth, Least, Most);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Runtime.InteropServices;
+using System.Buffers;
 using VirtTier.Primitives;
 
 namespace VirtTier.Tiering.Planning;
@@ -14,15 +14,15 @@ namespace VirtTier.Tiering.Planning;
 /// </remarks>
 public sealed class MovePlan
 {
-    private readonly List<PageRun> _demotions = [];
-    private readonly List<PageRun> _promotions = [];
+    private readonly ArrayBufferWriter<PageRun> _demotions = new();
+    private readonly ArrayBufferWriter<PageRun> _promotions = new();
     private double _movedRate;
 
-    /// <summary>Units to move to the slow tier, coldest first.</summary>
-    public ReadOnlySpan<PageRun> Demotions => CollectionsMarshal.AsSpan(_demotions);
+    /// <summary>Pages and blocks to move to the slow tier, coldest first.</summary>
+    public ReadOnlyMemory<PageRun> Demotions => _demotions.WrittenMemory;
 
-    /// <summary>Units to move to the fast tier, hottest first.</summary>
-    public ReadOnlySpan<PageRun> Promotions => CollectionsMarshal.AsSpan(_promotions);
+    /// <summary>Pages and blocks to move to the fast tier, hottest first.</summary>
+    public ReadOnlyMemory<PageRun> Promotions => _promotions.WrittenMemory;
 
     /// <summary>4 KiB pages in <see cref="Demotions"/>.</summary>
     public long DemotedPages { get; private set; }
@@ -80,24 +80,30 @@ public sealed class MovePlan
 
     internal void Clear()
     {
-        _demotions.Clear();
-        _promotions.Clear();
+        _demotions.ResetWrittenCount();
+        _promotions.ResetWrittenCount();
         DemotedPages = PromotedPages = 0;
         _movedRate = 0;
     }
 
     internal void Demote(PageRun run, double rate)
     {
-        _demotions.Add(run);
+        Append(_demotions, run);
         DemotedPages += run.Count;
         _movedRate -= rate * run.Count;
     }
 
     internal void Promote(PageRun run, double rate)
     {
-        _promotions.Add(run);
+        Append(_promotions, run);
         PromotedPages += run.Count;
         _movedRate += rate * run.Count;
+    }
+
+    private static void Append(ArrayBufferWriter<PageRun> runs, PageRun run)
+    {
+        runs.GetSpan(1)[0] = run;
+        runs.Advance(1);
     }
 
     private double ShareOf(double rate) => Accesses > 0 ? rate / Accesses : 1;

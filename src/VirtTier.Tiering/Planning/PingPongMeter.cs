@@ -50,8 +50,8 @@ internal sealed class PingPongMeter
         _moved *= Memory;
         _cameBack *= Memory;
         uint oneIn = BitOperations.RoundUpToPowerOf2((uint)Math.Ceiling(_recentUnits * RoomForEach / _entries.Length));
-        Observe(plan.Demotions, up: 0, oneIn);
-        Observe(plan.Promotions, up: 1, oneIn);
+        Observe(plan.Demotions.Span, up: 0, oneIn);
+        Observe(plan.Promotions.Span, up: 1, oneIn);
     }
 
     private void Observe(ReadOnlySpan<PageRun> units, int up, uint oneIn)

@@ -81,15 +81,15 @@ public sealed class RealNodesTests
         target.Tell("pin 1500");
         PageMover mover = NewMover(new PageMoverOptions { AsideFor = TimeSpan.FromSeconds(2) });
         MoveTarget memory = mover.Target(target.Pid, target.Layout);
-        int[] pages = [.. Enumerable.Range(0, target.Touched)];
-        MoveReport report = await mover.MoveAsync(memory, pages, default, Slow, Token);
+        PageRun[] pages = Pages(Enumerable.Range(0, target.Touched));
+        MoveReport report = await mover.MoveAsync(memory, pages, Slow, Token);
         Assert.Equal(target.Touched - 2, report.Moved);
         Assert.Equal((MoveOutcome.Pinned, MoveOutcome.Pinned), (report.Outcomes.Span[7], report.Outcomes.Span[1500]));
         Assert.Equal(target.Touched - 2, CountOn(target, Slow));
 
         target.Tell("unpin");
         await Task.Delay(TimeSpan.FromSeconds(5), Token);
-        report = await mover.MoveAsync(memory, pages, default, Slow, Token);
+        report = await mover.MoveAsync(memory, pages, Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal("ok", target.Tell("check"));
     }
@@ -101,7 +101,7 @@ public sealed class RealNodesTests
         target.Tell("pin 3");
         PageMover mover = NewMover(new PageMoverOptions { Retries = 8, RetryDelay = TimeSpan.FromMilliseconds(100) });
         Task<MoveReport> moving = mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, 100).ToArray(), default, Slow, Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, 100)), Slow, Token);
         await Task.Delay(300, Token);
         target.Tell("unpin");
         MoveReport report = await moving;
@@ -142,14 +142,12 @@ public sealed class RealNodesTests
     }
 
     [Fact(Explicit = true)]
-    public async Task A_large_page_moves_whole_by_one_address()
+    public async Task A_block_moves_whole_by_one_address()
     {
         EnableThp();
         using var target = TargetProcess.Start("thp", 32);
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / PageSizes.BlockPages)];
-        int[] pages = [.. Enumerable.Range(0, target.Touched / PageSizes.BlockPages).Select(unit => (unit * PageSizes.BlockPages) + 5)];
-        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages, sizes, Slow, Token);
+        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), Blocks(target.Touched), Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal(target.Touched, CountOn(target, Slow));
         Assert.Equal("ok", target.Tell("check"));
@@ -165,9 +163,7 @@ public sealed class RealNodesTests
         Assert.Equal([-Errno.EACCES], status);
 
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, 8)];
-        int[] pages = [.. Enumerable.Range(0, target.Touched)];
-        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages, sizes, Slow, Token);
+        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), Blocks(target.Touched), Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal(target.Touched, CountOn(target, Slow));
         Assert.Equal("ok", target.Tell("check"));
@@ -206,19 +202,18 @@ public sealed class RealNodesTests
         using HugePages pool = new(Fast, 64);
         using var target = TargetProcess.Start("hugetlb", 128);
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / PageSizes.BlockPages)];
         MoveReport report;
         using (FillSlowNode(40))
         {
             report = await mover.MoveAsync(
-                mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), sizes, Slow, Token);
+                mover.Target(target.Pid, target.Layout), Blocks(target.Touched), Slow, Token);
         }
 
         Assert.InRange(report.Moved, PageSizes.BlockPages, target.Touched - PageSizes.BlockPages);
         Assert.Equal(target.Touched, report.Moved + report.Counters[MoveOutcome.TargetFull]);
         byte[] nodes = NodesOf(target);
         for (int page = 0; page < target.Touched; page++)
-            Assert.Equal(report.Outcomes.Span[page] == MoveOutcome.Moved ? Slow : Fast, nodes[page]);
+            Assert.Equal(report.Outcomes.Span[page / PageSizes.BlockPages] == MoveOutcome.Moved ? Slow : Fast, nodes[page]);
         Assert.Equal("ok", target.Tell("check"));
     }
 
@@ -262,7 +257,7 @@ public sealed class RealNodesTests
         using var target = TargetProcess.Start("anon", 64);
         PageMover mover = NewMover(new PageMoverOptions { BytesPerSecond = 4 << 20 });
         Task<MoveReport> moving = mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, target.Touched)), Slow, Token);
         await UntilSomeMovedAsync(target);
         target.Kill();
         MoveReport report = await moving;
@@ -279,7 +274,7 @@ public sealed class RealNodesTests
         using var target = TargetProcess.Start("anon", 64);
         PageMover mover = NewMover(new PageMoverOptions { BytesPerSecond = 4 << 20 });
         Task<MoveReport> moving = mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, target.Touched)), Slow, Token);
         await UntilSomeMovedAsync(target);
         int half = target.Touched / 2;
         target.Tell($"unmap {half} {half}");
@@ -298,7 +293,7 @@ public sealed class RealNodesTests
         using var end = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         long started = Stopwatch.GetTimestamp();
         MoveReport report = await mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, end.Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, target.Touched)), Slow, end.Token);
         double perSecond = report.Moved * PageSizes.PageBytes / Stopwatch.GetElapsedTime(started).TotalSeconds;
         Assert.InRange(perSecond / rate, 0.95, 1.05);
     }
@@ -342,9 +337,8 @@ public sealed class RealNodesTests
         var exchange = new PageExchange(mover);
         ExchangeReport report = await exchange.RunAsync(
             mover.Target(cold.Pid, cold.Layout),
-            new MoveOrder(Enumerable.Range(0, half).ToArray(), Slow),
-            new MoveOrder(Enumerable.Range(half, half).ToArray(), Fast),
-            default,
+            new MoveOrder(Pages(Enumerable.Range(0, half)), Slow),
+            new MoveOrder(Pages(Enumerable.Range(half, half)), Fast),
             room: 0,
             Token);
         Assert.Equal((half, half), (report.Demoted.Moved, report.Promoted.Moved));
@@ -358,8 +352,8 @@ public sealed class RealNodesTests
         using var target = TargetProcess.Start("anon", 8);
         PageMover mover = NewMover();
         MoveTarget memory = mover.Target(target.Pid, target.Layout);
-        int[] pages = [.. Enumerable.Range(0, 100)];
-        await mover.MoveAsync(memory, pages, default, Slow, Token);
+        PageRun[] pages = Pages(Enumerable.Range(0, 100));
+        await mover.MoveAsync(memory, pages, Slow, Token);
         Assert.Equal(0, memory.Observe(0, NodesOf(target)));
         Shell($"migratepages {target.Pid} {Slow} {Fast}");
         Assert.Equal(100, memory.Observe(0, NodesOf(target)));
@@ -368,10 +362,15 @@ public sealed class RealNodesTests
     private static PageMover NewMover(PageMoverOptions? options = null) =>
         new(new LinuxNumaCalls(), options ?? new PageMoverOptions(), TimeProvider.System);
 
+    private static PageRun[] Pages(IEnumerable<int> pages) => [.. pages.Select(page => new PageRun(page, 1))];
+
+    private static PageRun[] Blocks(int pages) =>
+        [.. Enumerable.Range(0, pages / PageSizes.BlockPages).Select(block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
+
     private static async Task<MoveReport> MoveAsync(TargetProcess target, IEnumerable<int> pages, int node = Slow)
     {
         PageMover mover = NewMover();
-        return await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages.ToArray(), default, node, Token);
+        return await mover.MoveAsync(mover.Target(target.Pid, target.Layout), Pages(pages), node, Token);
     }
 
     private static async Task UntilSomeMovedAsync(TargetProcess target)

@@ -14,8 +14,8 @@ public sealed class PageExchangeTests
     private const int Half = 10_240;
     private readonly ModelKernel _kernel = new() { TellsFree = true };
     private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 2 * Half)]);
-    private readonly int[] _cold = [.. Enumerable.Range(0, Half)];
-    private readonly int[] _hot = [.. Enumerable.Range(Half, Half)];
+    private readonly PageRun[] _cold = [.. Enumerable.Range(0, Half).Select(page => new PageRun(page, 1))];
+    private readonly PageRun[] _hot = [.. Enumerable.Range(Half, Half).Select(page => new PageRun(page, 1))];
 
     /// <summary>Pages of the guest on the fast node, before each call.</summary>
     private readonly List<int> _onFast = [];
@@ -59,27 +59,27 @@ public sealed class PageExchangeTests
     }
 
     [Fact]
-    public async Task Large_mappings_are_not_split_between_steps()
+    public async Task Blocks_are_not_split_between_steps()
     {
-        var sizes = new MappingSize[2 * Half / PageSizes.BlockPages];
-        Array.Fill(sizes, MappingSize.Size2M);
-        for (int unit = 0; unit < sizes.Length; unit++)
+        PageRun[] blocks = [.. Enumerable.Range(0, 2 * Half / PageSizes.BlockPages).Select(block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
+        foreach (PageRun block in blocks)
         {
-            int page = unit * PageSizes.BlockPages;
             _kernel.Add(
-                Hva + ((ulong)page * PageSizes.PageBytes),
-                new ModelFolio { Node = page < Half ? Fast : Slow, Pages = PageSizes.BlockPages, IsHugetlb = true });
+                Hva + ((ulong)block.First * PageSizes.PageBytes),
+                new ModelFolio { Node = block.First < Half ? Fast : Slow, Pages = PageSizes.BlockPages, IsHugetlb = true });
         }
 
-        ExchangeReport report = await RunAsync(room: 0, sizes);
+        ExchangeReport report = await RunAsync(room: 0, blocks[..(blocks.Length / 2)], blocks[(blocks.Length / 2)..]);
         Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
         Assert.Equal(2 * Half / PageSizes.BlockPages, _kernel.MoveCalls.Sum(call => call.Length));
     }
 
-    private async Task<ExchangeReport> RunAsync(long room, MappingSize[]? sizes = null)
+    private Task<ExchangeReport> RunAsync(long room) => RunAsync(room, _cold, _hot);
+
+    private async Task<ExchangeReport> RunAsync(long room, PageRun[] cold, PageRun[] hot)
     {
         var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
         return await new PageExchange(mover).RunAsync(
-            mover.Target(1, _layout), new MoveOrder(_cold, Slow), new MoveOrder(_hot, Fast), sizes, room, TestContext.Current.CancellationToken);
+            mover.Target(1, _layout), new MoveOrder(cold, Slow), new MoveOrder(hot, Fast), room, TestContext.Current.CancellationToken);
     }
 }

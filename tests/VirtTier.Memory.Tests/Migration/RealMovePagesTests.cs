@@ -44,8 +44,8 @@ public sealed class RealMovePagesTests : IDisposable
 
         var mover = new PageMover(calls, new PageMoverOptions(), TimeProvider.System);
         MoveTarget target = mover.Target(Environment.ProcessId, _layout);
-        int[] asked = [0, 5, Pages - 1, 7];
-        MoveReport report = await mover.MoveAsync(target, asked, default, node, TestContext.Current.CancellationToken);
+        PageRun[] asked = [new(0, 1), new(5, 1), new(Pages - 1, 1), new(7, 1)];
+        MoveReport report = await mover.MoveAsync(target, asked, node, TestContext.Current.CancellationToken);
         Assert.Equal(
             [MoveOutcome.Moved, MoveOutcome.Moved, MoveOutcome.Absent, MoveOutcome.Moved],
             report.Outcomes.ToArray());

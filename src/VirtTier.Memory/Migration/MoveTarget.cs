@@ -35,7 +35,7 @@ public sealed class MoveTarget
     public TokenBucket Rate { get; }
 
     /// <summary>
-    /// Limit of the CPU time that moving its pages takes, in nanoseconds a second; unlimited at first. Each unit that moves, whatever its
+    /// Limit of the CPU time that moving its pages takes, in nanoseconds a second; unlimited at first. Each run that moves, whatever its
     /// size, interrupts all of the guest's CPUs, for at most as long as the move itself works: so this limits how
     /// much of its time the guest loses to them, on any machine.
     /// </summary>
@@ -47,12 +47,12 @@ public sealed class MoveTarget
     internal MoveBatch Batch { get; }
 
     /// <summary>The lists of the <see cref="MoveJob"/> at work, kept so that the next one need not grow its own.</summary>
-    internal (List<MoveItem> Todo, List<MoveItem> Busy) Lists { get; } = ([], []);
+    internal (List<int> Todo, List<int> Busy) Lists { get; } = ([], []);
 
     /// <summary>Pages that were still busy after all retries.</summary>
     internal AgingPageSet Pinned { get; private set; }
 
-    internal Placements Placements { get; private set; }
+    internal Drift Drift { get; private set; }
 
     /// <summary>True once pages mapped by several processes were met: they are asked for with MPOL_MF_MOVE_ALL from then on.</summary>
     internal bool IsShared { get; set; }
@@ -77,15 +77,15 @@ public sealed class MoveTarget
     {
         ArgumentOutOfRangeException.ThrowIfNegative(firstIndex);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(nodes.Length, Layout.PageCount - firstIndex, nameof(nodes));
-        long drifted = Placements.Observe(firstIndex, nodes);
+        long drifted = Drift.Observe(firstIndex, nodes);
         Counters.AddDrifted(drifted);
         return drifted;
     }
 
-    [MemberNotNull(nameof(Pinned), nameof(Placements))]
+    [MemberNotNull(nameof(Pinned), nameof(Drift))]
     private void Forget()
     {
         Pinned = new AgingPageSet(_time, _asideFor, Layout.PageCount);
-        Placements = new Placements(_time, _asideFor, Layout.PageCount);
+        Drift = new Drift(_time, _asideFor, Layout.PageCount);
     }
 }

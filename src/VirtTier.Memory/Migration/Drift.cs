@@ -8,7 +8,7 @@ namespace VirtTier.Memory.Migration;
 /// Where pages were last moved to, one bit a page and node, to notice when someone else moves them on: NUMA balancing, the
 /// kernel's own tiering, another tool, or a move of a neighbour in the same large folio.
 /// </summary>
-internal sealed class Placements(TimeProvider time, TimeSpan asideFor, int pageCount)
+internal sealed class Drift(TimeProvider time, TimeSpan asideFor, int pageCount)
 {
     // By node; null for nodes that nothing was moved to. Every page that moves is noted, so this is kept cheap.
     private ulong[]?[] _placedOn = [];

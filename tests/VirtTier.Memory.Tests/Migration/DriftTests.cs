@@ -3,13 +3,13 @@ using VirtTier.Memory.Migration;
 
 namespace VirtTier.Memory.Tests.Migration;
 
-public sealed class PlacementsTests
+public sealed class DriftTests
 {
     private const int Pages = 700;
-    private readonly Placements _placements = new(TimeProvider.System, TimeSpan.FromMinutes(5), Pages);
+    private readonly Drift _drift = new(TimeProvider.System, TimeSpan.FromMinutes(5), Pages);
     private readonly byte[] _nodes = new byte[Pages];
 
-    // Within a word, over a border of words, whole words, a 2 MiB unit.
+    // Within a word, over a border of words, whole words, a block.
     [Theory]
     [InlineData(3, 1)]
     [InlineData(60, 10)]
@@ -18,14 +18,14 @@ public sealed class PlacementsTests
     [InlineData(0, 512)]
     public void Exactly_the_pages_of_a_run_are_placed(int first, int count)
     {
-        _placements.Place(first, count, 1);
+        _drift.Place(first, count, 1);
         _nodes.AsSpan(first, count).Fill(1);
-        Assert.Equal(0, _placements.Observe(0, _nodes));
+        Assert.Equal(0, _drift.Observe(0, _nodes));
 
         // Taken over to node 0 by us, but the first and last page: both are noticed when they turn up there, and no others.
         if (count > 2)
-            _placements.Place(first + 1, count - 2, 0);
+            _drift.Place(first + 1, count - 2, 0);
         _nodes.AsSpan().Clear();
-        Assert.Equal(Math.Min(count, 2), _placements.Observe(0, _nodes));
+        Assert.Equal(Math.Min(count, 2), _drift.Observe(0, _nodes));
     }
 }
