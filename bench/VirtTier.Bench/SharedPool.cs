@@ -133,10 +133,8 @@ internal sealed class SharedPool
     {
         if (_split is not null)
             return _split;
-        long[] budgets = new long[_guests.Count];
         BudgetDemand[] demands = [.. _guests.Select(g => new BudgetDemand(new BudgetRequest(g.Pages), _byUtility ? g.Curve : null, g.Budget))];
-        AutoBudget.Divide(demands, _pool, budgets);
-        return budgets;
+        return PoolDivider.Divide(demands, _pool, out _);
     }
 
     private sealed class PoolGuest

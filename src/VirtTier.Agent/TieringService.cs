@@ -206,11 +206,12 @@ internal sealed class TieringService : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
-            return (d, settings, BudgetDivider.Demand(d, settings, Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
+            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes), Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();
-        long[] divided = BudgetDivider.Divide([.. enforced.Select(d => d.Demand)], _context.Host.PoolBytes, out bool enough);
+        long poolPages = _context.Host.PoolBytes / PageSizes.PageBytes;
+        long[] divided = PoolDivider.Divide([.. enforced.Select(d => d.Demand)], poolPages, out bool enough);
         if (!enough && !_poolTooSmall)
             _log.HostProblem($"the budgets of all domains together exceed the pool of {Sizes.Show(_context.Host.PoolBytes)} (pool.dram): each gets the same fraction of its own");
         _poolTooSmall = !enough;
@@ -220,7 +221,7 @@ internal sealed class TieringService : IAsyncDisposable
         foreach ((RunningDomain domain, TieringSettings settings, BudgetDemand demand) in domains)
         {
             if (!budgets.TryGetValue(domain.Uuid, out long budget))
-                budget = BudgetDivider.Divide([demand], _context.Host.PoolBytes, out _)[0];
+                budget = PoolDivider.Divide([demand], poolPages, out _)[0];
             ByteRate rate = settings.Rate ?? _config.DomainRate;
             DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare));
             orders.Add(order);

@@ -56,8 +56,7 @@ internal sealed class SimulatedHost
     private void Decide()
     {
         BudgetDemand[] demands = [.. _guests.Select(g => g.Demand())];
-        long[] budgets = new long[demands.Length];
-        AutoBudget.Divide(demands, _pool, budgets);
+        long[] budgets = PoolDivider.Divide(demands, _pool, out _);
         for (int i = 0; i < budgets.Length; i++)
             _guests[i].Decide(budgets[i], TimeSpan.FromSeconds(_options.RoundSeconds));
     }

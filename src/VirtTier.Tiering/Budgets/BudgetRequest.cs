@@ -10,10 +10,11 @@ namespace VirtTier.Tiering.Budgets;
 public readonly record struct BudgetRequest(
     long MemoryPages, MemoryAmount? Dram = null, MemoryAmount? Min = null, MemoryAmount? Max = null, int Shares = 100)
 {
+    /// <summary>What it gets whatever the others want, in pages: its fixed budget, else its minimum.</summary>
+    public long GuaranteedPages => (Dram ?? Min)?.ToPages(MemoryPages) ?? 0;
+
     internal bool IsAuto => Dram is null;
 
-    // A fixed budget is its own minimum and maximum.
-    internal long LeastPages => (Dram ?? Min)?.ToPages(MemoryPages) ?? 0;
-
-    internal long MostPages => Math.Max(LeastPages, (Dram ?? Max)?.ToPages(MemoryPages) ?? MemoryPages);
+    // A fixed budget is its own maximum.
+    internal long MostPages => Math.Max(GuaranteedPages, (Dram ?? Max)?.ToPages(MemoryPages) ?? MemoryPages);
 }
