@@ -163,9 +163,9 @@ internal sealed class TieredGuest
     private bool TakeBits()
     {
         _harvested = _context.Time.GetTimestamp();
-        foreach (GfnRange region in _memory.Layout.GfnRanges)
+        foreach (GfnRange range in _memory.Layout.GfnRanges)
         {
-            HarvestResult result = _sampler.Harvest(region, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
+            HarvestResult result = _sampler.Harvest(range, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
             _isDirtyLogged = result.IsDirtyLogged;
             if (result.Generation != _generation && Relayout())
                 return true;
@@ -321,8 +321,8 @@ internal sealed class TieredGuest
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(MemoryMarshal.AsBytes<ulong>([(ulong)_process.Pid, _process.StartTime]));
-        foreach (GfnRange region in _memory.Layout.GfnRanges)
-            hash.AppendData(MemoryMarshal.AsBytes<ulong>([region.FirstGfn, (ulong)region.FirstIndex, (ulong)region.PageCount]));
+        foreach (GfnRange range in _memory.Layout.GfnRanges)
+            hash.AppendData(MemoryMarshal.AsBytes<ulong>([range.FirstGfn, (ulong)range.FirstIndex, (ulong)range.PageCount]));
         return BinaryPrimitives.ReadUInt64LittleEndian(hash.GetHashAndReset());
     }
 

@@ -27,8 +27,8 @@ public sealed record ReplayOptions(string TracePath, double DramPercent)
     /// <summary>What moving one page costs, in accesses.</summary>
     public double Cost { get; init; } = 1;
 
-    /// <summary>4 KiB pages that are placed as one: 1, or 512 for 2 MiB. Pages and moves are counted in this unit.</summary>
-    public int UnitPages { get; init; } = 1;
+    /// <summary>Pages that are placed as one: 1, or the 512 of a block. Both pages and moves are counted in these.</summary>
+    public int RunPages { get; init; } = 1;
 
     /// <summary>Fault samples a round that the agent's own planner gets.</summary>
     public int Samples { get; init; }
@@ -62,7 +62,7 @@ public static class TraceReplay
         try
         {
             trace = Trace.Load(
-                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.UnitPages, options.WriteWeight);
+                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.RunPages, options.WriteWeight);
         }
         catch (InvalidDataException e)
         {
@@ -84,7 +84,7 @@ public static class TraceReplay
         Require(options.Rounds >= 1, "--rounds", options.Rounds, "1 or more");
         Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
         Require(options.Cost is >= 0 and < double.PositiveInfinity, "--cost", options.Cost, "0 or more accesses");
-        Require(options.UnitPages is 1 or PageSizes.BlockPages, "--unit", options.UnitPages, "1 (4K) or 512 (2M) pages");
+        Require(options.RunPages is 1 or PageSizes.BlockPages, "--unit", options.RunPages, "1 (4K) or 512 (2M) pages");
         Require(options.Samples >= 0, "--samples", options.Samples, "0 or more a round");
         Require(options.WriteWeight is >= 1 and <= 100, "--write-weight", options.WriteWeight, "1 to 100 accesses");
         Require(ReplayPolicies.Names.Contains(options.Policy), "--policy", options.Policy, string.Join(", ", ReplayPolicies.Names));

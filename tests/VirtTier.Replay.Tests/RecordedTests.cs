@@ -47,7 +47,7 @@ public sealed class RecordedTests
         Assert.True(own >= freeze - 0.005, $"share {own:F3}, of freeze {freeze:F3}");
     }
 
-    // Where a write counts as four reads, samples tell where writes go. The regions of these small programs are too few to gain much by that; they
+    // Where a write counts as four reads, samples tell where writes go. The blocks of these small programs are too few to gain much by that; they
     // must not lose by it either.
     [Theory]
     [InlineData("sqlite", -0.005)]
@@ -65,14 +65,14 @@ public sealed class RecordedTests
         Assert.True(with >= without + gain, $"share {with:F3}, without samples {without:F3}");
     }
 
-    // These traces have one access for each page found accessed in a harvest, so a unit has the more accesses the more of its pages are in use.
+    // These traces have one access for each page found accessed in a harvest, so a block has the more accesses the more of its pages are in use.
     // The floors are .02 below what was reached when they were written.
     [Theory]
     [InlineData("guest-database", Allocation.Headroom, 0.578)]
     [InlineData("guest-database", Allocation.Populated, 0.622)]
     [InlineData("guest-build", Allocation.Headroom, 0.497)]
     [InlineData("guest-build", Allocation.Populated, 0.489)]
-    public void A_recorded_guest_in_2_MiB_units_is_served_better_with_samples(string name, Allocation allocation, double floor)
+    public void A_recorded_guest_in_blocks_is_served_better_with_samples(string name, Allocation allocation, double floor)
     {
         Trace trace = Load(name, PageSizes.BlockPages);
         double Share(int samples) => ReplayPolicies.Run(
@@ -83,9 +83,9 @@ public sealed class RecordedTests
         Assert.True(with > Share(0), $"share {with:F3}, without samples {Share(0):F3}");
     }
 
-    private static Trace Load(string name, int pagesPerUnit = 1, int writeWeight = 1)
+    private static Trace Load(string name, int runPages = 1, int writeWeight = 1)
     {
         string path = Path.Combine(AppContext.BaseDirectory, "Recordings", name + ".vttr.gz");
-        return Trace.Load(() => TraceReader.Read(File.OpenRead(path)), rounds: 50, harvests: 4, pagesPerUnit, writeWeight);
+        return Trace.Load(() => TraceReader.Read(File.OpenRead(path)), rounds: 50, harvests: 4, runPages, writeWeight);
     }
 }

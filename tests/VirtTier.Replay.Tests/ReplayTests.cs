@@ -50,7 +50,7 @@ public sealed class ReplayTests
     public void A_write_counts_as_so_many_accesses()
     {
         TraceAccess[] accesses = [new(0, 5, AccessKind.Write), new(1, 6, AccessKind.Read), new(2, 6, AccessKind.Read), new(3, 6, AccessKind.Fetch)];
-        Trace trace = Trace.Load(() => accesses, rounds: 1, harvests: 1, pagesPerUnit: 1, writeWeight: 4);
+        Trace trace = Trace.Load(() => accesses, rounds: 1, harvests: 1, runPages: 1, writeWeight: 4);
         Assert.Equal(7, trace.Accesses);
         ReplayResult result = ReplayPolicies.Run(trace, "freeze", budget: 1, Observation.Bits, Allocation.Headroom, cost: 1);
         Assert.Equal(4.0 / 7, result.Share);
@@ -60,7 +60,7 @@ public sealed class ReplayTests
     [Fact]
     public void A_fault_sample_is_the_first_access_to_a_unit_after_a_moment_of_the_slice()
     {
-        // In each slice of ten: reads of the unit's page 3 at its beginning, and later a write of page 511 and a read of page 7 at one time.
+        // In each slice of ten: reads of the run's page 3 at its beginning, and later a write of page 511 and a read of page 7 at one time.
         IEnumerable<TraceAccess> Accesses()
         {
             for (int slice = 0; slice < 1000; slice++)
@@ -73,7 +73,7 @@ public sealed class ReplayTests
             }
             yield return new TraceAccess(9999, 512, AccessKind.Read); // so that the slices are of ten
         }
-        Trace trace = Trace.Load(Accesses, rounds: 1000, harvests: 1, pagesPerUnit: 512, writeWeight: 3);
+        Trace trace = Trace.Load(Accesses, rounds: 1000, harvests: 1, runPages: 512, writeWeight: 3);
         SampledAccess?[] samples = [.. Enumerable.Range(0, 999).Select(round => trace.Slice(round, 0)[0].Sample)];
         int Count(int? offset) => samples.Count(s => s?.Offset == offset);
         Assert.InRange(Count(3), 150, 250);     // moments up to 2

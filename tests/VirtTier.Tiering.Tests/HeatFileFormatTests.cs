@@ -54,7 +54,7 @@ public sealed class HeatFileFormatTests
     {
         PlacementPlanner warm = Warm();
         PlacementPlanner planner = new(Pages + 512);
-        planner.TakeOver(warm, [(0, 512, 512), (1024, 1536, Pages - 1024)]); // one region in front is new, and 512..1023 is gone
+        planner.TakeOver(warm, [(0, 512, 512), (1024, 1536, Pages - 1024)]); // one block in front is new, and 512..1023 is gone
 
         MovePlan plan = new();
         byte[] residency = new byte[Pages + 512];

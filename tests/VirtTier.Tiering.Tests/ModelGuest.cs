@@ -117,9 +117,9 @@ internal sealed class ModelGuest
         Assert.Equal(Fast, Plan.FastPages - Plan.DemotedPages + Plan.PromotedPages);
     }
 
-    private void Move(ReadOnlySpan<PageRun> units, byte from, byte to, ref int fast, long atMost)
+    private void Move(ReadOnlySpan<PageRun> runs, byte from, byte to, ref int fast, long atMost)
     {
-        foreach (PageRun run in units)
+        foreach (PageRun run in runs)
         {
             Assert.Equal(UnitOf(run.First), (run.First, run.Count));
             Span<byte> pages = _residency.AsSpan(run.First, run.Count);

@@ -272,8 +272,8 @@ public sealed class PlacementPlannerTests
         ModelGuest guest = Booted(64 * 512, hugePages: true);
         guest.Run(6, budget: 16 * 512, () =>
         {
-            for (int region = 40; region < 50; region++)
-                guest.Touch(region * 512);
+            for (int block = 40; block < 50; block++)
+                guest.Touch(block * 512);
         });
         Assert.Equal(1.0, guest.ShareFast((40 * 512)..(50 * 512)));
         Assert.InRange(guest.Fast, 15 * 512, 16 * 512);
@@ -286,8 +286,8 @@ public sealed class PlacementPlannerTests
         ModelGuest guest = Booted(64 * 512, hugePages: true);
         guest.Run(6, budget: 8 * 512, () =>
         {
-            for (int region = 10; region < 40; region++)
-                guest.Touch(region * 512);
+            for (int block = 10; block < 40; block++)
+                guest.Touch(block * 512);
         });
         Assert.Equal(8 * 512, guest.Fast);
     }

@@ -45,7 +45,7 @@ internal static class ReplayCommand
             Observe = result.GetValue(observe),
             Alloc = result.GetValue(alloc),
             Cost = result.GetValue(cost),
-            UnitPages = result.GetValue(unit) == "2M" ? PageSizes.BlockPages : 1,
+            RunPages = result.GetValue(unit) == "2M" ? PageSizes.BlockPages : 1,
             Samples = result.GetValue(samples),
             WriteWeight = result.GetValue(writeWeight),
             Policy = result.GetRequiredValue(policy),

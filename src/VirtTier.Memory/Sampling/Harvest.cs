@@ -48,7 +48,7 @@ public readonly record struct HarvestResult(long Present, long Accessed, long Di
 
 /// <summary>
 /// What harvests fill, for a whole layout: bit (index % 64) of word (index / 64) of a bitmap is the page with that index,
-/// element (index / 512) of the sizes its 2 MiB unit. One bit and 1/512 byte a page, and a bit more for each detail.
+/// element (index / 512) of the sizes its block. One bit and 1/512 byte a page, and a bit more for each detail.
 /// </summary>
 public sealed class HarvestBuffers
 {
@@ -83,7 +83,7 @@ public sealed class HarvestBuffers
     /// page just moved is absent until its next access.</summary>
     public Span<ulong> Present => _present;
 
-    /// <summary>Mapping size of each 2 MiB unit.</summary>
+    /// <summary>Mapping size of each block.</summary>
     public ReadOnlyMemory<MappingSize> Sizes => _sizes;
 
     internal Span<MappingSize> WritableSizes => _sizes;

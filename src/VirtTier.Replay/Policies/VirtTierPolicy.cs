@@ -17,7 +17,7 @@ public sealed class VirtTierPolicy : IReplayPolicy
     private readonly MappingSize[] _sizes;
     private readonly byte[] _residency;
     private readonly bool _counts;
-    private readonly int _unitPages;
+    private readonly int _runPages;
     private readonly double _samplesPerHarvest;
     private readonly bool _samplesWrites;
     private bool _isWriteRound;
@@ -33,17 +33,17 @@ public sealed class VirtTierPolicy : IReplayPolicy
     {
         ArgumentNullException.ThrowIfNull(trace);
         _counts = observation == Observation.Counts;
-        // With samples a unit of 2 MiB is the mapping that it is; without, there is nothing in it to be told apart.
-        _unitPages = samples is null ? 1 : trace.PagesPerUnit;
+        // With samples a block is the mapping that it is; without, there is nothing in it to be told apart.
+        _runPages = samples is null ? 1 : trace.RunPages;
         _samplesPerHarvest = samples is null ? 0 : (double)samples.PerRound / trace.Harvests;
         _samplesWrites = samples is { WriteWeight: not 1 };
         // How much of its memory a growing guest will touch is not for the planner to know: as much again stays absent.
-        long known = (allocation == Allocation.Headroom ? 2L : 1) * trace.Pages * _unitPages;
+        long known = (allocation == Allocation.Headroom ? 2L : 1) * trace.Pages * _runPages;
         int guestPages = checked((int)((known + PageSizes.BlockPages - 1) / PageSizes.BlockPages * PageSizes.BlockPages));
         _planner = new PlacementPlanner(guestPages, sampled: samples is not null) { MoveCost = cost, WriteWeight = samples?.WriteWeight ?? 1 };
         _accessed = new ulong[guestPages / 64];
         _sizes = new MappingSize[guestPages / PageSizes.BlockPages];
-        Array.Fill(_sizes, _unitPages == PageSizes.BlockPages ? MappingSize.Size2M : MappingSize.Size4K);
+        Array.Fill(_sizes, _runPages == PageSizes.BlockPages ? MappingSize.Size2M : MappingSize.Size4K);
         _residency = new byte[guestPages];
         Array.Fill(_residency, Residency.Absent);
         if (allocation == Allocation.Populated)
@@ -57,7 +57,7 @@ public sealed class VirtTierPolicy : IReplayPolicy
         long accesses = 0;
         foreach (PageTouch touch in touches)
         {
-            int page = touch.Page * _unitPages;
+            int page = touch.Page * _runPages;
             _accessed[page / 64] |= 1UL << (page % 64);
             accesses += touch.Count;
             // As the kernel module draws them: any page that is accessed is as likely as the other, however often it is.
@@ -67,21 +67,21 @@ public sealed class VirtTierPolicy : IReplayPolicy
             if (touch.Sample is { } sample && (sample.IsWritten || !_isWriteRound))
                 _planner.Sample(page + sample.Offset, _isWriteRound);
         }
-        _planner.Observe(_accessed, _sizes, _counts ? accesses * _unitPages : null);
+        _planner.Observe(_accessed, _sizes, _counts ? accesses * _runPages : null);
     }
 
     /// <inheritdoc/>
     public void EndRound(ReplayPlacement placement)
     {
         for (int page = 0; page < placement.Residencies.Length; page++)
-            _residency.AsSpan(page * _unitPages, _unitPages).Fill(placement.Residencies[page]);
+            _residency.AsSpan(page * _runPages, _runPages).Fill(placement.Residencies[page]);
         _planner.CountLandmines(_isWriteRound ? 0 : _landmines, _isWriteRound ? _landmines : 0);
         _landmines = 0;
         _isWriteRound = _samplesWrites && !_isWriteRound;
-        _planner.EndRound(_residency, (long)placement.Budget * _unitPages, maxMoves: long.MaxValue, _plan);
+        _planner.EndRound(_residency, (long)placement.Budget * _runPages, maxMoves: long.MaxValue, _plan);
         foreach (PageRun run in _plan.Demotions.Span)
-            placement.Demote(run.First / _unitPages);
+            placement.Demote(run.First / _runPages);
         foreach (PageRun run in _plan.Promotions.Span)
-            placement.Promote(run.First / _unitPages);
+            placement.Promote(run.First / _runPages);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.Text.Json;
+using VirtTier.Primitives;
 
 namespace VirtTier.Replay.Simulation;
 
@@ -33,13 +34,11 @@ public sealed record SimulationOptions
 }
 
 /// <summary>
-/// A host of synthetic guests under one pool of DRAM, in units of 2 MiB: the planner and the division of the pool at scale,
+/// A host of synthetic guests under one pool of DRAM, in blocks of 2 MiB: the planner and the division of the pool at scale,
 /// with what they cost in memory and CPU. What a guest does is made from a seed and not counted.
 /// </summary>
 public static class HostSimulation
 {
-    private const long UnitBytes = 2 << 20;
-
     /// <summary>Plays the host and prints what it comes to.</summary>
     /// <returns>0; what is wrong with the options is thrown.</returns>
     /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it.</exception>
@@ -47,16 +46,16 @@ public static class HostSimulation
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(output);
-        long units = options.MemoryBytes / UnitBytes;
+        long blocks = options.MemoryBytes / PageSizes.BlockBytes;
         Require(options.Guests is >= 1 and <= 100_000, "--vms", options.Guests, "1 to 100000");
-        Require(units / options.Guests is >= 32 and <= int.MaxValue / 2, "--memory", options.MemoryBytes, "at least 64MiB a VM, at most 2PiB");
+        Require(blocks / options.Guests is >= 32 and <= int.MaxValue / 2, "--memory", options.MemoryBytes, "at least 64MiB a VM, at most 2PiB");
         Require(options.DramPercent is >= 0 and <= 100, "--dram", options.DramPercent, "a percentage of the memory, 0 to 100");
         Require(options.Rounds >= 1, "--rounds", options.Rounds, "1 or more");
         Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
         Require(options.RoundSeconds > 0, "--round-seconds", options.RoundSeconds, "more than 0");
 
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        SimulatedHost host = new(options, (int)(units / options.Guests));
+        SimulatedHost host = new(options, (int)(blocks / options.Guests));
         for (int round = 0; round < options.Rounds; round++)
             host.PlayRound(round);
         // The guests' own state is part of it, so this is an upper bound of what the decisions need.
@@ -95,10 +94,10 @@ public static class HostSimulation
             return;
         }
         CultureInfo culture = CultureInfo.InvariantCulture;
-        output.WriteLine(string.Create(culture, $"host      {options.Guests} VMs, {tebibytes:F2} TiB in units of 2 MiB, {options.DramPercent}% DRAM, seeds {options.Seed}..{options.Seed + options.Guests - 1}"));
+        output.WriteLine(string.Create(culture, $"host      {options.Guests} VMs, {tebibytes:F2} TiB in blocks of 2 MiB, {options.DramPercent}% DRAM, seeds {options.Seed}..{options.Seed + options.Guests - 1}"));
         foreach ((Habit habit, double share, long moves, long pages) in host.ByHabit())
-            output.WriteLine(string.Create(culture, $"{habit,-15} share {share:F3}, {moves} units moved, {pages} units of DRAM at the end"));
-        output.WriteLine(string.Create(culture, $"share     {host.Share:F4} of the touches found their unit in DRAM; {host.Moves} units moved; rounds over the pool: {host.PoolExceeded}"));
+            output.WriteLine(string.Create(culture, $"{habit,-15} share {share:F3}, {moves} blocks moved, {pages} blocks of DRAM at the end"));
+        output.WriteLine(string.Create(culture, $"share     {host.Share:F4} of the touches found their block in DRAM; {host.Moves} blocks moved; rounds over the pool: {host.PoolExceeded}"));
         output.WriteLine(string.Create(culture, $"memory    {bytes / 1048576.0:F1} MiB, {bytes / 1048576.0 / tebibytes:F1} MiB a TiB ({memoryShare:P4})"));
         output.WriteLine(string.Create(culture, $"CPU       {host.Cpu.TotalSeconds / options.Rounds:F3} s a round; at one round in {options.RoundSeconds} s {cpuPerTebibyte:P2} of a core a TiB"));
     }

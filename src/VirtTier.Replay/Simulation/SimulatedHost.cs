@@ -13,13 +13,13 @@ internal sealed class SimulatedHost
     private readonly List<SimulatedGuest> _guests = [];
     private readonly long _pool;
 
-    public SimulatedHost(SimulationOptions options, int unitsEach)
+    public SimulatedHost(SimulationOptions options, int blocksEach)
     {
         _options = options;
-        _pool = (long)((double)unitsEach * options.Guests * options.DramPercent / 100);
+        _pool = (long)((double)blocksEach * options.Guests * options.DramPercent / 100);
         Habit[] habits = Enum.GetValues<Habit>();
         for (int i = 0; i < options.Guests; i++)
-            _guests.Add(new SimulatedGuest(new SyntheticGuest(habits[i % habits.Length], unitsEach, options.Seed + i), unitsEach, _pool / options.Guests));
+            _guests.Add(new SimulatedGuest(new SyntheticGuest(habits[i % habits.Length], blocksEach, options.Seed + i), blocksEach, _pool / options.Guests));
     }
 
     /// <summary>CPU time of all decisions: observing, dividing, planning.</summary>
@@ -76,15 +76,15 @@ internal sealed class SimulatedHost
         private readonly ulong[] _accessed;
         private readonly MappingSize[] _sizes;
         private readonly byte[] _residency;
-        private readonly int _units;
+        private readonly int _blocks;
         private DramCurve? _curve;
 
-        // Here a planner's page is a unit of 2 MiB: it is mapped, harvested and moved as one.
-        public SimulatedGuest(SyntheticGuest guest, int units, long budget)
+        // Here a planner's page is a block: it is mapped, harvested and moved as one.
+        public SimulatedGuest(SyntheticGuest guest, int blocks, long budget)
         {
             _guest = guest;
-            _units = units;
-            int pages = (units + PageSizes.BlockPages - 1) / PageSizes.BlockPages * PageSizes.BlockPages;
+            _blocks = blocks;
+            int pages = (blocks + PageSizes.BlockPages - 1) / PageSizes.BlockPages * PageSizes.BlockPages;
             _planner = new PlacementPlanner(pages);
             _accessed = new ulong[pages / 64];
             _sizes = new MappingSize[pages / PageSizes.BlockPages];
@@ -109,22 +109,22 @@ internal sealed class SimulatedHost
         public void Touch(int round)
         {
             Array.Clear(_accessed);
-            foreach (int unit in _guest.Touches(round))
+            foreach (int block in _guest.Touches(round))
             {
-                _accessed[unit / 64] |= 1UL << (unit % 64);
-                if (_residency[unit] == Residency.Absent)
+                _accessed[block / 64] |= 1UL << (block % 64);
+                if (_residency[block] == Residency.Absent)
                 {
-                    _residency[unit] = Fast < Budget ? Residency.Fast : Residency.Slow;
-                    Fast += _residency[unit] == Residency.Fast ? 1 : 0;
+                    _residency[block] = Fast < Budget ? Residency.Fast : Residency.Slow;
+                    Fast += _residency[block] == Residency.Fast ? 1 : 0;
                 }
                 Touches++;
-                FastTouches += _residency[unit] == Residency.Fast ? 1 : 0;
+                FastTouches += _residency[block] == Residency.Fast ? 1 : 0;
             }
         }
 
         public void Observe() => _planner.Observe(_accessed, _sizes);
 
-        public BudgetDemand Demand() => new(new BudgetRequest(_units), _curve, Budget);
+        public BudgetDemand Demand() => new(new BudgetRequest(_blocks), _curve, Budget);
 
         public void Decide(long budget, TimeSpan round)
         {

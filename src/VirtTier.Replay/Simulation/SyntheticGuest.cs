@@ -4,7 +4,7 @@ namespace VirtTier.Replay.Simulation;
 /// <summary>What a synthetic guest does.</summary>
 public enum Habit
 {
-    /// <summary>Few units popular, many rare, for ever the same.</summary>
+    /// <summary>Few blocks popular, many rare, for ever the same.</summary>
     Zipf,
 
     /// <summary>A hot set that moves on every ten rounds.</summary>
@@ -29,8 +29,8 @@ public enum Habit
     Growing,
 }
 
-/// <summary>A guest that touches its 2 MiB units as its <see cref="Habit"/> has it: the same ones each time, from a seed.</summary>
-internal sealed class SyntheticGuest(Habit habit, int units, int seed)
+/// <summary>A guest that touches its blocks as its <see cref="Habit"/> has it: the same ones each time, from a seed.</summary>
+internal sealed class SyntheticGuest(Habit habit, int blocks, int seed)
 {
     private const int RoundsOfGrowth = 40;
     private const int RoundsOfHotSet = 10;
@@ -40,14 +40,14 @@ internal sealed class SyntheticGuest(Habit habit, int units, int seed)
 
     public Habit Habit => habit;
 
-    /// <summary>Units that the guest touches in one harvest, one after the other.</summary>
+    /// <summary>Blocks that the guest touches in one harvest, one after the other.</summary>
     public IEnumerable<int> Touches(int round)
     {
         int accesses = habit switch
         {
-            Habit.Idle => units / 500,
-            Habit.Bursts => round % 8 < 3 ? units / 4 : units / 500,
-            _ => units / 4,
+            Habit.Idle => blocks / 500,
+            Habit.Bursts => round % 8 < 3 ? blocks / 4 : blocks / 500,
+            _ => blocks / 4,
         };
         for (int i = 0; i < accesses; i++)
             yield return Touch(round);
@@ -58,22 +58,22 @@ internal sealed class SyntheticGuest(Habit habit, int units, int seed)
         switch (habit)
         {
             case Habit.ShiftingHotSet:
-                return (Skewed(units / 6) + (round / RoundsOfHotSet * (units / 12))) % units;
+                return (Skewed(blocks / 6) + (round / RoundsOfHotSet * (blocks / 12))) % blocks;
             case Habit.Scan:
-                return _next++ % units;
+                return _next++ % blocks;
             case Habit.Loop:
-                return _next++ % (units / 3);
+                return _next++ % (blocks / 3);
             case Habit.Stream:
-                return _random.Next(2) == 0 ? Skewed(units / 10) : (units / 10) + (_next++ % (units - (units / 10)));
+                return _random.Next(2) == 0 ? Skewed(blocks / 10) : (blocks / 10) + (_next++ % (blocks - (blocks / 10)));
             case Habit.Growing:
-                int size = Math.Min(units, (units / 10) + (int)((long)units * round / RoundsOfGrowth));
+                int size = Math.Min(blocks, (blocks / 10) + (int)((long)blocks * round / RoundsOfGrowth));
                 return size - 1 - Skewed(size);
             default:
-                return Skewed(units);
+                return Skewed(blocks);
         }
     }
 
-    // Popularity falls with the number: half of the accesses go to an eighth of the units.
+    // Popularity falls with the number: half of the accesses go to an eighth of the blocks.
     private int Skewed(int count)
     {
         double chance = _random.NextDouble();

@@ -18,8 +18,8 @@ public readonly record struct PageTouch(int Page, int Reads, int Writes, int Fet
 }
 
 /// <summary>What a fault sample sees.</summary>
-/// <param name="Offset">Which of the unit's 4 KiB pages was accessed first.</param>
-/// <param name="IsWritten">Whether the unit is also written after the moment: one that is of writes only sees it.</param>
+/// <param name="Offset">Which of the run's pages was accessed first.</param>
+/// <param name="IsWritten">Whether the run is also written after the moment: one that is of writes only sees it.</param>
 public readonly record struct SampledAccess(short Offset, bool IsWritten);
 
 /// <summary>
@@ -32,9 +32,9 @@ public sealed class Trace
 
     private readonly List<PageTouch>[] _slices;
 
-    private Trace(int pages, int pagesPerUnit, long accesses, int rounds, int harvests, List<PageTouch>[] slices)
+    private Trace(int pages, int runPages, long accesses, int rounds, int harvests, List<PageTouch>[] slices)
     {
-        PagesPerUnit = pagesPerUnit;
+        RunPages = runPages;
         Pages = pages;
         Accesses = accesses;
         Rounds = rounds;
@@ -42,11 +42,11 @@ public sealed class Trace
         _slices = slices;
     }
 
-    /// <summary>Distinct pages (of the unit asked for), numbered 0.. in the order of their addresses.</summary>
+    /// <summary>Distinct page runs, numbered 0.. in the order of their addresses.</summary>
     public int Pages { get; }
 
-    /// <summary>4 KiB pages of one page of the trace: 1, or 512.</summary>
-    public int PagesPerUnit { get; }
+    /// <summary>Pages that count as one in the trace: 1, or the 512 of a block.</summary>
+    public int RunPages { get; }
 
     /// <summary>Accesses in the whole trace, each write as many as it counts for.</summary>
     public long Accesses { get; }
@@ -61,24 +61,24 @@ public sealed class Trace
     /// <param name="open">Begins to read the trace; must give the same accesses each time.</param>
     /// <param name="rounds">Rounds, 1 or more.</param>
     /// <param name="harvests">Slices of a round, 1 or more.</param>
-    /// <param name="pagesPerUnit">4 KiB pages that count as one: 1, or 512 for 2 MiB.</param>
+    /// <param name="runPages">Pages that count as one: 1, or the 512 of a block.</param>
     /// <param name="writeWeight">Accesses that a write counts as.</param>
     /// <exception cref="InvalidDataException">The trace is empty or malformed.</exception>
-    public static Trace Load(Func<IEnumerable<TraceAccess>> open, int rounds, int harvests, int pagesPerUnit = 1, int writeWeight = 1)
+    public static Trace Load(Func<IEnumerable<TraceAccess>> open, int rounds, int harvests, int runPages = 1, int writeWeight = 1)
     {
         ArgumentNullException.ThrowIfNull(open);
         ArgumentOutOfRangeException.ThrowIfLessThan(rounds, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(harvests, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(pagesPerUnit, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(runPages, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(writeWeight, 1);
 
-        HashSet<ulong> units = [];
+        HashSet<ulong> runs = [];
         long first = long.MaxValue;
         long last = long.MinValue;
         long accesses = 0;
         foreach (TraceAccess access in open())
         {
-            units.Add(access.Gfn / (ulong)pagesPerUnit);
+            runs.Add(access.Gfn / (ulong)runPages);
             first = Math.Min(first, access.TimeNs);
             last = Math.Max(last, access.TimeNs);
             accesses += access.Kind == AccessKind.Write ? writeWeight : 1;
@@ -86,7 +86,7 @@ public sealed class Trace
         if (accesses == 0)
             throw new InvalidDataException("The trace holds no access.");
 
-        Dictionary<ulong, int> index = Number(units);
+        Dictionary<ulong, int> index = Number(runs);
         List<PageTouch>[] slices = new List<PageTouch>[rounds * harvests];
         for (int i = 0; i < slices.Length; i++)
             slices[i] = [];
@@ -102,7 +102,7 @@ public sealed class Trace
         Int128 extent = (Int128)last - first + 1;
         foreach (TraceAccess access in open())
         {
-            int page = index[access.Gfn / (ulong)pagesPerUnit];
+            int page = index[access.Gfn / (ulong)runPages];
             int slice = (int)(((Int128)access.TimeNs - first) * slices.Length / extent);
             List<PageTouch> touches = slices[slice];
             if (seenIn[page] != slice)
@@ -122,7 +122,7 @@ public sealed class Trace
                     sampledAt[page] = access.TimeNs;
                     // Of n the last one with a chance of 1/n: so each has the same.
                     if (random.Next(sampledOf[page]) == 0)
-                        offset = (short)(access.Gfn % (ulong)pagesPerUnit);
+                        offset = (short)(access.Gfn % (ulong)runPages);
                 }
                 bool isWritten = access.Kind == AccessKind.Write || (touch.Sample?.IsWritten ?? false);
                 touch = touch with { Sample = new SampledAccess(offset, isWritten) };
@@ -134,16 +134,16 @@ public sealed class Trace
                 _ => touch with { Fetches = touch.Fetches + 1 },
             };
         }
-        return new Trace(index.Count, pagesPerUnit, accesses, rounds, harvests, slices);
+        return new Trace(index.Count, runPages, accesses, rounds, harvests, slices);
     }
 
     /// <summary>The pages touched in one harvest of one round.</summary>
     public ReadOnlySpan<PageTouch> Slice(int round, int harvest) =>
         CollectionsMarshal.AsSpan(_slices[(round * Harvests) + harvest]);
 
-    private static Dictionary<ulong, int> Number(HashSet<ulong> units)
+    private static Dictionary<ulong, int> Number(HashSet<ulong> runs)
     {
-        ulong[] sorted = [.. units];
+        ulong[] sorted = [.. runs];
         Array.Sort(sorted);
         Dictionary<ulong, int> index = new(sorted.Length);
         for (int i = 0; i < sorted.Length; i++)

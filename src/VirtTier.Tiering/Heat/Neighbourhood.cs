@@ -11,22 +11,25 @@ internal sealed class Neighbourhood(int pages)
     /// <summary>Classes of busyness: at most one page of the 32, a quarter, half, or more of them accessed.</summary>
     public const int Classes = 4;
 
+    /// <summary>Pages of a neighbourhood: what a vector holds.</summary>
+    public const int Pages = 32;
+
     // One page alone says nothing of its neighbours.
     private const int Few = 2;
-    private const int Quarter = PageHistory.BlockPages / 4;
-    private const int Half = PageHistory.BlockPages / 2;
+    private const int Quarter = Pages / 4;
+    private const int Half = Pages / 2;
 
-    private readonly byte[] _classes = new byte[pages / PageHistory.BlockPages];
+    private readonly byte[] _classes = new byte[pages / Pages];
 
-    /// <summary>The class of a page's block.</summary>
-    public ref byte this[int page] => ref _classes[page / PageHistory.BlockPages];
+    /// <summary>The class of a page's neighbourhood.</summary>
+    public ref byte this[int page] => ref _classes[page / Pages];
 
-    /// <summary>The class of a block of which so many pages were accessed.</summary>
+    /// <summary>The class of a neighbourhood of which so many pages were accessed.</summary>
     public static byte ClassOf(int accessed) => accessed switch { < Few => 0, < Quarter => 1, < Half => 2, _ => 3 };
 
-    /// <summary>The classes of a run of blocks.</summary>
+    /// <summary>The classes of a run of neighbourhoods.</summary>
     public Span<byte> Of(int firstPage, int count) =>
-        _classes.AsSpan(firstPage / PageHistory.BlockPages, count / PageHistory.BlockPages);
+        _classes.AsSpan(firstPage / Pages, count / Pages);
 
     public void Write(BinaryWriter writer) => writer.Write(_classes);
 

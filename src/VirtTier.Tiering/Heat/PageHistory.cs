@@ -9,10 +9,7 @@ namespace VirtTier.Tiering.Heat;
 /// <summary>The two bytes of <see cref="PageState"/> for each page of a domain, and its neighbourhood.</summary>
 internal sealed class PageHistory(int pages)
 {
-    /// <summary>Pages that are looked at together.</summary>
-    public const int BlockPages = 32;
-
-    private const int LongestRun = 64 * BlockPages;
+    private const int LongestRun = 64 * Neighbourhood.Pages;
 
     private readonly byte[] _heat = new byte[pages];
     private readonly byte[] _recency = new byte[pages];
@@ -38,14 +35,14 @@ internal sealed class PageHistory(int pages)
         ref byte recency = ref _recency[firstPage];
         Vector256<byte> bit = Vector256.Create((byte)(1 << quarter));
         Mark(ref recency, (uint)accessed, bit);
-        Mark(ref Unsafe.Add(ref recency, BlockPages), (uint)(accessed >> BlockPages), bit);
+        Mark(ref Unsafe.Add(ref recency, Neighbourhood.Pages), (uint)(accessed >> Neighbourhood.Pages), bit);
     }
 
-    /// <summary>Pages of a block that the running round found accessed.</summary>
+    /// <summary>Pages of a neighbourhood that the running round found accessed.</summary>
     public int HitsIn(int firstPage)
     {
         Vector256<byte> hits = Vector256.LoadUnsafe(ref _recency[firstPage]) & Vector256.Create((byte)PageState.HitMask);
-        return BlockPages - BitOperations.PopCount(Vector256.Equals(hits, Vector256<byte>.Zero).ExtractMostSignificantBits());
+        return Neighbourhood.Pages - BitOperations.PopCount(Vector256.Equals(hits, Vector256<byte>.Zero).ExtractMostSignificantBits());
     }
 
     /// <summary>Ends a round for a run of pages that are alike and have memory behind them.</summary>
@@ -65,14 +62,14 @@ internal sealed class PageHistory(int pages)
         return outcome;
     }
 
-    /// <summary>Pages of the blocks from here on that are in one tier and all alike; 0 if those of the first are not.</summary>
-    public int AlikeBlocks(ReadOnlySpan<byte> residency, int firstPage, int end)
+    /// <summary>Pages of the neighbourhoods from here on that are in one tier and all alike; 0 if those of the first are not.</summary>
+    public int AlikeNeighbourhoods(ReadOnlySpan<byte> residency, int firstPage, int end)
     {
         // Far enough for long runs, near enough that looking ahead at the neighbourhoods stays cheap.
         end = Math.Min(end, firstPage + LongestRun);
-        ReadOnlySpan<byte> blocks = Neighbours.Of(firstPage, end - firstPage);
-        int sameNeighbours = blocks.IndexOfAnyExcept(blocks[0]);
-        int limit = sameNeighbours < 0 ? end : firstPage + (sameNeighbours * BlockPages);
+        ReadOnlySpan<byte> classes = Neighbours.Of(firstPage, end - firstPage);
+        int sameNeighbours = classes.IndexOfAnyExcept(classes[0]);
+        int limit = sameNeighbours < 0 ? end : firstPage + (sameNeighbours * Neighbourhood.Pages);
         // The bounds are checked here once; the loop is what a round spends most of its time in.
         _ = residency[end - 1] + _recency[end - 1];
         ref byte tiers = ref MemoryMarshal.GetReference(residency);
@@ -82,7 +79,7 @@ internal sealed class PageHistory(int pages)
         Vector256<byte> recency = Vector256.Create(_recency[firstPage]);
         Vector256<byte> heat = Vector256.Create(_heat[firstPage]);
         int page = firstPage;
-        for (; page < limit; page += BlockPages)
+        for (; page < limit; page += Neighbourhood.Pages)
         {
             Vector256<byte> differences = (Vector256.LoadUnsafe(ref tiers, (nuint)page) ^ tier)
                 | (Vector256.LoadUnsafe(ref recencies, (nuint)page) ^ recency)
@@ -171,7 +168,7 @@ internal sealed class PageHistory(int pages)
         ref byte first = ref Unsafe.AsRef(in bytes[0]);
         Vector256<byte> value = Vector256.Create(first);
         Vector256<byte> differences = Vector256<byte>.Zero;
-        for (int i = 0; i < bytes.Length; i += BlockPages)
+        for (int i = 0; i < bytes.Length; i += Neighbourhood.Pages)
             differences |= Vector256.LoadUnsafe(ref first, (nuint)i) ^ value;
         return differences == Vector256<byte>.Zero;
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Tiering.Heat;
 
-/// <summary>How many of a region's 512 pages are in use, from how many distinct ones its samples were of.</summary>
+/// <summary>How many of a block's 512 pages are in use, from how many distinct ones its samples were of.</summary>
 /// <remarks>
 /// Of n accesses to D pages, each as likely as the other, m are distinct with a chance in proportion to D! / ((D - m)! D^n). The estimate is the
-/// mean of log2 D under that, with D a power of two and most regions believed to be in use as a whole. Where some of the pages get more than others,
+/// mean of log2 D under that, with D a power of two and most blocks believed to be in use as a whole. Where some of the pages get more than others,
 /// it is nearer to the number of those that get most, and rightly so.
 /// </remarks>
 internal static class UsedPages
 {
-    // All of a region's.
+    // All of a block's.
     private const int GreatestLog2 = 9;
 
     // Fewer are not told apart: below, the accesses of each page may be more by as much as there are fewer pages.
     private const int LeastLog2 = 3;
 
-    // Until samples show otherwise a region is in use as a whole; one that is not shows it soon, by the same pages again.
+    // Until samples show otherwise a block is in use as a whole; one that is not shows it soon, by the same pages again.
     private const double BelievedWhole = 0.9;
 
     private static readonly double[][] s_falling = Falling();

@@ -45,9 +45,9 @@ public sealed class MoveCostMeter
     public void Update(TimeSpan guestTime, double accesses, double blockShare)
     {
         // Until pages of a size were moved, those of the other size have to speak for them.
-        double small = _secondsOfPages > 0 ? _secondsOfPages : _secondsOfBlocks;
-        double large = _secondsOfBlocks > 0 ? _secondsOfBlocks : _secondsOfPages;
-        SecondsEach = (small * (1 - blockShare)) + (large * blockShare);
+        double ofPages = _secondsOfPages > 0 ? _secondsOfPages : _secondsOfBlocks;
+        double ofBlocks = _secondsOfBlocks > 0 ? _secondsOfBlocks : _secondsOfPages;
+        SecondsEach = (ofPages * (1 - blockShare)) + (ofBlocks * blockShare);
         double worth = SlowLoss * guestTime.TotalSeconds / accesses;
         if (SecondsEach > 0 && worth is > 0 and < double.PositiveInfinity)
             Cost = Math.Clamp(SecondsEach / worth, Least, Most);

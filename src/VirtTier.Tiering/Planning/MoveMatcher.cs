@@ -5,7 +5,7 @@ using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Planning;
 
-/// <summary>Picks what moves: the least worth of the fast units against the most worth of the slow ones.</summary>
+/// <summary>Picks what moves: the least worth of the fast pages and blocks against the most worth of the slow ones.</summary>
 internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, BlockSamples samples, ValueModel model)
 {
     // A move is expected to earn half as much again as it costs: expectations err, and the best-looking ones err upwards.
@@ -75,22 +75,22 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
 
     private void Collect(ReadOnlySpan<byte> residency)
     {
-        for (int region = 0; region < sizes.Length && !(_coldest.IsFull && _hottest.IsFull); region++)
+        for (int block = 0; block < sizes.Length && !(_coldest.IsFull && _hottest.IsFull); block++)
         {
-            int first = region * PageSizes.BlockPages;
-            if (sizes[region] == MappingSize.Size1G)
+            int first = block * PageSizes.BlockPages;
+            if (sizes[block] == MappingSize.Size1G)
                 continue;
-            if (sizes[region] == MappingSize.Size2M)
+            if (sizes[block] == MappingSize.Size2M)
             {
                 Offer(residency[first], first, PageSizes.BlockPages);
                 continue;
             }
-            for (int block = first; block < first + PageSizes.BlockPages; block += PageHistory.BlockPages)
+            for (int start = first; start < first + PageSizes.BlockPages; start += Neighbourhood.Pages)
             {
-                bool alike = history.AlikeBlocks(residency, block, block + PageHistory.BlockPages) > 0;
-                for (int page = block; page < block + PageHistory.BlockPages; page++)
+                bool alike = history.AlikeNeighbourhoods(residency, start, start + Neighbourhood.Pages) > 0;
+                for (int page = start; page < start + Neighbourhood.Pages; page++)
                 {
-                    // Where one of a block is not wanted, none of its like is.
+                    // Where one of them is not wanted, none of its like is.
                     if (!Offer(residency[page], page, 1) && alike)
                         break;
                 }
@@ -143,7 +143,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
             {
                 if (run.Count == 1)
                     break;
-                // A smaller unit may still fit where a 2 MiB one does not.
+                // A page may still fit where a block does not.
                 continue;
             }
             for (; cold < end; cold++)

@@ -9,7 +9,7 @@ namespace VirtTier.Tiering.Planning;
 /// cost the guest twice.
 /// </summary>
 /// <remarks>
-/// It remembers single units, in a table of a fixed size. When more move than it can hold, it follows one in two, four, eight, ...
+/// It remembers single page runs, in a table of a fixed size. When more move than it can hold, it follows one in two, four, eight, ...
 /// of them by a hash of their number, which estimates the same share.
 /// </remarks>
 internal sealed class PingPongMeter
@@ -17,7 +17,7 @@ internal sealed class PingPongMeter
     /// <summary>Rounds within which a page that moves back has come back: the memory of heat.</summary>
     public const int Window = 8;
 
-    // A table of eight bytes for each 4 MiB, up to 128 KiB; filled to a quarter, few units push out another.
+    // A table of eight bytes for each 4 MiB, up to 128 KiB; filled to a quarter, few runs push out another.
     private const int PagesPerEntry = 1024;
     private const int FewestEntries = 64;
     private const int MostEntries = 16384;
@@ -27,7 +27,7 @@ internal sealed class PingPongMeter
     private const double Memory = 1 - (1.0 / Window);
 
     private readonly (int Page, int Move)[] _entries;
-    private double _recentUnits;
+    private double _recentRuns;
     private double _moved;
     private double _cameBack;
     private int _round;
@@ -43,20 +43,20 @@ internal sealed class PingPongMeter
     public void Observe(MovePlan plan)
     {
         _round++;
-        int units = plan.Demotions.Length + plan.Promotions.Length;
-        _recentUnits = (_recentUnits * Memory) + units;
-        if (units == 0)
+        int runs = plan.Demotions.Length + plan.Promotions.Length;
+        _recentRuns = (_recentRuns * Memory) + runs;
+        if (runs == 0)
             return;
         _moved *= Memory;
         _cameBack *= Memory;
-        uint oneIn = BitOperations.RoundUpToPowerOf2((uint)Math.Ceiling(_recentUnits * RoomForEach / _entries.Length));
+        uint oneIn = BitOperations.RoundUpToPowerOf2((uint)Math.Ceiling(_recentRuns * RoomForEach / _entries.Length));
         Observe(plan.Demotions.Span, up: 0, oneIn);
         Observe(plan.Promotions.Span, up: 1, oneIn);
     }
 
-    private void Observe(ReadOnlySpan<PageRun> units, int up, uint oneIn)
+    private void Observe(ReadOnlySpan<PageRun> runs, int up, uint oneIn)
     {
-        foreach (PageRun run in units)
+        foreach (PageRun run in runs)
         {
             // Low bits choose, high bits place.
             uint hash = Mix((uint)run.First);

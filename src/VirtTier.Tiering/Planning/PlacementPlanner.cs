@@ -118,15 +118,15 @@ public sealed class PlacementPlanner
         }
         if (accesses is double counted)
             _accesses = (_accesses ?? 0) + counted;
-        for (int region = 0; region < _sizes.Length; region++)
+        for (int block = 0; block < _sizes.Length; block++)
         {
-            int first = region * PageSizes.BlockPages;
-            if (sizes[region] != MappingSize.None)
-                SetSize(region, sizes[region]);
+            int first = block * PageSizes.BlockPages;
+            if (sizes[block] != MappingSize.None)
+                SetSize(block, sizes[block]);
             ReadOnlySpan<ulong> words = accessed.Slice(first / WordPages, PageSizes.BlockPages / WordPages);
             if (!words.ContainsAnyExcept(0UL))
                 continue;
-            if (_sizes[region] == MappingSize.Size2M)
+            if (_sizes[block] == MappingSize.Size2M)
             {
                 _history.Hit(first, quarter);
                 continue;
@@ -247,7 +247,7 @@ public sealed class PlacementPlanner
 
     /// <summary>Takes over what the planner of the same domain had learned before its memory was laid out otherwise.</summary>
     /// <param name="earlier">That planner.</param>
-    /// <param name="kept">Runs of pages that are there still: their first index then and now, and their number, all in whole regions.</param>
+    /// <param name="kept">Runs of pages that are there still: their first index then and now, and their number, all in whole blocks.</param>
     /// <remarks>The harvests of the round that was under way are dropped.</remarks>
     public void TakeOver(PlacementPlanner earlier, IEnumerable<(int From, int To, int Pages)> kept)
     {
@@ -277,15 +277,15 @@ public sealed class PlacementPlanner
             throw new ArgumentException($"{name} has {actual} elements; this domain needs {expected}.", name);
     }
 
-    private void SetSize(int region, MappingSize size)
+    private void SetSize(int block, MappingSize size)
     {
-        if (size == _sizes[region])
+        if (size == _sizes[block])
             return;
         if (size == MappingSize.Size2M)
-            _samples.Join(region);
-        else if (_sizes[region] == MappingSize.Size2M)
-            _samples.Split(region);
-        _sizes[region] = size;
+            _samples.Join(block);
+        else if (_sizes[block] == MappingSize.Size2M)
+            _samples.Split(block);
+        _sizes[block] = size;
     }
 
     // Ends the round for each page and learns from how it turned out.

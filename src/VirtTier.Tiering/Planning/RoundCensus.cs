@@ -25,10 +25,10 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
 
     public TierCensus Slow { get; } = new(samples.States);
 
-    /// <summary>For each state and outcome, units of which the round went that way.</summary>
+    /// <summary>For each state and outcome, page runs of which the round went that way.</summary>
     public ReadOnlySpan<int> Outcomes => _outcomes;
 
-    /// <summary>For each neighbourhood and outcome of a unit, how often which neighbourhood followed.</summary>
+    /// <summary>For each neighbourhood and outcome of a page run, how often which neighbourhood followed.</summary>
     public ReadOnlySpan<int> Neighbours => _neighbours;
 
     /// <summary>Pages by outcome that were there before the round and are fast, each as many as its accesses weigh.</summary>
@@ -62,24 +62,24 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
         _quarters = quarters;
         _round = round;
         int next;
-        for (int region = 0; region < sizes.Length; region = next)
+        for (int block = 0; block < sizes.Length; block = next)
         {
-            next = region + 1;
-            int first = region * PageSizes.BlockPages;
-            if (sizes[region] == MappingSize.Size2M)
+            next = block + 1;
+            int first = block * PageSizes.BlockPages;
+            if (sizes[block] == MappingSize.Size2M)
             {
                 if (PageHistory.AllEqual(residency.Slice(first, PageSizes.BlockPages)))
                 {
-                    Count(residency[first], first, run: 1, PageSizes.BlockPages, nextNeighbours: 0);
+                    Count(residency[first], first, runs: 1, PageSizes.BlockPages, nextNeighbours: 0);
                     continue;
                 }
                 // A 2 MiB mapping whose pages are not all in one tier was broken up after the last harvest.
-                samples.Split(region);
-                sizes[region] = MappingSize.Size4K;
+                samples.Split(block);
+                sizes[block] = MappingSize.Size4K;
             }
-            while (next < sizes.Length && sizes[next] == sizes[region] && samples.Weight(next) == samples.Weight(region))
+            while (next < sizes.Length && sizes[next] == sizes[block] && samples.Weight(next) == samples.Weight(block))
                 next++;
-            CountBlocks(residency, first, next * PageSizes.BlockPages);
+            CountNeighbourhoods(residency, first, next * PageSizes.BlockPages);
         }
     }
 
@@ -95,22 +95,22 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
         FirstAccessed = Born = Absent = 0;
     }
 
-    private void CountBlocks(ReadOnlySpan<byte> residency, int first, int end)
+    private void CountNeighbourhoods(ReadOnlySpan<byte> residency, int first, int end)
     {
-        for (int block = first; block < end;)
+        for (int start = first; start < end;)
         {
-            int alike = history.AlikeBlocks(residency, block, end);
+            int alike = history.AlikeNeighbourhoods(residency, start, end);
             if (alike > 0)
             {
-                CountAlike(residency[block], block, alike);
-                block += alike;
+                CountAlike(residency[start], start, alike);
+                start += alike;
                 continue;
             }
-            byte next = NextNeighbours(block);
-            for (int page = block; page < block + PageHistory.BlockPages; page++)
-                Count(residency[page], page, run: 1, 1, next);
-            history.Neighbours[block] = next;
-            block += PageHistory.BlockPages;
+            byte next = NextNeighbours(start);
+            for (int page = start; page < start + Neighbourhood.Pages; page++)
+                Count(residency[page], page, runs: 1, 1, next);
+            history.Neighbours[start] = next;
+            start += Neighbourhood.Pages;
         }
     }
 
@@ -122,19 +122,19 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
             history.Neighbours.Of(first, count).Fill(next);
     }
 
-    private byte NextNeighbours(int block) =>
-        _quarters > 0 ? Neighbourhood.ClassOf(history.HitsIn(block)) : history.Neighbours[block];
+    private byte NextNeighbours(int start) =>
+        _quarters > 0 ? Neighbourhood.ClassOf(history.HitsIn(start)) : history.Neighbours[start];
 
-    // Ends the round for a run of units that are alike, of which the first page of the first stands for all.
-    private void Count(byte residency, int page, int run, int pagesPerUnit, byte nextNeighbours)
+    // Ends the round for page runs that are alike, of which the first page of the first stands for all.
+    private void Count(byte residency, int page, int runs, int pagesEach, byte nextNeighbours)
     {
         bool known = history.WasResident(page);
-        long pages = (long)run * pagesPerUnit;
+        long pages = (long)runs * pagesEach;
         if (residency == Residency.Absent)
         {
             if (known)
                 history.Forget(page, (int)pages);
-            if (pagesPerUnit > 1)
+            if (pagesEach > 1)
                 samples.Forget(page / PageSizes.BlockPages);
             Absent += pages;
             return;
@@ -146,13 +146,13 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
         int own = state % PageState.Own;
         if (_quarters > 0 || !known)
         {
-            int outcome = history.EndRound(page, run, Math.Max(1, _quarters), _round);
+            int outcome = history.EndRound(page, runs, Math.Max(1, _quarters), _round);
             own = history.State(page) % PageState.Own;
             _allOutcomes[outcome] += pages;
             if (known)
             {
-                _outcomes[(state * PageState.Outcomes) + outcome] += run;
-                _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += run;
+                _outcomes[(state * PageState.Outcomes) + outcome] += runs;
+                _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += runs;
                 (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages * AccessWeight.Factor(weight);
                 if (outcome > 0 && PageState.IsUntouched(state % PageState.Own))
                     FirstAccessed += pages;
@@ -162,7 +162,7 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
                 Born += pages;
             }
         }
-        (fast ? Fast : Slow).Add(PageState.Weighted((nextNeighbours * PageState.Own) + own, weight), run, pagesPerUnit, IsMovable(residency, page));
+        (fast ? Fast : Slow).Add(PageState.Weighted((nextNeighbours * PageState.Own) + own, weight), runs, pagesEach, IsMovable(residency, page));
     }
 
     private bool IsMovable(byte residency, int page) =>

@@ -3,13 +3,13 @@ using VirtTier.Tiering.Heat;
 
 namespace VirtTier.Tiering.Planning;
 
-/// <summary>How many pages and units of one tier are in each <see cref="PageState"/>, by <see cref="AccessWeight"/>.</summary>
+/// <summary>How many pages and page runs of one tier are in each <see cref="PageState"/>, by <see cref="AccessWeight"/>.</summary>
 /// <param name="states">Weighted states.</param>
 internal sealed class TierCensus(int states)
 {
     private readonly long[] _pages = new long[states];
     private readonly long[] _movablePages = new long[states];
-    private readonly int[] _movableUnits = new int[states];
+    private readonly int[] _movableRuns = new int[states];
 
     /// <summary>Pages of each state.</summary>
     public ReadOnlySpan<long> Pages => _pages;
@@ -17,23 +17,23 @@ internal sealed class TierCensus(int states)
     /// <summary>Of these, the pages that may move.</summary>
     public ReadOnlySpan<long> MovablePages => _movablePages;
 
-    /// <summary>The units that make up <see cref="MovablePages"/>.</summary>
-    public ReadOnlySpan<int> MovableUnits => _movableUnits;
+    /// <summary>The page runs that make up <see cref="MovablePages"/>.</summary>
+    public ReadOnlySpan<int> MovableRuns => _movableRuns;
 
     public void Clear()
     {
         Array.Clear(_pages);
         Array.Clear(_movablePages);
-        Array.Clear(_movableUnits);
+        Array.Clear(_movableRuns);
     }
 
-    public void Add(int state, int units, int pagesPerUnit, bool movable)
+    public void Add(int state, int runs, int pagesEach, bool movable)
     {
-        int pages = units * pagesPerUnit;
+        int pages = runs * pagesEach;
         _pages[state] += pages;
         if (!movable)
             return;
         _movablePages[state] += pages;
-        _movableUnits[state] += units;
+        _movableRuns[state] += runs;
     }
 }

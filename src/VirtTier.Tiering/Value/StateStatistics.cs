@@ -50,10 +50,10 @@ internal sealed class StateStatistics
 
     public void Write(BinaryWriter writer)
     {
-        foreach (float units in _seen)
-            writer.Write(units);
-        foreach (float units in _neighboursSeen)
-            writer.Write(units);
+        foreach (float seen in _seen)
+            writer.Write(seen);
+        foreach (float seen in _neighboursSeen)
+            writer.Write(seen);
     }
 
     public void Read(BinaryReader reader)
@@ -141,9 +141,9 @@ internal sealed class StateStatistics
         for (int first = 0; first < _neighboursSeen.Length; first += Neighbourhood.Classes)
         {
             int same = first + (first / (PageState.Outcomes * Neighbourhood.Classes));
-            double units = PriorPages + Sum(_neighboursSeen.AsSpan(first, Neighbourhood.Classes));
+            double pages = PriorPages + Sum(_neighboursSeen.AsSpan(first, Neighbourhood.Classes));
             for (int i = first; i < first + Neighbourhood.Classes; i++)
-                _neighboursChance[i] = (float)((_neighboursSeen[i] + (i == same ? PriorPages : 0)) / units);
+                _neighboursChance[i] = (float)((_neighboursSeen[i] + (i == same ? PriorPages : 0)) / pages);
         }
     }
 
