@@ -72,6 +72,7 @@ public sealed class PageExchangeTests
         ExchangeReport report = await RunAsync(room: 0, blocks[..(blocks.Length / 2)], blocks[(blocks.Length / 2)..]);
         Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
         Assert.Equal(2 * Half / PageSizes.BlockPages, _kernel.MoveCalls.Sum(call => call.Length));
+        Assert.All(_onFast, pages => Assert.InRange(pages, Half - 4096, Half));
     }
 
     private Task<ExchangeReport> RunAsync(long room) => RunAsync(room, _cold, _hot);
