@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: help deps build lint demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
 .PHONY: test-dkms test-many-guests record-guests bench-tiering bench-migration bench-reaction chaos clean
 
 help: ## this list
@@ -9,17 +9,20 @@ help: ## this list
 deps: ## install the Debian packages that building and testing need
 	@testbed/install-deps
 
-build: deps ## build everything
+build: ## build everything
 	dotnet build VirtTier.sln --configuration Release --nologo --verbosity quiet
 
-demo: build ## the main job: a host, the agent, real guests, and the proof
+lint: deps ## the style that no compiler checks: shell scripts, licence lines
+	tests/lint
+
+demo: deps build ## the main job: a host, the agent, real guests, and the proof
 	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build
 
 deb: deps ## Debian packages of the agent, its hook and the module, in out/debs
 	packaging/build-debs
 
 test: deps ## every test; ends with a count of all rings
-	tests/run unit host emulated
+	tests/run lint unit host emulated
 
 test-unit: ## no root, no daemons
 	tests/run unit
@@ -29,6 +32,10 @@ test-host: deps ## real libvirt, D-Bus and QEMU in namespaces of their own
 
 test-emulated: deps ## an emulated host with the module, the agent and KVM guests
 	tests/run emulated
+
+# $(call run-class,PROJECT,CLASS,OPTION...): builds a test project and runs one class of it.
+run-class = dotnet build tests/$(1) --configuration Release --nologo --verbosity quiet && \
+	tests/$(1)/bin/Release/net10.0/$(1) -noColor -noLogo -class '*$(2)' $(3)
 
 # What the module's targets run on: HOST is amd or intel, KERNEL 6.1, 6.12 or 7.3.
 HOST ?= amd
@@ -52,8 +59,7 @@ test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, l
 		test_abi test_harvest test_faults test_seed_demo test_nested test_lifecycle storm test_harvest@legacy_mmu test_faults@legacy_mmu
 
 test-kvm-hook: deps ## kernel_patch/kvm-hook on a host: builds KVM from Debian's source
-	dotnet build tests/VirtTier.Testbed.Tests --configuration Release --nologo --verbosity quiet
-	tests/VirtTier.Testbed.Tests/bin/Release/net10.0/VirtTier.Testbed.Tests -noColor -noLogo -class '*KvmHookTests'
+	$(call run-class,VirtTier.Testbed.Tests,KvmHookTests)
 
 record-guests: deps ## record real Linux guests in an emulated host anew, as test data of the planner
 	testbed/recordings/record
@@ -65,20 +71,16 @@ bench-migration: deps ## the bars for moving pages, in an emulated host with two
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- migration
 
 bench-reaction: deps ## from a VM's start to its sampler, and from metadata to budget, in virsh round trips
-	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
-	tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ReactionBench' -showLiveOutput
+	$(call run-class,VirtTier.Agent.Tests,ReactionBench,-showLiveOutput)
 
 test-many-guests: deps ## 200 real QEMUs come and go in the host ring: all attached, none leaked
-	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
-	tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ManyGuestsTests' -showLiveOutput
+	$(call run-class,VirtTier.Agent.Tests,ManyGuestsTests,-showLiveOutput)
 
 RUNS ?= 10
 SEED ?= 1
 
 chaos: deps ## random events and failures against the real libvirt: RUNS=10 SEED=1; each seed replays
-	dotnet build tests/VirtTier.Agent.Tests --configuration Release --nologo --verbosity quiet
-	VIRTTIER_CHAOS_RUNS=$(RUNS) VIRTTIER_CHAOS_SEED=$(SEED) \
-		tests/VirtTier.Agent.Tests/bin/Release/net10.0/VirtTier.Agent.Tests -noColor -noLogo -class '*ChaosTests' -showLiveOutput
+	export VIRTTIER_CHAOS_RUNS=$(RUNS) VIRTTIER_CHAOS_SEED=$(SEED); $(call run-class,VirtTier.Agent.Tests,ChaosTests,-showLiveOutput)
 
 clean: ## remove what was built here (the cached host image stays; see testbed/testbed)
 	rm -rf out TestResults

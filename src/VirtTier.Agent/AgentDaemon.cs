@@ -29,6 +29,7 @@ internal static class AgentDaemon
     /// <param name="logs">Where log lines go.</param>
     /// <param name="stop">SIGTERM or SIGINT: detaches every sampler and returns.</param>
     /// <exception cref="ConfigException">The configuration does not fit the host.</exception>
+    /// <exception cref="InvalidOperationException">A loop of the agent ended by itself.</exception>
     public static async Task RunAsync(string configPath, AgentConfig config, ILoggerFactory logs, CancellationToken stop)
     {
         ILogger log = logs.CreateLogger("virttier");
@@ -61,27 +62,30 @@ internal static class AgentDaemon
         async Task Apply(AgentConfig fresh)
         {
             HostMemory memory = HostMemory.Read(fresh, NumaTopology.Read());
+            await service.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
             hookDirectory?.AdmissionControl = fresh.AdmissionControl;
-            await service.ReconfigureAsync(fresh, memory);
         }
 
         IReadOnlyList<TierStatus> tiers = host.Status();
         log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)), Sizes.Show(host.PoolBytes));
         if (host.Problem is string problem)
             log.HostProblem(problem);
+        foreach (string assumption in host.Assumptions)
+            log.HostProblem(assumption);
         if (hookProblem is not null)
             log.HostProblem(hookProblem);
         ServiceManager.Ready("watching libvirt");
         try
         {
             hookDirectory?.AdmissionControl = config.AdmissionControl;
-            await Task.WhenAll(
-                monitor.RunAsync(stop),
-                service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, stop),
-                DivideForeverAsync(service, time, stop),
-                ProveLifeForeverAsync(service, time, stop));
+            await AgentLoops.RunAsync(stop,
+                ("watching domains", monitor.RunAsync),
+                ("following domains", token => service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, token)),
+                ("dividing the pool", token => DivideForeverAsync(service, time, token)),
+                ("watching the host's memory", new HostWatch(service, () => NumaTopology.Read(), time, log).RunAsync),
+                ("proving life", token => ProveLifeForeverAsync(service, time, token)));
         }
         catch (OperationCanceledException)
         {

@@ -11,13 +11,14 @@ internal static class BudgetRequests
     /// <summary>What a domain asks of the pool.</summary>
     /// <param name="settings">Its settings, defaults filled in.</param>
     /// <param name="memoryBytes">Its memory.</param>
-    public static BudgetRequest Of(TieringSettings settings, ulong memoryBytes) => new(
+    /// <param name="usableBytes">As much of it as its shares are of.</param>
+    public static BudgetRequest Of(TieringSettings settings, ulong memoryBytes, ulong usableBytes) => new(
         MemoryPages: (long)memoryBytes / PageSizes.PageBytes,
-        Dram: Amount(settings.Dram, memoryBytes),
-        Min: Amount(settings.Min, memoryBytes),
-        Max: Amount(settings.Max, memoryBytes),
+        Dram: Amount(settings.Dram, usableBytes),
+        Min: Amount(settings.Min, usableBytes),
+        Max: Amount(settings.Max, usableBytes),
         Shares: settings.Shares ?? TieringSettings.DefaultShares);
 
-    private static MemoryAmount? Amount(SizeSpec size, ulong memoryBytes) =>
-        size.Resolve(memoryBytes) is ulong bytes ? MemoryAmount.FromBytes((long)bytes) : null;
+    private static MemoryAmount? Amount(SizeSpec size, ulong usableBytes) =>
+        size.Resolve(usableBytes) is ulong bytes ? MemoryAmount.FromBytes((long)bytes) : null;
 }

@@ -43,6 +43,13 @@ internal sealed class ConfigReload : IDisposable
             _log.ReloadFailed(e.Message);
             throw;
         }
+        catch (Exception e)
+        {
+            // Of a SIGHUP nobody would hear it otherwise: the task that reloads has no one who waits for it.
+            ConfigException failure = new($"{_path}: cannot be put in force: {e.Message}", e);
+            _log.ReloadFailed(failure.Message);
+            throw failure;
+        }
         finally
         {
             _one.Release();

@@ -24,6 +24,22 @@ internal sealed record ForbiddenTier(string Text, string Mend)
             $"virsh numatune {domain.Name} {(live ? "--live --config" : "--config")} --nodeset {NodeList.Format(nodes.Append(node))}");
     }
 
+    /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. Which pages are the cell's is not
+    /// known here, as the kernel is told nothing of it: so it holds for all of the domain.</summary>
+    public static ForbiddenTier? ByCell(RunningDomain domain, int node)
+    {
+        foreach (string[] cell in (domain.Numa.RestrictiveCells ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries).Select(text => text.Split(':', 2)))
+        {
+            if (ParseNodes(cell[1]) is { } nodes && !nodes.Contains(node))
+            {
+                return new ForbiddenTier(
+                    $"its numatune (restrictive memnode of cell {cell[0]}, nodes {cell[1]}) forbids memory on node {node}; to be mended for its next start",
+                    $"virsh edit {domain.Name}");
+            }
+        }
+        return null;
+    }
+
     /// <summary>What the cpuset of the domain's process forbids, which libvirt has written where a numatune says so.</summary>
     public static ForbiddenTier ByCpuset(RunningDomain domain, ForbiddenNode forbidden) =>
         ByNumatune(domain, forbidden.Node) ?? new ForbiddenTier(

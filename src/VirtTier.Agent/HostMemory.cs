@@ -2,7 +2,6 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Memory;
-using VirtTier.Memory.Pagemap;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
@@ -34,6 +33,9 @@ internal sealed class HostMemory
         ? null
         : "this host has one memory tier only: bring a slow node online, or name the tiers in the configuration (tiers.fast, tiers.slow)";
 
+    /// <summary>What was taken for granted of the tiers because the kernel does not say it, a sentence each.</summary>
+    public IReadOnlyList<string> Assumptions => _topology.Assumptions;
+
     /// <exception cref="ConfigException">The configuration names nodes that the host does not have.</exception>
     public static HostMemory Read(AgentConfig config, NumaTopology topology)
     {
@@ -51,13 +53,14 @@ internal sealed class HostMemory
         }
     }
 
-    /// <summary>Where a process's hot and cold pages belong: the fast node nearest to most of its processors, and the slow one below it.</summary>
-    public (int Fast, int? Slow) NodesFor(int pid, string procfs = "/proc")
+    /// <summary>Where a process's hot and cold pages belong: the fast node nearest to most of its processors, and the slower ones below it, of
+    /// which each is for what has no room on those before it.</summary>
+    public (int Fast, IReadOnlyList<int> Slow) NodesFor(int pid, string procfs = "/proc")
     {
         HashSet<int> cpus = [.. ProcessFacts.ReadAllowedCpus(pid, procfs)];
         int home = _topology.Nodes.MaxBy(node => node.Cpus.Count(cpus.Contains))!.Id;
         int fast = _tiers.FastNodeNear(home);
-        return (fast, _tiers.SlowerNodeNear(fast));
+        return (fast, _tiers.SlowerNodesFrom(fast));
     }
 
     /// <summary>The fast nodes, each with the slow one below it.</summary>
@@ -80,7 +83,15 @@ internal sealed class HostMemory
     public bool HasSameTiers(HostMemory other) => _writeWeight == other._writeWeight &&
         _tiers.All.Select(tier => NodeList.Format(tier.Nodes)).SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
 
-    /// <summary>Turns the node of each page, as <see cref="ResidencyReader"/> gives it, into the planner's tier of each page.</summary>
+    /// <summary>Whether nothing is different from there: the same tiers, with the same memory, for the same pool.</summary>
+    public bool IsSame(HostMemory other) => HasSameTiers(other) && PoolBytes == other.PoolBytes &&
+        _tiers.All.Select(TotalBytes).SequenceEqual(other._tiers.All.Select(other.TotalBytes)) && Assumptions.SequenceEqual(other.Assumptions);
+
+    /// <summary>The tiers in one line, for the log.</summary>
+    public string Describe() => string.Join(
+        "; ", [.. _tiers.All.Select(tier => $"{(tier.Rank == 0 ? "fast" : "slow")}: node {NodeList.Format(tier.Nodes)} with {Sizes.Show(TotalBytes(tier))}"), .. Assumptions]);
+
+    /// <summary>Turns the node of each page, as <see cref="Residency"/> has it, into the planner's tier of each page.</summary>
     public void ToTiers(Span<byte> pages)
     {
         Span<byte> tierOfNode = stackalloc byte[256];

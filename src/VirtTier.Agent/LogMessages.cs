@@ -30,6 +30,9 @@ internal static partial class LogMessages
     [LoggerMessage(8, LogLevel.Warning, "{File}: {Problem}")]
     public static partial void StateFileProblem(this ILogger log, string file, string problem);
 
+    [LoggerMessage(9, LogLevel.Information, "the host's memory has changed: {Tiers}")]
+    public static partial void HostChanged(this ILogger log, string tiers);
+
     [LoggerMessage(10, LogLevel.Information, "{Domain}: attached to process {Pid}, {Memory} of guest memory")]
     public static partial void Attached(this ILogger log, string domain, int pid, string memory);
 

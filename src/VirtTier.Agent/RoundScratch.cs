@@ -14,6 +14,9 @@ internal sealed class RoundScratch(ResidencyReader reader)
 
     public ResidencyReader Reader { get; } = reader;
 
+    /// <summary>Where it lies while nobody uses it.</summary>
+    public required ConcurrentBag<RoundScratch> Home { get; init; }
+
     /// <summary>One byte a page.</summary>
     public Span<byte> Pages(int count)
     {
@@ -26,9 +29,22 @@ internal sealed class RoundScratch(ResidencyReader reader)
 /// <summary>As many <see cref="RoundScratch"/>es as rounds run at the same time.</summary>
 internal sealed class RoundScratchPool(Func<ResidencyReader> newReader)
 {
-    private readonly ConcurrentBag<RoundScratch> _free = [];
+    private volatile ConcurrentBag<RoundScratch> _free = [];
 
-    public RoundScratch Rent() => _free.TryTake(out RoundScratch? scratch) ? scratch : new RoundScratch(newReader());
+    /// <summary>Of the newest make; to be given back to <see cref="Return"/>.</summary>
+    public RoundScratch Rent()
+    {
+        ConcurrentBag<RoundScratch> free = _free;
+        return free.TryTake(out RoundScratch? scratch) ? scratch : new RoundScratch(newReader()) { Home = free };
+    }
 
-    public void Return(RoundScratch scratch) => _free.Add(scratch);
+    /// <summary>Takes one back. What was made before <see cref="Renew"/> is not used again.</summary>
+    public void Return(RoundScratch scratch)
+    {
+        if (scratch.Home == _free)
+            scratch.Home.Add(scratch);
+    }
+
+    /// <summary>Has each reader made anew: what they know of which memory is which node's no longer holds.</summary>
+    public void Renew() => _free = [];
 }

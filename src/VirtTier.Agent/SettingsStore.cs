@@ -49,8 +49,9 @@ internal sealed class SettingsStore(string directory, ILogger log)
     {
         if (!snapshot.Link.Connected)
             return;
+        // Of two domains with one UUID the first one's are kept: neither may cost the others theirs.
         Dictionary<Guid, Dictionary<string, string>> settings =
-            snapshot.Domains.ToDictionary(d => d.Uuid, d => d.Settings.ToAttributes().ToDictionary());
+            snapshot.Domains.DistinctBy(d => d.Uuid).ToDictionary(d => d.Uuid, d => d.Settings.ToAttributes().ToDictionary());
         string text = JsonSerializer.Serialize(settings, SettingsStoreJson.Default.Settings);
         if (text == _written)
             return;

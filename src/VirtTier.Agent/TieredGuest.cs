@@ -22,6 +22,10 @@ internal sealed class TieredGuest
 {
     private const AccessKinds AnyAccess = AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute;
 
+    // Memory is bound as it is allocated, and seldom later. To look takes time for each page of the process: at most a hundredth.
+    private static readonly TimeSpan s_boundKeptFor = TimeSpan.FromMinutes(10);
+    private const int BoundRarity = 100;
+
     private static readonly MoveOutcome[] s_unmoved =
     [
         MoveOutcome.Busy, MoveOutcome.Pinned, MoveOutcome.Contested, MoveOutcome.Shared, MoveOutcome.Absent,
@@ -32,7 +36,7 @@ internal sealed class TieredGuest
     private readonly IGuestSampler _sampler;
     private readonly DomainTiererContext _context;
     private readonly int _fastNode;
-    private readonly int? _slowNode;
+    private readonly IReadOnlyList<int> _slowNodes;
     private readonly double _writeWeight;
     private readonly bool _canSample;
     private readonly AccessSample[] _samples = new AccessSample[256];
@@ -49,6 +53,11 @@ internal sealed class TieredGuest
     private TimeSpan _harvestTime;
     private CpuReading _guestTime;
     private MovesDone _moved;
+    private BoundMemory? _bound; // null until it is known of this layout
+    private string? _forbidden;
+    private long _boundRead;
+    private TimeSpan _boundKeptFor;
+    private (long Fast, long Slow) _boundPages;
     private AccessKinds _sampledKinds;
     private long _landmines;
     private long _faultSamples;
@@ -58,8 +67,8 @@ internal sealed class TieredGuest
         _process = process;
         _sampler = sampler;
         _context = context;
-        (_fastNode, _slowNode) = context.Host.NodesFor(process.Pid);
-        _writeWeight = _slowNode is int slow ? context.Host.WriteWeight(_fastNode, slow) : 1;
+        (_fastNode, _slowNodes) = context.Host.NodesFor(process.Pid);
+        _writeWeight = _slowNodes is [int slow, ..] ? context.Host.WriteWeight(_fastNode, slow) : 1;
         _canSample = context.Sampling.FaultRate > 0 && sampler.GetInfo().Features.HasFlag(SamplerFeatures.FaultSampling);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
@@ -183,7 +192,11 @@ internal sealed class TieredGuest
         try
         {
             // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
-            Problem = _context.Host.Problem ?? FindForbidden(orders.Domain);
+            string? forbidden = FindForbidden(orders.Domain, out IReadOnlyList<int> slowNodes);
+            if (forbidden != _forbidden)
+                _bound = null; // who changes the one may have changed the other
+            _forbidden = forbidden;
+            Problem = _context.Host.Problem ?? forbidden;
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
             SamplerInfo info = _sampler.GetInfo();
             CountLandmines((long)info.Armed);
@@ -192,20 +205,21 @@ internal sealed class TieredGuest
             Sample(KindsWorthSampling());
             long demoted = 0;
             long promoted = 0;
-            if (_slowNode is int slow && moves)
+            if (slowNodes.Count > 0 && moves)
             {
                 _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
                 _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
-                (demoted, promoted) = await ExchangeAsync(slow, stop);
+                (demoted, promoted) = await ExchangeAsync(slowNodes, stop);
                 ObserveMoves();
             }
+            Problem ??= _bound?.Note;
             return _figures = new DomainFigures
             {
                 Rounds = _figures.Rounds + 1,
                 HeatRounds = _planner.Rounds,
                 RoundSeconds = pacer.Interval.TotalSeconds,
-                FastBytes = (_plan.FastPages - demoted + promoted) * PageSizes.PageBytes,
-                SlowBytes = (_plan.SlowPages + demoted - promoted) * PageSizes.PageBytes,
+                FastBytes = (_boundPages.Fast + _plan.FastPages - demoted + promoted) * PageSizes.PageBytes,
+                SlowBytes = (_boundPages.Slow + _plan.SlowPages + demoted - promoted) * PageSizes.PageBytes,
                 HotBytes = _plan.HotPages * PageSizes.PageBytes,
                 HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
                 PromotedPages = _figures.PromotedPages + promoted,
@@ -223,16 +237,34 @@ internal sealed class TieredGuest
     }
 
     /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will.</summary>
-    private string? FindForbidden(RunningDomain domain)
+    /// <param name="domain">The domain.</param>
+    /// <param name="slowNodes">The slow nodes that it may have memory on. One of them is enough.</param>
+    private string? FindForbidden(RunningDomain domain, out IReadOnlyList<int> slowNodes)
     {
-        foreach (int node in _slowNode is int slow ? [_fastNode, slow] : (int[])[])
-        {
-            if (_context.Mover.CheckNode(_process.Pid, node) is { } forbidden)
-                return ForbiddenTier.ByCpuset(domain, forbidden).ToString();
-            if (_context.Mover.CheckNode(0, node) is { } own)
-                return $"the agent itself: {own}";
-        }
-        return null;
+        string? first = null;
+        slowNodes = [.. _slowNodes.Where(node => Forbids(node) is not { } why || (first ??= why) is null)];
+        if (_slowNodes.Count == 0)
+            return null;
+        return Forbids(_fastNode) ?? (slowNodes.Count > 0 ? null : first);
+
+        string? Forbids(int node) =>
+            _context.Mover.CheckNode(_process.Pid, node) is { } forbidden ? ForbiddenTier.ByCpuset(domain, forbidden).ToString()
+            : ForbiddenTier.ByCell(domain, node) is { } cell ? cell.ToString()
+            : _context.Mover.CheckNode(0, node) is { } own ? $"the agent itself: {own}"
+            : null;
+    }
+
+    /// <summary>What is bound to nodes, looked at now and then, and whenever page indexes have come to mean other memory.</summary>
+    private BoundMemory FindBound()
+    {
+        if (_bound is not null && _context.Time.GetElapsedTime(_boundRead) < _boundKeptFor)
+            return _bound;
+        long start = _context.Time.GetTimestamp();
+        _bound = BoundMemory.Find(_context.Mover.ReadBindings(_process.Pid), _memory.Layout, [_fastNode, .. _slowNodes]);
+        _boundRead = _context.Time.GetTimestamp();
+        TimeSpan cost = _context.Time.GetElapsedTime(start, _boundRead) * BoundRarity;
+        _boundKeptFor = cost > s_boundKeptFor ? cost : s_boundKeptFor;
+        return _bound;
     }
 
     private void Plan(DomainOrders orders, bool moves, RoundScratch scratch)
@@ -242,9 +274,10 @@ internal sealed class TieredGuest
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
         _context.Host.ToTiers(tiers);
+        _boundPages = FindBound().TakeOut(tiers);
         long mostMoves = moves ? MostMoves(orders.Limits) : 0;
         _planner.MoveCost = _price.Cost;
-        _planner.EndRound(tiers, orders.BudgetPages, mostMoves, _plan);
+        _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);
         // For the next round: this one's plan says how many accesses there are.
@@ -297,11 +330,11 @@ internal sealed class TieredGuest
         return _harvestTime - before;
     }
 
-    private async Task<(long Demoted, long Promoted)> ExchangeAsync(int slowNode, CancellationToken stop)
+    private async Task<(long Demoted, long Promoted)> ExchangeAsync(IReadOnlyList<int> slowNodes, CancellationToken stop)
     {
         ExchangeReport report = await _context.Exchange.RunAsync(
             _memory,
-            new MoveOrder(_plan.Demotions, slowNode),
+            new MoveOrder(_plan.Demotions, slowNodes),
             new MoveOrder(_plan.Promotions, _fastNode),
             room: _plan.TargetPages - _plan.FastPages,
             stop);
@@ -333,6 +366,7 @@ internal sealed class TieredGuest
             return false;
         (GuestLayout before, PlacementPlanner planner) = (_memory.Layout, _planner);
         _memory.Relayout(layout);
+        _bound = null;
         (_buffers, _planner) = StartOver(layout);
         _planner.TakeOver(planner, layout.KeptFrom(before));
         return true;

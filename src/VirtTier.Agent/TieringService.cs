@@ -24,6 +24,7 @@ internal sealed class TieringService : IAsyncDisposable
     private readonly ILogger _log;
     private readonly Dictionary<Guid, DomainTierer> _tierers = [];
     private readonly Dictionary<Guid, DomainOrders> _announced = [];
+    private readonly HashSet<(string Name, ProcessIdentity? Process)> _twinsTold = [];
     private readonly long _started;
     private volatile AgentConfig _config;
     private volatile DomainTiererContext _context;
@@ -107,18 +108,56 @@ internal sealed class TieringService : IAsyncDisposable
         await _reconciling.WaitAsync();
         try
         {
-            DomainTiererContext context = _context with { Host = host, Sampling = config.Sampling };
-            bool anew = !host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
-            (_config, _context) = (config, context);
-            if (anew)
-                await DetachAllAsync();
-            if (_snapshot is not null)
-                await FollowAsync(_snapshot);
+            await ReplaceAsync(config, _context with { Host = host, Sampling = config.Sampling });
         }
         finally
         {
             _reconciling.Release();
         }
+    }
+
+    /// <summary>Goes on with the host's memory as it is now, if that is different. Guests keep their heat.</summary>
+    /// <param name="read">Gives the host's memory under the configuration that is in force.</param>
+    /// <returns>The host's memory, or null if nothing has changed.</returns>
+    /// <exception cref="ConfigException">It does not fit the configuration; nothing has changed.</exception>
+    public async Task<HostMemory?> RefreshHostAsync(Func<AgentConfig, HostMemory> read)
+    {
+        await _reconciling.WaitAsync();
+        try
+        {
+            HostMemory host = read(_config);
+            if (host.IsSame(_context.Host))
+                return null;
+            _context.Scratch.Renew();
+            await ReplaceAsync(_config, _context with { Host = host });
+            return host;
+        }
+        finally
+        {
+            _reconciling.Release();
+        }
+    }
+
+    private async Task ReplaceAsync(AgentConfig config, DomainTiererContext context)
+    {
+        bool anew = !context.Host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
+        (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
+        (_config, _context) = (config, context);
+        try
+        {
+            // Before a guest is touched: what cannot be counted with must leave the old configuration in force.
+            if (_snapshot is not null)
+                _ = Order(_snapshot.Domains);
+        }
+        catch
+        {
+            (_config, _context) = before;
+            throw;
+        }
+        if (anew)
+            await DetachAllAsync();
+        if (_snapshot is not null)
+            await FollowAsync(_snapshot);
     }
 
     /// <summary>What the pool is promised to, for admission control.</summary>
@@ -130,7 +169,7 @@ internal sealed class TieringService : IAsyncDisposable
     private async Task FollowAsync(DomainSnapshot snapshot)
     {
         _link = snapshot.Link;
-        _orders = Order(snapshot.Domains);
+        _orders = Order(WithoutTwins(snapshot.Domains));
 
         Dictionary<Guid, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
@@ -153,8 +192,27 @@ internal sealed class TieringService : IAsyncDisposable
                     _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders);
             }
         }
-        foreach (DomainTierer tierer in ending)
-            await tierer.DisposeAsync();
+        await Task.WhenAll(ending.Select(tierer => tierer.DisposeAsync().AsTask()));
+    }
+
+    /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two connections) the one
+    /// that runs as a process, and of these the first by name. The other is left alone, and said so once.</summary>
+    private IReadOnlyList<RunningDomain> WithoutTwins(IReadOnlyList<RunningDomain> running)
+    {
+        if (running.Select(domain => domain.Uuid).Distinct().Count() == running.Count)
+            return running;
+        List<RunningDomain> kept = [];
+        foreach (IGrouping<Guid, RunningDomain> same in running.GroupBy(domain => domain.Uuid))
+        {
+            RunningDomain first = same.FirstOrDefault(domain => domain.Process is not null) ?? same.First();
+            kept.Add(first);
+            foreach (RunningDomain twin in same.Where(domain => !ReferenceEquals(domain, first)))
+            {
+                if (_twinsTold.Add((twin.Name, twin.Process)))
+                    _log.HostProblem($"domain {twin.Name} has the UUID of {first.Name}, {twin.Uuid}, and is left alone: a UUID belongs to one domain; define it with another");
+            }
+        }
+        return kept;
     }
 
     /// <summary>The picture of now.</summary>
@@ -206,7 +264,7 @@ internal sealed class TieringService : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
-            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes), Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
+            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();

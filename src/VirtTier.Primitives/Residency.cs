@@ -7,6 +7,13 @@ namespace VirtTier.Primitives;
 /// </summary>
 public static class Residency
 {
+    /// <summary>The highest node that has a value of its own, which is its number. Such hosts have at most some dozen nodes; numbers above are
+    /// seen for memory of accelerators on other processors than x86.</summary>
+    public const byte HighestNode = 0xFC;
+
+    /// <summary>A page on any node above <see cref="HighestNode"/>.</summary>
+    public const byte BeyondNodes = 0xFD;
+
     /// <summary>No memory behind the page: never touched, ballooned out or swapped out.</summary>
     public const byte Absent = 0xFF;
 

@@ -19,10 +19,12 @@ internal sealed class DemoHost(EmulatedHost host)
 
     public EmulatedHost Host => host;
 
-    /// <summary>Boots the host.</summary>
-    public async Task UpAsync(CancellationToken cancel)
+    /// <summary>Boots the host, and builds its image where there is none yet, which takes minutes.</summary>
+    /// <param name="progress">Told each step of the build.</param>
+    /// <param name="cancel">Stops waiting.</param>
+    public async Task UpAsync(Action<string> progress, CancellationToken cancel)
     {
-        await host.UpAsync(cancel);
+        await host.UpAsync(progress, cancel);
         _share = await host.ShareAsync(cancel);
         Directory.CreateDirectory(Path.Combine(_share, Folder));
         foreach (string old in Directory.GetFiles(Path.Combine(_share, Folder)))

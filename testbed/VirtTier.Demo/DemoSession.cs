@@ -23,7 +23,7 @@ internal sealed class DemoSession(DemoHost host, IDemoView view)
         {
             await host.Host.DownAsync(cancel);
             view.Step("booting an emulated host: AMD, two NUMA nodes, systemd, libvirt");
-            await host.UpAsync(cancel);
+            await host.UpAsync(view.Step, cancel);
             IReadOnlyList<Check> checks = [];
             TestbedException? brokenOff = null;
             try

@@ -37,13 +37,15 @@ public sealed class EmulatedHost(string script, string name)
     }
 
     /// <summary>Builds the image where needed, boots the host and returns when libvirt answers in it; at once if it is up.</summary>
+    /// <param name="progress">Told each step of a build, which takes minutes, and every 15 seconds that it goes on.</param>
+    /// <param name="cancellation">Stops waiting.</param>
     /// <exception cref="TestbedException">It did not come up.</exception>
-    public async Task UpAsync(CancellationToken cancellation = default) =>
-        (await ScriptAsync(["up"], null, cancellation).ConfigureAwait(false)).RequireSuccess();
+    public async Task UpAsync(Action<string>? progress = null, CancellationToken cancellation = default) =>
+        (await ScriptAsync(["up"], null, progress: progress, cancellation: cancellation).ConfigureAwait(false)).RequireSuccess();
 
     /// <summary>Switches the host off; nothing happens when it is off.</summary>
     public async Task DownAsync(CancellationToken cancellation = default) =>
-        (await ScriptAsync(["down"], null, cancellation).ConfigureAwait(false)).RequireSuccess();
+        (await ScriptAsync(["down"], null, cancellation: cancellation).ConfigureAwait(false)).RequireSuccess();
 
     /// <summary>Runs a shell script in the host as root.</summary>
     /// <param name="command">The script.</param>
@@ -53,12 +55,13 @@ public sealed class EmulatedHost(string script, string name)
     public Task<CommandResult> RunAsync(string command, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
     {
         int seconds = (int)Math.Ceiling((limit ?? DefaultLimit).TotalSeconds);
-        return ScriptAsync(["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, cancellation, echo);
+        return ScriptAsync(
+            ["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, echo is null ? null : echo.WriteLine, cancellation: cancellation);
     }
 
     /// <summary>The folder of this machine that the host sees as <c>/share</c>.</summary>
     public async Task<string> ShareAsync(CancellationToken cancellation = default) =>
-        (await ScriptAsync(["path"], null, cancellation).ConfigureAwait(false)).RequireSuccess().Trim();
+        (await ScriptAsync(["path"], null, cancellation: cancellation).ConfigureAwait(false)).RequireSuccess().Trim();
 
     /// <summary>Puts a file of this machine into the host.</summary>
     /// <param name="source">The file here.</param>
@@ -155,7 +158,8 @@ public sealed class EmulatedHost(string script, string name)
         }
     }
 
-    private async Task<CommandResult> ScriptAsync(string[] arguments, string? input, CancellationToken cancellation, TextWriter? echo = null)
+    private async Task<CommandResult> ScriptAsync(
+        string[] arguments, string? input, Action<string>? echo = null, Action<string>? progress = null, CancellationToken cancellation = default)
     {
         var start = new ProcessStartInfo(script, arguments)
         {
@@ -166,14 +170,14 @@ public sealed class EmulatedHost(string script, string name)
         start.Environment["TESTBED"] = name;
         using Process process = Process.Start(start) ?? throw new TestbedException($"{script} did not start");
         Task<string> output = ReadAsync(process.StandardOutput, echo, cancellation);
-        Task<string> error = process.StandardError.ReadToEndAsync(cancellation);
+        Task<string> error = ReadAsync(process.StandardError, progress, cancellation);
         await process.StandardInput.WriteAsync(input.AsMemory(), cancellation).ConfigureAwait(false);
         process.StandardInput.Close();
         await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
         return new CommandResult(process.ExitCode, await output.ConfigureAwait(false), await error.ConfigureAwait(false));
     }
 
-    private static async Task<string> ReadAsync(StreamReader output, TextWriter? echo, CancellationToken cancellation)
+    private static async Task<string> ReadAsync(StreamReader output, Action<string>? echo, CancellationToken cancellation)
     {
         if (echo is null)
             return await output.ReadToEndAsync(cancellation).ConfigureAwait(false);
@@ -181,7 +185,7 @@ public sealed class EmulatedHost(string script, string name)
         while (await output.ReadLineAsync(cancellation).ConfigureAwait(false) is { } line)
         {
             all.Append(line).Append('\n');
-            await echo.WriteLineAsync(line).ConfigureAwait(false);
+            echo(line);
         }
         return all.ToString();
     }

@@ -13,7 +13,7 @@ emulator() { echo "$(emulator_dir)/qemu-system-x86_64"; }
 
 build_emulator() {
     local dir=$1 work=$1.partial sources
-    say "unpacking QEMU from $EMULATOR_SUITE, once ..."
+    step "QEMU from $EMULATOR_SUITE"
     rm -rf "$work"
     mkdir -p "$work"
     # The mirror that carries the suite carries its backports too.

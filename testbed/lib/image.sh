@@ -25,6 +25,28 @@ apt_sources() {
     [ ${#files[@]} -eq 0 ] || awk -v suite="$SUITE" -f "$TESTBED_DIR/lib/apt-sources.awk" "${files[@]}"
 }
 
+# step TEXT: the next step of the build, which takes minutes, with its number and the time since the first. Every 15 seconds it
+# is told again, so that nobody takes a slow one for a dead one.
+step() {
+    end_step
+    BUILD_STEP=$((BUILD_STEP + 1))
+    local name="image, step $BUILD_STEP of $BUILD_STEPS: $1"
+    say "$name ($(elapsed))"
+    (
+        # A sleep of its own would outlive this loop and keep our output open.
+        exec {never}<> <(:)
+        while ! read -rt 15 -u "$never"; do say "$name ($(elapsed), still at it)"; done
+    ) 9>&- &
+    BUILD_TICKER=$!
+}
+
+end_step() {
+    [ -z "${BUILD_TICKER:-}" ] || kill "$BUILD_TICKER" 2> /dev/null || true
+    BUILD_TICKER=
+}
+
+elapsed() { printf '%d:%02d' $(((SECONDS - BUILD_BEGUN) / 60)) $(((SECONDS - BUILD_BEGUN) % 60)); }
+
 build_root() {
     local root=$1 sources packages
     sources=$(apt_sources)
@@ -82,12 +104,14 @@ save_boot_files() {
 
 build_base() {
     local base=$1 work=$1.partial root=$1.partial/root
-    say "building the image from Debian packages, once (about two minutes) ..."
     rm -rf "$work"
     mkdir -p "$work"
+    step "a Debian host from its packages, about a minute on a quiet machine"
     build_root "$root"
     configure_root "$root"
+    step "its kernel and modules"
     save_boot_files "$root" "$work"
+    step "its disk"
     truncate -s $(($(du -sm "$root" | cut -f1) + 700))M "$work/root.ext4"
     mke2fs -q -t ext4 -O ^has_journal -d "$root" "$work/root.ext4"
     rm -rf "$root"
@@ -105,6 +129,7 @@ enable_units() {
 
 build_initrd() {
     local base=$1 initrd=$2 work=$2.partial tree=$2.partial/tree
+    step "what this repository adds to it"
     rm -rf "$work"
     mkdir -p "$tree"/{bin,lib,proc,sys,dev,newroot}
     cp /bin/busybox "$tree/bin/busybox"
@@ -144,6 +169,11 @@ build() {
     # From here a child holds the lock: two builds do not race, and the loser finds everything done.
     (
         flock 9
+        BUILD_BEGUN=$SECONDS BUILD_STEP=0 BUILD_STEPS=0
+        trap end_step EXIT
+        [ -d "$base" ] || BUILD_STEPS=$((BUILD_STEPS + 3))
+        [ -f "$initrd" ] || BUILD_STEPS=$((BUILD_STEPS + 1))
+        [ -d "$emulator" ] || BUILD_STEPS=$((BUILD_STEPS + 1))
         [ -d "$base" ] || build_base "$base"
         [ -f "$initrd" ] || build_initrd "$base" "$initrd"
         [ -d "$emulator" ] || build_emulator "$emulator"

@@ -101,5 +101,98 @@ public sealed class ConfigReaderTests
         Assert.Equal(TieringSettings.DefaultShares, config.Defaults.Shares);
     }
 
-    private static AgentConfig Read(string text) => ConfigReader.Read("t.yaml", new StringReader(text));
+    [Theory]
+    [InlineData("libvirt: {heartbeat: 999999999999999s}", "t.yaml:1:22: '999999999999999s' must be a time with its unit, from 1s to 300s")]
+    [InlineData("libvirt: {heartbeat: NaNs}", "t.yaml:1:22: 'NaNs' must be a time")]
+    [InlineData("libvirt: {heartbeat: Infinitys}", "t.yaml:1:22: 'Infinitys' must be a time")]
+    [InlineData("sampling: {interval: 1e300min}", "t.yaml:1:22: '1e300min' must be a time")]
+    [InlineData("sampling: {domain_cpu: NaN%}", "t.yaml:1:24: 'NaN%' must be a share")]
+    [InlineData("tiers: {write_weight: NaN}", "t.yaml:1:23: 'NaN' must be a number")]
+    [InlineData("pool: {dram: 10000000TiB}", "t.yaml:1:14: '10000000TiB' is more than a processor can address")]
+    [InlineData("defaults: {dram: 10000000TiB}", "t.yaml:1:18: defaults.dram: '10000000TiB' is more than")]
+    [InlineData("migration: {host_rate: 10000000TiB/s}", "t.yaml:1:24: '10000000TiB' is more than")]
+    [InlineData("tiers: {fast: [0]}", "t.yaml:1:8: tiers: 'fast' and 'slow' belong together")]
+    [InlineData("tiers: {slow: [0]}", "t.yaml:1:8: tiers: 'fast' and 'slow' belong together")]
+    [InlineData("tiers: {fast: [0, 1], slow: [1]}", "t.yaml:1:8: tiers: NUMA node 1 is in both lists")]
+    [InlineData("tiers: {fast: [0, 0], slow: [1]}", "t.yaml:1:19: NUMA node 0 is listed twice")]
+    [InlineData("tiers: {fast: [], slow: [1]}", "t.yaml:1:15: must name at least one NUMA node")]
+    [InlineData("a: 1\n\0\0", "t.yaml:2:1: the character U+0000 is no text")]
+    [InlineData("pool:\n  dram: \u001b[2J", "t.yaml:2:9: the character U+001B is no text")]
+    [InlineData("{&x [*x]: 0, &y [*y]: 1}", "t.yaml:1:6: the alias '*x' is not supported")]
+    public void What_no_configuration_needs_is_refused_by_its_place(string text, string message) =>
+        Assert.StartsWith(message, Assert.Throws<ConfigException>(() => Read(text)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData('[')]
+    [InlineData('{')]
+    public void Depth_is_refused_before_it_takes_the_stack(char opening) =>
+        Assert.Contains("nested more than 16 deep", Assert.Throws<ConfigException>(() => Read(new string(opening, 100_000))).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Deep_blocks_are_refused_as_deep_brackets_are()
+    {
+        string text = string.Join('\n', Enumerable.Range(0, 2000).Select(depth => new string(' ', depth) + "a:"));
+        Assert.Contains("nested more than 16 deep", Assert.Throws<ConfigException>(() => Read(text)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(new byte[] { 0, 0, 0, 0 }, ":1:1: the character U+0000 is no text")]
+    [InlineData(new byte[] { (byte)'#', 0xff, (byte)'x' }, ": not UTF-8: byte 1 (0xff)")]
+    public void A_damaged_file_is_not_an_empty_one(byte[] content, string message)
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(file, content);
+            Assert.StartsWith(file + message, Assert.Throws<ConfigException>(() => ConfigReader.ReadFile(file)).Message, StringComparison.Ordinal);
+            File.WriteAllBytes(file, new byte[(1 << 20) + 1]);
+            Assert.Contains("longer than 1024 KiB", Assert.Throws<ConfigException>(() => ConfigReader.ReadFile(file)).Message, StringComparison.Ordinal);
+            File.WriteAllBytes(file, [0xef, 0xbb, 0xbf, .. "pool: {dram: 50%}"u8]);
+            Assert.Equal("50%", ConfigReader.ReadFile(file).Pool.ToString());
+            File.WriteAllBytes(file, []);
+            Assert.Equal(new AgentConfig().Pool, ConfigReader.ReadFile(file).Pool);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [Fact]
+    public void What_is_quoted_is_short_and_cannot_speak_to_a_terminal()
+    {
+        string message = Assert.Throws<ConfigException>(() => Read($"pool: {{dram: \"\\e[2J{new string('x', 1_000_000 - 100)}\"}}")).Message;
+        Assert.Contains("\\u001b[2Jxxx", message, StringComparison.Ordinal);
+        Assert.InRange(message.Length, 1, 300);
+        Assert.DoesNotContain('\u001b', message);
+    }
+
+    /// <summary>Whatever is done to a good file, it is read or refused; nothing else comes out.</summary>
+    [Fact]
+    public void A_mutilated_file_is_read_or_refused()
+    {
+        const string good = "defaults: {dram: 25%, rate: 10MiB/s}\nsampling:\n  interval: 250ms\n  domain_cpu: 5%\ntiers: {fast: [0], slow: [1, 2]}\npool: {dram: 64GiB}\n";
+        const string odd = "[]{}:,&*!|>'\"%@`#-?~<0\t\n\r\0\u0085\u2028\ud800 9eNI";
+        Random random = new(7);
+        int refused = 0, read = 0;
+        for (int i = 0; i < 20_000; i++)
+        {
+            char[] text = good.ToCharArray();
+            for (int change = random.Next(4); change >= 0; change--)
+                text[random.Next(text.Length)] = odd[random.Next(odd.Length)];
+            try
+            {
+                Read(new string(text));
+                read++;
+            }
+            catch (ConfigException e)
+            {
+                Assert.Matches("^t\\.yaml:[0-9]+:[0-9]+: ", e.Message);
+                refused++;
+            }
+        }
+        Assert.True(refused > 1000 && read > 100, $"{refused} refused, {read} read");
+    }
+
+    private static AgentConfig Read(string text) => ConfigReader.Read("t.yaml", text);
 }

@@ -103,6 +103,26 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task What_was_taken_for_granted_of_the_tiers_is_said()
+    {
+        _tree.Write("/sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0\n");
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+        Assert.Equal(("tiers", Severity.Warning), (finding.Check, finding.Severity));
+        Assert.Equal("node 1 is taken to be slower than all others: the kernel lists it in no memory tier", finding.Text);
+    }
+
+    [Theory]
+    [InlineData("/sys/devices/system/node/node1/cpulist", "many")]
+    [InlineData("/sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-")]
+    [InlineData("/sys/devices/system/node/online", "0-4294967295")]
+    public async Task A_file_of_sysfs_that_cannot_be_used_is_named(string file, string text)
+    {
+        _tree.Write(file, text);
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity == Severity.Error);
+        Assert.Contains(_tree.At(file), finding.Text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("kvm_amd npt=Y", "vmx", null)]
     [InlineData("kvm_amd npt=N", "svm", "npt=1")]

@@ -27,6 +27,15 @@ public sealed class SettingsStoreTests : IDisposable
     }
 
     [Fact]
+    public void Two_domains_with_one_uuid_cost_no_other_its_settings()
+    {
+        RunningDomain a = Domains.Running("4MiB", name: "a"), b = Domains.Running("25%", name: "b");
+        Store().Save(Domains.Snapshot(a, a with { Name = "twin", Settings = new TieringSettings() }, b));
+        Assert.Equal(a.Settings, Store().Load()[a.Uuid]);
+        Assert.Equal(b.Settings, Store().Load()[b.Uuid]);
+    }
+
+    [Fact]
     public void While_libvirt_is_away_nothing_is_forgotten()
     {
         Store().Save(Domains.Snapshot(Domains.Running("4MiB")));

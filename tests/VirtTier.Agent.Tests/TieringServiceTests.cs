@@ -51,6 +51,24 @@ public sealed class TieringServiceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Of_two_domains_with_one_uuid_the_one_with_a_process_is_tiered_and_no_other_domain_suffers()
+    {
+        RunningDomain original = Domains.Running(name: "b");
+        RunningDomain twin = Domains.Running(name: "a") with { Uuid = original.Uuid, Process = null };
+        DomainSnapshot snapshot = Domains.Snapshot(twin, original, Domains.Running(name: "c"));
+
+        await _service.ReconcileAsync(snapshot);
+        await _service.ReconcileAsync(snapshot);
+
+        await Eventually.IsTrue(() => _host.Attached == 2);
+        Assert.Equal(["b", "c"], _service.Status().Domains.Select(d => d.Name));
+        Assert.Single(_host.Log.Lines, line => line.Contains("domain a has the UUID of b", StringComparison.Ordinal));
+
+        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "c")));
+        Assert.Equal(1, _host.Attached);
+    }
+
+    [Fact]
     public async Task The_same_picture_twice_changes_nothing()
     {
         DomainSnapshot snapshot = Domains.Snapshot(Domains.Running());
@@ -106,6 +124,16 @@ public sealed class TieringServiceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_share_is_of_what_the_balloon_leaves_and_a_size_is_a_size()
+    {
+        const ulong Half = FakeHost.GuestPages * 4096UL / 2;
+        await _service.ReconcileAsync(Domains.Snapshot(
+            Domains.Running("25%", name: "a") with { CurrentMemoryBytes = Half }, Domains.Running("4MiB", name: "b") with { CurrentMemoryBytes = Half }));
+
+        Assert.Equal([(long)Half / 4, 4L << 20], _service.Status().Domains.Select(d => d.BudgetBytes));
+    }
+
+    [Fact]
     public async Task Bad_settings_are_shown_by_attribute_with_what_would_be_right()
     {
         RunningDomain domain = Domains.Running("4MiB") with { SettingsProblems = [new SettingsProblem("dram", "lots", "say 2GiB")] };
@@ -148,6 +176,25 @@ public sealed class TieringServiceTests : IAsyncDisposable
         Assert.Equal(2L << 20, _service.Status().Domains[0].BudgetBytes);
         Assert.InRange(_service.Status().Domains[0].Rounds, 3, long.MaxValue);
         Assert.Equal((1, 1), (_host.Attached, _host.Attachments));
+    }
+
+    [Fact]
+    public async Task A_configuration_that_cannot_be_counted_with_changes_nothing()
+    {
+        AgentConfig bad = new()
+        {
+            Defaults = new TieringSettings { Dram = SizeSpec.FromBytes(ulong.MaxValue) },
+            HarvestInterval = TimeSpan.FromMilliseconds(20),
+        };
+        RunningDomain plain = Domains.Running(name: "b");
+        plain = plain with { Settings = plain.Settings with { Dram = SizeSpec.Unset } };
+        await _service.ReconcileAsync(Domains.Snapshot(plain));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+
+        await Assert.ThrowsAnyAsync<ArgumentException>(() => _service.ReconfigureAsync(bad, _host.Context(bad).Host));
+
+        await _service.ReconcileAsync(Domains.Snapshot(plain, Domains.Running(name: "later") with { Settings = plain.Settings }));
+        await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (2, 2));
     }
 
     [Fact]

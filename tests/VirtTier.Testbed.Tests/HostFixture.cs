@@ -6,7 +6,7 @@ public sealed class HostFixture : IAsyncLifetime
 {
     public EmulatedHost Host { get; } = EmulatedHost.Named("testbed-tests");
 
-    public async ValueTask InitializeAsync() => await Host.UpAsync(TestContext.Current.CancellationToken);
+    public async ValueTask InitializeAsync() => await Host.UpAsync(cancellation: TestContext.Current.CancellationToken);
 
     public async ValueTask DisposeAsync() => await Host.DownAsync(CancellationToken.None);
 

@@ -17,7 +17,7 @@ public sealed class KvmHookTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        await _host.UpAsync(Cancellation);
+        await _host.UpAsync(cancellation: Cancellation);
         string release = (await RunAsync("uname -r")).Trim();
         string root = Path.GetDirectoryName(Path.GetDirectoryName(_host.Script)!)!;
         string tool = Path.Combine(root, "kernel_patch", "kvm-hook"), share = await _host.ShareAsync(Cancellation);

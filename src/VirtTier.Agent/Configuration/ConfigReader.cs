@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using System.Text;
 using VirtTier.Libvirt.Settings;
 using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
 
 namespace VirtTier.Agent.Configuration;
@@ -12,6 +14,12 @@ namespace VirtTier.Agent.Configuration;
 /// </summary>
 internal sealed class ConfigReader
 {
+    // The longest configuration with all keys and comments is a hundredth of this; nobody's mistake shall be read for minutes.
+    private const int MostBytes = 1 << 20;
+
+    // 'defaults', a key below it, a list: the deepest there is has four. YamlDotNet reads documents recursively, without a bound.
+    private const int MostNesting = 16;
+
     private readonly string _file;
 
     private ConfigReader(string file) => _file = file;
@@ -22,8 +30,10 @@ internal sealed class ConfigReader
     {
         try
         {
-            using StreamReader reader = new(path);
-            return Read(path, reader);
+            using FileStream file = File.OpenRead(path);
+            byte[] bytes = new byte[MostBytes + 1];
+            int length = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
+            return Read(path, Decode(path, bytes.AsSpan(0, length)));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -37,12 +47,14 @@ internal sealed class ConfigReader
 
     /// <summary>Reads YAML text; <paramref name="file"/> is the name that errors carry.</summary>
     /// <exception cref="ConfigException">The text says something that cannot be used.</exception>
-    public static AgentConfig Read(string file, TextReader text)
+    public static AgentConfig Read(string file, string text)
     {
+        RequirePlainText(file, text);
         YamlStream yaml = [];
         try
         {
-            yaml.Load(text);
+            RequireFlat(file, text);
+            yaml.Load(new StringReader(text));
         }
         catch (YamlException e)
         {
@@ -57,9 +69,70 @@ internal sealed class ConfigReader
         };
     }
 
+    private static string Decode(string file, ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length > MostBytes)
+            throw new ConfigException($"{file}: longer than {MostBytes / 1024} KiB; a configuration has some hundred lines at most");
+        try
+        {
+            string text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes);
+            return text.StartsWith('\uFEFF') ? text[1..] : text;
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new ConfigException($"{file}: not UTF-8: byte {e.Index} (0x{e.BytesUnknown?.FirstOrDefault():x2}) begins no character", e);
+        }
+    }
+
+    /// <summary>Refuses characters that no text has. A file of NUL bytes, as a loss of power leaves behind, would pass for an empty one.</summary>
+    private static void RequirePlainText(string file, string text)
+    {
+        for (int i = 0, line = 1, start = 0; i < text.Length; i++)
+        {
+            if (text[i] == '\n')
+                (line, start) = (line + 1, i + 1);
+            else if (char.IsControl(text[i]) && text[i] is not ('\t' or '\r' or '\u0085'))
+                throw new ConfigException($"{file}:{line}:{i - start + 1}: the character U+{(int)text[i]:X4} is no text: the file is damaged; write it anew");
+        }
+    }
+
+    /// <summary>Refuses what is nested too deeply, and aliases, before anything recursive sees the text: either could take the whole stack.</summary>
+    private static void RequireFlat(string file, string text)
+    {
+        Parser parser = new(new StringReader(text));
+        int depth = 0;
+        while (MoveNext(file, parser))
+        {
+            ParsingEvent now = parser.Current!;
+            depth += now.NestingIncrease;
+            if (depth > MostNesting)
+                throw new ConfigException($"{file}:{now.Start.Line}:{now.Start.Column}: nested more than {MostNesting} deep; no key needs that");
+            if (now is AnchorAlias alias)
+            {
+                throw new ConfigException(
+                    $"{file}:{now.Start.Line}:{now.Start.Column}: the alias '*{Shorten.ForMessage(alias.Value.Value)}' is not supported: write the value out");
+            }
+        }
+    }
+
+    /// <summary>The next event. Of some texts YamlDotNet's scanner says only that it is in no valid state; they are no YAML either.</summary>
+    private static bool MoveNext(string file, Parser parser)
+    {
+        try
+        {
+            return parser.MoveNext();
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            Mark after = parser.Current?.End ?? Mark.Empty;
+            throw new ConfigException($"{file}:{after.Line}:{after.Column}: not valid YAML from here on", e);
+        }
+    }
+
     private AgentConfig ReadRoot(YamlNode root)
     {
         AgentConfig config = new();
+        YamlNode? tiers = null;
         ReadMapping(root, "", new()
         {
             ["defaults"] = node => config = config with { Defaults = ReadDefaults(node) },
@@ -70,7 +143,7 @@ internal sealed class ConfigReader
                 ["domain_cpu"] = n => config = config with { HarvestCpuShare = CpuShare(n) },
                 ["fault_rate"] = n => config = config with { FaultRate = Integer(n, 0, 1000) },
             }),
-            ["tiers"] = node => ReadMapping(node, "tiers", new()
+            ["tiers"] = node => ReadMapping(tiers = node, "tiers", new()
             {
                 ["fast"] = n => config = config with { FastNodes = Nodes(n) },
                 ["slow"] = n => config = config with { SlowNodes = Nodes(n) },
@@ -95,7 +168,18 @@ internal sealed class ConfigReader
                 ["admission_control"] = n => config = config with { AdmissionControl = OnOff(n) },
             }),
         });
+        RequireWholeTiers(tiers, config);
         return config;
+    }
+
+    private void RequireWholeTiers(YamlNode? tiers, AgentConfig config)
+    {
+        if (tiers is null)
+            return;
+        if (config.FastNodes is null != config.SlowNodes is null)
+            throw Error(tiers, "tiers: 'fast' and 'slow' belong together; give both lists of NUMA nodes, or neither");
+        foreach (int node in config.FastNodes?.Intersect(config.SlowNodes!) ?? [])
+            throw Error(tiers, $"tiers: NUMA node {node} is in both lists: a node belongs to one memory tier");
     }
 
     /// <summary>The <c>defaults</c> block has the attributes of the metadata element, with the same meaning and the same parser.</summary>
@@ -124,7 +208,7 @@ internal sealed class ConfigReader
         {
             string key = Scalar(keyNode);
             if (!keys.TryGetValue(key, out Action<YamlNode>? read))
-                throw Error(keyNode, $"unknown key '{key}'{(name.Length > 0 ? $" in '{name}'" : "")}; known: {string.Join(", ", keys.Keys)}");
+                throw Error(keyNode, $"unknown key '{Shorten.ForMessage(key)}'{(name.Length > 0 ? $" in '{name}'" : "")}; known: {string.Join(", ", keys.Keys)}");
             read(value);
         }
     }
@@ -137,7 +221,7 @@ internal sealed class ConfigReader
         string text = Scalar(node);
         if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= min && value <= max)
             return value;
-        throw Error(node, $"'{text}' must be a whole number from {min} to {max}");
+        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a whole number from {min} to {max}");
     }
 
     private double Number(YamlNode node, double min, double max)
@@ -145,7 +229,7 @@ internal sealed class ConfigReader
         string text = Scalar(node);
         if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value >= min && value <= max)
             return value;
-        throw Error(node, string.Create(CultureInfo.InvariantCulture, $"'{text}' must be a number from {min} to {max}"));
+        throw Error(node, string.Create(CultureInfo.InvariantCulture, $"'{Shorten.ForMessage(text)}' must be a number from {min} to {max}"));
     }
 
     private double CpuShare(YamlNode node)
@@ -155,14 +239,14 @@ internal sealed class ConfigReader
             && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent)
             && percent is >= 0.1 and <= 100)
             return percent / 100;
-        throw Error(node, $"'{text}' must be a share of one CPU from 0.1% to 100%, such as 5%");
+        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a share of one CPU from 0.1% to 100%, such as 5%");
     }
 
     private bool OnOff(YamlNode node) => Scalar(node) switch
     {
         "on" or "true" => true,
         "off" or "false" => false,
-        var text => throw Error(node, $"'{text}' must be on or off"),
+        var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be on or off"),
     };
 
     private TimeSpan Duration(YamlNode node, TimeSpan min, TimeSpan max)
@@ -174,13 +258,13 @@ internal sealed class ConfigReader
             if (text.EndsWith(unit, StringComparison.Ordinal)
                 && double.TryParse(text.AsSpan(0, text.Length - unit.Length).Trim(), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number))
             {
-                TimeSpan value = TimeSpan.FromSeconds(number * seconds);
-                if (value >= min && value <= max)
+                // Compared as numbers first: what no TimeSpan can hold (and NaN, and infinity) would be an exception without a place.
+                if (number * seconds <= max.TotalSeconds && TimeSpan.FromSeconds(number * seconds) is var value && value >= min && value <= max)
                     return value;
                 break;
             }
         }
-        throw Error(node, $"'{text}' must be a time with its unit, from {Show(min)} to {Show(max)}, such as 250ms or 3s");
+        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a time with its unit, from {Show(min)} to {Show(max)}, such as 250ms or 3s");
 
         static string Show(TimeSpan t) => t < TimeSpan.FromSeconds(1) ? $"{t.TotalMilliseconds}ms" : $"{t.TotalSeconds}s";
     }
@@ -189,7 +273,17 @@ internal sealed class ConfigReader
     {
         if (node is not YamlSequenceNode sequence)
             throw Error(node, "must be a list of NUMA node numbers, such as [0, 2]");
-        return [.. sequence.Children.Select(n => Integer(n, 0, 1023))];
+        if (sequence.Children.Count == 0)
+            throw Error(node, "must name at least one NUMA node, such as [0]");
+        List<int> nodes = [];
+        foreach (YamlNode child in sequence.Children)
+        {
+            int number = Integer(child, 0, 1023);
+            if (nodes.Contains(number))
+                throw Error(child, $"NUMA node {number} is listed twice");
+            nodes.Add(number);
+        }
+        return nodes;
     }
 
     private ByteRate Rate(YamlNode node) =>

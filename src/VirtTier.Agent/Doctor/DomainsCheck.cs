@@ -37,25 +37,28 @@ internal sealed class DomainsCheck : IDoctorCheck
             yield break;
         }
 
-        foreach (int node in Nodes(host, memory, process.Pid))
-        {
-            ForbiddenTier? forbidden = ForbiddenTier.ByNumatune(domain, node)
-                ?? (CheckNode(host, process.Pid, node) is { } cpuset ? ForbiddenTier.ByCpuset(domain, cpuset) : null);
-            if (forbidden is not null)
-                yield return Finding.Error(check, forbidden.Text, forbidden.Mend);
-        }
+        (int? fast, IReadOnlyList<int> slow) = Nodes(host, memory, process.Pid);
+        if (fast is int above && Forbids(host, domain, process.Pid, above) is { } notFast)
+            yield return Finding.Error(check, notFast.Text, notFast.Mend);
+        // One slow node is enough.
+        ForbiddenTier?[] notSlow = [.. slow.Select(node => Forbids(host, domain, process.Pid, node))];
+        if (notSlow.Length > 0 && notSlow.All(forbidden => forbidden is not null))
+            yield return Finding.Error(check, notSlow[0]!.Text, notSlow[0]!.Mend);
     }
 
-    private static IEnumerable<int> Nodes(DoctorHost host, HostMemory memory, int pid)
+    private static ForbiddenTier? Forbids(DoctorHost host, RunningDomain domain, int pid, int node) =>
+        ForbiddenTier.ByNumatune(domain, node) ?? ForbiddenTier.ByCell(domain, node)
+            ?? (CheckNode(host, pid, node) is { } cpuset ? ForbiddenTier.ByCpuset(domain, cpuset) : null);
+
+    private static (int? Fast, IReadOnlyList<int> Slow) Nodes(DoctorHost host, HostMemory memory, int pid)
     {
         try
         {
-            (int fast, int? slow) = memory.NodesFor(pid, host.At("/proc"));
-            return slow is int below ? [fast, below] : [fast];
+            return memory.NodesFor(pid, host.At("/proc"));
         }
         catch (GuestMemoryException)
         {
-            return []; // it has just ended
+            return (null, []); // it has just ended
         }
     }
 

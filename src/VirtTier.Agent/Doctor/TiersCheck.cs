@@ -10,6 +10,7 @@ namespace VirtTier.Agent.Doctor;
 internal sealed class TiersCheck : IDoctorCheck
 {
     private const string Check = "tiers";
+    private const string NameTiers = "editor /etc/virttier/virttier.yaml # tiers: {fast: [...], slow: [...]}";
     private const string BringOnline = "daxctl reconfigure-device --mode=system-ram all";
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
@@ -38,6 +39,8 @@ internal sealed class TiersCheck : IDoctorCheck
 
         foreach (TierStatus tier in memory.Status())
             yield return Finding.Ok(Check, $"{tier.Name}: {string.Join("; ", tier.Nodes.Select(node => Explain(host, topology, node)))}");
+        foreach (string assumption in memory.Assumptions)
+            yield return Finding.Warning(Check, assumption, NameTiers);
         if (memory.Problem is not null)
             yield return Finding.Error(Check, memory.Problem, BringOnline);
         else
@@ -67,11 +70,22 @@ internal sealed class TiersCheck : IDoctorCheck
 
     private static string KernelTier(DoctorHost host, int node)
     {
-        string directory = host.At("/sys/devices/virtual/memory_tiering");
-        if (!Directory.Exists(directory))
+        const string Tiers = "/sys/devices/virtual/memory_tiering";
+        if (!host.Has(Tiers))
             return "";
-        string? tier = Directory.EnumerateDirectories(directory, "memory_tier*")
-            .FirstOrDefault(d => File.Exists(Path.Combine(d, "nodelist")) && NodeList.Parse(File.ReadAllText(Path.Combine(d, "nodelist"))).Contains(node));
-        return tier is null ? "" : $", the kernel's {Path.GetFileName(tier)}";
+        string? tier = Directory.EnumerateDirectories(host.At(Tiers), "memory_tier*").Select(d => Path.GetFileName(d)).FirstOrDefault(name => Lists(host, $"{Tiers}/{name}/nodelist", node));
+        return tier is null ? "" : $", the kernel's {tier}";
+    }
+
+    private static bool Lists(DoctorHost host, string file, int node)
+    {
+        try
+        {
+            return host.Read(file) is { } list && NodeList.Parse(list).Contains(node);
+        }
+        catch (FormatException)
+        {
+            return false; // the topology says it
+        }
     }
 }

@@ -60,7 +60,7 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
     public static long Promise(TieringSettings settings, ulong memoryBytes) =>
         settings.Mode is TieringMode.Observe or TieringMode.Off
             ? 0
-            : BudgetRequests.Of(settings, memoryBytes).GuaranteedPages * PageSizes.PageBytes;
+            : BudgetRequests.Of(settings, memoryBytes, memoryBytes).GuaranteedPages * PageSizes.PageBytes;
 }
 
 /// <param name="PoolBytes">Fast memory that all budgets may use together.</param>

@@ -6,7 +6,7 @@ namespace VirtTier.Libvirt.Domains;
 /// <summary>What VirtTier reads from a domain's XML, such as libvirt hands to its hooks.</summary>
 /// <param name="Uuid">The domain's UUID.</param>
 /// <param name="Name">Its name.</param>
-/// <param name="MemoryBytes">The memory it may use, hot-plugged devices included, in bytes.</param>
+/// <param name="MemoryBytes">Its ordinary RAM, in bytes; see <see cref="RunningDomain.MemoryBytes"/>.</param>
 /// <param name="Settings">Its settings, to be used only when there is no problem with any of them.</param>
 /// <param name="Problems">What is wrong with them.</param>
 public sealed record DomainDefinition(

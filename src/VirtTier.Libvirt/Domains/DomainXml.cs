@@ -13,19 +13,22 @@ internal sealed record DomainXml(
     /// <summary>Far above what libvirt accepts in one message (VIR_NET_MESSAGE_MAX, 32 MiB).</summary>
     private const long MostCharacters = 64L << 20;
 
+    private const ulong MostBytes = 1UL << 52;
+
     /// <summary>Reads the XML of a domain.</summary>
     /// <exception cref="FormatException">It is not the XML of a domain.</exception>
     internal static DomainXml Parse(string xml)
     {
         XElement domain = Load(xml);
-        ulong memory = ReadBytes(domain.Element("memory")) ?? throw new FormatException("the domain XML has no <memory>");
+        ulong total = ReadBytes(domain.Element("memory")) ?? throw new FormatException("the domain XML has no <memory>");
+        ulong ordinary = Without(total, ReadUnusable(domain));
         return new(
             Guid.TryParse((string?)domain.Element("uuid"), out Guid uuid)
                 ? uuid
                 : throw new FormatException("the domain XML has no <uuid>"),
             (string?)domain.Element("name") ?? throw new FormatException("the domain XML has no <name>"),
-            memory,
-            ReadBytes(domain.Element("currentMemory")) ?? memory,
+            ordinary,
+            ReadBytes(domain.Element("currentMemory")) ?? ordinary,
             ReadNuma(domain),
             FindTiering(domain));
     }
@@ -55,6 +58,29 @@ internal sealed record DomainXml(
     private static XElement? FindTiering(XElement domain) => domain.Element("metadata")?.Elements()
         .FirstOrDefault(element => element.Name.NamespaceName == TieringSettings.MetadataNamespace);
 
+    /// <summary>What of a domain's total memory is no RAM, or none now. libvirt counts every memory device in it, a virtio-mem at its full size.</summary>
+    private static ulong ReadUnusable(XElement domain)
+    {
+        ulong unusable = 0;
+        foreach (XElement device in domain.Element("devices")?.Elements("memory") ?? [])
+        {
+            XElement? target = device.Element("target");
+            ulong size = ReadBytes(target?.Element("size")) ?? 0;
+            ulong usable = (string?)device.Attribute("model") switch
+            {
+                "nvdimm" or "virtio-pmem" or "sgx-epc" => 0,
+                // The current size is there while the domain runs; what is requested is what it starts with.
+                "virtio-mem" => Math.Min(size, ReadBytes(target?.Element("current")) ?? ReadBytes(target?.Element("requested")) ?? size),
+                _ => size,
+            };
+            unusable = checked(unusable + (size - usable));
+        }
+        return unusable;
+    }
+
+    // A definition that makes no sense, in which the devices have more than the whole, says nothing of what is left.
+    private static ulong Without(ulong total, ulong unusable) => unusable < total ? total - unusable : total;
+
     private static NumaHints ReadNuma(XElement domain)
     {
         XElement? memory = domain.Element("numatune")?.Element("memory");
@@ -65,22 +91,38 @@ internal sealed record DomainXml(
             (string?)memory?.Attribute("nodeset"),
             (string?)domain.Element("vcpu")?.Attribute("cpuset"),
             (string?)tuning?.Element("emulatorpin")?.Attribute("cpuset"),
-            pins.Length > 0 ? pins : null);
+            pins.Length > 0 ? pins : null)
+        {
+            RestrictiveCells = ReadRestrictiveCells(domain),
+        };
         return hints == NumaHints.None ? NumaHints.None : hints;
     }
 
+    private static string? ReadRestrictiveCells(XElement domain)
+    {
+        string cells = string.Join(';', domain.Element("numatune")?.Elements("memnode")
+            .Where(cell => (string?)cell.Attribute("mode") == "restrictive")
+            .Select(cell => $"{(string?)cell.Attribute("cellid")}:{(string?)cell.Attribute("nodeset")}") ?? []);
+        return cells.Length > 0 ? cells : null;
+    }
+
     /// <summary>Reads a size with libvirt's units, KiB by default; libvirt itself always writes KiB.</summary>
+    /// <exception cref="FormatException">The unit is unknown, or the size beyond any machine.</exception>
     private static ulong? ReadBytes(XElement? element)
     {
         if (!ulong.TryParse(element?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong value))
             return null;
-        return (string?)element!.Attribute("unit") switch
+        int shift = (string?)element!.Attribute("unit") switch
         {
-            null or "KiB" or "k" => value << 10,
-            "b" or "bytes" => value,
-            "M" or "MiB" => value << 20,
-            "G" or "GiB" => value << 30,
-            var unit => throw new FormatException($"<{element.Name.LocalName}> has the unknown unit '{unit}'"),
+            null or "KiB" or "k" => 10,
+            "b" or "bytes" => 0,
+            "M" or "MiB" => 20,
+            "G" or "GiB" => 30,
+            "T" or "TiB" => 40,
+            var unit => throw new FormatException($"<{element.Name.LocalName}> has the unknown unit '{Shorten.ForMessage(unit)}'"),
         };
+        return value <= MostBytes >> shift
+            ? value << shift
+            : throw new FormatException($"<{element.Name.LocalName}> is more memory than a processor can address, 4096 TiB");
     }
 }

@@ -11,6 +11,10 @@ internal static class BinaryUnits
     private static readonly (string Name, ulong Bytes)[] Units =
         [("TiB", 1ul << 40), ("GiB", 1ul << 30), ("MiB", 1ul << 20), ("KiB", 1ul << 10)];
 
+    // What an x86-64 processor can address at most: 52 bits (AMD64 Architecture Programmer's Manual, volume 2, 5.1). All that is
+    // counted from a size then fits into 64 bits with their sign.
+    private const ulong Most = 1ul << 52;
+
     private static readonly SearchValues<char> NumberCharacters = SearchValues.Create("0123456789.");
 
     /// <summary>Parses e.g. <c>1.5GiB</c>; parts of a byte are cut off.</summary>
@@ -23,11 +27,11 @@ internal static class BinaryUnits
         if (!decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal value))
             error = $"'{Shorten.ForMessage(text)}' is not a size: write a number and a unit, such as 512MiB or 2GiB";
         else if (unit.Length == 0)
-            error = $"'{number}' has no unit: write {number}MiB or {number}GiB, for example";
+            error = $"'{Shorten.ForMessage(number)}' has no unit: write {Shorten.ForMessage(number)}MiB or {Shorten.ForMessage(number)}GiB, for example";
         else if (!TryGetUnit(unit, out ulong unitBytes))
             error = $"'{Shorten.ForMessage(text)}' has an unknown unit '{Shorten.ForMessage(unit)}': use KiB, MiB, GiB or TiB";
-        else if (value > (decimal)ulong.MaxValue / unitBytes)
-            error = $"'{Shorten.ForMessage(text)}' is more than 64 bits can address";
+        else if (value > (decimal)Most / unitBytes)
+            error = $"'{Shorten.ForMessage(text)}' is more than a processor can address: at most {Format(Most)}";
         else
         {
             bytes = (ulong)(value * unitBytes);

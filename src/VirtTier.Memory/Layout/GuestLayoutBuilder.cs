@@ -11,6 +11,9 @@ internal sealed class GuestLayoutBuilder
     // Runs of frames with memory behind them, in order of frame; no two overlap in frames or in memory.
     private readonly List<(ulong FirstGfn, ulong PageCount, ulong Hva)> _runs = [];
 
+    // The same memory by its address: KVM allows 32,764 slots, too many to compare each with each.
+    private readonly SortedSet<(ulong Start, ulong End)> _covered = [];
+
     /// <summary>Adds what no earlier slot covers, be it the same frames or the same memory.</summary>
     public void Add(Memslot slot)
     {
@@ -22,10 +25,7 @@ internal sealed class GuestLayoutBuilder
         ulong gfn = slot.FirstGfn + skip;
         ulong start = slot.Hva + (skip * PageSizes.PageBytes);
         ulong end = slot.Hva + (slot.PageCount * PageSizes.PageBytes);
-        var earlier = _runs.Select(r => (Start: r.Hva, End: r.Hva + (r.PageCount * PageSizes.PageBytes)))
-            .Where(r => r.Start < end && r.End > start)
-            .OrderBy(r => r.Start)
-            .ToArray();
+        (ulong Start, ulong End)[] earlier = Covered(start, end);
         foreach ((ulong coveredStart, ulong coveredEnd) in earlier)
         {
             AddRun(ref gfn, ref start, Math.Max(start, coveredStart));
@@ -82,8 +82,18 @@ internal sealed class GuestLayoutBuilder
             return;
         ulong pages = (end - start) / PageSizes.PageBytes;
         _runs.Add((gfn, pages, start));
+        _covered.Add((start, end));
         gfn += pages;
         start = end;
+    }
+
+    /// <summary>The covered memory that [start, end) meets, in order. As no two overlap, only one can begin before it.</summary>
+    private (ulong Start, ulong End)[] Covered(ulong start, ulong end)
+    {
+        SortedSet<(ulong Start, ulong End)> before = _covered.GetViewBetween((0, 0), (start, ulong.MaxValue));
+        (ulong Start, ulong End) last = before.Max;
+        IEnumerable<(ulong Start, ulong End)> within = _covered.GetViewBetween((start, 0), (end, 0));
+        return last.End > start && last.Start < start ? [last, .. within] : [.. within];
     }
 
     private static ulong RoundDown(ulong gfn) => gfn / Block * Block;

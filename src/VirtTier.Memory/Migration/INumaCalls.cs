@@ -26,6 +26,10 @@ public interface INumaCalls
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
     ForbiddenNode? CheckNode(int pid, int node);
 
+    /// <summary>The memory of a process that is bound strictly to nodes, in order of address. Costs time for each of its pages.</summary>
+    /// <exception cref="GuestMemoryException">The process has ended, or may not be looked at.</exception>
+    IReadOnlyList<MemoryBinding> ReadBindings(int pid);
+
     /// <summary>CPU time that the calling thread has used.</summary>
     TimeSpan ThreadTime();
 

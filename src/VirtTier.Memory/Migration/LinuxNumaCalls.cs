@@ -39,6 +39,9 @@ public sealed unsafe class LinuxNumaCalls : INumaCalls
     public ForbiddenNode? CheckNode(int pid, int node) => NodePreflight.Check(pid == 0 ? Environment.ProcessId : pid, node);
 
     /// <inheritdoc/>
+    public IReadOnlyList<MemoryBinding> ReadBindings(int pid) => NumaMaps.Read(pid);
+
+    /// <inheritdoc/>
     public long FreeBytes(int node) => _room.ReadBytes(node);
 
     /// <inheritdoc/>

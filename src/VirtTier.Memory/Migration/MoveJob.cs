@@ -5,7 +5,7 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Migration;
 
-/// <summary>The state of one <see cref="PageMover.MoveAsync"/>: what is left to do, and what became of the rest.</summary>
+/// <summary>The state of one <c>PageMover.MoveAsync</c>: what is left to do, and what became of the rest.</summary>
 /// <remarks>A run is known by its position in the order, which is where its outcome goes.</remarks>
 internal sealed class MoveJob
 {
@@ -15,11 +15,12 @@ internal sealed class MoveJob
     private List<int> _busy;
     private int _done;
     private bool _isRetry;
+    private int _node;
 
-    public MoveJob(MoveTarget target, ReadOnlyMemory<PageRun> runs, int node)
+    public MoveJob(MoveTarget target, ReadOnlyMemory<PageRun> runs, IReadOnlyList<int> nodes)
     {
         Target = target;
-        Node = node;
+        Nodes = nodes;
         _runs = runs;
         _outcomes = new MoveOutcome[runs.Length];
         (_todo, _busy) = target.Lists;
@@ -50,7 +51,14 @@ internal sealed class MoveJob
 
     public MoveTarget Target { get; }
 
-    public int Node { get; }
+    /// <summary>The nodes that pages may go to, best first.</summary>
+    public IReadOnlyList<int> Nodes { get; }
+
+    /// <summary>The one that they go to now.</summary>
+    public int Node => Nodes[_node];
+
+    /// <summary>True if there is another for what finds no room on this one.</summary>
+    public bool HasNextNode => _node + 1 < Nodes.Count;
 
     public MoveCounters Counters { get; } = new();
 
@@ -67,6 +75,9 @@ internal sealed class MoveJob
 
     /// <summary>True if pages were busy and may be tried again.</summary>
     public bool HasBusy => _busy.Count > 0;
+
+    /// <summary>What is left goes to the next node.</summary>
+    public void NextNode() => _node++;
 
     /// <summary>Settles what became of a run that was not moved.</summary>
     public void Settle(int position, MoveOutcome outcome)

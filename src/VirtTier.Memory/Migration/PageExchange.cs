@@ -3,10 +3,17 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Migration;
 
-/// <summary>Pages that are to move to one node.</summary>
-/// <param name="Runs">As for <see cref="PageMover.MoveAsync"/>, most urgent first.</param>
-/// <param name="Node">The node.</param>
-public sealed record MoveOrder(ReadOnlyMemory<PageRun> Runs, int Node);
+/// <summary>Pages that are to move to one of some nodes.</summary>
+/// <param name="Runs">As for <c>PageMover.MoveAsync</c>, most urgent first.</param>
+/// <param name="Nodes">The nodes, best first: each is for what has no room on those before it.</param>
+public sealed record MoveOrder(ReadOnlyMemory<PageRun> Runs, IReadOnlyList<int> Nodes)
+{
+    /// <summary>Pages that are to move to one node.</summary>
+    public MoveOrder(ReadOnlyMemory<PageRun> runs, int node)
+        : this(runs, [node])
+    {
+    }
+}
 
 /// <summary>What a <see cref="PageExchange"/> did.</summary>
 /// <param name="Demoted">What became of the pages to be demoted.</param>
@@ -24,7 +31,7 @@ public sealed class PageExchange(PageMover mover)
 
     /// <summary>Does the exchange.</summary>
     /// <param name="target">The guest.</param>
-    /// <param name="demote">Pages to move to the slow node.</param>
+    /// <param name="demote">Pages to move to a slow node.</param>
     /// <param name="promote">Pages to move to the fast node, into the room that is there and that demotion makes.</param>
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
     /// <param name="cancellationToken">Ends the work after the current call.</param>
@@ -58,7 +65,7 @@ public sealed class PageExchange(PageMover mover)
 
         async Task<long> StepAsync(Side side, int count)
         {
-            MoveReport report = await mover.MoveAsync(target, side.Next(count), side.Node, cancellationToken).ConfigureAwait(false);
+            MoveReport report = await mover.MoveAsync(target, side.Next(count), side.Nodes, cancellationToken).ConfigureAwait(false);
             side.Add(report);
             return report.Moved;
         }
@@ -72,7 +79,7 @@ public sealed class PageExchange(PageMover mover)
         private int _done;
         private string? _problem;
 
-        public int Node => order.Node;
+        public IReadOnlyList<int> Nodes => order.Nodes;
 
         /// <summary>How many of the next runs are no more than so many pages; none once something is wrong.</summary>
         public int CountFitting(long pages)

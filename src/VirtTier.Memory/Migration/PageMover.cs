@@ -48,10 +48,19 @@ public sealed class PageMover
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
     public ForbiddenNode? CheckNode(int pid, int node) => _calls.CheckNode(pid, node);
 
-    /// <summary>Moves pages of one guest to one node.</summary>
+    /// <summary>The memory of a process that is bound strictly to nodes, in order of address. Costs time for each of its pages.</summary>
+    /// <exception cref="GuestMemoryException">The process has ended, or may not be looked at.</exception>
+    public IReadOnlyList<MemoryBinding> ReadBindings(int pid) => _calls.ReadBindings(pid);
+
+    /// <summary>Moves pages of one guest to one node: see the other overload.</summary>
+    public Task<MoveReport> MoveAsync(
+        MoveTarget target, ReadOnlyMemory<PageRun> runs, int node, CancellationToken cancellationToken) =>
+        MoveAsync(target, runs, [node], cancellationToken);
+
+    /// <summary>Moves pages of one guest to one node, or to others where that has no room.</summary>
     /// <param name="target">The guest.</param>
     /// <param name="runs">Pages and blocks, best in order; not to be changed until the work is done.</param>
-    /// <param name="node">The node to move to.</param>
+    /// <param name="nodes">The nodes to move to: each is for what has no room on those before it.</param>
     /// <param name="cancellationToken">Ends the work after the current call; the report says what was done until then.</param>
     /// <returns>What became of each run. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
     /// not exceptions.</returns>
@@ -60,11 +69,13 @@ public sealed class PageMover
     public async Task<MoveReport> MoveAsync(
         MoveTarget target,
         ReadOnlyMemory<PageRun> runs,
-        int node,
+        IReadOnlyList<int> nodes,
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(target);
-        var job = new MoveJob(target, runs, node);
+        ArgumentNullException.ThrowIfNull(nodes);
+        ArgumentOutOfRangeException.ThrowIfZero(nodes.Count, nameof(nodes));
+        var job = new MoveJob(target, runs, nodes);
         try
         {
             await _retry.ExecuteAsync(PassAsync, job, cancellationToken).ConfigureAwait(false);
@@ -100,8 +111,11 @@ public sealed class PageMover
                 continue;
             }
 
-            Sort(job, scope, error);
-            if (error != CallError.None)
+            bool elsewhere = error is CallError.TargetFull or CallError.NoSuchNode && job.HasNextNode;
+            Sort(job, scope, error, elsewhere);
+            if (elsewhere)
+                job.NextNode();
+            else if (error != CallError.None)
             {
                 EndWith(error, job);
                 return false;
@@ -150,9 +164,9 @@ public sealed class PageMover
 
     /// <summary>
     /// Settles what the call did to each run. Without an error, the next call begins at the first that was not tried; an
-    /// error settles those too.
+    /// error settles those too, unless they can go <paramref name="elsewhere"/>.
     /// </summary>
-    private void Sort(MoveJob job, MoveScope scope, CallError error)
+    private void Sort(MoveJob job, MoveScope scope, CallError error, bool elsewhere)
     {
         MoveBatch batch = job.Target.Batch;
         ReadOnlySpan<AddressResult> results = batch.Results;
@@ -174,6 +188,9 @@ public sealed class PageMover
                     break;
                 case AddressResult.Absent:
                     job.Settle(position, MoveOutcome.Absent);
+                    break;
+                case AddressResult.NotTried when elsewhere:
+                    job.TryAgain(position);
                     break;
                 case AddressResult.NotTried:
                     job.Settle(position, OutcomeOf(error));
@@ -202,7 +219,7 @@ public sealed class PageMover
         job.Problem = error switch
         {
             CallError.ProcessGone => null,
-            CallError.TargetFull => $"NUMA node {job.Node} has no free pages of the size that is needed: free memory there (numastat -m shows it), or add some",
+            CallError.TargetFull => $"NUMA node {NodeList.Format(job.Nodes)} has no free pages of the size that is needed: free memory there (numastat -m shows it), or add some",
             CallError.TargetCpuset => $"process {pid}: {ForbiddenText(pid, job.Node)}",
             CallError.CallerCpuset => $"the agent itself: {ForbiddenText(0, job.Node)}",
             CallError.NoSuchNode => $"NUMA node {job.Node} does not exist or has no memory: name others in the configuration (tiers.fast, tiers.slow)",

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+
 namespace VirtTier.Memory;
 
 /// <summary>Nodes with memory of about the same speed.</summary>
@@ -47,6 +49,8 @@ public sealed class MemoryTiers
                 throw new ArgumentException($"NUMA node {id} has no memory: nodes with memory are {others}");
             }
 
+            if (id > Residency.HighestNode)
+                throw new ArgumentException($"NUMA node {id} cannot be tiered: nodes 0 to {Residency.HighestNode} can");
             if (!seen.Add(id))
                 throw new ArgumentException($"NUMA node {id} is listed twice: a node belongs to one memory tier");
         }
@@ -62,21 +66,28 @@ public sealed class MemoryTiers
 
     /// <summary>The node of the next slower tier nearest to <paramref name="node"/>, where its cold pages go.</summary>
     /// <returns>Null if the node is in the slowest tier, or in none.</returns>
-    public int? SlowerNodeNear(int node)
+    public int? SlowerNodeNear(int node) => SlowerNodesFrom(node) is [int nearest, ..] ? nearest : null;
+
+    /// <summary>All nodes where the cold pages of <paramref name="node"/> may go, best first: those of the next slower tier, the nearest
+    /// before the others, then those of the tier below it, and so on. The next one is for when there is no room on those before it.</summary>
+    /// <returns>None if the node is in the slowest tier, or in none.</returns>
+    public IReadOnlyList<int> SlowerNodesFrom(int node)
     {
         int rank = RankOf(node);
-        return rank < 0 || rank + 1 >= All.Count ? null : Nearest(node, All[rank + 1]);
+        return rank < 0 ? [] : [.. All.Skip(rank + 1).SelectMany(tier => ByNearness(node, tier))];
     }
+
+    private int Nearest(int from, MemoryTier tier) => ByNearness(from, tier).First();
 
     // Of two nodes at the same distance, the one with the same place in its tier: sockets and their CXL nodes are
     // numbered in the same order, and firmware tables often give all CXL nodes one distance.
-    private int Nearest(int from, MemoryTier tier)
+    private IEnumerable<int> ByNearness(int from, MemoryTier tier)
     {
         int place = RankOf(from) is >= 0 and int rank ? All[rank].Nodes.ToList().IndexOf(from) : 0;
         return tier.Nodes
             .Select((node, i) => (Node: node, Distance: _nodes.TryGetValue(from, out NumaNode? n) ? n.DistanceTo(node) : 0, Place: i))
             .OrderBy(candidate => candidate.Node == from ? 0 : candidate.Distance)
             .ThenBy(candidate => Math.Abs(candidate.Place - place))
-            .First().Node;
+            .Select(candidate => candidate.Node);
     }
 }

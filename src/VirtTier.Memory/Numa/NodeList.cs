@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.Text;
+using VirtTier.Memory.Linux;
 
 namespace VirtTier.Memory;
 
 /// <summary>The kernel's list format of node and processor numbers: <c>0-2,5</c>.</summary>
 public static class NodeList
 {
+    /// <summary>The highest number that is believed: eight times the processors that a kernel can be built for.</summary>
+    public const int Highest = 65535;
+
     /// <summary>Reads a list; white space around it and an empty list are allowed.</summary>
-    /// <exception cref="FormatException">The text is no such list.</exception>
+    /// <exception cref="FormatException">The text is no such list, or has a number above <see cref="Highest"/>.</exception>
     public static IReadOnlyList<int> Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -17,7 +21,11 @@ public static class NodeList
         {
             string[] ends = part.Split('-');
             if (ends.Length > 2 || !TryParse(ends[0], out int first) || !TryParse(ends[^1], out int last) || last < first)
-                throw new FormatException($"'{part}' is neither a number nor a range of numbers such as 0-3");
+                throw new FormatException($"{KernelText.Quote(part)} is neither a number nor a range of numbers such as 0-3");
+            if (last > Highest)
+                throw new FormatException($"{KernelText.Quote(part)} goes beyond {Highest}, which no host has");
+            if (numbers.Count + (last - first) > Highest)
+                throw new FormatException($"more than {Highest + 1} numbers in one list, which no host has");
             numbers.AddRange(Enumerable.Range(first, last - first + 1));
         }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Memory.Linux;
 
 namespace VirtTier.Memory;
 
@@ -44,12 +45,20 @@ public sealed record NodePerformance(double ReadLatency, double WriteLatency, do
         return read > 0 && write > 0 ? Math.Clamp(write / read, 1 / MostWriteWeight, MostWriteWeight) : 1;
     }
 
-    // The kernel writes 0 for what it does not know.
+    // The kernel writes 0 for what it does not know. A file that is damaged or may not be read says as little.
     private static double? ReadNumber(string directory, string name)
     {
-        string file = Path.Combine(directory, name);
-        return File.Exists(file) && double.TryParse(File.ReadAllText(file), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out double number) && number > 0
-            ? number
-            : null;
+        try
+        {
+            return double.TryParse(
+                KernelText.ReadIfPresent(Path.Combine(directory, name)), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out double number)
+                && number > 0 && double.IsFinite(number)
+                    ? number
+                    : null;
+        }
+        catch (GuestMemoryException)
+        {
+            return null;
+        }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Memory.Linux;
 using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Pagemap;
@@ -12,6 +13,9 @@ internal sealed class PfnNodeMap
     /// <summary>The block has frames of two nodes, or is not known: ask the kernel.</summary>
     public const byte Unknown = 0xFE;
 
+    // Blocks have 128 MiB or more, and processors address 4096 TiB at most.
+    private const int MostBlocks = 1 << 25;
+
     private readonly ulong _framesPerBlock;
     private readonly byte[] _nodeOfBlock;
 
@@ -21,22 +25,23 @@ internal sealed class PfnNodeMap
         _nodeOfBlock = nodeOfBlock;
     }
 
-    /// <summary>Reads the map. A kernel without memory blocks (CONFIG_MEMORY_HOTPLUG) gives one that knows nothing.</summary>
+    /// <summary>Reads the map. A kernel without memory blocks (CONFIG_MEMORY_HOTPLUG), or one whose files make no sense, gives one that knows
+    /// nothing: then the kernel is asked.</summary>
     public static PfnNodeMap Read(string sysfs)
     {
-        string sizeFile = Path.Combine(sysfs, "devices/system/memory/block_size_bytes");
-        if (!File.Exists(sizeFile))
+        string nodesDirectory = NodeFiles.Directory(sysfs);
+        if (ReadBlockSize(sysfs) is not ulong blockSize || !Directory.Exists(nodesDirectory))
             return new PfnNodeMap(1, []);
 
-        ulong blockSize = ulong.Parse(File.ReadAllText(sizeFile).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
         var blocks = new Dictionary<int, byte>();
-        foreach (string nodeDirectory in Directory.EnumerateDirectories(Path.Combine(sysfs, "devices/system/node"), "node*"))
+        foreach (string nodeDirectory in Directory.EnumerateDirectories(nodesDirectory, "node*"))
         {
-            if (!byte.TryParse(Path.GetFileName(nodeDirectory)["node".Length..], CultureInfo.InvariantCulture, out byte node) || node >= Unknown)
+            if (!TryNumber(nodeDirectory, "node", out int number))
                 continue;
+            byte node = number <= Residency.HighestNode ? (byte)number : Residency.BeyondNodes;
             foreach (string link in Directory.EnumerateFileSystemEntries(nodeDirectory, "memory*"))
             {
-                if (int.TryParse(Path.GetFileName(link)["memory".Length..], CultureInfo.InvariantCulture, out int block))
+                if (TryNumber(link, "memory", out int block) && block < MostBlocks)
                     blocks[block] = blocks.ContainsKey(block) ? Unknown : node;
             }
         }
@@ -54,4 +59,23 @@ internal sealed class PfnNodeMap
         ulong block = frame / _framesPerBlock;
         return block < (ulong)_nodeOfBlock.Length ? _nodeOfBlock[block] : Unknown;
     }
+
+    private static ulong? ReadBlockSize(string sysfs)
+    {
+        try
+        {
+            return ulong.TryParse(
+                KernelText.ReadIfPresent(Path.Combine(sysfs, "devices/system/memory/block_size_bytes"))?.Trim(),
+                NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong size) && size >= PageSizes.PageBytes
+                    ? size
+                    : null;
+        }
+        catch (GuestMemoryException)
+        {
+            return null;
+        }
+    }
+
+    private static bool TryNumber(string path, string prefix, out int number) =>
+        int.TryParse(Path.GetFileName(path)[prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out number);
 }

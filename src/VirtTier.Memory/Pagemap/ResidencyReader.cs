@@ -156,7 +156,7 @@ public sealed unsafe class ResidencyReader
         if (result < 0)
             throw Failure(pid, -result);
         for (int i = 0; i < count; i++)
-            nodes[_queryIndexes[i]] = status[i] is >= 0 and < PfnNodeMap.Unknown ? (byte)status[i] : Residency.Absent;
+            nodes[_queryIndexes[i]] = status[i] < 0 ? Residency.Absent : status[i] <= Residency.HighestNode ? (byte)status[i] : Residency.BeyondNodes;
     }
 
     private static SafeFileHandle Open(string path, int pid)

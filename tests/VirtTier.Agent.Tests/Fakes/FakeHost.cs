@@ -156,23 +156,66 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public ForbiddenNode? CheckNode(int pid, int node) => pid != 0 && node == Forbidden?.Node ? Forbidden : null;
 
+    /// <summary>Runs of guest pages that are bound strictly to nodes.</summary>
+    public IReadOnlyList<(int First, int Count, int[] Nodes)> Bound { get; set; } = [];
+
+    /// <summary>How often that was asked for.</summary>
+    public int BindingReads { get; private set; }
+
+    public IReadOnlyList<MemoryBinding> ReadBindings(int pid)
+    {
+        BindingReads++;
+        return [.. Bound.Select(run => new MemoryBinding(AddressOf(run.First), AddressOf(run.First + run.Count), run.Nodes))];
+    }
+
+    /// <summary>Nodes with no room.</summary>
+    public HashSet<int> FullNodes { get; } = [];
+
+    /// <summary>Brings a node without processors online, with so many MiB.</summary>
+    public void AddNode(int node, int mebibytes)
+    {
+        WriteNode(node, "", "30 30 10", mebibytes);
+        Write("sys/devices/system/node/node0/distance", "10 20 30");
+        Write("sys/devices/system/node/node1/distance", "20 10 30");
+        Write("sys/devices/system/node/online", "0-2");
+    }
+
+    /// <summary>Changes how much memory a node has.</summary>
+    public void Resize(int node, int mebibytes) => Write($"sys/devices/system/node/node{node}/meminfo", Meminfo(node, mebibytes));
+
+    /// <summary>What sysfs says of nodes now.</summary>
+    public NumaTopology ReadTopology() => NumaTopology.Read(Path.Combine(_root.FullName, "sys"));
+
+    /// <summary>Writes a file of the host.</summary>
+    public void Write(string path, string text)
+    {
+        string full = Path.Combine(_root.FullName, path);
+        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+        File.WriteAllText(full, text);
+    }
+
     /// <summary>CPU time that moving a page takes.</summary>
     public TimeSpan MoveTime { get; set; }
 
     public TimeSpan ThreadTime() => MoveTime * MovedPages;
 
-    public long FreeBytes(int node) => long.MaxValue;
+    public long FreeBytes(int node) => FullNodes.Contains(node) ? 0 : long.MaxValue;
 
     public void Dispose() => _root.Delete(recursive: true);
 
     private static int PageAt(ulong address) => (int)((address - Hva) / PageSizes.PageBytes);
 
-    private void WriteNode(int node, string cpus, string distances)
+    private static ulong AddressOf(int page) => Hva + ((ulong)page * PageSizes.PageBytes);
+
+    private static string Meminfo(int node, int mebibytes) =>
+        $"Node {node} MemTotal:  {mebibytes * 1024} kB\nNode {node} MemFree:  {mebibytes * 512} kB\n";
+
+    private void WriteNode(int node, string cpus, string distances, int mebibytes = 1024)
     {
         string directory = $"sys/devices/system/node/node{node}/";
         Write(directory + "cpulist", cpus);
         Write(directory + "distance", distances);
-        Write(directory + "meminfo", $"Node {node} MemTotal:  1048576 kB\nNode {node} MemFree:  524288 kB\n");
+        Write(directory + "meminfo", Meminfo(node, mebibytes));
     }
 
     // Every page is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
@@ -187,13 +230,6 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         using FileStream file = File.Create(path);
         file.Position = (long)(Hva / PageSizes.PageBytes * sizeof(ulong));
         file.Write(entries);
-    }
-
-    private void Write(string path, string text)
-    {
-        string full = Path.Combine(_root.FullName, path);
-        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
-        File.WriteAllText(full, text);
     }
 
     private sealed class Sampler(FakeHost host, int number) : IGuestSampler

@@ -89,7 +89,10 @@ internal sealed class ChaosHost : IAsyncDisposable
             XElement domain = XElement.Parse(xml);
             XElement? tiering = domain.Element("metadata")?.Elements().SingleOrDefault(e => e.Name.NamespaceName == TieringSettings.MetadataNamespace);
             string mode = tiering?.Attribute("mode")?.Value ?? "enforce";
-            long memory = (long)domain.Element("memory")!;
+            // What a virtio-mem has not plugged in is no memory yet, though libvirt counts it.
+            long memory = (long)domain.Element("memory")! - domain.Descendants("memory")
+                .Where(device => (string?)device.Attribute("model") == "virtio-mem")
+                .Sum(device => (long)device.Element("target")!.Element("size")! - (long)device.Element("target")!.Element("current")!);
             lines.Add(tiering?.Attribute("shares")?.Value == BadShares
                 ? DescribeBad(name, pid, state, memory)
                 : Describe(name, pid, state, tiering?.Attribute("shares")?.Value, mode, memory, [.. mode == "off" ? (int[])[] : [pid]]));

@@ -34,7 +34,29 @@ public sealed class ForbiddenTierTests
 
         await host.VirshAsync(Mend.Split(' ')[1..]);
         Assert.Contains("nodeset='0-1'", await host.VirshAsync("dumpxml", "web1", "--inactive"), StringComparison.Ordinal);
-        kernel.Forbidden = null; // as after that start
+        (kernel.Forbidden, kernel.Bindings) = (null, []); // as after that start
         await Eventually.TrueAsync(() => kernel.WorkOn(host.ReadPid("web1")).Moves > 0, tiered.ToString);
+    }
+
+    [Fact]
+    public async Task A_strict_memnode_is_kept_though_its_cpuset_allows_the_slow_node()
+    {
+        await using PrivateHost host = await PrivateHost.StartAsync("memnode");
+        using StandInKernel kernel = new();
+        await using TieredHost tiered = TieredHost.Of(host, kernel, TimeSpan.FromMilliseconds(100));
+        await host.DefineAsync(new TestDomain("web1")
+        {
+            MemoryMiB = 16,
+            Metadata = TestDomain.MetadataOf("dram='4MiB'"),
+            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking><cpu><numa><cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>"
+                + "<numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>",
+        });
+        await host.VirshAsync("start", "web1");
+
+        DomainStatus? status = null;
+        await Eventually.TrueAsync(
+            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 5, Reason: not null }, tiered.ToString);
+        Assert.StartsWith("16 MiB of its memory is bound strictly to node 0 and stays there", status!.Reason, StringComparison.Ordinal);
+        Assert.Equal(0, kernel.WorkOn(host.ReadPid("web1")).Moves);
     }
 }

@@ -117,6 +117,11 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     public ForbiddenNode? CheckNode(int pid, int node) =>
         pid != 0 && Forbidden?.Node == node ? Forbidden : null;
 
+    /// <summary>What is bound, instead of what the running kernel says of it.</summary>
+    public IReadOnlyList<MemoryBinding>? Bindings { get; set; }
+
+    public IReadOnlyList<MemoryBinding> ReadBindings(int pid) => Bindings ?? new LinuxNumaCalls().ReadBindings(pid);
+
     public long FreeBytes(int node) => long.MaxValue;
 
     public TimeSpan ThreadTime() => TimeSpan.Zero;

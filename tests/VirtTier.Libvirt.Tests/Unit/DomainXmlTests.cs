@@ -24,6 +24,51 @@ public sealed class DomainXmlTests
         Assert.Equal(new NumaHints("strict", "0-1,3", null, "0-1", "2;3-4"), parsed.Numa);
     }
 
+    /// <summary>4 GiB as libvirt counts them, of which devices have some.</summary>
+    [Theory]
+    [InlineData("", 4096)]
+    [InlineData("<memory model='dimm'><target><size unit='KiB'>1048576</size></target></memory>", 4096)]
+    [InlineData("<memory model='nvdimm'><source><path>/x</path></source><target><size unit='KiB'>1048576</size><label><size unit='KiB'>128</size></label></target></memory>", 3072)]
+    [InlineData("<memory model='virtio-pmem'><target><size unit='KiB'>524288</size></target></memory>", 3584)]
+    [InlineData("<memory model='sgx-epc'><target><size unit='KiB'>65536</size></target></memory>", 4032)]
+    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><block unit='KiB'>2048</block><requested unit='KiB'>1048576</requested><current unit='KiB'>524288</current></target></memory>", 2560)]
+    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><requested unit='KiB'>1048576</requested></target></memory>", 3072)]
+    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><requested unit='KiB'>0</requested><current unit='KiB'>0</current></target></memory>", 2048)]
+    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>1048576</size><current unit='KiB'>9999999</current></target></memory>", 4096)]
+    [InlineData("<memory model='dimm'><target><size unit='GiB'>1</size></target></memory><memory model='nvdimm'><target><size unit='GiB'>1</size></target></memory><memory model='sgx-epc'><target><size unit='MiB'>64</size></target></memory>", 3008)]
+    [InlineData("<memory model='nvdimm'><target><size unit='TiB'>1</size></target></memory>", 4096)]
+    public void What_is_no_ordinary_memory_now_does_not_count(string devices, ulong mebibytes) =>
+        Assert.Equal(mebibytes << 20, DomainXml.Parse(Domain("<memory unit='KiB'>4194304</memory>", devices)).MemoryBytes);
+
+    [Theory]
+    [InlineData(4096, 1024, 1024)]
+    [InlineData(4096, 0, 4096)]
+    [InlineData(2048, 4096, 2048)]
+    public void Shares_are_of_what_the_balloon_leaves(ulong memory, ulong current, ulong usable) => Assert.Equal(
+        usable,
+        new RunningDomain { Uuid = Guid.Empty, Name = "x", MemoryBytes = memory, CurrentMemoryBytes = current, Settings = Settings.TieringSettings.Default }.UsableMemoryBytes);
+
+    [Theory]
+    [InlineData("<memory unit='KiB'>18446744073709551615</memory>", "")]
+    [InlineData("<memory unit='TiB'>5000</memory>", "")]
+    [InlineData("<memory>1</memory>", "<memory model='nvdimm'><target><size unit='GiB'>18446744073709551615</size></target></memory>")]
+    [InlineData("<memory unit='lots'>1</memory>", "")]
+    public void Sizes_of_no_machine_are_a_format_error(string memory, string devices) =>
+        Assert.Throws<FormatException>(() => DomainXml.Parse(Domain(memory, devices)));
+
+    [Fact]
+    public void Restrictive_cells_are_read_and_strict_ones_left_to_the_kernel()
+    {
+        NumaHints hints = DomainXml.Parse(Domain(
+            "<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/><memnode cellid='1' mode='restrictive' nodeset='0-1'/>"
+            + "<memnode cellid='2' mode='restrictive' nodeset='3'/><memnode cellid='3' mode='preferred' nodeset='4'/></numatune>", "")).Numa;
+        Assert.Equal("1:0-1;2:3", hints.RestrictiveCells);
+        Assert.Same(NumaHints.None, DomainXml.Parse(Domain("<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>", "")).Numa);
+    }
+
+    private static string Domain(string head, string devices) =>
+        $"<domain><name>x</name><uuid>{Guid.Empty}</uuid>{head}<devices>{devices}</devices></domain>";
+
     [Fact]
     public void Only_our_namespace_counts_as_our_metadata()
     {

@@ -46,7 +46,9 @@ public sealed class SizeSpecTests
     [InlineData("101%", "is not a percentage from 0% to 100%")]
     [InlineData("-1%", "is not a percentage")]
     [InlineData("%", "is not a percentage")]
-    [InlineData("99999999TiB", "is more than 64 bits can address")]
+    [InlineData("99999999TiB", "is more than a processor can address: at most 4096TiB")]
+    [InlineData("4096.001TiB", "is more than a processor can address: at most 4096TiB")]
+    [InlineData("10000000TiB", "is more than a processor can address: at most 4096TiB")]
     public void What_is_not_a_size_is_refused_with_what_would_be_right(string text, string expected)
     {
         Assert.False(SizeSpec.TryParse(text, out SizeSpec size, out string? error));

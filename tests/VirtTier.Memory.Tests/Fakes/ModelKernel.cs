@@ -34,7 +34,7 @@ internal sealed class ModelKernel : INumaCalls
     private readonly Dictionary<ulong, ModelFolio> _folios = [];
     private readonly Dictionary<ulong, int> _absent = [];
 
-    public int[] FreePages { get; } = [1 << 30, 1 << 30];
+    public int[] FreePages { get; set; } = [1 << 30, 1 << 30];
 
     public HashSet<int> TargetNodes { get; } = [0, 1];
 
@@ -119,6 +119,8 @@ internal sealed class ModelKernel : INumaCalls
         (pid == 0 ? CallerNodes : TargetNodes).Contains(node)
             ? null
             : new ForbiddenNode(node, [.. (pid == 0 ? CallerNodes : TargetNodes).Order()], "echo 0-1 > cpuset.mems");
+
+    public IReadOnlyList<MemoryBinding> ReadBindings(int pid) => [];
 
     /// <summary>CPU time that the calls have taken so far.</summary>
     public TimeSpan CpuTime { get; set; }

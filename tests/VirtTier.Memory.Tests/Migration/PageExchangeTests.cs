@@ -75,12 +75,25 @@ public sealed class PageExchangeTests
         Assert.All(_onFast, pages => Assert.InRange(pages, Half - 4096, Half));
     }
 
+    [Fact]
+    public async Task Demotion_goes_on_to_the_next_slow_node_and_promotion_with_it()
+    {
+        _kernel.FreePages = [_kernel.FreePages[Fast], 1000, 1 << 20];
+        _kernel.TargetNodes.Add(2);
+        _kernel.CallerNodes.Add(2);
+        ExchangeReport report = await RunAsync(room: 0, _cold, _hot, slowNodes: [Slow, 2]);
+        Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
+        Assert.Null(report.Demoted.Problem);
+        Assert.Equal(0, report.Demoted.Counters[MoveOutcome.TargetFull]);
+        Assert.Contains(_cold, page => _kernel.NodeOf(Hva + ((ulong)page.First * PageSizes.PageBytes)) == 2);
+    }
+
     private Task<ExchangeReport> RunAsync(long room) => RunAsync(room, _cold, _hot);
 
-    private async Task<ExchangeReport> RunAsync(long room, PageRun[] cold, PageRun[] hot)
+    private async Task<ExchangeReport> RunAsync(long room, PageRun[] cold, PageRun[] hot, int[]? slowNodes = null)
     {
         var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
         return await new PageExchange(mover).RunAsync(
-            mover.Target(1, _layout), new MoveOrder(cold, Slow), new MoveOrder(hot, Fast), room, TestContext.Current.CancellationToken);
+            mover.Target(1, _layout), new MoveOrder(cold, slowNodes ?? [Slow]), new MoveOrder(hot, Fast), room, TestContext.Current.CancellationToken);
     }
 }

@@ -505,6 +505,89 @@ public sealed class PageMoverTests
         return _target!.Observe(0, nodes);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_has_no_room_on_a_node_goes_to_the_next_and_only_the_rest_is_refused(bool tellsFree)
+    {
+        ThreeSlowNodes(1000, 500, 300);
+        _kernel.TellsFree = tellsFree;
+        AddPages(0, 2000);
+        var mover = NewMover();
+        MoveTarget target = mover.Target(1, _layout);
+
+        MoveReport report = await mover.MoveAsync(target, Range(0, 2000), [1, 2, 3], Token);
+
+        Assert.Equal((1800, 200), (report.Moved, report.Counters[MoveOutcome.TargetFull]));
+        Assert.Equal([200, 1000, 500, 300], Enumerable.Range(0, 4).Select(node => Range(0, 2000).Count(page => Folio(page.First).Node == node)));
+        Assert.All(Range(0, 2000), page => Assert.Equal(Folio(page.First).Node == 0 ? MoveOutcome.TargetFull : MoveOutcome.Moved, report.Outcomes.Span[page.First]));
+        Assert.StartsWith("NUMA node 1-3 has no free pages", report.Problem, StringComparison.Ordinal);
+        Assert.Equal(200, target.Counters[MoveOutcome.TargetFull]);
+    }
+
+    [Fact]
+    public async Task While_another_node_has_room_no_node_is_said_to_be_full()
+    {
+        ThreeSlowNodes(0, 0, 5000);
+        AddPages(0, 2000);
+        var mover = NewMover();
+        MoveTarget target = mover.Target(1, _layout);
+        for (int i = 0; i < 20; i++)
+        {
+            MoveReport report = await mover.MoveAsync(target, Range(i * 100, 100), [1, 2, 3], Token);
+            Assert.Equal((100, null), (report.Moved, report.Problem));
+        }
+        Assert.Equal(0, target.Counters[MoveOutcome.TargetFull]);
+        Assert.All(Range(0, 2000), page => Assert.Equal(3, Folio(page.First).Node));
+        Assert.InRange(_kernel.MoveCalls.Count, 20, 26); // those that are full are left alone for a while
+    }
+
+    [Fact]
+    public async Task The_nearest_node_is_taken_again_once_it_has_room()
+    {
+        ThreeSlowNodes(0, 5000, 0);
+        AddPages(0, 300);
+        var mover = NewMover();
+        MoveTarget target = mover.Target(1, _layout);
+        for (int i = 0; i < 2; i++)
+            await mover.MoveAsync(target, Range(i * 100, 100), [1, 2], Token);
+        _kernel.FreePages[1] = 5000;
+        _time.Advance(new PageMoverOptions().FullFor);
+        await mover.MoveAsync(target, Range(200, 100), [1, 2], Token);
+        Assert.Equal([200, 100], [Range(0, 300).Count(page => Folio(page.First).Node == 2), Range(0, 300).Count(page => Folio(page.First).Node == 1)]);
+    }
+
+    [Fact]
+    public async Task A_node_that_has_gone_is_passed_over()
+    {
+        ThreeSlowNodes(1000, 1000, 1000);
+        AddPages(0, 10);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 10), [9, 2], Token);
+        Assert.Equal((10, null), (report.Moved, report.Problem));
+        Assert.Equal(2, Folio(0).Node);
+    }
+
+    [Fact]
+    public async Task Busy_pages_are_tried_again_where_there_is_room()
+    {
+        ThreeSlowNodes(5, 1000, 0);
+        AddPages(0, 10);
+        Folio(3).FailMigrations = 2;
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 10), [1, 2], Token);
+        Assert.Equal((10, null), (report.Moved, report.Problem));
+        Assert.All(Range(0, 10), page => Assert.InRange(Folio(page.First).Node, 1, 2));
+    }
+
+    private void ThreeSlowNodes(params int[] free)
+    {
+        _kernel.FreePages = [1 << 30, .. free];
+        for (int node = 0; node <= free.Length; node++)
+        {
+            _kernel.TargetNodes.Add(node);
+            _kernel.CallerNodes.Add(node);
+        }
+    }
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     private static ulong Address(int index) => Hva + ((ulong)index * PageSizes.PageBytes);

@@ -59,6 +59,36 @@ public sealed class NodeRoomTests : IDisposable
     }
 
     [Fact]
+    public void Without_watermarks_all_that_is_free_is_room()
+    {
+        File.Delete(_tree.PathOf("proc/zoneinfo"));
+        var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
+        Assert.Equal(1000 * 1024, room.ReadBytes(0));
+        _tree.File("proc/zoneinfo", "Node x, zone Normal\n high 5\nNode 1, zone Normal\n high 99999999999999999999\n high 9223372036854775807\n high 1\n");
+        room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
+        Assert.Equal(1000 * 1024, room.ReadBytes(0));
+        Assert.Equal((100 * 1024) - 4096, room.ReadBytes(1));
+    }
+
+    /// <summary>Whatever the files say: no exception but the one that names the file, and no room below zero.</summary>
+    [Fact]
+    public void Damaged_files_give_room_that_can_be()
+    {
+        Random random = new(9);
+        string meminfo = File.ReadAllText(_tree.PathOf("sys/devices/system/node/node0/meminfo"));
+        string zoneinfo = File.ReadAllText(_tree.PathOf("proc/zoneinfo"));
+        HashSet<long> rooms = [];
+        for (int round = 0; round < 3000; round++)
+        {
+            _tree.File("sys/devices/system/node/node0/meminfo", Mutation.Of(random, meminfo)).File("proc/zoneinfo", Mutation.Of(random, zoneinfo));
+            long bytes = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime()).ReadBytes(0);
+            Assert.True(bytes >= 0);
+            rooms.Add(bytes);
+        }
+        Assert.True(rooms.Count > 20, $"{rooms.Count} different answers: the damage shows too little");
+    }
+
+    [Fact]
     public void The_running_host_has_room() => Assert.InRange(new LinuxNumaCalls().FreeBytes(0), 1, 1L << 50);
 
     private void Free(int node, int kibibytes) =>

@@ -53,6 +53,40 @@ public sealed class ResidencyReaderTests : IDisposable
     }
 
     [Fact]
+    public void Pages_on_nodes_of_high_numbers_are_there_and_on_none_that_can_be_tiered()
+    {
+        _tree.File("sys/devices/system/node/node252/memory5/uevent", "").File("sys/devices/system/node/node253/memory6/uevent", "");
+        _tree.File("sys/devices/system/node/node255/memory7/uevent", "").File("sys/devices/system/node/node1023/memory8/uevent", "");
+        for (int i = 0; i < 4; i++)
+            Page(i, Anonymous | ((ulong)(5 + i) * BlockFrames));
+        Page(4, Anonymous);
+        _kernel.Add(Hva + (4 * 4096), new ModelFolio { Node = 254 });
+        Page(5, Anonymous);
+        _kernel.Add(Hva + (5 * 4096), new ModelFolio { Node = 255 });
+        byte[] nodes = Read();
+        const byte Beyond = Residency.BeyondNodes;
+        Assert.Equal([252, Beyond, Beyond, Beyond, Beyond, Beyond, Residency.Absent], nodes[..7]);
+        Assert.Equal(2, _kernel.QueriedPages);
+    }
+
+    [Theory]
+    [InlineData("", "memory3")]
+    [InlineData("0", "memory3")]
+    [InlineData("xyz", "memory3")]
+    [InlineData("fffffffffffffffff", "memory3")]
+    [InlineData("8000000", "memory2147483647")]
+    [InlineData("8000000", "memory99999999999")]
+    public void Blocks_that_make_no_sense_are_not_believed_and_the_kernel_is_asked(string blockSize, string block)
+    {
+        Directory.Delete(_tree.PathOf("sys/devices/system/node/node1"), recursive: true);
+        _tree.File("sys/devices/system/memory/block_size_bytes", blockSize).File($"sys/devices/system/node/node1/{block}/uevent", "");
+        Page(0, Anonymous | (3 * BlockFrames));
+        _kernel.Add(Hva, new ModelFolio { Node = 1 });
+        Assert.Equal(1, Read()[0]);
+        Assert.Equal(1, _kernel.QueriedPages);
+    }
+
+    [Fact]
     public void Swapped_and_never_touched_pages_are_absent()
     {
         Page(3, Swapped | 12345);

@@ -73,11 +73,19 @@ debug_kernel() {
 	mv "$work" "$dir"
 }
 
-# kernel KERNEL: makes $KERNELS/KERNEL unless it is there.
+# kernel KERNEL: makes $KERNELS/KERNEL unless it is there. Two runs at once do not disturb each other: the later one finds it done.
 kernel() {
-	local dir=$KERNELS/$1 work=$KERNELS/$1.partial release package
-	[ -d "$dir" ] && return
+	[ -d "$KERNELS/$1" ] && return
 	case $1 in *-debug) debug_kernel "${1%-debug}"; return ;; esac
+	mkdir -p "$KERNELS"
+	(
+		flock 9
+		[ -d "$KERNELS/$1" ] || fetch_kernel "$1"
+	) 9> "$KERNELS/$1.lock" || exit
+}
+
+fetch_kernel() {
+	local dir=$KERNELS/$1 work=$KERNELS/$1.partial release package
 	say "fetching kernel $1 and its headers from Debian, once ..."
 	suites_of "$1" > /dev/null
 	rm -rf "$work"

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
+
+namespace VirtTier.Agent.Tests;
+
+/// <summary>A guest part of whose memory is bound strictly to nodes, as the kernel says of its process.</summary>
+public sealed class BoundMemoryTests : IDisposable
+{
+    private const int Budget = 2048;
+
+    // The first quarter of the guest is cold, so that it would be demoted first.
+    private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(3000, 600)] };
+
+    public void Dispose() => _host.Dispose();
+
+    [Fact]
+    public async Task Bound_pages_stay_and_the_others_keep_the_budget()
+    {
+        _host.Bound = [(0, 1024, [0])];
+        await using DomainTierer tierer = Start();
+
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status.Rounds > 5);
+
+        Assert.All(_host.NodeOf.Take(1024), node => Assert.Equal(0, node));
+        Assert.InRange(_host.FastPages, 1024 + 600, Budget);
+        Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
+        DomainStatus status = tierer.Status;
+        Assert.Equal(_host.FastPages * 4096L, status.FastBytes);
+        Assert.Equal((FakeHost.GuestPages - _host.FastPages) * 4096L, status.SlowBytes);
+        Assert.StartsWith("4 MiB of its memory is bound strictly to node 0 and stays there", status.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Hot_pages_that_are_bound_to_the_slow_node_stay_there()
+    {
+        _host.Bound = [(3000, 600, [1])];
+        Array.Fill(_host.NodeOf, 1, 3000, 600);
+        await using DomainTierer tierer = Start();
+
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status.Rounds > 5);
+
+        Assert.All(_host.NodeOf.Skip(3000).Take(600), node => Assert.Equal(1, node));
+    }
+
+    [Fact]
+    public async Task A_guest_that_is_bound_as_a_whole_is_left_where_it_is()
+    {
+        _host.Bound = [(0, FakeHost.GuestPages, [0])];
+        await using DomainTierer tierer = Start();
+
+        await Eventually.IsTrue(() => tierer.Status.Rounds > 5);
+
+        Assert.Equal(0, _host.MoveCalls);
+        Assert.Equal(FakeHost.GuestPages * 4096L, tierer.Status.FastBytes);
+    }
+
+    [Fact]
+    public async Task Memory_that_is_bound_to_both_tiers_moves_between_them()
+    {
+        _host.Bound = [(0, FakeHost.GuestPages, [0, 1])];
+        await using DomainTierer tierer = Start();
+
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status is { Rounds: > 5, Reason: null });
+    }
+
+    [Fact]
+    public async Task The_kernel_is_asked_rarely_and_anew_when_the_layout_changes()
+    {
+        _host.HotPages = [.. Enumerable.Range(1100, 600)];
+        await using DomainTierer tierer = Start();
+        await Eventually.IsTrue(() => tierer.Status.Rounds > 20);
+        Assert.InRange(_host.BindingReads, 1, 3); // time is skipped through here, some minutes of it
+        int reads = _host.BindingReads;
+
+        _host.Bound = [(0, 1024, [0])];
+        (_host.SlotPages, _host.Generation) = (FakeHost.GuestPages / 2, 2);
+
+        await Eventually.IsTrue(() => tierer.Status.Reason?.Contains("is bound strictly to node 0", StringComparison.Ordinal) == true);
+        Assert.InRange(_host.BindingReads, reads + 1, reads + 3);
+    }
+
+    [Theory]
+    [InlineData("0:0", "restrictive memnode of cell 0, nodes 0")]
+    [InlineData("0:0-1;3:0", "restrictive memnode of cell 3, nodes 0")]
+    [InlineData("0:0-1", null)]
+    [InlineData("0:junk", null)]
+    [InlineData(":", "restrictive memnode of cell , nodes ")]
+    public async Task A_restrictive_cell_of_which_the_kernel_is_told_nothing_keeps_the_domain_where_it_is(string cells, string? reason)
+    {
+        RunningDomain domain = Domains.Running() with { Numa = NumaHints.None with { RestrictiveCells = cells } };
+        await using DomainTierer tierer = new(_host.Context(), Domains.ThisProcess, domain.Orders(Budget));
+
+        await Eventually.IsTrue(() => tierer.Status.Rounds > 5 && (reason is not null || _host.FastPages <= Budget));
+
+        if (reason is not null)
+        {
+            Assert.Contains(reason, tierer.Status.Reason, StringComparison.Ordinal);
+            Assert.EndsWith("virsh edit web1", tierer.Status.Reason, StringComparison.Ordinal);
+            Assert.Equal(0, _host.MoveCalls);
+        }
+    }
+
+    private DomainTierer Start() => new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(Budget));
+}
