@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Tiering.Replay;
+using VirtTier.Replay.Traces;
 
 namespace VirtTier.Bench;
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Tiering;
-using VirtTier.Tiering.Replay;
+using VirtTier.Primitives;
+using VirtTier.Replay.Traces;
+using VirtTier.Tiering.Budgets;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Bench;
 
@@ -11,7 +14,7 @@ internal sealed class SharedPool
     private readonly int _pool;
     private readonly bool _byUtility;
     private readonly long[]? _split;
-    private readonly List<Guest> _guests = [];
+    private readonly List<PoolGuest> _guests = [];
 
     /// <summary>Guests whose pool is divided by utility, or equally.</summary>
     public SharedPool(List<Trace> traces, int pool, bool byUtility)
@@ -32,7 +35,7 @@ internal sealed class SharedPool
         _byUtility = byUtility;
         _split = split;
         foreach (Trace trace in traces)
-            _guests.Add(new Guest(trace));
+            _guests.Add(new PoolGuest(trace));
     }
 
     public double CurveError => _guests.Average(g => g.Curve!.Error);
@@ -115,7 +118,7 @@ internal sealed class SharedPool
         long all = 0;
         for (int round = 0; round < _traces[0].Rounds; round++)
         {
-            foreach (Guest guest in _guests)
+            foreach (PoolGuest guest in _guests)
                 fast += guest.PlayRound(round);
             long[] budgets = Divide();
             for (int i = 0; i < _guests.Count; i++)
@@ -130,13 +133,11 @@ internal sealed class SharedPool
     {
         if (_split is not null)
             return _split;
-        long[] budgets = new long[_guests.Count];
         BudgetDemand[] demands = [.. _guests.Select(g => new BudgetDemand(new BudgetRequest(g.Pages), _byUtility ? g.Curve : null, g.Budget))];
-        AutoBudget.Divide(demands, _pool, budgets);
-        return budgets;
+        return PoolDivider.Divide(demands, _pool, out _);
     }
 
-    private sealed class Guest
+    private sealed class PoolGuest
     {
         private static readonly TimeSpan s_round = TimeSpan.FromSeconds(2);
 
@@ -144,18 +145,19 @@ internal sealed class SharedPool
         private readonly PlacementPlanner _planner;
         private readonly MovePlan _plan = new();
         private readonly byte[] _residency;
-        private readonly byte[] _sizes;
+        private readonly MappingSize[] _sizes;
         private readonly ulong[] _accessed;
 
-        public Guest(Trace trace)
+        public PoolGuest(Trace trace)
         {
             _trace = trace;
             Pages = (trace.Pages + 511) / 512 * 512;
             _planner = new PlacementPlanner(Pages);
             _residency = new byte[Pages];
+            Array.Fill(_residency, Residency.Absent);
             _residency.AsSpan(0, trace.Pages).Fill(Residency.Slow);
-            _sizes = new byte[Pages / 512];
-            Array.Fill(_sizes, MappingSize.Page4K);
+            _sizes = new MappingSize[Pages / 512];
+            Array.Fill(_sizes, MappingSize.Size4K);
             _accessed = new ulong[Pages / 64];
         }
 
@@ -186,10 +188,10 @@ internal sealed class SharedPool
         {
             Budget = budget;
             _planner.EndRound(_residency, budget, maxMoves: long.MaxValue, _plan);
-            foreach (MoveUnit unit in _plan.Demotions)
-                _residency[unit.Page] = Residency.Slow;
-            foreach (MoveUnit unit in _plan.Promotions)
-                _residency[unit.Page] = Residency.Fast;
+            foreach (PageRun run in _plan.Demotions.Span)
+                _residency[run.First] = Residency.Slow;
+            foreach (PageRun run in _plan.Promotions.Span)
+                _residency[run.First] = Residency.Fast;
             Curve = _planner.Curve(s_round);
         }
     }

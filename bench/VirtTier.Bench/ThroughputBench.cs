@@ -3,29 +3,30 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Numerics;
 using System.Runtime.InteropServices;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
 
 namespace VirtTier.Bench;
 
 /// <summary>
-/// One round over 64 Mi units (256 GiB of guest memory in 4 KiB pages, a fiftieth of it in use), as bytes of the arrays that
+/// One round over 64 Mi pages (256 GiB of guest memory in 4 KiB pages, a fiftieth of it in use), as bytes of the arrays that
 /// it must read a second, against what one core reads from memory in the same run.
 /// </summary>
 internal static class ThroughputBench
 {
-    private const int Units = 64 << 20;
+    private const int Pages = 64 << 20;
     private const int Harvests = 4;
     private const int Rounds = 15;
 
     public static void Run(BarTable bars)
     {
-        PlacementPlanner planner = new(Units);
+        PlacementPlanner planner = new(Pages);
         MovePlan plan = new();
-        byte[] residency = new byte[Units];
+        byte[] residency = new byte[Pages];
         Array.Fill(residency, Residency.Slow);
-        byte[] sizes = new byte[Units / 512];
-        Array.Fill(sizes, MappingSize.Page4K);
-        ulong[] accessed = new ulong[Units / 64];
+        MappingSize[] sizes = new MappingSize[Pages / 512];
+        Array.Fill(sizes, MappingSize.Size4K);
+        ulong[] accessed = new ulong[Pages / 64];
         for (int word = 0; word < accessed.Length; word += 50)
             accessed[word] = ulong.MaxValue;
         PlayRound(planner, plan, residency, sizes, accessed);
@@ -47,21 +48,21 @@ internal static class ThroughputBench
         }
 
         // A round reads the bitmap once a harvest, and residency and the two bytes of history once.
-        double bytes = (Harvests * Units / 8.0) + (3.0 * Units);
+        double bytes = (Harvests * Pages / 8.0) + (3.0 * Pages);
         double reached = bytes / seconds;
         Console.WriteLine();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"64 Mi units: {seconds:F3} s a round, {reached / 1e9:F2} GB/s of {bandwidth / 1e9:F2} GB/s; {allocated} bytes allocated a round"));
-        bars.AtLeast("round over 64 Mi units, of one core's read bandwidth", reached / bandwidth, 0.5);
-        bars.AtMost("bytes allocated a unit", (double)allocated / Units, 0.001);
+            $"64 Mi pages: {seconds:F3} s a round, {reached / 1e9:F2} GB/s of {bandwidth / 1e9:F2} GB/s; {allocated} bytes allocated a round"));
+        bars.AtLeast("round over 64 Mi pages, of one core's read bandwidth", reached / bandwidth, 0.5);
+        bars.AtMost("bytes allocated a page", (double)allocated / Pages, 0.001);
     }
 
-    private static void PlayRound(PlacementPlanner planner, MovePlan plan, byte[] residency, byte[] sizes, ulong[] accessed)
+    private static void PlayRound(PlacementPlanner planner, MovePlan plan, byte[] residency, MappingSize[] sizes, ulong[] accessed)
     {
         for (int harvest = 0; harvest < Harvests; harvest++)
             planner.Observe(accessed, sizes);
-        planner.EndRound(residency, Units / 5, maxMoves: 50_000, plan);
+        planner.EndRound(residency, Pages / 5, maxMoves: 50_000, plan);
     }
 
     // Bytes a second of one core that reads and adds up, with vectors as wide as the planner's and from four places at once,

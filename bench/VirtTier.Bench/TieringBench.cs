@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
-using VirtTier.Tiering.Replay;
+using VirtTier.Replay;
+using VirtTier.Replay.Traces;
 
 namespace VirtTier.Bench;
 

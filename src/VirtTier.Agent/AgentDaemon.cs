@@ -9,6 +9,9 @@ using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Memory;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent;
 

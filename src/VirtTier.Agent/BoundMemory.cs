@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
 using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 
@@ -19,7 +20,7 @@ internal sealed class BoundMemory
     /// <summary>What is said of it in status; null if there is none.</summary>
     public string? Note => _runs.Length == 0
         ? null
-        : $"{Sizes.Show(_runs.Sum(run => (long)(run.End - run.First)) * GuestLayout.PageSize)} of its memory is bound strictly to node {NodeList.Format(_nodes)} and stays there "
+        : $"{Sizes.Show(_runs.Sum(run => (long)(run.End - run.First)) * PageSizes.PageBytes)} of its memory is bound strictly to node {NodeList.Format(_nodes)} and stays there "
             + "(a strict memnode of its numatune, or policy=bind of a memory backend of QEMU); to have it tiered, start the domain without";
 
     /// <summary>Finds it. Memory that is bound to all nodes of a guest's tiers may move among them.</summary>
@@ -31,11 +32,11 @@ internal sealed class BoundMemory
         {
             foreach (BackedRange range in layout.Backed)
             {
-                ulong end = range.Hva + ((ulong)range.PageCount * GuestLayout.PageSize);
+                ulong end = range.Hva + ((ulong)range.PageCount * PageSizes.PageBytes);
                 (ulong from, ulong to) = (Math.Max(range.Hva, binding.Start), Math.Min(end, binding.End));
                 if (from >= to)
                     continue;
-                runs.Add((range.FirstIndex + (int)((from - range.Hva) / GuestLayout.PageSize), range.FirstIndex + (int)((to - range.Hva) / GuestLayout.PageSize)));
+                runs.Add((range.FirstIndex + (int)((from - range.Hva) / PageSizes.PageBytes), range.FirstIndex + (int)((to - range.Hva) / PageSizes.PageBytes)));
                 bound.UnionWith(binding.Nodes);
             }
         }
@@ -53,7 +54,7 @@ internal sealed class BoundMemory
             Span<byte> run = tiers[first..end];
             fast += run.Count(Residency.Fast);
             slow += run.Count(Residency.Slow);
-            run.Clear(); // absent
+            run.Fill(Residency.Absent);
         }
         return (fast, slow);
     }

@@ -2,7 +2,7 @@
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 
@@ -30,7 +30,7 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
         Reason = Mode == TieringMode.Off ? Reasons.Off(Domain.Name) : Reasons.NoProcess(Domain.ProcessProblem),
         Mode = Mode.ToAttribute(),
         MemoryBytes = (long)Domain.MemoryBytes,
-        BudgetBytes = BudgetPages * GuestLayout.PageSize,
+        BudgetBytes = BudgetPages * PageSizes.PageBytes,
         Problems = [.. Domain.SettingsProblems.Select(SettingProblemStatus.Of)],
     };
 }

@@ -5,7 +5,9 @@ using Polly.Retry;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Memory.Sampling;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent;
 

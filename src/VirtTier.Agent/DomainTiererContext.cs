@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
-using VirtTier.Memory;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent;
 

@@ -2,7 +2,7 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 
@@ -91,13 +91,13 @@ internal sealed class HostMemory
     public string Describe() => string.Join(
         "; ", [.. _tiers.All.Select(tier => $"{(tier.Rank == 0 ? "fast" : "slow")}: node {NodeList.Format(tier.Nodes)} with {Sizes.Show(TotalBytes(tier))}"), .. Assumptions]);
 
-    /// <summary>Turns the node of each page, as <see cref="ResidencyReader"/> gives it, into the planner's tier of each page.</summary>
+    /// <summary>Turns the node of each page, as <see cref="Residency"/> has it, into the planner's tier of each page.</summary>
     public void ToTiers(Span<byte> pages)
     {
         Span<byte> tierOfNode = stackalloc byte[256];
         for (int node = 0; node < tierOfNode.Length; node++)
             tierOfNode[node] = _tiers.RankOf(node) == 0 ? Residency.Fast : Residency.Slow;
-        tierOfNode[ResidencyReader.Absent] = Residency.Absent;
+        tierOfNode[Residency.Absent] = Residency.Absent;
         for (int i = 0; i < pages.Length; i++)
             pages[i] = tierOfNode[pages[i]];
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Concurrent;
-using VirtTier.Memory;
+using VirtTier.Memory.Pagemap;
 
 namespace VirtTier.Agent;
 
@@ -11,8 +11,6 @@ namespace VirtTier.Agent;
 internal sealed class RoundScratch(ResidencyReader reader)
 {
     private byte[] _pages = [];
-    private MappingSize[] _sizes = [];
-    private int[] _indexes = [];
 
     public ResidencyReader Reader { get; } = reader;
 
@@ -20,19 +18,11 @@ internal sealed class RoundScratch(ResidencyReader reader)
     public required ConcurrentBag<RoundScratch> Home { get; init; }
 
     /// <summary>One byte a page.</summary>
-    public Span<byte> Pages(int count) => Grown(ref _pages, count).AsSpan(0, count);
-
-    /// <summary>One mapping size for each 2 MiB.</summary>
-    public Memory<MappingSize> Sizes(int count) => Grown(ref _sizes, count).AsMemory(0, count);
-
-    /// <summary>Page indexes.</summary>
-    public Memory<int> Indexes(int count) => Grown(ref _indexes, count).AsMemory(0, count);
-
-    private static T[] Grown<T>(ref T[] array, int count)
+    public Span<byte> Pages(int count)
     {
-        if (array.Length < count)
-            array = new T[count];
-        return array;
+        if (_pages.Length < count)
+            _pages = new byte[count];
+        return _pages.AsSpan(0, count);
     }
 }
 

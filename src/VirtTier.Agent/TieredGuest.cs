@@ -5,8 +5,12 @@ using System.Security.Cryptography;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
-using VirtTier.Tiering;
-using MappingSize = VirtTier.Memory.MappingSize;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent;
 
@@ -37,8 +41,8 @@ internal sealed class TieredGuest
     private readonly bool _canSample;
     private readonly AccessSample[] _samples = new AccessSample[256];
     private readonly MovePlan _plan = new();
-    private readonly MovePrice _price = new();
-    private GuestMemory _memory;
+    private readonly MoveCostMeter _price = new();
+    private MoveTarget _memory;
     private HarvestBuffers _buffers;
     private PlacementPlanner _planner;
     private ulong _generation;
@@ -111,7 +115,7 @@ internal sealed class TieredGuest
         if (TakeBits())
             return true;
         _watched += _context.Time.GetElapsedTime(before, _harvested);
-        _planner.Observe(_buffers.Accessed, MemoryMarshal.AsBytes(_buffers.Sizes.Span));
+        _planner.Observe(_buffers.Accessed, _buffers.Sizes.Span);
         TakeSamples();
         return false;
     }
@@ -168,9 +172,9 @@ internal sealed class TieredGuest
     private bool TakeBits()
     {
         _harvested = _context.Time.GetTimestamp();
-        foreach (GuestRegion region in _memory.Layout.Regions)
+        foreach (GfnRange range in _memory.Layout.GfnRanges)
         {
-            HarvestResult result = _sampler.Harvest(region, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
+            HarvestResult result = _sampler.Harvest(range, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
             _isDirtyLogged = result.IsDirtyLogged;
             if (result.Generation != _generation && Relayout())
                 return true;
@@ -205,7 +209,7 @@ internal sealed class TieredGuest
             {
                 _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
                 _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
-                (demoted, promoted) = await ExchangeAsync(slowNodes, scratch, stop);
+                (demoted, promoted) = await ExchangeAsync(slowNodes, stop);
                 ObserveMoves();
             }
             Problem ??= _bound?.Note;
@@ -214,10 +218,10 @@ internal sealed class TieredGuest
                 Rounds = _figures.Rounds + 1,
                 HeatRounds = _planner.Rounds,
                 RoundSeconds = pacer.Interval.TotalSeconds,
-                FastBytes = (_boundPages.Fast + _plan.FastPages - demoted + promoted) * GuestLayout.PageSize,
-                SlowBytes = (_boundPages.Slow + _plan.SlowPages + demoted - promoted) * GuestLayout.PageSize,
-                HotBytes = _plan.HotPages * GuestLayout.PageSize,
-                HotFastBytes = _plan.HotFastPages * GuestLayout.PageSize,
+                FastBytes = (_boundPages.Fast + _plan.FastPages - demoted + promoted) * PageSizes.PageBytes,
+                SlowBytes = (_boundPages.Slow + _plan.SlowPages + demoted - promoted) * PageSizes.PageBytes,
+                HotBytes = _plan.HotPages * PageSizes.PageBytes,
+                HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
                 PromotedPages = _figures.PromotedPages + promoted,
                 DemotedPages = _figures.DemotedPages + demoted,
                 PingPongShare = _plan.PingPongShare,
@@ -287,7 +291,7 @@ internal sealed class TieredGuest
     /// </summary>
     private long MostMoves(MoveLimits limits)
     {
-        double byRate = limits.BytesPerSecond * _context.Sampling.Round.TotalSeconds / GuestLayout.PageSize;
+        double byRate = limits.BytesPerSecond * _context.Sampling.Round.TotalSeconds / PageSizes.PageBytes;
         double byWork = limits.CpuShare * _context.Sampling.LongestRound.TotalSeconds / _price.SecondsEach;
         return (long)Math.Min(byRate, byWork);
     }
@@ -312,10 +316,10 @@ internal sealed class TieredGuest
     {
         MovesDone before = _moved;
         MoveCounters counters = _memory.Counters;
-        long large = counters.LargeMoved;
-        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.LargeCpuTime, large, counters.LargeCpuTime);
-        _price.ObserveSmall(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
-        _price.ObserveLarge(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
+        long large = counters.MovedInBlocks;
+        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.BlockCpuTime, large, counters.BlockCpuTime);
+        _price.ObservePages(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
+        _price.ObserveBlocks(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
     }
 
     /// <summary>CPU time that harvests took since this was last asked.</summary>
@@ -326,49 +330,16 @@ internal sealed class TieredGuest
         return _harvestTime - before;
     }
 
-    private async Task<(long Demoted, long Promoted)> ExchangeAsync(IReadOnlyList<int> slowNodes, RoundScratch scratch, CancellationToken stop)
+    private async Task<(long Demoted, long Promoted)> ExchangeAsync(IReadOnlyList<int> slowNodes, CancellationToken stop)
     {
-        int demotions = _plan.Demotions.Length;
-        Memory<int> indexes = scratch.Indexes(demotions + _plan.Promotions.Length);
-        FirstPages(_plan.Demotions, indexes.Span);
-        FirstPages(_plan.Promotions, indexes.Span[demotions..]);
         ExchangeReport report = await _context.Exchange.RunAsync(
             _memory,
-            new MoveOrder(indexes[..demotions], slowNodes),
-            new MoveOrder(indexes[demotions..], _fastNode),
-            SizesOfPlan(scratch),
+            new MoveOrder(_plan.Demotions, slowNodes),
+            new MoveOrder(_plan.Promotions, _fastNode),
             room: _plan.TargetPages - _plan.FastPages,
             stop);
         Problem ??= report.Demoted.Problem ?? report.Promoted.Problem;
         return (report.Demoted.Moved, report.Promoted.Moved);
-    }
-
-    private static void FirstPages(ReadOnlySpan<MoveUnit> units, Span<int> indexes)
-    {
-        for (int i = 0; i < units.Length; i++)
-            indexes[i] = units[i].Page;
-    }
-
-    /// <summary>
-    /// The mapping sizes that the plan was made with. Those of the last harvest will not do: a page that was moved is in no
-    /// mapping until its next access.
-    /// </summary>
-    private ReadOnlyMemory<MappingSize> SizesOfPlan(RoundScratch scratch)
-    {
-        Memory<MappingSize> sizes = scratch.Sizes(_memory.Layout.PageCount / GuestLayout.PagesPerUnit);
-        sizes.Span.Fill(MappingSize.Size4K);
-        MarkLarge(_plan.Demotions, sizes.Span);
-        MarkLarge(_plan.Promotions, sizes.Span);
-        return sizes;
-
-        static void MarkLarge(ReadOnlySpan<MoveUnit> units, Span<MappingSize> sizes)
-        {
-            foreach (MoveUnit unit in units)
-            {
-                if (unit.Pages == GuestLayout.PagesPerUnit)
-                    sizes[unit.Page / GuestLayout.PagesPerUnit] = MappingSize.Size2M;
-            }
-        }
     }
 
     private GuestLayout ReadLayout()
@@ -383,8 +354,8 @@ internal sealed class TieredGuest
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(MemoryMarshal.AsBytes<ulong>([(ulong)_process.Pid, _process.StartTime]));
-        foreach (GuestRegion region in _memory.Layout.Regions)
-            hash.AppendData(MemoryMarshal.AsBytes<ulong>([region.FirstGfn, (ulong)region.FirstIndex, (ulong)region.PageCount]));
+        foreach (GfnRange range in _memory.Layout.GfnRanges)
+            hash.AppendData(MemoryMarshal.AsBytes<ulong>([range.FirstGfn, (ulong)range.FirstIndex, (ulong)range.PageCount]));
         return BinaryPrimitives.ReadUInt64LittleEndian(hash.GetHashAndReset());
     }
 

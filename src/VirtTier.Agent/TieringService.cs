@@ -5,8 +5,9 @@ using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent;
 
@@ -263,11 +264,12 @@ internal sealed class TieringService : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
-            return (d, settings, BudgetDivider.Demand(d, settings, Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
+            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();
-        long[] divided = BudgetDivider.Divide([.. enforced.Select(d => d.Demand)], _context.Host.PoolBytes, out bool enough);
+        long poolPages = _context.Host.PoolBytes / PageSizes.PageBytes;
+        long[] divided = PoolDivider.Divide([.. enforced.Select(d => d.Demand)], poolPages, out bool enough);
         if (!enough && !_poolTooSmall)
             _log.HostProblem($"the budgets of all domains together exceed the pool of {Sizes.Show(_context.Host.PoolBytes)} (pool.dram): each gets the same fraction of its own");
         _poolTooSmall = !enough;
@@ -277,7 +279,7 @@ internal sealed class TieringService : IAsyncDisposable
         foreach ((RunningDomain domain, TieringSettings settings, BudgetDemand demand) in domains)
         {
             if (!budgets.TryGetValue(domain.Uuid, out long budget))
-                budget = BudgetDivider.Divide([demand], _context.Host.PoolBytes, out _)[0];
+                budget = PoolDivider.Divide([demand], poolPages, out _)[0];
             ByteRate rate = settings.Rate ?? _config.DomainRate;
             DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare));
             orders.Add(order);
@@ -295,6 +297,6 @@ internal sealed class TieringService : IAsyncDisposable
             && Math.Abs(orders.BudgetPages - before.BudgetPages) <= before.BudgetPages * LeastAnnounced)
             return;
         _announced[orders.Domain.Uuid] = orders;
-        _log.BudgetSet(orders.Domain.Name, Sizes.Show(orders.BudgetPages * GuestLayout.PageSize), orders.Mode.ToString());
+        _log.BudgetSet(orders.Domain.Name, Sizes.Show(orders.BudgetPages * PageSizes.PageBytes), orders.Mode.ToString());
     }
 }

@@ -3,8 +3,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using VirtTier.Agent.Status;
+using VirtTier.Replay.Traces;
 using VirtTier.Testbed;
-using VirtTier.Tiering.Replay;
 
 namespace VirtTier.Demo;
 

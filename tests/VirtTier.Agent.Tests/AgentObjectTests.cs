@@ -8,7 +8,7 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Tiering;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests;
 

@@ -10,6 +10,7 @@ using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Tests;
 

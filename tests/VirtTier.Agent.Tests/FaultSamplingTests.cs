@@ -3,14 +3,15 @@ using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests;
 
 /// <summary>When the agent samples faults, and what comes of it.</summary>
 public sealed class FaultSamplingTests : IDisposable
 {
-    private const int Region = GuestLayout.PagesPerUnit;
+    private const int Region = PageSizes.BlockPages;
     private const int Budget = FakeHost.GuestPages / 2;
 
     private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(0, FakeHost.GuestPages)] };

@@ -4,6 +4,7 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
+using VirtTier.Memory.Migration;
 
 namespace VirtTier.Agent.Tests;
 

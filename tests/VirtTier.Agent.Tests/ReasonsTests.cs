@@ -3,6 +3,7 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Tests;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Commands;
 using VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Tests;
 
@@ -71,7 +73,7 @@ public sealed class SampleCommandTests
 
         public IReadOnlyList<Memslot> GetMemslots() => throw new NotSupportedException();
 
-        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options) => throw new NotSupportedException();
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) => throw new NotSupportedException();
 
         public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => Orders.Add((kinds, samplesPerSecond));
 

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Tiering.Replay;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Tests;
 
 /// <summary>What fault samples tell beyond accessed bits: how much of a 2 MiB mapping is in use, and where writes go.</summary>
 public sealed class FaultSampleTests
 {
-    private const int Region = PlacementPlanner.RegionPages;
-    private const int Regions = 64;
+    private const int Block = PageSizes.BlockPages;
+    private const int Blocks = 64;
 
-    // Half of the regions are in use as a whole, the others have one page in use; their bits look alike.
-    private static bool IsWhole(int region) => region % 2 == 1;
+    // Half of the blocks are in use as a whole, the others have one page in use; their bits look alike.
+    private static bool IsWhole(int block) => block % 2 == 1;
 
     private static ModelGuest HugeGuest(bool sampled)
     {
-        ModelGuest guest = new(Regions * Region, hugePages: true, sampled: sampled);
+        ModelGuest guest = new(Blocks * Block, hugePages: true, sampled: sampled);
         TouchEachRegion(guest);
         guest.Harvest();
         return guest;
@@ -22,8 +25,8 @@ public sealed class FaultSampleTests
 
     private static void TouchEachRegion(ModelGuest guest)
     {
-        for (int region = 0; region < Regions; region++)
-            guest.Touch(region * Region);
+        for (int block = 0; block < Blocks; block++)
+            guest.Touch(block * Block);
     }
 
     private static void TouchAll(ModelGuest guest, int samples, Func<int, bool> isWhole)
@@ -31,24 +34,24 @@ public sealed class FaultSampleTests
         TouchEachRegion(guest);
         for (int i = 0; i < samples; i++)
         {
-            int region = guest.Random.Next(Regions);
-            guest.Planner.Sample((region * Region) + (isWhole(region) ? guest.Random.Next(Region) : 0), write: false);
+            int block = guest.Random.Next(Blocks);
+            guest.Planner.Sample((block * Block) + (isWhole(block) ? guest.Random.Next(Block) : 0), write: false);
         }
     }
 
     private static double WholeShareOfFast(ModelGuest guest, Func<int, bool> isWhole) =>
-        Enumerable.Range(0, Regions).Where(isWhole).Sum(r => guest.ShareFast((r * Region)..((r + 1) * Region))) * Region / guest.Fast;
+        Enumerable.Range(0, Blocks).Where(isWhole).Sum(r => guest.ShareFast((r * Block)..((r + 1) * Block))) * Block / guest.Fast;
 
     [Fact]
     public void Mappings_in_use_as_a_whole_come_before_those_with_one_busy_page()
     {
         ModelGuest guest = HugeGuest(sampled: true);
-        guest.Run(30, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
-        Assert.InRange(guest.Fast, 22 * Region, 24 * Region);
+        guest.Run(30, budget: 24 * Block, () => TouchAll(guest, samples: 25, IsWhole));
+        Assert.InRange(guest.Fast, 22 * Block, 24 * Block);
         Assert.Equal(1, WholeShareOfFast(guest, IsWhole));
 
-        // Half of the regions weigh an eighth, so that is how figures, curve and its error see the guest.
-        double share = guest.Fast / (double)Region / (32 + (32 / 8.0));
+        // Half of the blocks weigh an eighth, so that is how figures, curve and its error see the guest.
+        double share = guest.Fast / (double)Block / (32 + (32 / 8.0));
         Assert.InRange(guest.Plan.PlannedFastShare, share - 0.01, share + 0.01);
         DramCurve curve = guest.Planner.Curve(TimeSpan.FromSeconds(1))!;
         Assert.InRange(1 - curve.SlowShare(guest.Fast), share - 0.01, share + 0.01);
@@ -59,7 +62,7 @@ public sealed class FaultSampleTests
     public void Without_samples_they_look_alike()
     {
         ModelGuest guest = HugeGuest(sampled: false);
-        guest.Run(30, budget: 24 * Region, () => TouchEachRegion(guest));
+        guest.Run(30, budget: 24 * Block, () => TouchEachRegion(guest));
         Assert.InRange(WholeShareOfFast(guest, IsWhole), 0.2, 0.8);
     }
 
@@ -67,13 +70,13 @@ public sealed class FaultSampleTests
     public void A_changed_use_is_learned_anew_and_then_nothing_moves()
     {
         ModelGuest guest = HugeGuest(sampled: true);
-        guest.Run(60, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
-        static bool Turned(int region) => !IsWhole(region);
-        guest.Run(100, budget: 24 * Region, () => TouchAll(guest, samples: 25, Turned));
+        guest.Run(60, budget: 24 * Block, () => TouchAll(guest, samples: 25, IsWhole));
+        static bool Turned(int block) => !IsWhole(block);
+        guest.Run(100, budget: 24 * Block, () => TouchAll(guest, samples: 25, Turned));
         Assert.InRange(WholeShareOfFast(guest, Turned), 0.95, 1);
         long moved = guest.Moved;
-        guest.Run(50, budget: 24 * Region, () => TouchAll(guest, samples: 25, Turned));
-        Assert.InRange(guest.Moved - moved, 0, 4 * Region);
+        guest.Run(50, budget: 24 * Block, () => TouchAll(guest, samples: 25, Turned));
+        Assert.InRange(guest.Moved - moved, 0, 4 * Block);
     }
 
     [Theory]
@@ -81,21 +84,21 @@ public sealed class FaultSampleTests
     [InlineData(1.0, 0.5)]
     public void Where_writes_weigh_more_the_pages_that_are_written_come_first(double weight, double share)
     {
-        // Regions that are written and regions that are read take turns, all as busy.
-        ModelGuest guest = new(Regions * Region, sampled: true);
+        // Blocks that are written and blocks that are read take turns, all as busy.
+        ModelGuest guest = new(Blocks * Block, sampled: true);
         guest.Planner.WriteWeight = weight;
         guest.Touch(..);
         guest.Harvest();
-        guest.Run(40, budget: 24 * Region, () =>
+        guest.Run(40, budget: 24 * Block, () =>
         {
             guest.Touch(..);
             // A quarter of the landmines are of writes only.
             for (int i = 0; i < 50; i++)
             {
-                int page = guest.Random.Next(Regions * Region);
+                int page = guest.Random.Next(Blocks * Block);
                 if (i >= 12)
                     guest.Planner.Sample(page, write: false);
-                else if (IsWhole(page / Region))
+                else if (IsWhole(page / Block))
                     guest.Planner.Sample(page, write: true);
             }
             guest.Planner.CountLandmines(any: 38, write: 12);
@@ -109,32 +112,32 @@ public sealed class FaultSampleTests
     public void A_mapping_that_is_broken_up_is_hot_where_it_was_sampled()
     {
         ModelGuest guest = HugeGuest(sampled: true);
-        guest.Run(8, budget: Regions * Region, () =>
+        guest.Run(8, budget: Blocks * Block, () =>
         {
             TouchEachRegion(guest);
             for (int i = 0; i < 4; i++)
-                guest.Planner.Sample((Region * 3) + 100 + i, write: false); // of region 3 always the same, of region 5 any
-            guest.Planner.Sample((Region * 5) + guest.Random.Next(Region), write: false);
+                guest.Planner.Sample((Block * 3) + 100 + i, write: false); // of block 3 always the same, of block 5 any
+            guest.Planner.Sample((Block * 5) + guest.Random.Next(Block), write: false);
         });
-        byte heat = guest.Planner.Heat[Region * 3];
-        Assert.Equal(heat, guest.Planner.Heat[Region * 5]);
+        byte heat = guest.Planner.Heat[Block * 3];
+        Assert.Equal(heat, guest.Planner.Heat[Block * 5]);
 
-        guest.Sizes[3] = guest.Sizes[5] = MappingSize.Page4K;
+        guest.Sizes[3] = guest.Sizes[5] = MappingSize.Size4K;
         guest.Harvest();
 
-        ReadOnlySpan<byte> few = guest.Planner.Heat.Slice(Region * 3, Region);
+        ReadOnlySpan<byte> few = guest.Planner.Heat.Slice(Block * 3, Block);
         Assert.False(few[100..104].ContainsAnyExcept(heat));
         Assert.False(few[104..].ContainsAnyExceptInRange((byte)0, (byte)(heat / 10)));
-        Assert.False(guest.Planner.Heat.Slice(Region * 5, Region).ContainsAnyExcept(heat));
+        Assert.False(guest.Planner.Heat.Slice(Block * 5, Block).ContainsAnyExcept(heat));
     }
 
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void A_region_that_is_mapped_otherwise_weighs_what_any_does(bool split)
+    public void A_block_that_is_mapped_otherwise_weighs_what_any_does(bool split)
     {
-        byte[] sizes = [split ? MappingSize.Page2M : MappingSize.Page4K];
-        RegionSamples samples = new(new PageHistory(Region), sizes, sampled: true);
+        MappingSize[] sizes = [split ? MappingSize.Size2M : MappingSize.Size4K];
+        BlockSamples samples = new(new PageHistory(Block), sizes, sampled: true);
         for (int i = 0; i < 80; i++)
             samples.Add(i % 2);
         samples.Weigh(writeWeight: 1);
@@ -145,7 +148,7 @@ public sealed class FaultSampleTests
             samples.Join(0);
         Assert.Equal(0, samples.Weight(0));
         // What was known is gone: a few samples of one page prove nothing.
-        sizes[0] = MappingSize.Page2M;
+        sizes[0] = MappingSize.Size2M;
         samples.Add(9);
         samples.Weigh(writeWeight: 1);
         Assert.Equal(0, samples.Weight(0));
@@ -154,11 +157,11 @@ public sealed class FaultSampleTests
     [Fact]
     public void A_mapping_whose_memory_the_guest_gave_back_begins_anew()
     {
-        byte[] sizes = [MappingSize.Page2M];
-        PageHistory history = new(Region);
-        RegionSamples samples = new(history, sizes, sampled: true);
+        MappingSize[] sizes = [MappingSize.Size2M];
+        PageHistory history = new(Block);
+        BlockSamples samples = new(history, sizes, sampled: true);
         RoundCensus census = new(history, sizes, samples);
-        byte[] residency = new byte[Region];
+        byte[] residency = new byte[Block];
         Array.Fill(residency, Residency.Fast);
         census.Take(residency, quarters: 4, round: 1);
         for (int i = 0; i < 40; i++)
@@ -166,7 +169,8 @@ public sealed class FaultSampleTests
         samples.Weigh(writeWeight: 1);
         Assert.NotEqual(0, samples.Weight(0));
 
-        census.Take(new byte[Region], quarters: 4, round: 2);
+        Array.Fill(residency, Residency.Absent);
+        census.Take(residency, quarters: 4, round: 2);
 
         Assert.Equal(0, samples.Weight(0));
         Assert.False(history.Heat.ContainsAnyExcept((byte)0));
@@ -175,32 +179,32 @@ public sealed class FaultSampleTests
     [Fact]
     public void What_the_guest_wrote_long_ago_does_not_count()
     {
-        RegionSamples samples = new(new PageHistory(2 * Region), [MappingSize.Page4K, MappingSize.Page4K], sampled: true);
+        BlockSamples samples = new(new PageHistory(2 * Block), [MappingSize.Size4K, MappingSize.Size4K], sampled: true);
         for (int i = 0; i < 400; i++)
         {
             samples.Add(1);
-            samples.Add(Region);
+            samples.Add(Block);
             if (i >= 300)
                 samples.AddWrite(1);
             samples.CountLandmines(any: 2, write: 2);
         }
         samples.Weigh(writeWeight: 4);
-        // The other region is written now, which is half of what the guest does.
+        // The other block is written now, which is half of what the guest does.
         Assert.Equal(0.5, AccessWeight.Factor(samples.Weight(1)));
     }
 
     [Fact]
-    public void A_region_that_was_written_and_is_read_now_weighs_less_in_the_end()
+    public void A_block_that_was_written_and_is_read_now_weighs_less_in_the_end()
     {
-        RegionSamples samples = new(new PageHistory(2 * Region), [MappingSize.Page4K, MappingSize.Page4K], sampled: true);
+        BlockSamples samples = new(new PageHistory(2 * Block), [MappingSize.Size4K, MappingSize.Size4K], sampled: true);
         double[] weights = new double[2];
         for (int turn = 0; turn < 2; turn++)
         {
             for (int i = 0; i < 400; i++)
             {
                 samples.Add(1);
-                samples.Add(Region);
-                samples.AddWrite(turn == 0 ? 1 : Region);
+                samples.Add(Block);
+                samples.AddWrite(turn == 0 ? 1 : Block);
                 samples.CountLandmines(any: 2, write: 2);
             }
             samples.Weigh(writeWeight: 4);
@@ -213,46 +217,46 @@ public sealed class FaultSampleTests
     [Fact]
     public void Pages_that_come_to_be_mapped_as_one_begin_without_samples()
     {
-        ModelGuest guest = new(Regions * Region, sampled: true);
-        guest.Run(8, budget: Regions * Region, () => guest.Touch(..));
+        ModelGuest guest = new(Blocks * Block, sampled: true);
+        guest.Run(8, budget: Blocks * Block, () => guest.Touch(..));
         byte heat = guest.Planner.Heat[0];
-        guest.Sizes[0] = MappingSize.Page2M;
+        guest.Sizes[0] = MappingSize.Size2M;
         guest.Harvest();
         Assert.Equal(heat, guest.Planner.Heat[0]);
-        Assert.False(guest.Planner.Heat[1..Region].ContainsAnyExcept((byte)0));
+        Assert.False(guest.Planner.Heat[1..Block].ContainsAnyExcept((byte)0));
     }
 
     [Fact]
     public void What_samples_told_outlives_the_planner()
     {
         ModelGuest guest = HugeGuest(sampled: true);
-        guest.Run(30, budget: 24 * Region, () => TouchAll(guest, samples: 25, IsWhole));
-        PlacementPlanner restored = new(Regions * Region, sampled: true);
+        guest.Run(30, budget: 24 * Block, () => TouchAll(guest, samples: 25, IsWhole));
+        PlacementPlanner restored = new(Blocks * Block, sampled: true);
         Assert.Null(restored.RestoreState(guest.Planner.SaveState(layout: 1), layout: 1));
-        PlacementPlanner takenOver = new(Regions * Region, sampled: true);
-        takenOver.TakeOver(guest.Planner, [(0, 0, Regions * Region)]);
+        PlacementPlanner takenOver = new(Blocks * Block, sampled: true);
+        takenOver.TakeOver(guest.Planner, [(0, 0, Blocks * Block)]);
         foreach (PlacementPlanner planner in (PlacementPlanner[])[restored, takenOver])
         {
             MovePlan plan = new();
-            byte[] residency = new byte[Regions * Region];
+            byte[] residency = new byte[Blocks * Block];
             Array.Fill(residency, Residency.Slow);
-            planner.EndRound(residency, budgetPages: 24 * Region, maxMoves: long.MaxValue, plan);
+            planner.EndRound(residency, budgetPages: 24 * Block, maxMoves: long.MaxValue, plan);
             Assert.Equal(24, plan.Promotions.Length);
-            Assert.All(plan.Promotions.ToArray(), unit => Assert.True(IsWhole(unit.Page / Region)));
+            Assert.All(plan.Promotions.ToArray(), run => Assert.True(IsWhole(run.First / Block)));
         }
 
-        PlacementPlanner unsampled = new(Regions * Region);
+        PlacementPlanner unsampled = new(Blocks * Block);
         Assert.Null(unsampled.RestoreState(guest.Planner.SaveState(layout: 1), layout: 1));
-        unsampled.EndRound(guest.Residencies, budgetPages: 24 * Region, maxMoves: 0, guest.Plan);
-        Assert.Equal(24.0 / Regions, guest.Plan.FastShare, 0.01); // to it all regions weigh the same
+        unsampled.EndRound(guest.Residencies, budgetPages: 24 * Block, maxMoves: 0, guest.Plan);
+        Assert.Equal(24.0 / Blocks, guest.Plan.FastShare, 0.01); // to it all blocks weigh the same
     }
 
     [Fact]
     public void A_planner_made_for_none_refuses_them_and_others_refuse_what_is_no_page()
     {
-        Assert.Throws<InvalidOperationException>(() => new PlacementPlanner(Region).Sample(0, write: false));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(Region, sampled: true).Sample(Region, write: false));
-        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(Region).WriteWeight = 0);
+        Assert.Throws<InvalidOperationException>(() => new PlacementPlanner(Block).Sample(0, write: false));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(Block, sampled: true).Sample(Block, write: false));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(Block).WriteWeight = 0);
     }
 
     [Theory]
@@ -280,23 +284,5 @@ public sealed class FaultSampleTests
         Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.35, twice)));
         Assert.Equal(0.125, AccessWeight.Factor(AccessWeight.ClassOf(-10, twice)));
         Assert.Equal(4, AccessWeight.Factor(AccessWeight.ClassOf(10, twice)));
-    }
-
-    // These traces have one access for each page found accessed in a harvest, so a unit has the more accesses the more of its pages are in use.
-    // The floors are .02 below what was reached when they were written.
-    [Theory]
-    [InlineData("guest-database", Allocation.Headroom, 0.578)]
-    [InlineData("guest-database", Allocation.Populated, 0.622)]
-    [InlineData("guest-build", Allocation.Headroom, 0.497)]
-    [InlineData("guest-build", Allocation.Populated, 0.489)]
-    public void A_recorded_guest_in_2_MiB_units_is_served_better_with_samples(string name, Allocation allocation, double floor)
-    {
-        Trace trace = RecordedTests.Load(name, PlacementPlanner.RegionPages);
-        double Share(int samples) => ReplayPolicies.Run(
-            trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, allocation, cost: 1,
-            samples > 0 ? new ReplaySamples(samples, WriteWeight: 1) : null).Share;
-        double with = Share(500);
-        Assert.True(with >= floor, $"share {with:F3} of at least {floor}");
-        Assert.True(with > Share(0), $"share {with:F3}, without samples {Share(0):F3}");
     }
 }

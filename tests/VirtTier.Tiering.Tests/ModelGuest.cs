@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+
 namespace VirtTier.Tiering.Tests;
 
 /// <summary>
@@ -8,7 +11,7 @@ namespace VirtTier.Tiering.Tests;
 internal sealed class ModelGuest
 {
     private readonly ulong[] _accessed;
-    private readonly byte[] _sizes;
+    private readonly MappingSize[] _sizes;
     private readonly byte[] _residency;
 
     public ModelGuest(int pages, bool hugePages = false, int seed = 1, bool sampled = false)
@@ -16,9 +19,10 @@ internal sealed class ModelGuest
         Planner = new PlacementPlanner(pages, sampled);
         Random = new Random(seed);
         _accessed = new ulong[pages / 64];
-        _sizes = new byte[pages / 512];
+        _sizes = new MappingSize[pages / 512];
         _residency = new byte[pages];
-        Array.Fill(_sizes, hugePages ? MappingSize.Page2M : MappingSize.Page4K);
+        Array.Fill(_residency, Residency.Absent);
+        Array.Fill(_sizes, hugePages ? MappingSize.Size2M : MappingSize.Size4K);
     }
 
     public PlacementPlanner Planner { get; }
@@ -29,7 +33,7 @@ internal sealed class ModelGuest
 
     public Span<byte> Residencies => _residency;
 
-    public Span<byte> Sizes => _sizes;
+    public Span<MappingSize> Sizes => _sizes;
 
     public int Fast => Count(Residency.Fast);
 
@@ -97,7 +101,7 @@ internal sealed class ModelGuest
         _residency.AsSpan().Count(residency) + _residency.AsSpan().Count((byte)(residency | Residency.Immovable));
 
     private (int First, int Count) UnitOf(int page) =>
-        _sizes[page / 512] == MappingSize.Page2M ? (page / 512 * 512, 512) : (page, 1);
+        _sizes[page / 512] == MappingSize.Size2M ? (page / 512 * 512, 512) : (page, 1);
 
     private void CarryOut(long maxMoves)
     {
@@ -107,21 +111,21 @@ internal sealed class ModelGuest
         Assert.True(Plan.DemotedPages + Plan.PromotedPages <= maxMoves, "the plan moves more than it may");
 
         int fast = Fast;
-        Move(Plan.Demotions, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
-        Move(Plan.Promotions, Residency.Slow, Residency.Fast, ref fast, Plan.TargetPages);
+        Move(Plan.Demotions.Span, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
+        Move(Plan.Promotions.Span, Residency.Slow, Residency.Fast, ref fast, Plan.TargetPages);
         Moved += Plan.DemotedPages + Plan.PromotedPages;
         Assert.Equal(Fast, Plan.FastPages - Plan.DemotedPages + Plan.PromotedPages);
     }
 
-    private void Move(ReadOnlySpan<MoveUnit> units, byte from, byte to, ref int fast, long atMost)
+    private void Move(ReadOnlySpan<PageRun> runs, byte from, byte to, ref int fast, long atMost)
     {
-        foreach (MoveUnit unit in units)
+        foreach (PageRun run in runs)
         {
-            Assert.Equal(UnitOf(unit.Page), (unit.Page, unit.Pages));
-            Span<byte> pages = _residency.AsSpan(unit.Page, unit.Pages);
-            Assert.False(pages.ContainsAnyExcept(from), $"page {unit.Page} is not where the plan believes it");
+            Assert.Equal(UnitOf(run.First), (run.First, run.Count));
+            Span<byte> pages = _residency.AsSpan(run.First, run.Count);
+            Assert.False(pages.ContainsAnyExcept(from), $"page {run.First} is not where the plan believes it");
             pages.Fill(to);
-            fast += to == Residency.Fast ? unit.Pages : -unit.Pages;
+            fast += to == Residency.Fast ? run.Count : -run.Count;
             Assert.True(fast <= atMost, $"{fast} fast pages while the plan is carried out; the target is {atMost}");
         }
     }

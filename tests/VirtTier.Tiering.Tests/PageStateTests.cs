@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Value;
+
 namespace VirtTier.Tiering.Tests;
 
 /// <summary>What a round's quarters come to.</summary>

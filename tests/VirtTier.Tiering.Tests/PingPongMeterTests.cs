@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+
 namespace VirtTier.Tiering.Tests;
 
 public sealed class PingPongMeterTests
@@ -35,9 +38,9 @@ public sealed class PingPongMeterTests
     public void Large_units_count_as_their_pages_and_after_eight_rounds_it_is_no_return()
     {
         PingPongMeter meter = new(Pages);
-        MoveUnit large = new(512, 512);
+        PageRun large = new(512, 512);
         meter.Observe(Plan([large], []));
-        meter.Observe(Plan([new MoveUnit(4096, 1)], [large]));
+        meter.Observe(Plan([new PageRun(4096, 1)], [large]));
         Assert.InRange(meter.Share, 0.5, 0.6);
 
         meter = new PingPongMeter(Pages);
@@ -64,15 +67,15 @@ public sealed class PingPongMeterTests
         Assert.InRange(most, 0.2, 1);
     }
 
-    private static MoveUnit[] Range(int first, int count) => [.. Enumerable.Range(first, count).Select(page => new MoveUnit(page, 1))];
+    private static PageRun[] Range(int first, int count) => [.. Enumerable.Range(first, count).Select(page => new PageRun(page, 1))];
 
-    private static MovePlan Plan(MoveUnit[] demoted, MoveUnit[] promoted)
+    private static MovePlan Plan(PageRun[] demoted, PageRun[] promoted)
     {
         MovePlan plan = new();
-        foreach (MoveUnit unit in demoted)
-            plan.Demote(unit, 0);
-        foreach (MoveUnit unit in promoted)
-            plan.Promote(unit, 0);
+        foreach (PageRun run in demoted)
+            plan.Demote(run, 0);
+        foreach (PageRun run in promoted)
+            plan.Promote(run, 0);
         return plan;
     }
 }

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
+
 namespace VirtTier.Tiering.Tests;
 
 /// <summary>The promises of a budget, played on a model guest: what is hot is fast, the cap is kept, little is moved.</summary>
@@ -268,8 +272,8 @@ public sealed class PlacementPlannerTests
         ModelGuest guest = Booted(64 * 512, hugePages: true);
         guest.Run(6, budget: 16 * 512, () =>
         {
-            for (int region = 40; region < 50; region++)
-                guest.Touch(region * 512);
+            for (int block = 40; block < 50; block++)
+                guest.Touch(block * 512);
         });
         Assert.Equal(1.0, guest.ShareFast((40 * 512)..(50 * 512)));
         Assert.InRange(guest.Fast, 15 * 512, 16 * 512);
@@ -282,8 +286,8 @@ public sealed class PlacementPlannerTests
         ModelGuest guest = Booted(64 * 512, hugePages: true);
         guest.Run(6, budget: 8 * 512, () =>
         {
-            for (int region = 10; region < 40; region++)
-                guest.Touch(region * 512);
+            for (int block = 10; block < 40; block++)
+                guest.Touch(block * 512);
         });
         Assert.Equal(8 * 512, guest.Fast);
     }
@@ -292,7 +296,7 @@ public sealed class PlacementPlannerTests
     public void Huge_page_that_does_not_fit_stays_and_small_ones_take_the_room()
     {
         ModelGuest guest = new(4 * 512);
-        guest.Sizes[0] = MappingSize.Page2M;
+        guest.Sizes[0] = MappingSize.Size2M;
         guest.Touch(..);
         guest.Harvest();
         guest.Residencies.Fill(Residency.Slow);
@@ -310,12 +314,12 @@ public sealed class PlacementPlannerTests
     {
         ModelGuest guest = Booted(64 * 512, hugePages: true);
         guest.Run(6, budget: 16 * 512, () => guest.Touch(50 * 512));
-        guest.Sizes[50] = MappingSize.Page4K;
+        guest.Sizes[50] = MappingSize.Size4K;
         guest.Run(6, budget: 16 * 512, () => guest.Touch((50 * 512)..((50 * 512) + 100)));
         Assert.Equal(1.0, guest.ShareFast((50 * 512)..((50 * 512) + 100)));
         Assert.Equal(100, guest.Plan.HotPages);
         guest.Residencies.Slice(50 * 512, 512).Fill(Residency.Slow);
-        guest.Sizes[50] = MappingSize.Page2M;
+        guest.Sizes[50] = MappingSize.Size2M;
         guest.Run(1, budget: 16 * 512, () => guest.Touch(50 * 512));
         Assert.Equal(1.0, guest.ShareFast((50 * 512)..(51 * 512)));
     }
@@ -324,19 +328,19 @@ public sealed class PlacementPlannerTests
     public void Mapping_of_which_nothing_is_present_keeps_its_last_known_size()
     {
         ModelGuest guest = Booted(8 * 512, hugePages: true);
-        guest.Planner.Observe(new ulong[8 * 8], new byte[8]);
+        guest.Planner.Observe(new ulong[8 * 8], new MappingSize[8]);
         guest.EndRound(budget: 1024);
-        Assert.All(guest.Plan.Demotions.ToArray(), unit => Assert.Equal(512, unit.Pages));
+        Assert.All(guest.Plan.Demotions.ToArray(), run => Assert.True(run.IsBlock));
         Assert.Equal(1024, guest.Fast);
     }
 
     [Theory]
-    [InlineData(MappingSize.Page1G)]
-    [InlineData(MappingSize.Page4K)]
-    public void Immovable_pages_are_counted_but_never_planned(byte size)
+    [InlineData(MappingSize.Size1G)]
+    [InlineData(MappingSize.Size4K)]
+    public void Immovable_pages_are_counted_but_never_planned(MappingSize size)
     {
         ModelGuest guest = Booted(1024 * 8);
-        byte flag = size == MappingSize.Page1G ? (byte)0 : Residency.Immovable;
+        byte flag = size == MappingSize.Size1G ? (byte)0 : Residency.Immovable;
         guest.Residencies[..1024].Fill((byte)(Residency.Fast | flag));
         guest.Sizes[..2].Fill(size);
         guest.Run(4, budget: 2048, () => guest.Touch(5000..6000));
@@ -350,7 +354,7 @@ public sealed class PlacementPlannerTests
     {
         ModelGuest guest = Booted();
         guest.Run(6, budget: 4096, () => guest.Touch(3000..4000));
-        guest.Residencies[3000..4000].Clear();
+        guest.Residencies[3000..4000].Fill(Residency.Absent);
         guest.Run(1, budget: 4096, () => guest.Touch(0));
         Assert.Equal(1000, guest.Plan.AbsentPages);
         Assert.False(guest.Planner.Heat[3000..4000].ContainsAnyExcept((byte)0));
@@ -440,9 +444,9 @@ public sealed class PlacementPlannerTests
     public void Spans_of_the_wrong_length_are_refused_by_name()
     {
         PlacementPlanner planner = new(512);
-        ArgumentException accessed = Assert.Throws<ArgumentException>(() => planner.Observe(new ulong[7], new byte[1]));
+        ArgumentException accessed = Assert.Throws<ArgumentException>(() => planner.Observe(new ulong[7], new MappingSize[1]));
         Assert.Contains("accessed has 7 elements; this domain needs 8", accessed.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>("sizes", () => planner.Observe(new ulong[8], new byte[2]));
+        Assert.Throws<ArgumentException>("sizes", () => planner.Observe(new ulong[8], new MappingSize[2]));
         Assert.Throws<ArgumentException>("residency", () => planner.EndRound(new byte[511], 0, 0, new MovePlan()));
         Assert.Throws<ArgumentOutOfRangeException>("budgetPages", () => planner.EndRound(new byte[512], -1, 0, new MovePlan()));
         Assert.Throws<ArgumentOutOfRangeException>("maxMoves", () => planner.EndRound(new byte[512], 0, -1, new MovePlan()));

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Planning;
+
 namespace VirtTier.Tiering.Tests;
 
 public sealed class RoundPacerTests

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
-using VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Primitives;
 
 namespace VirtTier.Bench.Migration;
 
@@ -16,7 +18,7 @@ internal static class InsideHost
 
     private const int FastNode = 0;
     private const int SlowNode = 1;
-    private const int PagesInMebibyte = (1 << 20) / GuestLayout.PageSize;
+    private const int PagesInMebibyte = (1 << 20) / PageSizes.PageBytes;
     private const int Rounds = 40;
     private const int WarmUps = 300;
 
@@ -46,7 +48,7 @@ internal static class InsideHost
         BarTable bars = new();
         // The guest would take a CPU from the first two.
         Shell("virsh", "--quiet suspend bench");
-        bars.AtLeast("4 KiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("anon", 64, GuestLayout.PageSize), 0.95);
+        bars.AtLeast("4 KiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("anon", 64, PageSizes.PageBytes), 0.95);
         bars.AtLeast("2 MiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("thp", 128, 2 << 20), 0.95);
         await RateAsync(bars);
         Shell("virsh", "--quiet resume bench");
@@ -57,24 +59,24 @@ internal static class InsideHost
     private static async Task<double> ThroughputAsync(string kind, int mebibytes, int pageBytes)
     {
         using Holder holder = Holder.Start(kind, mebibytes);
-        int count = mebibytes * PagesInMebibyte / (pageBytes / GuestLayout.PageSize);
-        int[] pages = [.. Enumerable.Range(0, count).Select(i => i * (pageBytes / GuestLayout.PageSize))];
-        MappingSize[] sizes = [.. Enumerable.Repeat(pageBytes == GuestLayout.PageSize ? MappingSize.Size4K : MappingSize.Size2M, (mebibytes + 1) / 2)];
+        int count = mebibytes * PagesInMebibyte / (pageBytes / PageSizes.PageBytes);
+        int pagesEach = pageBytes / PageSizes.PageBytes;
+        PageRun[] runs = [.. Enumerable.Range(0, count).Select(i => new PageRun(i * pagesEach, pagesEach))];
 
         Say($"{kind}: {mebibytes} MiB written; looking for the best batch of the bare loop");
         int best = s_batches.MinBy(batch => Bare(batch, SlowNode) + Bare(batch, FastNode));
         double speed = ((long)mebibytes << 21) / (Bare(best, SlowNode) + Bare(best, FastNode));
         TimeSpan usual = new PageMoverOptions().CallTimeLimit;
-        TimeSpan limit = usual * Math.Max(1, (pageBytes == GuestLayout.PageSize ? RealSmall : RealLarge) / speed);
+        TimeSpan limit = usual * Math.Max(1, (pageBytes == PageSizes.PageBytes ? RealSmall : RealLarge) / speed);
         Say($"{kind}: {best} addresses a call, {speed / (1 << 20):F0} MiB/s: our calls may take {limit.TotalMilliseconds:F0} ms");
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions { CallTimeLimit = limit }, TimeProvider.System);
-        GuestMemory memory = mover.Target(holder.Pid, holder.Layout);
+        MoveTarget memory = mover.Target(holder.Pid, holder.Layout);
 
         // An agent runs for months: short moves let the compiler see what is worth its while, and a pause lets it work, for it has the
         // mover's CPU. Then the batch size and the kernel's lists warm up.
-        int[] few = pages[..Math.Max(1, count / 256)];
+        PageRun[] few = runs[..Math.Max(1, count / 256)];
         for (int i = 0; i < WarmUps; i++)
-            await mover.MoveAsync(memory, few, sizes, i % 2 == 0 ? SlowNode : FastNode, CancellationToken.None);
+            await mover.MoveAsync(memory, few, i % 2 == 0 ? SlowNode : FastNode, CancellationToken.None);
         await Task.Delay(TimeSpan.FromSeconds(3));
         await MoveAsync(SlowNode);
         await MoveAsync(FastNode);
@@ -110,7 +112,7 @@ internal static class InsideHost
         async Task<double> MoveAsync(int node)
         {
             long start = Stopwatch.GetTimestamp();
-            MoveReport report = await mover.MoveAsync(memory, pages, sizes, node, CancellationToken.None);
+            MoveReport report = await mover.MoveAsync(memory, runs, node, CancellationToken.None);
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             return report.Moved == (long)mebibytes * PagesInMebibyte
                 ? seconds
@@ -125,8 +127,8 @@ internal static class InsideHost
         const long rate = 8 << 20;
         using Holder holder = Holder.Start("anon", 64);
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions { BytesPerSecond = rate }, TimeProvider.System);
-        GuestMemory memory = mover.Target(holder.Pid, holder.Layout);
-        int[] pages = [.. Enumerable.Range(0, 64 * PagesInMebibyte)];
+        MoveTarget memory = mover.Target(holder.Pid, holder.Layout);
+        PageRun[] pages = [.. Enumerable.Range(0, 64 * PagesInMebibyte).Select(page => new PageRun(page, 1))];
         using CancellationTokenSource end = new();
         Say($"rate: half a minute at {rate >> 20} MiB/s");
         Task work = MoveToAndFroAsync(mover, memory, pages, end.Token);
@@ -134,7 +136,7 @@ internal static class InsideHost
         long start = Stopwatch.GetTimestamp();
         for (double time = 0; time < 30; time = Stopwatch.GetElapsedTime(start).TotalSeconds)
         {
-            readings.Add((time, memory.Counters[MoveOutcome.Moved] * GuestLayout.PageSize));
+            readings.Add((time, memory.Counters[MoveOutcome.Moved] * PageSizes.PageBytes));
             await Task.Delay(100);
         }
         await end.CancelAsync();
@@ -160,9 +162,9 @@ internal static class InsideHost
     {
         GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, FindMemory(pid, mebibytes), (ulong)(mebibytes * PagesInMebibyte))]);
         int half = layout.PageCount / 2;
-        int[] cold = [.. Enumerable.Range(half, half)];
+        PageRun[] cold = [.. Enumerable.Range(half, half).Select(page => new PageRun(page, 1))];
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions(), TimeProvider.System);
-        GuestMemory memory = mover.Target(pid, layout);
+        MoveTarget memory = mover.Target(pid, layout);
         double[] ratios = new double[Spans];
         double undisturbed = 0;
         double disturbed = 0;
@@ -174,7 +176,7 @@ internal static class InsideHost
             if (round % 5 == 0)
                 Say($"guest: span {round + 1} of {Spans}");
             memory.Rate.PerSecond = memory.Work.PerSecond = 0;
-            await mover.MoveAsync(memory, cold.AsMemory(0, moved), default, FastNode, CancellationToken.None);
+            await mover.MoveAsync(memory, cold.AsMemory(0, moved), FastNode, CancellationToken.None);
 
             memory.Rate.PerSecond = DefaultRate;
             memory.Work.PerSecond = DefaultWork;
@@ -201,7 +203,7 @@ internal static class InsideHost
         async Task DemoteAsync()
         {
             using CancellationTokenSource end = new(s_span);
-            moved = (int)(await mover.MoveAsync(memory, cold, default, SlowNode, end.Token)).Moved;
+            moved = (int)(await mover.MoveAsync(memory, cold, SlowNode, end.Token)).Moved;
             demoted += moved;
         }
     }
@@ -214,13 +216,13 @@ internal static class InsideHost
         return (new FileInfo(log).Length - before, Stopwatch.GetElapsedTime(start).TotalSeconds);
     }
 
-    private static async Task MoveToAndFroAsync(PageMover mover, GuestMemory memory, int[] pages, CancellationToken end)
+    private static async Task MoveToAndFroAsync(PageMover mover, MoveTarget memory, PageRun[] pages, CancellationToken end)
     {
         for (int node = SlowNode; !end.IsCancellationRequested; node = FastNode + SlowNode - node)
         {
             // In short orders: a guest's counters grow with each order that is done.
-            foreach (int[] order in pages.Chunk(64))
-                await mover.MoveAsync(memory, order, default, node, end);
+            foreach (PageRun[] order in pages.Chunk(64))
+                await mover.MoveAsync(memory, order, node, end);
         }
     }
 

@@ -7,7 +7,7 @@ using VirtTier.Agent.Doctor;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
-using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Commands;
 

@@ -6,7 +6,9 @@ using System.IO.Compression;
 using System.Numerics;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Memory;
-using VirtTier.Tiering.Replay;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Sampling;
+using VirtTier.Replay.Traces;
 
 namespace VirtTier.Agent.Commands;
 
@@ -111,22 +113,22 @@ internal static class RecordCommand
     private static ulong Harvest(IGuestSampler sampler, GuestLayout layout, HarvestBuffers buffers)
     {
         ulong generation = 0;
-        foreach (GuestRegion region in layout.Regions)
-            generation = sampler.Harvest(region, buffers, HarvestOptions.Clear | HarvestOptions.Flush).Generation;
+        foreach (GfnRange range in layout.GfnRanges)
+            generation = sampler.Harvest(range, buffers, HarvestOptions.Clear | HarvestOptions.Flush).Generation;
         return generation;
     }
 
     private static long Write(TraceWriter writer, GuestLayout layout, HarvestBuffers buffers, long timeNs)
     {
         long accesses = 0;
-        foreach (GuestRegion region in layout.Regions)
+        foreach (GfnRange range in layout.GfnRanges)
         {
-            for (int word = region.FirstIndex / 64; word < region.EndIndex / 64; word++)
+            for (int word = range.FirstIndex / 64; word < range.EndIndex / 64; word++)
             {
                 for (ulong bits = buffers.Accessed[word]; bits != 0; bits &= bits - 1)
                 {
                     int index = (word * 64) + BitOperations.TrailingZeroCount(bits);
-                    writer.Write(new TraceAccess(timeNs, region.FirstGfn + (ulong)(index - region.FirstIndex), AccessKind.Read));
+                    writer.Write(new TraceAccess(timeNs, range.FirstGfn + (ulong)(index - range.FirstIndex), AccessKind.Read));
                     accesses++;
                 }
             }

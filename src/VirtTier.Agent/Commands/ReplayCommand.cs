@@ -2,9 +2,8 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
-using VirtTier.Tiering;
-using VirtTier.Tiering.Replay;
-using Replayer = VirtTier.Tiering.Replay.ReplayCommand;
+using VirtTier.Primitives;
+using VirtTier.Replay;
 
 namespace VirtTier.Agent.Commands;
 
@@ -46,7 +45,7 @@ internal static class ReplayCommand
             Observe = result.GetValue(observe),
             Alloc = result.GetValue(alloc),
             Cost = result.GetValue(cost),
-            UnitPages = result.GetValue(unit) == "2M" ? PlacementPlanner.RegionPages : 1,
+            RunPages = result.GetValue(unit) == "2M" ? PageSizes.BlockPages : 1,
             Samples = result.GetValue(samples),
             WriteWeight = result.GetValue(writeWeight),
             Policy = result.GetRequiredValue(policy),
@@ -59,7 +58,7 @@ internal static class ReplayCommand
     {
         try
         {
-            return Replayer.Run(options, Console.Out);
+            return TraceReplay.Run(options, Console.Out);
         }
         catch (Exception e) when (e is ArgumentException or IOException or InvalidDataException or UnauthorizedAccessException)
         {

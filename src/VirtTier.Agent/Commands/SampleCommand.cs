@@ -4,6 +4,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Commands;
 

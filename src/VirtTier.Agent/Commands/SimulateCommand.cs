@@ -3,7 +3,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Tiering.Simulation;
+using VirtTier.Replay.Simulation;
 
 namespace VirtTier.Agent.Commands;
 

@@ -2,7 +2,7 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Doctor;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Memory;
+using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Doctor;
 

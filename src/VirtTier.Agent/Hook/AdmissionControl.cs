@@ -2,6 +2,8 @@
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
 
 namespace VirtTier.Agent.Hook;
 
@@ -54,11 +56,11 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
             _starting.Remove(domain);
     }
 
-    /// <summary>What a domain's settings promise it whatever the others want: its fixed budget, or what auto never goes under.</summary>
+    /// <summary>What a domain's settings promise it whatever the others want (<see cref="BudgetRequest.GuaranteedPages"/>), in bytes.</summary>
     public static long Promise(TieringSettings settings, ulong memoryBytes) =>
         settings.Mode is TieringMode.Observe or TieringMode.Off
             ? 0
-            : (long)(settings.Dram.Resolve(memoryBytes) ?? settings.Min.Resolve(memoryBytes) ?? 0);
+            : BudgetRequests.Of(settings, memoryBytes, memoryBytes).GuaranteedPages * PageSizes.PageBytes;
 }
 
 /// <param name="PoolBytes">Fast memory that all budgets may use together.</param>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text.Json;
-using VirtTier.Memory;
-using VirtTier.Tiering;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Status;
 
@@ -27,7 +27,7 @@ internal sealed record DomainCurve(
         domain.FastBytes,
         curve.Error < 1 ? Math.Round(curve.Error, Digits) : null,
         Math.Round(curve.TotalRate, 1),
-        [.. curve.Corners().Select(corner => new CurvePoint(corner.Pages * GuestLayout.PageSize, Math.Round(corner.SlowShare, Digits)))]);
+        [.. curve.Corners().Select(corner => new CurvePoint(corner.Pages * PageSizes.PageBytes, Math.Round(corner.SlowShare, Digits)))]);
 
     // A millionth of the accesses is far below the error.
     private const int Digits = 6;

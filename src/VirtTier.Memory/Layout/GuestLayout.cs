@@ -1,35 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Primitives;
+
+namespace VirtTier.Memory.Layout;
 
 /// <summary>
 /// A guest's memory as a flat space of page indexes, 0 to <see cref="PageCount"/> - 1, for arrays with one element a page.
 /// </summary>
 /// <remarks>
-/// <para>Guest frames keep their order. Each region starts and ends at a multiple of 512 frames and of 512 indexes, so a 2 MiB
-/// mapping is one run of indexes and bitmaps of different regions share no word; holes between regions (the PCI hole) cost
+/// <para>Guest frames keep their order. Each range starts and ends at a multiple of 512 frames and of 512 indexes, so a 2 MiB
+/// mapping is one run of indexes and bitmaps of different ranges share no word; holes between ranges (the PCI hole) cost
 /// nothing.</para>
-/// <para>A page within a region may have no memory behind it (<see cref="HvaOf"/> is 0): a gap smaller than 2 MiB, or the
+/// <para>A page within a range may have no memory behind it (<see cref="HvaOf"/> is 0): a gap smaller than 2 MiB, or the
 /// second appearance of memory that another slot already covers (PC firmware shows parts of RAM and ROM twice), which is
 /// counted once, at its lowest frame.</para>
-/// <para>Left out are regions with less than 2 MiB of memory behind them: firmware ROMs and KVM's own pages below 4 GiB, where
+/// <para>Left out are ranges with less than 2 MiB of memory behind them: firmware ROMs and KVM's own pages below 4 GiB, where
 /// there is nothing to gain. Larger device memory, such as a video card's, is included: QEMU backs it with ordinary pages.</para>
 /// </remarks>
 public sealed class GuestLayout
 {
-    /// <summary>Bytes in a page, the unit of account.</summary>
-    public const int PageSize = 4096;
-
-    /// <summary>Pages in 2 MiB, the unit of regions and of large mappings.</summary>
-    public const int PagesPerUnit = 512;
-
-    private readonly GuestRegion[] _regions;
+    private readonly GfnRange[] _gfnRanges;
     private readonly BackedRange[] _backed;
 
-    private GuestLayout(GuestRegion[] regions, BackedRange[] backed)
+    private GuestLayout(GfnRange[] gfnRanges, BackedRange[] backed)
     {
-        _regions = regions;
+        _gfnRanges = gfnRanges;
         _backed = backed;
-        PageCount = regions.Length == 0 ? 0 : regions[^1].EndIndex;
+        PageCount = gfnRanges.Length == 0 ? 0 : gfnRanges[^1].EndIndex;
         BackedPageCount = backed.Sum(r => r.PageCount);
     }
 
@@ -39,8 +35,8 @@ public sealed class GuestLayout
     /// <summary>Pages with memory behind them.</summary>
     public int BackedPageCount { get; }
 
-    /// <summary>The regions, in order of frame and of index.</summary>
-    public IReadOnlyList<GuestRegion> Regions => _regions;
+    /// <summary>The ranges of guest frames, in order of frame and of index.</summary>
+    public IReadOnlyList<GfnRange> GfnRanges => _gfnRanges;
 
     /// <summary>The runs of pages with memory behind them, in order of index.</summary>
     public IReadOnlyList<BackedRange> Backed => _backed;
@@ -52,25 +48,25 @@ public sealed class GuestLayout
         var builder = new GuestLayoutBuilder();
         foreach (Memslot slot in memslots.OrderBy(s => s.Gpa).ThenBy(s => s.Hva))
             builder.Add(slot);
-        (GuestRegion[] regions, BackedRange[] backed) = builder.Build();
-        return new GuestLayout(regions, backed);
+        (GfnRange[] gfnRanges, BackedRange[] backed) = builder.Build();
+        return new GuestLayout(gfnRanges, backed);
     }
 
-    /// <summary>The page index of a guest frame, or -1 if it is in no region.</summary>
+    /// <summary>The page index of a guest frame, or -1 if it is in none of them.</summary>
     public int IndexOf(ulong gfn)
     {
         int low = 0;
-        int high = _regions.Length - 1;
+        int high = _gfnRanges.Length - 1;
         while (low <= high)
         {
             int middle = (low + high) / 2;
-            GuestRegion region = _regions[middle];
-            if (gfn < region.FirstGfn)
+            GfnRange range = _gfnRanges[middle];
+            if (gfn < range.FirstGfn)
                 high = middle - 1;
-            else if (gfn >= region.EndGfn)
+            else if (gfn >= range.EndGfn)
                 low = middle + 1;
             else
-                return region.FirstIndex + (int)(gfn - region.FirstGfn);
+                return range.FirstIndex + (int)(gfn - range.FirstGfn);
         }
 
         return -1;
@@ -83,17 +79,17 @@ public sealed class GuestLayout
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, PageCount);
         int low = 0;
-        int high = _regions.Length - 1;
+        int high = _gfnRanges.Length - 1;
         while (low < high)
         {
             int middle = (low + high) / 2;
-            if (index < _regions[middle].EndIndex)
+            if (index < _gfnRanges[middle].EndIndex)
                 high = middle;
             else
                 low = middle + 1;
         }
 
-        return _regions[low].FirstGfn + (ulong)(index - _regions[low].FirstIndex);
+        return _gfnRanges[low].FirstGfn + (ulong)(index - _gfnRanges[low].FirstIndex);
     }
 
     /// <summary>Where a page lies in the process that runs the guest, or 0 if there is no memory behind it.</summary>
@@ -123,28 +119,28 @@ public sealed class GuestLayout
         return default;
     }
 
-    /// <summary>The runs of 2 MiB units that are at the same frames in both, with the same memory behind their first page: first index in
+    /// <summary>The runs of blocks that are at the same frames in both, with the same memory behind their first page: first index in
     /// <paramref name="earlier"/>, first index here, and length in pages.</summary>
     public IEnumerable<(int From, int To, int Pages)> KeptFrom(GuestLayout earlier)
     {
         ArgumentNullException.ThrowIfNull(earlier);
         (int From, int To, int Pages) run = default;
-        foreach (GuestRegion region in _regions)
+        foreach (GfnRange range in _gfnRanges)
         {
-            for (int offset = 0; offset < region.PageCount; offset += PagesPerUnit)
+            for (int offset = 0; offset < range.PageCount; offset += PageSizes.BlockPages)
             {
-                int to = region.FirstIndex + offset;
-                int from = earlier.IndexOf(region.FirstGfn + (ulong)offset);
+                int to = range.FirstIndex + offset;
+                int from = earlier.IndexOf(range.FirstGfn + (ulong)offset);
                 if (from < 0 || earlier.HvaOf(from) != HvaOf(to))
                     continue;
                 if (run.Pages > 0 && run.From + run.Pages == from && run.To + run.Pages == to)
                 {
-                    run.Pages += PagesPerUnit;
+                    run.Pages += PageSizes.BlockPages;
                     continue;
                 }
                 if (run.Pages > 0)
                     yield return run;
-                run = (from, to, PagesPerUnit);
+                run = (from, to, PageSizes.BlockPages);
             }
         }
         if (run.Pages > 0)
@@ -155,6 +151,6 @@ public sealed class GuestLayout
     public bool Same(GuestLayout other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return _regions.AsSpan().SequenceEqual(other._regions) && _backed.AsSpan().SequenceEqual(other._backed);
+        return _gfnRanges.AsSpan().SequenceEqual(other._gfnRanges) && _backed.AsSpan().SequenceEqual(other._backed);
     }
 }

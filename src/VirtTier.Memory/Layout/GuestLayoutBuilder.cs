@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Primitives;
 
-/// <summary>Collects memslots, in order of their address, into the regions of a <see cref="GuestLayout"/>.</summary>
+namespace VirtTier.Memory.Layout;
+
+/// <summary>Collects memslots, in order of their address, into the ranges of guest frames of a <see cref="GuestLayout"/>.</summary>
 internal sealed class GuestLayoutBuilder
 {
-    private const ulong Unit = GuestLayout.PagesPerUnit;
+    private const ulong Block = PageSizes.BlockPages;
 
     // Runs of frames with memory behind them, in order of frame; no two overlap in frames or in memory.
     private readonly List<(ulong FirstGfn, ulong PageCount, ulong Hva)> _runs = [];
@@ -21,26 +23,26 @@ internal sealed class GuestLayoutBuilder
             return;
 
         ulong gfn = slot.FirstGfn + skip;
-        ulong start = slot.Hva + (skip * GuestLayout.PageSize);
-        ulong end = slot.Hva + (slot.PageCount * GuestLayout.PageSize);
+        ulong start = slot.Hva + (skip * PageSizes.PageBytes);
+        ulong end = slot.Hva + (slot.PageCount * PageSizes.PageBytes);
         (ulong Start, ulong End)[] earlier = Covered(start, end);
         foreach ((ulong coveredStart, ulong coveredEnd) in earlier)
         {
             AddRun(ref gfn, ref start, Math.Max(start, coveredStart));
-            gfn += (Math.Min(end, coveredEnd) - start) / GuestLayout.PageSize;
+            gfn += (Math.Min(end, coveredEnd) - start) / PageSizes.PageBytes;
             start = Math.Min(end, coveredEnd);
         }
 
         AddRun(ref gfn, ref start, end);
     }
 
-    public (GuestRegion[] Regions, BackedRange[] Backed) Build()
+    public (GfnRange[] Ranges, BackedRange[] Backed) Build()
     {
-        var regions = new List<GuestRegion>();
+        var ranges = new List<GfnRange>();
         var backed = new List<BackedRange>();
         for (int first = 0, next; first < _runs.Count; first = next)
         {
-            // Runs that share a 2 MiB unit belong together.
+            // Runs that share a block belong together.
             ulong start = RoundDown(_runs[first].FirstGfn);
             ulong end = start;
             ulong pages = 0;
@@ -50,26 +52,26 @@ internal sealed class GuestLayoutBuilder
                 pages += _runs[next].PageCount;
             }
 
-            if (pages < Unit)
+            if (pages < Block)
                 continue;
-            int index = Extend(regions, start, end - start);
+            int index = Extend(ranges, start, end - start);
             for (int run = first; run < next; run++)
                 backed.Add(new BackedRange(index + (int)(_runs[run].FirstGfn - start), (int)_runs[run].PageCount, _runs[run].Hva));
         }
 
-        return ([.. regions], [.. backed]);
+        return ([.. ranges], [.. backed]);
     }
 
-    /// <summary>Adds frames to the regions, and returns the page index of the first.</summary>
-    private static int Extend(List<GuestRegion> regions, ulong start, ulong count)
+    /// <summary>Adds frames to the ranges, and returns the page index of the first.</summary>
+    private static int Extend(List<GfnRange> ranges, ulong start, ulong count)
     {
-        int index = regions.Count == 0 ? 0 : regions[^1].EndIndex;
-        if (count > (ulong)(int.MaxValue / GuestLayout.PagesPerUnit * GuestLayout.PagesPerUnit - index))
+        int index = ranges.Count == 0 ? 0 : ranges[^1].EndIndex;
+        if (count > (ulong)(int.MaxValue / PageSizes.BlockPages * PageSizes.BlockPages - index))
             throw new GuestMemoryException(GuestMemoryError.Unsupported, "the guest has more than 8 TiB of memory, the most that is supported");
-        if (regions.Count > 0 && regions[^1].EndGfn == start)
-            regions[^1] = regions[^1] with { PageCount = regions[^1].PageCount + (int)count };
+        if (ranges.Count > 0 && ranges[^1].EndGfn == start)
+            ranges[^1] = ranges[^1] with { PageCount = ranges[^1].PageCount + (int)count };
         else
-            regions.Add(new GuestRegion(start, index, (int)count));
+            ranges.Add(new GfnRange(start, index, (int)count));
         return index;
     }
 
@@ -78,7 +80,7 @@ internal sealed class GuestLayoutBuilder
     {
         if (end <= start)
             return;
-        ulong pages = (end - start) / GuestLayout.PageSize;
+        ulong pages = (end - start) / PageSizes.PageBytes;
         _runs.Add((gfn, pages, start));
         _covered.Add((start, end));
         gfn += pages;
@@ -94,7 +96,7 @@ internal sealed class GuestLayoutBuilder
         return last.End > start && last.Start < start ? [last, .. within] : [.. within];
     }
 
-    private static ulong RoundDown(ulong gfn) => gfn / Unit * Unit;
+    private static ulong RoundDown(ulong gfn) => gfn / Block * Block;
 
-    private static ulong RoundUp(ulong gfn) => (gfn + Unit - 1) / Unit * Unit;
+    private static ulong RoundUp(ulong gfn) => (gfn + Block - 1) / Block * Block;
 }

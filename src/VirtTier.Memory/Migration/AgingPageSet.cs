@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>
 /// A set of pages that leave it by themselves after a while. Two bitmaps take turns, so that a page stays for one to two

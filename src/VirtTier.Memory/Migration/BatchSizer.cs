@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>Fits the length of a batch to a time limit for one call, from the measured time of earlier ones.</summary>
 internal sealed class BatchSizer

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>Which pages move_pages(2) may move.</summary>
 public enum MoveScope

@@ -2,7 +2,7 @@
 using System.Buffers;
 using VirtTier.Linux;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>The running kernel.</summary>
 public sealed class LinuxNumaCalls : INumaCalls

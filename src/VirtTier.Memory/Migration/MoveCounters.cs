@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>Sums of migration work. One thread adds; any may read.</summary>
 public sealed class MoveCounters
@@ -20,11 +20,11 @@ public sealed class MoveCounters
     /// <summary>CPU time that they took.</summary>
     public TimeSpan CpuTime { get; private set; }
 
-    /// <summary>Of it, what calls for 2 MiB mappings took.</summary>
-    public TimeSpan LargeCpuTime { get; private set; }
+    /// <summary>Of it, what calls for blocks took.</summary>
+    public TimeSpan BlockCpuTime { get; private set; }
 
-    /// <summary>Of the pages (4 KiB) moved, those moved as 2 MiB mappings.</summary>
-    public long LargeMoved { get; private set; }
+    /// <summary>Of the pages (4 KiB) moved, those moved as blocks.</summary>
+    public long MovedInBlocks { get; private set; }
 
     /// <summary>The longest call.</summary>
     public TimeSpan LongestCall { get; private set; }
@@ -37,20 +37,20 @@ public sealed class MoveCounters
 
     internal void Add(MoveOutcome outcome, long pages) => _pages[(int)outcome] += pages;
 
-    internal void AddMoved(long pages, bool large)
+    internal void AddMoved(long pages, bool blocks)
     {
         Add(MoveOutcome.Moved, pages);
-        if (large)
-            LargeMoved += pages;
+        if (blocks)
+            MovedInBlocks += pages;
     }
 
-    internal void AddCall(TimeSpan time, TimeSpan cpuTime, bool large)
+    internal void AddCall(TimeSpan time, TimeSpan cpuTime, bool blocks)
     {
         Calls++;
         CallTime += time;
         CpuTime += cpuTime;
-        if (large)
-            LargeCpuTime += cpuTime;
+        if (blocks)
+            BlockCpuTime += cpuTime;
         if (time > LongestCall)
             LongestCall = time;
     }
@@ -66,8 +66,8 @@ public sealed class MoveCounters
         Calls += other.Calls;
         CallTime += other.CallTime;
         CpuTime += other.CpuTime;
-        LargeCpuTime += other.LargeCpuTime;
-        LargeMoved += other.LargeMoved;
+        BlockCpuTime += other.BlockCpuTime;
+        MovedInBlocks += other.MovedInBlocks;
         Retried += other.Retried;
         if (other.LongestCall > LongestCall)
             LongestCall = other.LongestCall;

@@ -1,49 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>The state of one <c>PageMover.MoveAsync</c>: what is left to do, and what became of the rest.</summary>
+/// <remarks>A run is known by its position in the order, which is where its outcome goes.</remarks>
 internal sealed class MoveJob
 {
+    private readonly ReadOnlyMemory<PageRun> _runs;
     private readonly MoveOutcome[] _outcomes;
-    private List<MoveItem> _todo;
-    private List<MoveItem> _busy;
+    private List<int> _todo;
+    private List<int> _busy;
     private int _done;
     private bool _isRetry;
     private int _node;
 
-    public MoveJob(GuestMemory target, ReadOnlySpan<int> pages, ReadOnlySpan<MappingSize> sizes, IReadOnlyList<int> nodes)
+    public MoveJob(MoveTarget target, ReadOnlyMemory<PageRun> runs, IReadOnlyList<int> nodes)
     {
         Target = target;
         Nodes = nodes;
-        _outcomes = new MoveOutcome[pages.Length];
+        _runs = runs;
+        _outcomes = new MoveOutcome[runs.Length];
         (_todo, _busy) = target.Lists;
         _busy.Clear();
-        CollectionsMarshal.SetCount(_todo, pages.Length);
-        Span<MoveItem> todo = CollectionsMarshal.AsSpan(_todo);
+        CollectionsMarshal.SetCount(_todo, runs.Length);
+        Span<int> todo = CollectionsMarshal.AsSpan(_todo);
         int count = 0;
         BackedRange range = default;
-        for (int first = 0; first < pages.Length;)
+        for (int position = 0; position < runs.Length; position++)
         {
-            MoveItem item = MoveItem.At(first, pages, sizes);
-            first += item.AskedCount;
-            if (!range.Contains(item.Index))
-                range = target.Layout.BackedAt(item.Index);
-            if (!range.Contains(item.Index))
-                Settle(item, MoveOutcome.Absent);
-            else if (target.Pinned.Contains(item.Index))
-                Settle(item, MoveOutcome.Pinned);
-            else if (target.Placements.IsContested(item.Index))
-                Settle(item, MoveOutcome.Contested);
+            PageRun run = Runs[position];
+            if (run.Count != 1 && !(run.IsBlock && run.First % PageSizes.BlockPages == 0))
+                throw new ArgumentException($"{run} is neither one page nor one block", nameof(runs));
+            if (!range.Contains(run.First))
+                range = target.Layout.BackedAt(run.First);
+            if (!range.Contains(run.First))
+                Settle(position, MoveOutcome.Absent);
+            else if (target.Pinned.Contains(run.First))
+                Settle(position, MoveOutcome.Pinned);
+            else if (target.Drift.IsContested(run.First))
+                Settle(position, MoveOutcome.Contested);
             else
-                todo[count++] = item;
+                todo[count++] = position;
         }
 
         CollectionsMarshal.SetCount(_todo, count);
     }
 
-    public GuestMemory Target { get; }
+    public MoveTarget Target { get; }
 
     /// <summary>The nodes that pages may go to, best first.</summary>
     public IReadOnlyList<int> Nodes { get; }
@@ -58,8 +64,11 @@ internal sealed class MoveJob
 
     public string? Problem { get; set; }
 
-    /// <summary>What is left to do in this pass.</summary>
-    public ReadOnlySpan<MoveItem> Todo => CollectionsMarshal.AsSpan(_todo)[_done..];
+    /// <summary>All that was asked for.</summary>
+    public ReadOnlySpan<PageRun> Runs => _runs.Span;
+
+    /// <summary>What is left to do in this pass: positions in <see cref="Runs"/>.</summary>
+    public ReadOnlySpan<int> Todo => CollectionsMarshal.AsSpan(_todo)[_done..];
 
     /// <summary>True if something is.</summary>
     public bool HasTodo => _done < _todo.Count;
@@ -70,39 +79,45 @@ internal sealed class MoveJob
     /// <summary>What is left goes to the next node.</summary>
     public void NextNode() => _node++;
 
-    /// <summary>Settles what became of an item that was not moved.</summary>
-    public void Settle(MoveItem item, MoveOutcome outcome)
+    /// <summary>Settles what became of a run that was not moved.</summary>
+    public void Settle(int position, MoveOutcome outcome)
     {
-        _outcomes.AsSpan(item.FirstAsked, item.AskedCount).Fill(outcome);
-        Counters.Add(outcome, item.Pages);
+        _outcomes[position] = outcome;
+        Counters.Add(outcome, Runs[position].Count);
     }
 
-    /// <summary>Settles items of one page size that were moved. Most often they are neighbours: each run of them is settled at once.</summary>
-    public void SettleMoved(ReadOnlySpan<MoveItem> items)
+    /// <summary>Settles runs of one size that were moved. Most often they are neighbours, which are settled at once.</summary>
+    public void SettleMoved(ReadOnlySpan<int> positions)
     {
-        for (int first = 0; first < items.Length;)
+        ReadOnlySpan<PageRun> runs = Runs;
+        for (int first = 0; first < positions.Length;)
         {
+            int begin = positions[first];
+            int last = begin;
             int next = first + 1;
-            while (next < items.Length && items[next].Follows(items[next - 1]))
+            while (next < positions.Length && positions[next] == last + 1 && runs[last + 1].First == runs[last].End)
+            {
+                last++;
                 next++;
-            MoveItem last = items[next - 1];
-            MoveItem begin = items[first];
-            Target.Placements.Place(begin.Index, last.Index + last.Pages - begin.Index, Node);
-            _outcomes.AsSpan(begin.FirstAsked..(last.FirstAsked + last.AskedCount)).Fill(MoveOutcome.Moved);
+            }
+
+            Target.Drift.Place(runs[begin].First, runs[last].End - runs[begin].First, Node);
+            _outcomes.AsSpan(begin, last + 1 - begin).Fill(MoveOutcome.Moved);
             first = next;
         }
 
-        Counters.AddMoved((long)items.Length * items[0].Pages, items[0].IsLarge);
+        PageRun any = runs[positions[0]];
+        Counters.AddMoved((long)positions.Length * any.Count, any.IsBlock);
     }
 
-    /// <summary>Takes the first items, which were dealt with one by one, off what is left to do.</summary>
+    /// <summary>Takes the first runs, which were dealt with one by one, off what is left to do.</summary>
     public void Advance(int count) => _done += count;
 
-    /// <summary>Puts an item at the end of this pass once more.</summary>
-    public void TryAgain(MoveItem item) => _todo.Add(item);
+    /// <summary>Puts a run at the end of this pass once more.</summary>
+    public void TryAgain(int position) => _todo.Add(position);
 
-    /// <summary>Leaves an item for the next pass.</summary>
-    public void Defer(MoveItem item) => _busy.Add(item);
+    /// <summary>Leaves a run for the next pass.</summary>
+    public void Defer(int position) => _busy.Add(position);
 
     /// <summary>Begins the next pass, over what was busy in the one before.</summary>
     public void RetryBusy()
@@ -113,14 +128,15 @@ internal sealed class MoveJob
         _busy.Clear();
         _done = 0;
         _isRetry = true;
-        Counters.AddRetried(_todo.Sum(item => (long)item.Pages));
+        foreach (int position in _todo)
+            Counters.AddRetried(Runs[position].Count);
     }
 
     /// <summary>Settles what is left of this pass.</summary>
     public void SettleTodo(MoveOutcome outcome)
     {
-        foreach (MoveItem item in Todo)
-            Settle(item, outcome);
+        foreach (int position in Todo)
+            Settle(position, outcome);
         _done = _todo.Count;
     }
 
@@ -134,11 +150,11 @@ internal sealed class MoveJob
     /// <summary>Settles what is still busy; pinned pages are set aside.</summary>
     public void SettleBusy(MoveOutcome outcome)
     {
-        foreach (MoveItem item in _busy)
+        foreach (int position in _busy)
         {
-            Settle(item, outcome);
+            Settle(position, outcome);
             if (outcome == MoveOutcome.Pinned)
-                Target.Pinned.Add(item.Index);
+                Target.Pinned.Add(Runs[position].First);
         }
 
         _busy.Clear();

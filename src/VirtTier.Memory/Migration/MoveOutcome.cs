@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>What became of one page that was to be moved.</summary>
 public enum MoveOutcome : byte

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Linux;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>An error that ends the work for all pages that are left.</summary>
 internal enum CallError

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>What one <c>PageMover.MoveAsync</c> did.</summary>
-/// <param name="Outcomes">The outcome of each page, in the order in which they were asked for.</param>
-/// <param name="Counters">Sums, in 4 KiB pages: a 2 MiB mapping counts as 512, however many of its pages were asked for.</param>
+/// <param name="Outcomes">The outcome of each run, in the order in which they were asked for.</param>
+/// <param name="Counters">Sums, in pages: a block counts as 512.</param>
 /// <param name="Problem">What a person must mend, in words; null if nothing.</param>
 public sealed record MoveReport(ReadOnlyMemory<MoveOutcome> Outcomes, MoveCounters Counters, string? Problem)
 {
-    /// <summary>Pages (4 KiB) on the wanted node now.</summary>
+    /// <summary>Pages on the wanted node now.</summary>
     public long Moved => Counters[MoveOutcome.Moved];
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Primitives;
+
+namespace VirtTier.Memory.Migration;
 
 /// <summary>Pages that are to move to one of some nodes.</summary>
-/// <param name="Pages">Page indexes, as for <c>PageMover.MoveAsync</c>, most urgent first.</param>
+/// <param name="Runs">As for <c>PageMover.MoveAsync</c>, most urgent first.</param>
 /// <param name="Nodes">The nodes, best first: each is for what has no room on those before it.</param>
-public sealed record MoveOrder(ReadOnlyMemory<int> Pages, IReadOnlyList<int> Nodes)
+public sealed record MoveOrder(ReadOnlyMemory<PageRun> Runs, IReadOnlyList<int> Nodes)
 {
     /// <summary>Pages that are to move to one node.</summary>
-    public MoveOrder(ReadOnlyMemory<int> pages, int node)
-        : this(pages, [node])
+    public MoveOrder(ReadOnlyMemory<PageRun> runs, int node)
+        : this(runs, [node])
     {
     }
 }
@@ -31,21 +33,19 @@ public sealed class PageExchange(PageMover mover)
     /// <param name="target">The guest.</param>
     /// <param name="demote">Pages to move to a slow node.</param>
     /// <param name="promote">Pages to move to the fast node, into the room that is there and that demotion makes.</param>
-    /// <param name="sizes">As for <c>PageMover.MoveAsync</c>.</param>
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
     /// <param name="cancellationToken">Ends the work after the current call.</param>
     public async Task<ExchangeReport> RunAsync(
-        GuestMemory target,
+        MoveTarget target,
         MoveOrder demote,
         MoveOrder promote,
-        ReadOnlyMemory<MappingSize> sizes,
         long room,
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(demote);
         ArgumentNullException.ThrowIfNull(promote);
-        var down = new Side(demote, sizes);
-        var up = new Side(promote, sizes);
+        var down = new Side(demote);
+        var up = new Side(promote);
         while (!cancellationToken.IsCancellationRequested)
         {
             int count = up.CountFitting(Math.Min(room, StepPages));
@@ -65,39 +65,38 @@ public sealed class PageExchange(PageMover mover)
 
         async Task<long> StepAsync(Side side, int count)
         {
-            MoveReport report = await mover.MoveAsync(target, side.Next(count), sizes, side.Nodes, cancellationToken).ConfigureAwait(false);
+            MoveReport report = await mover.MoveAsync(target, side.Next(count), side.Nodes, cancellationToken).ConfigureAwait(false);
             side.Add(report);
             return report.Moved;
         }
     }
 
     /// <summary>One direction: what is left of its order, and what became of the rest.</summary>
-    private sealed class Side(MoveOrder order, ReadOnlyMemory<MappingSize> sizes)
+    private sealed class Side(MoveOrder order)
     {
-        private readonly MoveOutcome[] _outcomes = new MoveOutcome[order.Pages.Length];
+        private readonly MoveOutcome[] _outcomes = new MoveOutcome[order.Runs.Length];
         private readonly MoveCounters _counters = new();
         private int _done;
         private string? _problem;
 
         public IReadOnlyList<int> Nodes => order.Nodes;
 
-        /// <summary>How many of the next entries move no more than so many pages; none once something is wrong.</summary>
+        /// <summary>How many of the next runs are no more than so many pages; none once something is wrong.</summary>
         public int CountFitting(long pages)
         {
             int next = _done;
-            while (_problem is null && next < order.Pages.Length)
+            while (_problem is null && next < order.Runs.Length)
             {
-                MoveItem item = MoveItem.At(next, order.Pages.Span, sizes.Span);
-                if (item.Pages > pages)
+                pages -= order.Runs.Span[next].Count;
+                if (pages < 0)
                     break;
-                pages -= item.Pages;
-                next += item.AskedCount;
+                next++;
             }
 
             return next - _done;
         }
 
-        public ReadOnlyMemory<int> Next(int count) => order.Pages.Slice(_done, count);
+        public ReadOnlyMemory<PageRun> Next(int count) => order.Runs.Slice(_done, count);
 
         public void Add(MoveReport report)
         {
@@ -109,12 +108,8 @@ public sealed class PageExchange(PageMover mover)
 
         public MoveReport Report()
         {
-            for (int first = _done; first < order.Pages.Length;)
-            {
-                MoveItem item = MoveItem.At(first, order.Pages.Span, sizes.Span);
-                _counters.Add(MoveOutcome.NotTried, item.Pages);
-                first += item.AskedCount;
-            }
+            foreach (PageRun run in order.Runs.Span[_done..])
+                _counters.Add(MoveOutcome.NotTried, run.Count);
 
             return new MoveReport(_outcomes, _counters, _problem);
         }

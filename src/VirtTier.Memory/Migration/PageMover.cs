@@ -3,11 +3,13 @@ using System.Collections.Concurrent;
 using Polly;
 using Polly.CircuitBreaker;
 using Polly.Retry;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>
-/// Moves guests' pages between NUMA nodes, one for the whole host. Every page asked for gets an outcome; nothing is lost when the
+/// Moves guests' pages between NUMA nodes, one for the whole host. Every run asked for gets an outcome; nothing is lost when the
 /// kernel does only a part of the work, which is its normal way (see <c>MovePagesCall</c>).
 /// </summary>
 /// <remarks>
@@ -39,7 +41,7 @@ public sealed class PageMover
     public TokenBucket Rate { get; }
 
     /// <summary>Takes up a guest.</summary>
-    public GuestMemory Target(int pid, GuestLayout layout) =>
+    public MoveTarget Target(int pid, GuestLayout layout) =>
         new(pid, layout, new MoveBatch(_calls, _options.CallTimeLimit), _time, _options.AsideFor);
 
     /// <summary>Null if the cpuset of a process lets it have memory on <paramref name="node"/>; pid 0 is the caller.</summary>
@@ -52,30 +54,28 @@ public sealed class PageMover
 
     /// <summary>Moves pages of one guest to one node: see the other overload.</summary>
     public Task<MoveReport> MoveAsync(
-        GuestMemory target, ReadOnlyMemory<int> pages, ReadOnlyMemory<MappingSize> sizes, int node, CancellationToken cancellationToken) =>
-        MoveAsync(target, pages, sizes, [node], cancellationToken);
+        MoveTarget target, ReadOnlyMemory<PageRun> runs, int node, CancellationToken cancellationToken) =>
+        MoveAsync(target, runs, [node], cancellationToken);
 
     /// <summary>Moves pages of one guest to one node, or to others where that has no room.</summary>
     /// <param name="target">The guest.</param>
-    /// <param name="pages">Page indexes, best in order. A page within a 2 MiB mapping stands for the whole mapping; neighbours in the
-    /// list that are of one mapping are moved as one.</param>
-    /// <param name="sizes">Mapping size of each 2 MiB unit, from the last harvest; empty if all are 4 KiB.</param>
+    /// <param name="runs">Pages and blocks, best in order; not to be changed until the work is done.</param>
     /// <param name="nodes">The nodes to move to: each is for what has no room on those before it.</param>
     /// <param name="cancellationToken">Ends the work after the current call; the report says what was done until then.</param>
-    /// <returns>What became of each page. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
+    /// <returns>What became of each run. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
     /// not exceptions.</returns>
+    /// <exception cref="ArgumentException">A run is neither one page nor one block.</exception>
     /// <exception cref="GuestMemoryException">The kernel gave an answer that move_pages(2) does not document.</exception>
     public async Task<MoveReport> MoveAsync(
-        GuestMemory target,
-        ReadOnlyMemory<int> pages,
-        ReadOnlyMemory<MappingSize> sizes,
+        MoveTarget target,
+        ReadOnlyMemory<PageRun> runs,
         IReadOnlyList<int> nodes,
         CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(nodes);
         ArgumentOutOfRangeException.ThrowIfZero(nodes.Count, nameof(nodes));
-        var job = new MoveJob(target, pages.Span, sizes.Span, nodes);
+        var job = new MoveJob(target, runs, nodes);
         try
         {
             await _retry.ExecuteAsync(PassAsync, job, cancellationToken).ConfigureAwait(false);
@@ -125,7 +125,7 @@ public sealed class PageMover
         return job.HasBusy;
     }
 
-    private async ValueTask WaitForRateAsync(GuestMemory target, CancellationToken cancellationToken)
+    private async ValueTask WaitForRateAsync(MoveTarget target, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         for (TimeSpan delay = LongestDelay(); delay > TimeSpan.Zero; delay = LongestDelay())
@@ -163,54 +163,54 @@ public sealed class PageMover
     }
 
     /// <summary>
-    /// Settles what the call did to each page. Without an error, the next call begins at the first page that was not tried; an
+    /// Settles what the call did to each run. Without an error, the next call begins at the first that was not tried; an
     /// error settles those too, unless they can go <paramref name="elsewhere"/>.
     /// </summary>
     private void Sort(MoveJob job, MoveScope scope, CallError error, bool elsewhere)
     {
         MoveBatch batch = job.Target.Batch;
         ReadOnlySpan<AddressResult> results = batch.Results;
-        ReadOnlySpan<MoveItem> items = job.Todo[..results.Length];
+        ReadOnlySpan<int> positions = job.Todo[..results.Length];
         int firstNotTried = results.IndexOf(AddressResult.NotTried);
         int settled = error == CallError.None && firstNotTried >= 0 ? firstNotTried : results.Length;
         long movedPages = 0;
         for (int i = 0; i < settled; i++)
         {
-            MoveItem item = items[i];
+            int position = positions[i];
             switch (results[i])
             {
                 case AddressResult.Moved:
                     int moved = results[i..settled].IndexOfAnyExcept(AddressResult.Moved);
-                    ReadOnlySpan<MoveItem> run = moved < 0 ? items[i..settled] : items.Slice(i, moved);
-                    movedPages += (long)run.Length * item.Pages;
-                    job.SettleMoved(run);
-                    i += run.Length - 1;
+                    ReadOnlySpan<int> alike = moved < 0 ? positions[i..settled] : positions.Slice(i, moved);
+                    movedPages += (long)alike.Length * job.Runs[position].Count;
+                    job.SettleMoved(alike);
+                    i += alike.Length - 1;
                     break;
                 case AddressResult.Absent:
-                    job.Settle(item, MoveOutcome.Absent);
+                    job.Settle(position, MoveOutcome.Absent);
                     break;
                 case AddressResult.NotTried when elsewhere:
-                    job.TryAgain(item);
+                    job.TryAgain(position);
                     break;
                 case AddressResult.NotTried:
-                    job.Settle(item, OutcomeOf(error));
+                    job.Settle(position, OutcomeOf(error));
                     break;
                 case AddressResult.Shared when scope == MoveScope.Own && !_mayMoveShared:
-                    job.Settle(item, MoveOutcome.Shared);
+                    job.Settle(position, MoveOutcome.Shared);
                     break;
                 case AddressResult.Shared when scope == MoveScope.Own:
                     job.Target.IsShared = true;
-                    job.TryAgain(item);
+                    job.TryAgain(position);
                     break;
                 default:
-                    job.Defer(item);
+                    job.Defer(position);
                     break;
             }
         }
 
         job.Advance(settled);
-        Rate.Charge(movedPages * GuestLayout.PageSize);
-        job.Target.Rate.Charge(movedPages * GuestLayout.PageSize);
+        Rate.Charge(movedPages * PageSizes.PageBytes);
+        job.Target.Rate.Charge(movedPages * PageSizes.PageBytes);
     }
 
     private void EndWith(CallError error, MoveJob job)

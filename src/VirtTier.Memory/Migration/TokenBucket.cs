@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Migration;
 
 /// <summary>
 /// Limits what is done in a second, in whatever it is charged in (bytes, nanoseconds). Work is charged after it is done, so the balance may fall below zero; the next work waits until

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+
 namespace VirtTier.Memory;
 
 /// <summary>Nodes with memory of about the same speed.</summary>
@@ -47,8 +49,8 @@ public sealed class MemoryTiers
                 throw new ArgumentException($"NUMA node {id} has no memory: nodes with memory are {others}");
             }
 
-            if (id > ResidencyReader.HighestNode)
-                throw new ArgumentException($"NUMA node {id} cannot be tiered: nodes 0 to {ResidencyReader.HighestNode} can");
+            if (id > Residency.HighestNode)
+                throw new ArgumentException($"NUMA node {id} cannot be tiered: nodes 0 to {Residency.HighestNode} can");
             if (!seen.Add(id))
                 throw new ArgumentException($"NUMA node {id} is listed twice: a node belongs to one memory tier");
         }

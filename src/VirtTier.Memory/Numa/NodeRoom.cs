@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory;
 
@@ -57,7 +58,7 @@ internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
                     node = int.TryParse(words[1].TrimEnd(','), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
                 else if (words.Length == 2 && words[0] == "high" && node is int of
                     && long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out long pages) && pages <= MostPages)
-                    watermarks[of] = watermarks.GetValueOrDefault(of) + (pages * GuestLayout.PageSize);
+                    watermarks[of] = watermarks.GetValueOrDefault(of) + (pages * PageSizes.PageBytes);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

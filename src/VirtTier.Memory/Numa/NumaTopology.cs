@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Memory.Linux;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory;
 
@@ -50,14 +51,14 @@ public sealed class NumaTopology
         NumaNode[] nodes = [.. ids.Select(id => ReadNode(sysfs, id, ids, assumptions)).OfType<NumaNode>()];
         if (ids.Except(nodes.Select(node => node.Id)).ToArray() is { Length: > 0 } gone)
             assumptions.Add($"node {NodeList.Format(gone)} is left out: {online} lists it, but {NodeFiles.DirectoryOf(sysfs, gone[0])} does not exist");
-        NumaNode[] usable = [.. nodes.Where(node => node.HasMemory && node.Id <= ResidencyReader.HighestNode)];
+        NumaNode[] usable = [.. nodes.Where(node => node.HasMemory && node.Id <= Residency.HighestNode)];
         if (usable.Length == 0)
         {
             throw new GuestMemoryException(
                 GuestMemoryError.Failed, $"no NUMA node of {online} ({NodeList.Format(ids)}) has memory that can be used" + string.Concat(assumptions.Select(a => "; " + a)));
         }
-        if (nodes.Where(node => node.HasMemory && node.Id > ResidencyReader.HighestNode).Select(node => node.Id).ToArray() is { Length: > 0 } beyond)
-            assumptions.Add($"memory of node {NodeList.Format(beyond)} is left alone: nodes 0 to {ResidencyReader.HighestNode} can be tiered");
+        if (nodes.Where(node => node.HasMemory && node.Id > Residency.HighestNode).Select(node => node.Id).ToArray() is { Length: > 0 } beyond)
+            assumptions.Add($"memory of node {NodeList.Format(beyond)} is left alone: nodes 0 to {Residency.HighestNode} can be tiered");
 
         Dictionary<int, int> kernelTiers = ReadKernelTiers(Path.Combine(sysfs, "devices/virtual/memory_tiering"), assumptions);
         int[] unlisted = [.. usable.Select(node => node.Id).Where(id => !kernelTiers.ContainsKey(id))];

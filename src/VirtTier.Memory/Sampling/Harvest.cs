@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
+
+namespace VirtTier.Memory.Sampling;
 
 /// <summary>How a harvest treats the bits it finds.</summary>
 [Flags]
@@ -14,22 +17,6 @@ public enum HarvestOptions
     /// <summary>Flush the vCPUs' TLBs after clearing. Without it a vCPU that stays in the guest may touch a page for ever
     /// with its bit clear.</summary>
     Flush = 1 << 1,
-}
-
-/// <summary>Size of the mappings within one 2 MiB unit of guest memory, in the second-level table.</summary>
-public enum MappingSize : byte
-{
-    /// <summary>Nothing is mapped.</summary>
-    None = 0,
-
-    /// <summary>4 KiB pages.</summary>
-    Size4K = 1,
-
-    /// <summary>One 2 MiB page.</summary>
-    Size2M = 2,
-
-    /// <summary>Part of a 1 GiB page.</summary>
-    Size1G = 3,
 }
 
 /// <summary>Bitmaps that harvests fill beside that of the accessed pages. Each has its price: while one is wanted, the kernel
@@ -61,7 +48,7 @@ public readonly record struct HarvestResult(long Present, long Accessed, long Di
 
 /// <summary>
 /// What harvests fill, for a whole layout: bit (index % 64) of word (index / 64) of a bitmap is the page with that index,
-/// element (index / 512) of the sizes its 2 MiB unit. One bit and 1/512 byte a page, and a bit more for each detail.
+/// element (index / 512) of the sizes its block. One bit and 1/512 byte a page, and a bit more for each detail.
 /// </summary>
 public sealed class HarvestBuffers
 {
@@ -80,7 +67,7 @@ public sealed class HarvestBuffers
         _accessed = new ulong[PageCount / 64];
         _dirty = details.HasFlag(HarvestDetails.Dirty) ? new ulong[PageCount / 64] : [];
         _present = details.HasFlag(HarvestDetails.Present) ? new ulong[PageCount / 64] : [];
-        _sizes = new MappingSize[PageCount / GuestLayout.PagesPerUnit];
+        _sizes = new MappingSize[PageCount / PageSizes.BlockPages];
     }
 
     /// <summary>Pages covered: that of the layout.</summary>
@@ -96,7 +83,7 @@ public sealed class HarvestBuffers
     /// page just moved is absent until its next access.</summary>
     public Span<ulong> Present => _present;
 
-    /// <summary>Mapping size of each 2 MiB unit.</summary>
+    /// <summary>Mapping size of each block.</summary>
     public ReadOnlyMemory<MappingSize> Sizes => _sizes;
 
     internal Span<MappingSize> WritableSizes => _sizes;

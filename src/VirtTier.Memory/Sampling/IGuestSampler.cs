@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+using VirtTier.Memory.Layout;
+
+namespace VirtTier.Memory.Sampling;
 
 /// <summary>Attaches to running guests.</summary>
 public interface IGuestSamplerFactory
@@ -24,11 +26,11 @@ public interface IGuestSampler : IDisposable
 
     /// <summary>
     /// Reads (and clears) the accessed bits of <paramref name="range"/> into <paramref name="buffers"/>, at the range's own
-    /// place there. The range may be a region of the layout or a part of one, in whole 2 MiB.
+    /// place there. The range may be one of the layout or a part of one, in whole 2 MiB.
     /// </summary>
     /// <returns>Counts of the range. A <see cref="HarvestResult.Generation"/> unlike that of the layout means that the
     /// memslots changed: read them again.</returns>
-    HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options);
+    HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options);
 
     /// <summary>Starts fault sampling of these kinds of access at about <paramref name="samplesPerSecond"/>; 0 stops it.</summary>
     void SampleFaults(AccessKinds kinds, int samplesPerSecond);

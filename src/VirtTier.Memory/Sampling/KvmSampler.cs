@@ -2,9 +2,10 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using VirtTier.Linux;
-using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Sampling;
 
 /// <summary>Attaches to guests through the kernel module kvm_ept_sample.</summary>
 public sealed class KvmSamplerFactory : IGuestSamplerFactory
@@ -101,7 +102,7 @@ public sealed unsafe class KvmSampler : IGuestSampler
     }
 
     /// <inheritdoc/>
-    public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
+    public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
     {
         ArgumentNullException.ThrowIfNull(buffers);
         range.CheckWithin(buffers.PageCount);
@@ -109,7 +110,7 @@ public sealed unsafe class KvmSampler : IGuestSampler
         // Null, if that is not wanted.
         fixed (ulong* dirty = From(range, buffers.Dirty))
         fixed (ulong* present = From(range, buffers.Present))
-        fixed (MappingSize* sizes = buffers.WritableSizes[(range.FirstIndex / GuestLayout.PagesPerUnit)..])
+        fixed (MappingSize* sizes = buffers.WritableSizes[(range.FirstIndex / PageSizes.BlockPages)..])
         {
             KvmEptSampleHarvest request = new()
             {
@@ -186,7 +187,7 @@ public sealed unsafe class KvmSampler : IGuestSampler
     /// <summary>Lets go of the guest: closing the module's file detaches it.</summary>
     public void Dispose() => _device.Dispose();
 
-    private static Span<ulong> From(GuestRegion range, Span<ulong> bitmap) => bitmap.IsEmpty ? bitmap : bitmap[(range.FirstIndex / 64)..];
+    private static Span<ulong> From(GfnRange range, Span<ulong> bitmap) => bitmap.IsEmpty ? bitmap : bitmap[(range.FirstIndex / 64)..];
 
     private static KvmEptSampleInfo NewInfo() => new() { Size = (uint)sizeof(KvmEptSampleInfo) };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Sampling;
 
 /// <summary>The processor's second-level page table format.</summary>
 public enum GuestPaging

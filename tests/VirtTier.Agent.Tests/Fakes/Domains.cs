@@ -2,6 +2,7 @@
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests.Fakes;
 
@@ -16,7 +17,7 @@ internal static class Domains
         Name = name,
         Process = ThisProcess,
         State = DomainState.Running,
-        MemoryBytes = FakeHost.GuestPages * GuestLayout.PageSize,
+        MemoryBytes = FakeHost.GuestPages * PageSizes.PageBytes,
         Settings = new TieringSettings { Dram = dram.Length > 0 ? SizeSpec.Parse(dram) : SizeSpec.Unset, Mode = mode },
     };
 

@@ -4,6 +4,11 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using VirtTier.Agent.Configuration;
 using VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests.Fakes;
 
@@ -131,7 +136,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         BeforeMove?.Invoke();
         for (int i = 0; i < addresses.Length; i++)
         {
-            Array.Fill(NodeOf, node, PageAt(addresses[i]), HugePages ? GuestLayout.PagesPerUnit : 1);
+            Array.Fill(NodeOf, node, PageAt(addresses[i]), HugePages ? PageSizes.BlockPages : 1);
             status[i] = node;
         }
         MovedPages += addresses.Length;
@@ -198,9 +203,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public void Dispose() => _root.Delete(recursive: true);
 
-    private static int PageAt(ulong address) => (int)((address - Hva) / GuestLayout.PageSize);
+    private static int PageAt(ulong address) => (int)((address - Hva) / PageSizes.PageBytes);
 
-    private static ulong AddressOf(int page) => Hva + ((ulong)page * GuestLayout.PageSize);
+    private static ulong AddressOf(int page) => Hva + ((ulong)page * PageSizes.PageBytes);
 
     private static string Meminfo(int node, int mebibytes) =>
         $"Node {node} MemTotal:  {mebibytes * 1024} kB\nNode {node} MemFree:  {mebibytes * 512} kB\n";
@@ -223,7 +228,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         string path = Path.Combine(_root.FullName, "proc", Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         using FileStream file = File.Create(path);
-        file.Position = (long)(Hva / GuestLayout.PageSize * sizeof(ulong));
+        file.Position = (long)(Hva / PageSizes.PageBytes * sizeof(ulong));
         file.Write(entries);
     }
 
@@ -239,7 +244,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
 
-        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
             host.Harvests++;
             _harvestTime += host.HarvestTime;

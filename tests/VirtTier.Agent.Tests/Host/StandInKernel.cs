@@ -6,6 +6,11 @@ using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Memory;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -54,7 +59,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
 
     /// <summary>How many pages of a part of a process's RAM were moved to the slow node.</summary>
     public int CountSlow(int pid, Memslot ram) => _moved.Count(
-        page => page.Key.Pid == pid && page.Value == 1 && page.Key.Address - ram.Hva < ram.PageCount * GuestLayout.PageSize);
+        page => page.Key.Pid == pid && page.Value == 1 && page.Key.Address - ram.Hva < ram.PageCount * PageSizes.PageBytes);
 
     /// <summary>What the agent's loops share, with this kernel under them.</summary>
     public DomainTiererContext Context(TimeSpan interval, ILogger log)
@@ -142,7 +147,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
             }
             else if (end - start >= LeastRam && line.Contains(" hg", StringComparison.Ordinal) && line.Contains(" dc", StringComparison.Ordinal))
             {
-                slots.Add(new Memslot(gpa, start, (end - start) / GuestLayout.PageSize));
+                slots.Add(new Memslot(gpa, start, (end - start) / PageSizes.PageBytes));
                 gpa += end - start;
             }
         }
@@ -178,7 +183,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
 
     private static bool IsPresent(FileStream pagemap, ulong address)
     {
-        pagemap.Position = (long)(address / GuestLayout.PageSize) * sizeof(ulong);
+        pagemap.Position = (long)(address / PageSizes.PageBytes) * sizeof(ulong);
         Span<byte> entry = stackalloc byte[sizeof(ulong)];
         return pagemap.ReadAtLeast(entry, entry.Length, throwOnEndOfStream: false) == entry.Length
             && BinaryPrimitives.ReadUInt64LittleEndian(entry) >> 63 != 0;
@@ -209,7 +214,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         {
             bool isRam = false;
             foreach (Memslot slot in ram)
-                isRam |= address - slot.Hva < slot.PageCount * GuestLayout.PageSize;
+                isRam |= address - slot.Hva < slot.PageCount * PageSizes.PageBytes;
             if (!isRam)
                 Interlocked.Increment(ref _strays);
         }
@@ -231,7 +236,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
 
         public IReadOnlyList<Memslot> GetMemslots() => ReadRam(pid);
 
-        public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
             buffers.Accessed.Clear();
             Interlocked.Increment(ref kernel._harvests);

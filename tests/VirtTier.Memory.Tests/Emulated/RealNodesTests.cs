@@ -2,6 +2,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Linux;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Emulated;
 
@@ -77,16 +80,16 @@ public sealed class RealNodesTests
         target.Tell("pin 7");
         target.Tell("pin 1500");
         PageMover mover = NewMover(new PageMoverOptions { AsideFor = TimeSpan.FromSeconds(2) });
-        GuestMemory memory = mover.Target(target.Pid, target.Layout);
-        int[] pages = [.. Enumerable.Range(0, target.Touched)];
-        MoveReport report = await mover.MoveAsync(memory, pages, default, Slow, Token);
+        MoveTarget memory = mover.Target(target.Pid, target.Layout);
+        PageRun[] pages = Pages(Enumerable.Range(0, target.Touched));
+        MoveReport report = await mover.MoveAsync(memory, pages, Slow, Token);
         Assert.Equal(target.Touched - 2, report.Moved);
         Assert.Equal((MoveOutcome.Pinned, MoveOutcome.Pinned), (report.Outcomes.Span[7], report.Outcomes.Span[1500]));
         Assert.Equal(target.Touched - 2, CountOn(target, Slow));
 
         target.Tell("unpin");
         await Task.Delay(TimeSpan.FromSeconds(5), Token);
-        report = await mover.MoveAsync(memory, pages, default, Slow, Token);
+        report = await mover.MoveAsync(memory, pages, Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal("ok", target.Tell("check"));
     }
@@ -98,7 +101,7 @@ public sealed class RealNodesTests
         target.Tell("pin 3");
         PageMover mover = NewMover(new PageMoverOptions { Retries = 8, RetryDelay = TimeSpan.FromMilliseconds(100) });
         Task<MoveReport> moving = mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, 100).ToArray(), default, Slow, Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, 100)), Slow, Token);
         await Task.Delay(300, Token);
         target.Tell("unpin");
         MoveReport report = await moving;
@@ -122,7 +125,7 @@ public sealed class RealNodesTests
     public async Task The_zero_page_is_absent_for_residency_and_for_the_mover()
     {
         using var target = TargetProcess.Start("zero", 8);
-        Assert.All(Residency(target), node => Assert.Equal(ResidencyReader.Absent, node));
+        Assert.All(NodesOf(target), node => Assert.Equal(Residency.Absent, node));
         Assert.Equal(target.Touched, (await MoveAsync(target, Enumerable.Range(0, target.Touched))).Counters[MoveOutcome.Absent]);
     }
 
@@ -139,14 +142,12 @@ public sealed class RealNodesTests
     }
 
     [Fact(Explicit = true)]
-    public async Task A_large_page_moves_whole_by_one_address()
+    public async Task A_block_moves_whole_by_one_address()
     {
         EnableThp();
         using var target = TargetProcess.Start("thp", 32);
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / GuestLayout.PagesPerUnit)];
-        int[] pages = [.. Enumerable.Range(0, target.Touched / GuestLayout.PagesPerUnit).Select(unit => (unit * GuestLayout.PagesPerUnit) + 5)];
-        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages, sizes, Slow, Token);
+        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), Blocks(target.Touched), Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal(target.Touched, CountOn(target, Slow));
         Assert.Equal("ok", target.Tell("check"));
@@ -162,9 +163,7 @@ public sealed class RealNodesTests
         Assert.Equal([-Errno.EACCES], status);
 
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, 8)];
-        int[] pages = [.. Enumerable.Range(0, target.Touched)];
-        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages, sizes, Slow, Token);
+        MoveReport report = await mover.MoveAsync(mover.Target(target.Pid, target.Layout), Blocks(target.Touched), Slow, Token);
         Assert.Equal(target.Touched, report.Moved);
         Assert.Equal(target.Touched, CountOn(target, Slow));
         Assert.Equal("ok", target.Tell("check"));
@@ -190,11 +189,11 @@ public sealed class RealNodesTests
         using HugePages pool = new(Fast, 64);
         using var target = TargetProcess.Start("hugetlb", 128);
         using TargetProcess filler = FillSlowNode(40);
-        ulong[] heads = [.. target.Addresses(0, target.Touched).Where((_, page) => page % GuestLayout.PagesPerUnit == 0)];
+        ulong[] heads = [.. target.Addresses(0, target.Touched).Where((_, page) => page % PageSizes.BlockPages == 0)];
         (int result, int[] status) = RawMove(heads, target, MoveScope.Own);
         Assert.Equal(-Errno.ENOMEM, result);
         Assert.All(status, s => Assert.Equal(Unwritten, s));
-        Assert.InRange(CountOn(target, Slow), GuestLayout.PagesPerUnit, target.Touched - GuestLayout.PagesPerUnit);
+        Assert.InRange(CountOn(target, Slow), PageSizes.BlockPages, target.Touched - PageSizes.BlockPages);
     }
 
     [Fact(Explicit = true)]
@@ -203,19 +202,18 @@ public sealed class RealNodesTests
         using HugePages pool = new(Fast, 64);
         using var target = TargetProcess.Start("hugetlb", 128);
         PageMover mover = NewMover();
-        MappingSize[] sizes = [.. Enumerable.Repeat(MappingSize.Size2M, target.Pages / GuestLayout.PagesPerUnit)];
         MoveReport report;
         using (FillSlowNode(40))
         {
             report = await mover.MoveAsync(
-                mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), sizes, Slow, Token);
+                mover.Target(target.Pid, target.Layout), Blocks(target.Touched), Slow, Token);
         }
 
-        Assert.InRange(report.Moved, GuestLayout.PagesPerUnit, target.Touched - GuestLayout.PagesPerUnit);
+        Assert.InRange(report.Moved, PageSizes.BlockPages, target.Touched - PageSizes.BlockPages);
         Assert.Equal(target.Touched, report.Moved + report.Counters[MoveOutcome.TargetFull]);
-        byte[] nodes = Residency(target);
+        byte[] nodes = NodesOf(target);
         for (int page = 0; page < target.Touched; page++)
-            Assert.Equal(report.Outcomes.Span[page] == MoveOutcome.Moved ? Slow : Fast, nodes[page]);
+            Assert.Equal(report.Outcomes.Span[page / PageSizes.BlockPages] == MoveOutcome.Moved ? Slow : Fast, nodes[page]);
         Assert.Equal("ok", target.Tell("check"));
     }
 
@@ -259,7 +257,7 @@ public sealed class RealNodesTests
         using var target = TargetProcess.Start("anon", 64);
         PageMover mover = NewMover(new PageMoverOptions { BytesPerSecond = 4 << 20 });
         Task<MoveReport> moving = mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, target.Touched)), Slow, Token);
         await UntilSomeMovedAsync(target);
         target.Kill();
         MoveReport report = await moving;
@@ -267,7 +265,7 @@ public sealed class RealNodesTests
         Assert.Equal(target.Touched, report.Moved + report.Counters[MoveOutcome.ProcessGone]);
         Assert.Equal(
             GuestMemoryError.ProcessGone,
-            Assert.Throws<GuestMemoryException>(() => Residency(target)).Kind);
+            Assert.Throws<GuestMemoryException>(() => NodesOf(target)).Kind);
     }
 
     [Fact(Explicit = true)]
@@ -276,7 +274,7 @@ public sealed class RealNodesTests
         using var target = TargetProcess.Start("anon", 64);
         PageMover mover = NewMover(new PageMoverOptions { BytesPerSecond = 4 << 20 });
         Task<MoveReport> moving = mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, Token);
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, target.Touched)), Slow, Token);
         await UntilSomeMovedAsync(target);
         int half = target.Touched / 2;
         target.Tell($"unmap {half} {half}");
@@ -295,8 +293,8 @@ public sealed class RealNodesTests
         using var end = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         long started = Stopwatch.GetTimestamp();
         MoveReport report = await mover.MoveAsync(
-            mover.Target(target.Pid, target.Layout), Enumerable.Range(0, target.Touched).ToArray(), default, Slow, end.Token);
-        double perSecond = report.Moved * GuestLayout.PageSize / Stopwatch.GetElapsedTime(started).TotalSeconds;
+            mover.Target(target.Pid, target.Layout), Pages(Enumerable.Range(0, target.Touched)), Slow, end.Token);
+        double perSecond = report.Moved * PageSizes.PageBytes / Stopwatch.GetElapsedTime(started).TotalSeconds;
         Assert.InRange(perSecond / rate, 0.95, 1.05);
     }
 
@@ -309,10 +307,10 @@ public sealed class RealNodesTests
         EnableThp();
         using var target = TargetProcess.Start(kind, 16);
         await MoveAsync(target, Enumerable.Range(0, target.Pages).Where(page => page / 512 % 2 == 0));
-        byte[] nodes = Residency(target);
+        byte[] nodes = NodesOf(target);
         var status = new int[target.Pages];
         Assert.Equal(0, _calls.QueryPages(target.Pid, target.Addresses(0, target.Pages), status));
-        Assert.Equal(status.Select(s => s < 0 ? ResidencyReader.Absent : (byte)s), nodes);
+        Assert.Equal(status.Select(s => s < 0 ? Residency.Absent : (byte)s), nodes);
         Assert.Equal([target.Touched / 2, target.Touched / 2], ResidencyReader.Count(nodes, Slow));
     }
 
@@ -339,13 +337,12 @@ public sealed class RealNodesTests
         var exchange = new PageExchange(mover);
         ExchangeReport report = await exchange.RunAsync(
             mover.Target(cold.Pid, cold.Layout),
-            new MoveOrder(Enumerable.Range(0, half).ToArray(), Slow),
-            new MoveOrder(Enumerable.Range(half, half).ToArray(), Fast),
-            default,
+            new MoveOrder(Pages(Enumerable.Range(0, half)), Slow),
+            new MoveOrder(Pages(Enumerable.Range(half, half)), Fast),
             room: 0,
             Token);
         Assert.Equal((half, half), (report.Demoted.Moved, report.Promoted.Moved));
-        Assert.All(Residency(cold)[..half], node => Assert.Equal(Slow, node));
+        Assert.All(NodesOf(cold)[..half], node => Assert.Equal(Slow, node));
         Assert.Equal("ok", cold.Tell("check"));
     }
 
@@ -354,21 +351,26 @@ public sealed class RealNodesTests
     {
         using var target = TargetProcess.Start("anon", 8);
         PageMover mover = NewMover();
-        GuestMemory memory = mover.Target(target.Pid, target.Layout);
-        int[] pages = [.. Enumerable.Range(0, 100)];
-        await mover.MoveAsync(memory, pages, default, Slow, Token);
-        Assert.Equal(0, memory.Observe(0, Residency(target)));
+        MoveTarget memory = mover.Target(target.Pid, target.Layout);
+        PageRun[] pages = Pages(Enumerable.Range(0, 100));
+        await mover.MoveAsync(memory, pages, Slow, Token);
+        Assert.Equal(0, memory.Observe(0, NodesOf(target)));
         Shell($"migratepages {target.Pid} {Slow} {Fast}");
-        Assert.Equal(100, memory.Observe(0, Residency(target)));
+        Assert.Equal(100, memory.Observe(0, NodesOf(target)));
     }
 
     private static PageMover NewMover(PageMoverOptions? options = null) =>
         new(new LinuxNumaCalls(), options ?? new PageMoverOptions(), TimeProvider.System);
 
+    private static PageRun[] Pages(IEnumerable<int> pages) => [.. pages.Select(page => new PageRun(page, 1))];
+
+    private static PageRun[] Blocks(int pages) =>
+        [.. Enumerable.Range(0, pages / PageSizes.BlockPages).Select(block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
+
     private static async Task<MoveReport> MoveAsync(TargetProcess target, IEnumerable<int> pages, int node = Slow)
     {
         PageMover mover = NewMover();
-        return await mover.MoveAsync(mover.Target(target.Pid, target.Layout), pages.ToArray(), default, node, Token);
+        return await mover.MoveAsync(mover.Target(target.Pid, target.Layout), Pages(pages), node, Token);
     }
 
     private static async Task UntilSomeMovedAsync(TargetProcess target)
@@ -404,14 +406,14 @@ public sealed class RealNodesTests
         Assert.Equal(0, shell.ExitCode);
     }
 
-    private static byte[] Residency(TargetProcess target)
+    private static byte[] NodesOf(TargetProcess target)
     {
         var nodes = new byte[target.Layout.PageCount];
         new ResidencyReader(new LinuxNumaCalls()).Read(target.Pid, target.Layout, 0, nodes);
         return nodes;
     }
 
-    private static int CountOn(TargetProcess target, int node) => Residency(target).Count(n => n == node);
+    private static int CountOn(TargetProcess target, int node) => NodesOf(target).Count(n => n == node);
 
     private (int Result, int[] Status) RawMove(ulong[] addresses, TargetProcess target, MoveScope scope)
     {

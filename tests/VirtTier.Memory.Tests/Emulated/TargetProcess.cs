@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
+using VirtTier.Memory.Layout;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Emulated;
 
@@ -13,7 +15,7 @@ internal sealed class TargetProcess : IDisposable
     {
         _process = process;
         Address = address;
-        Pages = mebibytes * (1 << 20) / GuestLayout.PageSize;
+        Pages = mebibytes * (1 << 20) / PageSizes.PageBytes;
         Layout = GuestLayout.FromMemslots([new Memslot(0, address, (ulong)Pages)]);
     }
 
@@ -42,7 +44,7 @@ internal sealed class TargetProcess : IDisposable
     }
 
     public ulong[] Addresses(int first, int count) =>
-        [.. Enumerable.Range(first, count).Select(page => Address + ((ulong)page * GuestLayout.PageSize))];
+        [.. Enumerable.Range(first, count).Select(page => Address + ((ulong)page * PageSizes.PageBytes))];
 
     /// <summary>Gives a command, and returns its answer.</summary>
     public string Tell(string command)

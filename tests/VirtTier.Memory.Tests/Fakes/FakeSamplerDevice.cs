@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Linux;
+using VirtTier.Memory.Layout;
 using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Fakes;
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Linux;
+using VirtTier.Memory.Migration;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Fakes;
 
@@ -64,7 +66,7 @@ internal sealed class ModelKernel : INumaCalls
     {
         folio.HeadAddress = address;
         for (int page = 0; page < folio.Pages; page++)
-            _folios[address + ((ulong)page * GuestLayout.PageSize)] = folio;
+            _folios[address + ((ulong)page * PageSizes.PageBytes)] = folio;
         return folio;
     }
 
@@ -125,7 +127,7 @@ internal sealed class ModelKernel : INumaCalls
 
     public TimeSpan ThreadTime() => CpuTime;
 
-    public long FreeBytes(int node) => TellsFree ? (long)FreePages[node] * GuestLayout.PageSize : long.MaxValue;
+    public long FreeBytes(int node) => TellsFree ? (long)FreePages[node] * PageSizes.PageBytes : long.MaxValue;
 
     private const int Queued = int.MaxValue;
 

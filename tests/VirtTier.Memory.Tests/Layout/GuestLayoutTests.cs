@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
+using VirtTier.Memory.Layout;
 
 namespace VirtTier.Memory.Tests.Layout;
 
@@ -26,11 +27,11 @@ public sealed class GuestLayoutTests
         GuestLayout layout = GuestLayout.FromMemslots(_q35);
         Assert.Equal(
             [
-                new GuestRegion(0, 0, 524288),
-                new GuestRegion(0xfd000, 524288, 4096),
-                new GuestRegion(0x100000, 528384, 524288),
+                new GfnRange(0, 0, 524288),
+                new GfnRange(0xfd000, 524288, 4096),
+                new GfnRange(0x100000, 528384, 524288),
             ],
-            layout.Regions);
+            layout.GfnRanges);
         Assert.Equal(1052672, layout.PageCount);
         Assert.Equal(1052672 - 0x20, layout.BackedPageCount);
         Assert.Equal(-1, layout.IndexOf(0x80000));
@@ -111,7 +112,7 @@ public sealed class GuestLayoutTests
     public void Regions_begin_and_end_at_whole_units()
     {
         GuestLayout layout = GuestLayout.FromMemslots([new Memslot(3 * MiB, 0x1000_0000, 1000)]);
-        Assert.Equal([new GuestRegion(512, 0, 1536)], layout.Regions);
+        Assert.Equal([new GfnRange(512, 0, 1536)], layout.GfnRanges);
         Assert.Equal(0ul, layout.HvaOf(255));
         Assert.Equal(0x1000_0000ul, layout.HvaOf(256));
         Assert.Equal(0x1000_0000ul + (999 * 4096), layout.HvaOf(1255));
@@ -135,7 +136,7 @@ public sealed class GuestLayoutTests
         // System management mode has its own slots, mostly copies of the others.
         GuestLayout once = GuestLayout.FromMemslots(_q35);
         GuestLayout twice = GuestLayout.FromMemslots(_q35.Concat(_q35).Append(new Memslot(0xa0000, 0x7f00_000a_0000, 0x20)));
-        Assert.Equal(once.Regions, twice.Regions);
+        Assert.Equal(once.GfnRanges, twice.GfnRanges);
         Assert.Equal(once.BackedPageCount + 0x20, twice.BackedPageCount);
     }
 

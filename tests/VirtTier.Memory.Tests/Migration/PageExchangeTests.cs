@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Migration;
 
@@ -11,8 +14,8 @@ public sealed class PageExchangeTests
     private const int Half = 10_240;
     private readonly ModelKernel _kernel = new() { TellsFree = true };
     private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 2 * Half)]);
-    private readonly int[] _cold = [.. Enumerable.Range(0, Half)];
-    private readonly int[] _hot = [.. Enumerable.Range(Half, Half)];
+    private readonly PageRun[] _cold = [.. Enumerable.Range(0, Half).Select(page => new PageRun(page, 1))];
+    private readonly PageRun[] _hot = [.. Enumerable.Range(Half, Half).Select(page => new PageRun(page, 1))];
 
     /// <summary>Pages of the guest on the fast node, before each call.</summary>
     private readonly List<int> _onFast = [];
@@ -20,7 +23,7 @@ public sealed class PageExchangeTests
     public PageExchangeTests()
     {
         for (int page = 0; page < 2 * Half; page++)
-            _kernel.Add(Hva + ((ulong)page * GuestLayout.PageSize), new ModelFolio { Node = page < Half ? Fast : Slow });
+            _kernel.Add(Hva + ((ulong)page * PageSizes.PageBytes), new ModelFolio { Node = page < Half ? Fast : Slow });
         int free = _kernel.FreePages[Fast];
         _kernel.OnMove = _ => _onFast.Add(Half + free - _kernel.FreePages[Fast]);
     }
@@ -56,21 +59,20 @@ public sealed class PageExchangeTests
     }
 
     [Fact]
-    public async Task Large_mappings_are_not_split_between_steps()
+    public async Task Blocks_are_not_split_between_steps()
     {
-        var sizes = new MappingSize[2 * Half / GuestLayout.PagesPerUnit];
-        Array.Fill(sizes, MappingSize.Size2M);
-        for (int unit = 0; unit < sizes.Length; unit++)
+        PageRun[] blocks = [.. Enumerable.Range(0, 2 * Half / PageSizes.BlockPages).Select(block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
+        foreach (PageRun block in blocks)
         {
-            int page = unit * GuestLayout.PagesPerUnit;
             _kernel.Add(
-                Hva + ((ulong)page * GuestLayout.PageSize),
-                new ModelFolio { Node = page < Half ? Fast : Slow, Pages = GuestLayout.PagesPerUnit, IsHugetlb = true });
+                Hva + ((ulong)block.First * PageSizes.PageBytes),
+                new ModelFolio { Node = block.First < Half ? Fast : Slow, Pages = PageSizes.BlockPages, IsHugetlb = true });
         }
 
-        ExchangeReport report = await RunAsync(room: 0, sizes);
+        ExchangeReport report = await RunAsync(room: 0, blocks[..(blocks.Length / 2)], blocks[(blocks.Length / 2)..]);
         Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
-        Assert.Equal(2 * Half / GuestLayout.PagesPerUnit, _kernel.MoveCalls.Sum(call => call.Length));
+        Assert.Equal(2 * Half / PageSizes.BlockPages, _kernel.MoveCalls.Sum(call => call.Length));
+        Assert.All(_onFast, pages => Assert.InRange(pages, Half - 4096, Half));
     }
 
     [Fact]
@@ -79,17 +81,19 @@ public sealed class PageExchangeTests
         _kernel.FreePages = [_kernel.FreePages[Fast], 1000, 1 << 20];
         _kernel.TargetNodes.Add(2);
         _kernel.CallerNodes.Add(2);
-        ExchangeReport report = await RunAsync(room: 0, slowNodes: [Slow, 2]);
+        ExchangeReport report = await RunAsync(room: 0, _cold, _hot, slowNodes: [Slow, 2]);
         Assert.Equal((Half, Half), (report.Demoted.Moved, report.Promoted.Moved));
         Assert.Null(report.Demoted.Problem);
         Assert.Equal(0, report.Demoted.Counters[MoveOutcome.TargetFull]);
-        Assert.Contains(_cold, page => _kernel.NodeOf(Hva + ((ulong)page * GuestLayout.PageSize)) == 2);
+        Assert.Contains(_cold, page => _kernel.NodeOf(Hva + ((ulong)page.First * PageSizes.PageBytes)) == 2);
     }
 
-    private async Task<ExchangeReport> RunAsync(long room, MappingSize[]? sizes = null, int[]? slowNodes = null)
+    private Task<ExchangeReport> RunAsync(long room) => RunAsync(room, _cold, _hot);
+
+    private async Task<ExchangeReport> RunAsync(long room, PageRun[] cold, PageRun[] hot, int[]? slowNodes = null)
     {
         var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
         return await new PageExchange(mover).RunAsync(
-            mover.Target(1, _layout), new MoveOrder(_cold, slowNodes ?? [Slow]), new MoveOrder(_hot, Fast), sizes, room, TestContext.Current.CancellationToken);
+            mover.Target(1, _layout), new MoveOrder(cold, slowNodes ?? [Slow]), new MoveOrder(hot, Fast), room, TestContext.Current.CancellationToken);
     }
 }

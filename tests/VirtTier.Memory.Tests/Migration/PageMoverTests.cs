@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Linux;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Migration;
 
@@ -10,8 +13,8 @@ public sealed class PageMoverTests
     private const int Slow = 1;
     private readonly ModelKernel _kernel = new();
     private readonly ManualTime _time = new();
-    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 64 * GuestLayout.PagesPerUnit)]);
-    private GuestMemory? _target;
+    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 64 * PageSizes.BlockPages)]);
+    private MoveTarget? _target;
 
     [Fact]
     public async Task All_pages_of_an_easy_guest_move()
@@ -86,37 +89,47 @@ public sealed class PageMoverTests
         int calls = _kernel.MoveCalls.Count;
         Assert.Equal(4, calls);
 
-        MoveReport again = await MoveAsync([2]);
+        MoveReport again = await MoveAsync(Pages(2));
         Assert.Equal(MoveOutcome.Pinned, again.Outcomes.Span[0]);
         Assert.Equal(calls, _kernel.MoveCalls.Count);
 
         Folio(2).FailMigrations = 0;
         _time.Advance(2 * new PageMoverOptions().AsideFor);
-        Assert.Equal(1, (await MoveAsync([2])).Moved);
+        Assert.Equal(1, (await MoveAsync(Pages(2))).Moved);
     }
 
     [Fact]
     public async Task Pages_of_one_large_page_addressed_one_by_one_all_count_as_moved()
     {
-        _kernel.Add(Address(0), new ModelFolio { Pages = GuestLayout.PagesPerUnit });
-        MoveReport report = await MoveAsync(Range(0, GuestLayout.PagesPerUnit));
-        Assert.Equal(GuestLayout.PagesPerUnit, report.Moved);
+        _kernel.Add(Address(0), new ModelFolio { Pages = PageSizes.BlockPages });
+        MoveReport report = await MoveAsync(Range(0, PageSizes.BlockPages));
+        Assert.Equal(PageSizes.BlockPages, report.Moved);
         Assert.Empty(_time.Waits);
     }
 
     [Fact]
-    public async Task A_large_mapping_is_moved_by_its_first_address()
+    public async Task A_block_is_moved_by_its_first_address()
     {
-        for (int unit = 0; unit < 3; unit++)
-            _kernel.Add(Address(unit * GuestLayout.PagesPerUnit), new ModelFolio { Pages = GuestLayout.PagesPerUnit, IsHugetlb = true });
-        AddPages(3 * GuestLayout.PagesPerUnit, 2);
-        MappingSize[] sizes = [MappingSize.Size2M, MappingSize.Size2M, MappingSize.Size2M, MappingSize.Size4K];
-        int[] pages = [5, 6, 600, 1030, 1536, 1537];
-        MoveReport report = await MoveAsync(pages, sizes);
+        for (int block = 0; block < 3; block++)
+            _kernel.Add(Address(block * PageSizes.BlockPages), new ModelFolio { Pages = PageSizes.BlockPages, IsHugetlb = true });
+        AddPages(3 * PageSizes.BlockPages, 2);
+        PageRun[] runs = [new(0, 512), new(512, 512), new(1024, 512), new(1536, 1), new(1537, 1)];
+        MoveReport report = await MoveAsync(runs);
         Assert.All(report.Outcomes.ToArray(), outcome => Assert.Equal(MoveOutcome.Moved, outcome));
-        Assert.Equal((3 * GuestLayout.PagesPerUnit) + 2, report.Moved);
+        Assert.Equal((3 * PageSizes.BlockPages) + 2, report.Moved);
         Assert.Equal([Address(0), Address(512), Address(1024)], _kernel.MoveCalls[0]);
         Assert.Equal([Address(1536), Address(1537)], _kernel.MoveCalls[1]);
+    }
+
+    [Theory]
+    [InlineData(0, 2)]
+    [InlineData(0, 0)]
+    [InlineData(1, 512)]
+    public async Task A_run_that_is_neither_a_page_nor_a_block_is_refused(int first, int count)
+    {
+        ArgumentException e = await Assert.ThrowsAsync<ArgumentException>(() => MoveAsync([new PageRun(first, count)]));
+        Assert.Contains("neither one page nor one block", e.Message, StringComparison.Ordinal);
+        Assert.Empty(_kernel.MoveCalls);
     }
 
     [Fact]
@@ -129,7 +142,7 @@ public sealed class PageMoverTests
         Assert.Equal(10, report.Moved);
         Assert.Equal([MoveScope.Own, MoveScope.Shared], _kernel.Scopes);
         AddPages(20, 1);
-        await MoveAsync([20]);
+        await MoveAsync(Pages(20));
         Assert.Equal(MoveScope.Shared, _kernel.Scopes[^1]);
     }
 
@@ -178,14 +191,14 @@ public sealed class PageMoverTests
         AddPages(0, 10);
         _kernel.FreePages[Slow] = 0;
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         for (int i = 0; i < 5; i++)
-            Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), default, Slow, Token)).Counters[MoveOutcome.TargetFull]);
+            Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), Slow, Token)).Counters[MoveOutcome.TargetFull]);
         Assert.Equal(2, _kernel.MoveCalls.Count);
 
         _kernel.FreePages[Slow] = 100;
         _time.Advance(new PageMoverOptions().FullFor);
-        Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), default, Slow, Token)).Moved);
+        Assert.Equal(10, (await mover.MoveAsync(target, Range(0, 10), Slow, Token)).Moved);
     }
 
     [Fact]
@@ -206,11 +219,11 @@ public sealed class PageMoverTests
         AddPages(0, 10);
         _kernel.FreePages[Slow] = 0;
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         for (int i = 0; i < 3; i++)
-            await mover.MoveAsync(target, Range(0, 10), default, Slow, Token);
+            await mover.MoveAsync(target, Range(0, 10), Slow, Token);
         Folio(0).Node = Slow;
-        Assert.Equal(1, (await mover.MoveAsync(target, Range(0, 1), default, 0, Token)).Moved);
+        Assert.Equal(1, (await mover.MoveAsync(target, Range(0, 1), 0, Token)).Moved);
     }
 
     [Fact]
@@ -263,7 +276,7 @@ public sealed class PageMoverTests
     public async Task An_unknown_node_is_an_outcome_with_its_number()
     {
         AddPages(0, 3);
-        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 3), default, 9, Token);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 3), 9, Token);
         Assert.Equal(3, report.Counters[MoveOutcome.Refused]);
         Assert.Contains("NUMA node 9", report.Problem, StringComparison.Ordinal);
     }
@@ -271,7 +284,7 @@ public sealed class PageMoverTests
     [Fact]
     public async Task Pages_without_memory_behind_them_never_reach_the_kernel()
     {
-        MoveReport report = await MoveAsync([_layout.PageCount]);
+        MoveReport report = await MoveAsync(Pages(_layout.PageCount));
         Assert.Equal(MoveOutcome.Absent, report.Outcomes.Span[0]);
         Assert.Empty(_kernel.MoveCalls);
     }
@@ -283,15 +296,15 @@ public sealed class PageMoverTests
         const ulong second = 0x9000_0000;
         GuestLayout layout = GuestLayout.FromMemslots(
         [
-            new Memslot(0, first, GuestLayout.PagesPerUnit),
-            new Memslot(GuestLayout.PagesPerUnit * GuestLayout.PageSize, second, GuestLayout.PagesPerUnit),
+            new Memslot(0, first, PageSizes.BlockPages),
+            new Memslot(PageSizes.BlockPages * PageSizes.PageBytes, second, PageSizes.BlockPages),
         ]);
-        ulong[] addresses = [first, second, first + GuestLayout.PageSize, second + GuestLayout.PageSize];
+        ulong[] addresses = [first, second, first + PageSizes.PageBytes, second + PageSizes.PageBytes];
         foreach (ulong address in addresses)
             _kernel.Add(address, new ModelFolio());
         PageMover mover = NewMover();
-        int[] pages = [0, GuestLayout.PagesPerUnit, 1, GuestLayout.PagesPerUnit + 1];
-        MoveReport report = await mover.MoveAsync(mover.Target(1, layout), pages, default, Slow, CancellationToken.None);
+        PageRun[] pages = Pages(0, PageSizes.BlockPages, 1, PageSizes.BlockPages + 1);
+        MoveReport report = await mover.MoveAsync(mover.Target(1, layout), pages, Slow, CancellationToken.None);
         Assert.Equal(4, report.Moved);
         Assert.Equal(addresses, Assert.Single(_kernel.MoveCalls));
     }
@@ -306,7 +319,7 @@ public sealed class PageMoverTests
             if (_kernel.MoveCalls.Count == 2)
                 cancel.Cancel();
         };
-        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 2000), default, Slow, cancel.Token);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 2000), Slow, cancel.Token);
         Assert.Equal(2, _kernel.MoveCalls.Count);
         Assert.Equal(_kernel.MoveCalls.Sum(call => call.Length), report.Moved);
         Assert.Equal(2000, report.Moved + report.Counters[MoveOutcome.NotTried]);
@@ -319,7 +332,7 @@ public sealed class PageMoverTests
         Folio(1).FailMigrations = -1;
         using var cancel = new CancellationTokenSource();
         _time.OnWait = cancel.Cancel;
-        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 4), default, Slow, cancel.Token);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 4), Slow, cancel.Token);
         Assert.Equal(3, report.Moved);
         Assert.Equal(MoveOutcome.Busy, report.Outcomes.Span[1]);
     }
@@ -338,18 +351,18 @@ public sealed class PageMoverTests
     [Fact]
     public async Task The_lower_of_both_rates_is_kept()
     {
-        const long rate = 1000 * GuestLayout.PageSize;
+        const long rate = 1000 * PageSizes.PageBytes;
         AddPages(0, 20_000);
         var mover = NewMover(new PageMoverOptions { BytesPerSecond = 10 * rate });
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         target.Rate.PerSecond = rate;
-        await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
+        await mover.MoveAsync(target, Range(0, 20_000), Slow, Token);
         Assert.InRange(_time.Now.TotalSeconds, 19.5, 20.1);
         target.Rate.PerSecond = 0;
         TimeSpan before = _time.Now;
-        foreach (int page in Range(0, 20_000))
-            Folio(page).Node = 0;
-        await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
+        foreach (ModelFolio folio in _pages.Values)
+            folio.Node = 0;
+        await mover.MoveAsync(target, Range(0, 20_000), Slow, Token);
         Assert.InRange((_time.Now - before).TotalSeconds, 1.5, 2.1);
     }
 
@@ -361,10 +374,10 @@ public sealed class PageMoverTests
         AddPages(0, 20_000);
         _kernel.OnMove = addresses => Work(addresses);
         PageMover mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         target.Work.PerSecond = (long)(0.005 * 1e9);
 
-        await mover.MoveAsync(target, Range(0, 20_000), default, Slow, Token);
+        await mover.MoveAsync(target, Range(0, 20_000), Slow, Token);
 
         Assert.Equal(20_000, target.Counters[MoveOutcome.Moved]);
         Assert.Equal(TimeSpan.FromMicroseconds(20_000 * microsecondsEach), target.Counters.CpuTime);
@@ -384,32 +397,32 @@ public sealed class PageMoverTests
         AddPages(0, 4);
         _kernel.OnMove = _ => _kernel.CpuTime += TimeSpan.FromSeconds(1);
         PageMover mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         target.Work.PerSecond = 1_000_000_000;
-        await mover.MoveAsync(target, Range(0, 2), default, Slow, Token);
+        await mover.MoveAsync(target, Range(0, 2), Slow, Token);
         _kernel.TellsFree = true;
         _kernel.FreePages[Slow] = 0;
 
-        await mover.MoveAsync(target, Range(2, 2), default, Slow, Token);
-        await mover.MoveAsync(target, Range(2, 2), default, Slow, Token);
+        await mover.MoveAsync(target, Range(2, 2), Slow, Token);
+        await mover.MoveAsync(target, Range(2, 2), Slow, Token);
 
         Assert.Equal(TimeSpan.FromSeconds(1), target.Counters.CpuTime);
         Assert.InRange(_time.Now.TotalSeconds, 0.5, 1.1);
     }
 
     [Fact]
-    public async Task Time_and_pages_of_large_mappings_are_counted_apart()
+    public async Task Time_and_pages_of_blocks_are_counted_apart()
     {
         AddPages(0, 100);
         ModelFolio large = new() { Pages = 512 };
         _kernel.Add(_layout.HvaOf(512), large);
         _kernel.OnMove = addresses => _kernel.CpuTime += TimeSpan.FromMicroseconds(addresses == 1 ? 300 : addresses);
-        MappingSize[] sizes = [MappingSize.Size4K, MappingSize.Size2M];
 
-        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 100).Append(512).ToArray(), sizes, Slow, Token);
+        PageRun[] runs = [.. Range(0, 100), new(512, 512)];
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), runs, Slow, Token);
 
-        Assert.Equal((612, 512), (report.Moved, report.Counters.LargeMoved));
-        Assert.Equal(TimeSpan.FromMicroseconds(300), report.Counters.LargeCpuTime);
+        Assert.Equal((612, 512), (report.Moved, report.Counters.MovedInBlocks));
+        Assert.Equal(TimeSpan.FromMicroseconds(300), report.Counters.BlockCpuTime);
         Assert.Equal(TimeSpan.FromMicroseconds(400), report.Counters.CpuTime);
     }
 
@@ -428,12 +441,12 @@ public sealed class PageMoverTests
     public async Task Pages_between_those_that_were_moved_are_not_taken_for_moved()
     {
         AddPages(0, 100);
-        await MoveAsync([10, 20]);
+        await MoveAsync(Pages(10, 20));
         Assert.Equal(0, Observe());
 
         Folio(40).FailMigrations = -1;
-        await MoveAsync([40]);
-        MoveReport report = await MoveAsync([50, 40, 51]);
+        await MoveAsync(Pages(40));
+        MoveReport report = await MoveAsync(Pages(50, 40, 51));
         Assert.Equal([MoveOutcome.Moved, MoveOutcome.Pinned, MoveOutcome.Moved], report.Outcomes.ToArray());
     }
 
@@ -448,15 +461,15 @@ public sealed class PageMoverTests
         Assert.Equal(2, Observe());
         Assert.Equal(0, Observe());
 
-        await MoveAsync([10]);
+        await MoveAsync(Pages(10));
         Folio(10).Node = 0;
         Assert.Equal(1, Observe());
         Assert.Equal(3, _target!.Counters.Drifted);
-        MoveReport report = await MoveAsync([10, 99]);
+        MoveReport report = await MoveAsync(Pages(10, 99));
         Assert.Equal([MoveOutcome.Contested, MoveOutcome.Moved], report.Outcomes.ToArray());
 
         _time.Advance(2 * new PageMoverOptions().AsideFor);
-        Assert.Equal(1, (await MoveAsync([10])).Moved);
+        Assert.Equal(1, (await MoveAsync(Pages(10))).Moved);
     }
 
     [Fact]
@@ -464,8 +477,8 @@ public sealed class PageMoverTests
     {
         AddPages(0, 4);
         await MoveAsync(Range(0, 4));
-        await _mover!.MoveAsync(_target!, Range(0, 1), default, 0, Token);
-        byte[] nodes = [0, Slow, ResidencyReader.Absent, Slow];
+        await _mover!.MoveAsync(_target!, Range(0, 1), 0, Token);
+        byte[] nodes = [0, Slow, Residency.Absent, Slow];
         Assert.Equal(0, _target!.Observe(0, nodes));
         Assert.Equal(0, _target.Observe(1, nodes.AsSpan(1, 2)));
     }
@@ -480,13 +493,13 @@ public sealed class PageMoverTests
         Folio(2).Node = 0;
         _target!.Relayout(_layout);
         Assert.Equal(0, Observe());
-        Assert.Equal(1, (await MoveAsync([1])).Moved);
+        Assert.Equal(1, (await MoveAsync(Pages(1))).Moved);
     }
 
     private long Observe()
     {
         var nodes = new byte[_layout.PageCount];
-        Array.Fill(nodes, ResidencyReader.Absent);
+        Array.Fill(nodes, Residency.Absent);
         foreach ((int index, ModelFolio folio) in _pages)
             nodes[index] = (byte)folio.Node;
         return _target!.Observe(0, nodes);
@@ -501,13 +514,13 @@ public sealed class PageMoverTests
         _kernel.TellsFree = tellsFree;
         AddPages(0, 2000);
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
 
-        MoveReport report = await mover.MoveAsync(target, Range(0, 2000), default, [1, 2, 3], Token);
+        MoveReport report = await mover.MoveAsync(target, Range(0, 2000), [1, 2, 3], Token);
 
         Assert.Equal((1800, 200), (report.Moved, report.Counters[MoveOutcome.TargetFull]));
-        Assert.Equal([200, 1000, 500, 300], Enumerable.Range(0, 4).Select(node => Range(0, 2000).Count(page => Folio(page).Node == node)));
-        Assert.All(Range(0, 2000), page => Assert.Equal(Folio(page).Node == 0 ? MoveOutcome.TargetFull : MoveOutcome.Moved, report.Outcomes.Span[page]));
+        Assert.Equal([200, 1000, 500, 300], Enumerable.Range(0, 4).Select(node => Range(0, 2000).Count(page => Folio(page.First).Node == node)));
+        Assert.All(Range(0, 2000), page => Assert.Equal(Folio(page.First).Node == 0 ? MoveOutcome.TargetFull : MoveOutcome.Moved, report.Outcomes.Span[page.First]));
         Assert.StartsWith("NUMA node 1-3 has no free pages", report.Problem, StringComparison.Ordinal);
         Assert.Equal(200, target.Counters[MoveOutcome.TargetFull]);
     }
@@ -518,14 +531,14 @@ public sealed class PageMoverTests
         ThreeSlowNodes(0, 0, 5000);
         AddPages(0, 2000);
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         for (int i = 0; i < 20; i++)
         {
-            MoveReport report = await mover.MoveAsync(target, Range(i * 100, 100), default, [1, 2, 3], Token);
+            MoveReport report = await mover.MoveAsync(target, Range(i * 100, 100), [1, 2, 3], Token);
             Assert.Equal((100, null), (report.Moved, report.Problem));
         }
         Assert.Equal(0, target.Counters[MoveOutcome.TargetFull]);
-        Assert.All(Range(0, 2000), page => Assert.Equal(3, Folio(page).Node));
+        Assert.All(Range(0, 2000), page => Assert.Equal(3, Folio(page.First).Node));
         Assert.InRange(_kernel.MoveCalls.Count, 20, 26); // those that are full are left alone for a while
     }
 
@@ -535,13 +548,13 @@ public sealed class PageMoverTests
         ThreeSlowNodes(0, 5000, 0);
         AddPages(0, 300);
         var mover = NewMover();
-        GuestMemory target = mover.Target(1, _layout);
+        MoveTarget target = mover.Target(1, _layout);
         for (int i = 0; i < 2; i++)
-            await mover.MoveAsync(target, Range(i * 100, 100), default, [1, 2], Token);
+            await mover.MoveAsync(target, Range(i * 100, 100), [1, 2], Token);
         _kernel.FreePages[1] = 5000;
         _time.Advance(new PageMoverOptions().FullFor);
-        await mover.MoveAsync(target, Range(200, 100), default, [1, 2], Token);
-        Assert.Equal([200, 100], [Range(0, 300).Count(page => Folio(page).Node == 2), Range(0, 300).Count(page => Folio(page).Node == 1)]);
+        await mover.MoveAsync(target, Range(200, 100), [1, 2], Token);
+        Assert.Equal([200, 100], [Range(0, 300).Count(page => Folio(page.First).Node == 2), Range(0, 300).Count(page => Folio(page.First).Node == 1)]);
     }
 
     [Fact]
@@ -549,7 +562,7 @@ public sealed class PageMoverTests
     {
         ThreeSlowNodes(1000, 1000, 1000);
         AddPages(0, 10);
-        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 10), default, [9, 2], Token);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 10), [9, 2], Token);
         Assert.Equal((10, null), (report.Moved, report.Problem));
         Assert.Equal(2, Folio(0).Node);
     }
@@ -560,9 +573,9 @@ public sealed class PageMoverTests
         ThreeSlowNodes(5, 1000, 0);
         AddPages(0, 10);
         Folio(3).FailMigrations = 2;
-        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 10), default, [1, 2], Token);
+        MoveReport report = await NewMover().MoveAsync(NewMover().Target(1, _layout), Range(0, 10), [1, 2], Token);
         Assert.Equal((10, null), (report.Moved, report.Problem));
-        Assert.All(Range(0, 10), page => Assert.InRange(Folio(page).Node, 1, 2));
+        Assert.All(Range(0, 10), page => Assert.InRange(Folio(page.First).Node, 1, 2));
     }
 
     private void ThreeSlowNodes(params int[] free)
@@ -577,9 +590,11 @@ public sealed class PageMoverTests
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    private static ulong Address(int index) => Hva + ((ulong)index * GuestLayout.PageSize);
+    private static ulong Address(int index) => Hva + ((ulong)index * PageSizes.PageBytes);
 
-    private static int[] Range(int first, int count) => [.. Enumerable.Range(first, count)];
+    private static PageRun[] Range(int first, int count) => Pages([.. Enumerable.Range(first, count)]);
+
+    private static PageRun[] Pages(params int[] pages) => [.. pages.Select(page => new PageRun(page, 1))];
 
     private readonly Dictionary<int, ModelFolio> _pages = [];
 
@@ -595,10 +610,10 @@ public sealed class PageMoverTests
 
     private PageMover? _mover;
 
-    private async Task<MoveReport> MoveAsync(int[] pages, MappingSize[]? sizes = null)
+    private async Task<MoveReport> MoveAsync(PageRun[] runs)
     {
         _mover ??= NewMover();
         _target ??= _mover.Target(4242, _layout);
-        return await _mover.MoveAsync(_target, pages, sizes, Slow, Token);
+        return await _mover.MoveAsync(_target, runs, Slow, Token);
     }
 }

@@ -8,6 +8,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Sampling;
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Linux;
+using VirtTier.Memory.Layout;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Sampling;
 
@@ -97,8 +99,8 @@ public sealed class KvmSamplerTests : IDisposable
         _device.InterruptAfter = 512;
         using KvmSampler sampler = Attach();
         _device.Fail(KvmEptSampleAbi.CmdHarvest, -Errno.EINTR);
-        HarvestResult low = sampler.Harvest(layout.Regions[0], buffers, HarvestOptions.Clear);
-        HarvestResult high = sampler.Harvest(layout.Regions[1], buffers, HarvestOptions.Clear);
+        HarvestResult low = sampler.Harvest(layout.GfnRanges[0], buffers, HarvestOptions.Clear);
+        HarvestResult high = sampler.Harvest(layout.GfnRanges[1], buffers, HarvestOptions.Clear);
         Assert.Equal((1, 2), (low.Accessed, high.Accessed));
         Assert.Equal(7ul, high.Generation);
         Assert.Equal([5, 1024 + 3, 1024 + 2047], SetBits(buffers.Accessed));
@@ -111,9 +113,9 @@ public sealed class KvmSamplerTests : IDisposable
     {
         var buffers = new HarvestBuffers(GuestLayout.FromMemslots([new Memslot(0, 0x1000_0000, 512)]));
         using KvmSampler sampler = Attach();
-        var error = Assert.Throws<ArgumentException>(() => sampler.Harvest(new GuestRegion(0, 0, 1024), buffers, HarvestOptions.None));
+        var error = Assert.Throws<ArgumentException>(() => sampler.Harvest(new GfnRange(0, 0, 1024), buffers, HarvestOptions.None));
         Assert.Contains("512 pages", error.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(() => sampler.Harvest(new GuestRegion(0, 0, 100), buffers, HarvestOptions.None));
+        Assert.Throws<ArgumentException>(() => sampler.Harvest(new GfnRange(0, 0, 100), buffers, HarvestOptions.None));
     }
 
     [Fact]
@@ -178,7 +180,7 @@ public sealed class KvmSamplerTests : IDisposable
         var buffers = new HarvestBuffers(layout, details);
         Assert.Equal((dirty ? 16 : 0, present ? 16 : 0), (buffers.Dirty.Length, buffers.Present.Length));
         using KvmSampler sampler = Attach();
-        sampler.Harvest(layout.Regions[0], buffers, HarvestOptions.Clear);
+        sampler.Harvest(layout.GfnRanges[0], buffers, HarvestOptions.Clear);
         Assert.Equal((dirty, present), _device.LastHarvest);
     }
 
@@ -193,7 +195,7 @@ public sealed class KvmSamplerTests : IDisposable
         _device.HarvestState = state;
         _device.InfoFlags = flags;
         using KvmSampler sampler = Attach();
-        Assert.Equal(logged, sampler.Harvest(layout.Regions[0], new HarvestBuffers(layout), HarvestOptions.Clear).IsDirtyLogged);
+        Assert.Equal(logged, sampler.Harvest(layout.GfnRanges[0], new HarvestBuffers(layout), HarvestOptions.Clear).IsDirtyLogged);
     }
 
     private static List<int> SetBits(ReadOnlySpan<ulong> bitmap)

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
+
+namespace VirtTier.Agent;
+
+/// <summary>A domain's settings in the terms of <see cref="PoolDivider"/>.</summary>
+internal static class BudgetRequests
+{
+    /// <summary>What a domain asks of the pool.</summary>
+    /// <param name="settings">Its settings, defaults filled in.</param>
+    /// <param name="memoryBytes">Its memory.</param>
+    /// <param name="usableBytes">As much of it as its shares are of.</param>
+    public static BudgetRequest Of(TieringSettings settings, ulong memoryBytes, ulong usableBytes) => new(
+        MemoryPages: (long)memoryBytes / PageSizes.PageBytes,
+        Dram: Amount(settings.Dram, usableBytes),
+        Min: Amount(settings.Min, usableBytes),
+        Max: Amount(settings.Max, usableBytes),
+        Shares: settings.Shares ?? TieringSettings.DefaultShares);
+
+    private static MemoryAmount? Amount(SizeSpec size, ulong usableBytes) =>
+        size.Resolve(usableBytes) is ulong bytes ? MemoryAmount.FromBytes((long)bytes) : null;
+}

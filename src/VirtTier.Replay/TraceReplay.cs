@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using VirtTier.Primitives;
+using VirtTier.Replay.Traces;
+
+namespace VirtTier.Replay;
+
+/// <summary>What <c>virttier replay</c> is asked for.</summary>
+/// <param name="TracePath">The trace file.</param>
+/// <param name="DramPercent">DRAM as a percentage of the trace's distinct pages, 0..100.</param>
+public sealed record ReplayOptions(string TracePath, double DramPercent)
+{
+    /// <summary>Equal slices of the trace's time; a decision at the end of each.</summary>
+    public int Rounds { get; init; } = 50;
+
+    /// <summary>Equal slices of a round, each of which is observed once.</summary>
+    public int Harvests { get; init; } = 4;
+
+    /// <summary>What policies see.</summary>
+    public Observation Observe { get; init; } = Observation.Bits;
+
+    /// <summary>How pages get their memory.</summary>
+    public Allocation Alloc { get; init; } = Allocation.Headroom;
+
+    /// <summary>What moving one page costs, in accesses.</summary>
+    public double Cost { get; init; } = 1;
+
+    /// <summary>Pages that are placed as one: 1, or the 512 of a block. Both pages and moves are counted in these.</summary>
+    public int RunPages { get; init; } = 1;
+
+    /// <summary>Fault samples a round that the agent's own planner gets.</summary>
+    public int Samples { get; init; }
+
+    /// <summary>Accesses that a write counts as.</summary>
+    public int WriteWeight { get; init; } = 1;
+
+    /// <summary>One of <see cref="ReplayPolicies.Names"/>.</summary>
+    public string Policy { get; init; } = ReplayPolicies.VirtTier;
+
+    /// <summary>Whether to print one JSON object instead of text.</summary>
+    public bool Json { get; init; }
+}
+
+/// <summary><c>virttier replay</c>: plays a recorded trace against a policy and prints what it comes to.</summary>
+public static class TraceReplay
+{
+    /// <summary>Runs the command.</summary>
+    /// <param name="options">What is asked for.</param>
+    /// <param name="output">Receives the result.</param>
+    /// <returns>0; what is wrong with the options or the trace is thrown.</returns>
+    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it.</exception>
+    /// <exception cref="InvalidDataException">The trace is malformed; the message names file and line.</exception>
+    /// <exception cref="IOException">The trace cannot be read.</exception>
+    public static int Run(ReplayOptions options, TextWriter output)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(output);
+        Check(options);
+        Trace trace;
+        try
+        {
+            trace = Trace.Load(
+                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.RunPages, options.WriteWeight);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"{options.TracePath}: {e.Message}", e);
+        }
+        int budget = ReplayEngine.BudgetOf(trace, options.DramPercent / 100);
+        ReplaySamples? samples = options.Samples > 0 ? new ReplaySamples(options.Samples, options.WriteWeight) : null;
+        ReplayResult result = ReplayPolicies.Run(trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples);
+        if (options.Json)
+            WriteJson(options, result, output);
+        else
+            WriteText(options, result, output);
+        return 0;
+    }
+
+    private static void Check(ReplayOptions options)
+    {
+        Require(options.DramPercent is >= 0 and <= 100, "--dram", options.DramPercent, "a percentage of the pages, 0 to 100");
+        Require(options.Rounds >= 1, "--rounds", options.Rounds, "1 or more");
+        Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
+        Require(options.Cost is >= 0 and < double.PositiveInfinity, "--cost", options.Cost, "0 or more accesses");
+        Require(options.RunPages is 1 or PageSizes.BlockPages, "--unit", options.RunPages, "1 (4K) or 512 (2M) pages");
+        Require(options.Samples >= 0, "--samples", options.Samples, "0 or more a round");
+        Require(options.WriteWeight is >= 1 and <= 100, "--write-weight", options.WriteWeight, "1 to 100 accesses");
+        Require(ReplayPolicies.Names.Contains(options.Policy), "--policy", options.Policy, string.Join(", ", ReplayPolicies.Names));
+    }
+
+    private static void Require(bool isRight, string option, object value, string right)
+    {
+        if (!isRight)
+            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{option} {value}: must be {right}."));
+    }
+
+    private static void WriteJson(ReplayOptions options, ReplayResult result, TextWriter output)
+    {
+        using MemoryStream buffer = new();
+        using (Utf8JsonWriter json = new(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteString("policy", options.Policy);
+            json.WriteNumber("share", Math.Round(result.Share, 6));
+            json.WriteNumber("moves", result.Moves);
+            json.WriteNumber("net", Math.Round(result.Net, 6));
+            json.WriteNumber("accesses", result.Accesses);
+            json.WriteNumber("pages", result.Pages);
+            json.WriteNumber("dram_pages", result.Budget);
+            json.WriteEndObject();
+        }
+        output.WriteLine(Encoding.UTF8.GetString(buffer.ToArray()));
+    }
+
+    private static void WriteText(ReplayOptions options, ReplayResult result, TextWriter output)
+    {
+        CultureInfo culture = CultureInfo.InvariantCulture;
+        output.WriteLine(string.Create(culture, $"policy    {options.Policy}"));
+        output.WriteLine(string.Create(culture, $"trace     {result.Accesses} accesses to {result.Pages} pages, of which {result.Budget} fit into DRAM"));
+        output.WriteLine(string.Create(culture, $"share     {result.Share:F4} of the accesses served from DRAM"));
+        output.WriteLine(string.Create(culture, $"moves     {result.Moves} pages"));
+        output.WriteLine(string.Create(culture, $"net       {result.Net:F4} at a cost of {result.Cost} accesses a move"));
+    }
+}

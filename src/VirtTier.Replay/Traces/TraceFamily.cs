@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Replay.Traces;
+
+/// <summary>A kind of workload that makes a trace of its own: the same one each time, from a fixed seed.</summary>
+/// <param name="Name">What it is called.</param>
+/// <param name="Meaning">What it stands for, in a few words.</param>
+/// <param name="CanGain">False where no placement is better than another, so that every move is wasted.</param>
+/// <param name="Accesses">Makes the gfns of so many accesses, with a source of chance.</param>
+public sealed record TraceFamily(string Name, string Meaning, bool CanGain, Func<Random, int, IEnumerable<int>> Accesses)
+{
+    // One access a microsecond: only proportions of time matter to a replay.
+    private const long AccessNs = 1000;
+
+    /// <summary>Makes the trace.</summary>
+    /// <param name="accesses">Its length.</param>
+    /// <param name="seed">Seed of its chance.</param>
+    public IEnumerable<TraceAccess> Generate(int accesses, int seed)
+    {
+        Random pages = new(seed);
+        Random kinds = new(seed + 1);
+        long time = 0;
+        foreach (int gfn in Accesses(pages, accesses))
+        {
+            AccessKind kind = kinds.Next(20) switch
+            {
+                0 => AccessKind.Fetch,
+                <= 5 => AccessKind.Write,
+                _ => AccessKind.Read,
+            };
+            yield return new TraceAccess(time, (ulong)gfn, kind);
+            time += AccessNs;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace VirtTier.Tiering.Heat;
+
+/// <summary>The two bytes of <see cref="PageState"/> for each page of a domain, and its neighbourhood.</summary>
+internal sealed class PageHistory(int pages)
+{
+    private const int LongestRun = 64 * Neighbourhood.Pages;
+
+    private readonly byte[] _heat = new byte[pages];
+    private readonly byte[] _recency = new byte[pages];
+
+    public ReadOnlySpan<byte> Heat => _heat;
+
+    public Neighbourhood Neighbours { get; } = new(pages);
+
+    /// <summary>Whether the page had memory behind it when the last round ended.</summary>
+    public bool WasResident(int page) => (_recency[page] & ~PageState.HitMask) != PageState.Absent;
+
+    /// <summary>The state of a page as of the last round that ended.</summary>
+    public int State(int page) => PageState.Of(_heat[page], _recency[page], Neighbours[page]);
+
+    /// <summary>Takes in that a quarter of the round found a page accessed.</summary>
+    public void Hit(int page, int quarter) => _recency[page] |= (byte)(1 << quarter);
+
+    /// <summary>Takes in which of 64 pages a quarter of the round found accessed.</summary>
+    public void Hit(int firstPage, ulong accessed, int quarter)
+    {
+        if (accessed == 0)
+            return;
+        ref byte recency = ref _recency[firstPage];
+        Vector256<byte> bit = Vector256.Create((byte)(1 << quarter));
+        Mark(ref recency, (uint)accessed, bit);
+        Mark(ref Unsafe.Add(ref recency, Neighbourhood.Pages), (uint)(accessed >> Neighbourhood.Pages), bit);
+    }
+
+    /// <summary>Pages of a neighbourhood that the running round found accessed.</summary>
+    public int HitsIn(int firstPage)
+    {
+        Vector256<byte> hits = Vector256.LoadUnsafe(ref _recency[firstPage]) & Vector256.Create((byte)PageState.HitMask);
+        return Neighbourhood.Pages - BitOperations.PopCount(Vector256.Equals(hits, Vector256<byte>.Zero).ExtractMostSignificantBits());
+    }
+
+    /// <summary>Ends a round for a run of pages that are alike and have memory behind them.</summary>
+    /// <returns>How the round turned out for each.</returns>
+    public int EndRound(int firstPage, int count, int quarters, long round)
+    {
+        byte heat = _heat[firstPage];
+        byte recency = _recency[firstPage];
+        int outcome = PageState.Outcome(recency, quarters);
+        byte nextRecency = PageState.NextRecency(recency, outcome, round);
+        byte nextHeat = PageState.NextHeat(heat, outcome);
+        // Most memory idles, and what did not change need not be written back.
+        if (nextRecency != recency)
+            _recency.AsSpan(firstPage, count).Fill(nextRecency);
+        if (nextHeat != heat)
+            _heat.AsSpan(firstPage, count).Fill(nextHeat);
+        return outcome;
+    }
+
+    /// <summary>Pages of the neighbourhoods from here on that are in one tier and all alike; 0 if those of the first are not.</summary>
+    public int AlikeNeighbourhoods(ReadOnlySpan<byte> residency, int firstPage, int end)
+    {
+        // Far enough for long runs, near enough that looking ahead at the neighbourhoods stays cheap.
+        end = Math.Min(end, firstPage + LongestRun);
+        ReadOnlySpan<byte> classes = Neighbours.Of(firstPage, end - firstPage);
+        int sameNeighbours = classes.IndexOfAnyExcept(classes[0]);
+        int limit = sameNeighbours < 0 ? end : firstPage + (sameNeighbours * Neighbourhood.Pages);
+        // The bounds are checked here once; the loop is what a round spends most of its time in.
+        _ = residency[end - 1] + _recency[end - 1];
+        ref byte tiers = ref MemoryMarshal.GetReference(residency);
+        ref byte recencies = ref MemoryMarshal.GetArrayDataReference(_recency);
+        ref byte heats = ref MemoryMarshal.GetArrayDataReference(_heat);
+        Vector256<byte> tier = Vector256.Create(residency[firstPage]);
+        Vector256<byte> recency = Vector256.Create(_recency[firstPage]);
+        Vector256<byte> heat = Vector256.Create(_heat[firstPage]);
+        int page = firstPage;
+        for (; page < limit; page += Neighbourhood.Pages)
+        {
+            Vector256<byte> differences = (Vector256.LoadUnsafe(ref tiers, (nuint)page) ^ tier)
+                | (Vector256.LoadUnsafe(ref recencies, (nuint)page) ^ recency)
+                | (Vector256.LoadUnsafe(ref heats, (nuint)page) ^ heat);
+            if (differences != Vector256<byte>.Zero)
+                break;
+        }
+        return page - firstPage;
+    }
+
+    /// <summary>Fault samples of each page of a run but the first, while the run is mapped as one and its history is in its first page.</summary>
+    public Span<byte> Samples(int firstPage, int count) => _heat.AsSpan(firstPage + 1, count - 1);
+
+    /// <summary>Gives the pages of a run the history of its first.</summary>
+    public void Spread(int firstPage, int count)
+    {
+        _heat.AsSpan(firstPage, count).Fill(_heat[firstPage]);
+        _recency.AsSpan(firstPage, count).Fill(_recency[firstPage]);
+    }
+
+    /// <summary>Gives the pages of a run that were <see cref="Samples">sampled</see> the history of its first, and the others a little of its heat.</summary>
+    /// <param name="firstPage">The first page.</param>
+    /// <param name="count">Pages.</param>
+    /// <param name="share">Share of the heat, 0..1.</param>
+    public void SpreadToSampled(int firstPage, int count, double share)
+    {
+        byte little = (byte)(_heat[firstPage] * share);
+        for (int page = firstPage + 1; page < firstPage + count; page++)
+        {
+            bool sampled = _heat[page] > 0;
+            _heat[page] = sampled ? _heat[firstPage] : little;
+            _recency[page] = sampled ? _recency[firstPage] : (byte)(PageState.NeverAccessed << PageState.Quarters);
+        }
+    }
+
+    /// <summary>Gives the first page of a run the history of its hottest.</summary>
+    public void Gather(int firstPage, int count)
+    {
+        int hottest = firstPage;
+        for (int page = firstPage; page < firstPage + count; page++)
+        {
+            if (_heat[page] > _heat[hottest])
+                hottest = page;
+        }
+        (byte heat, byte recency) = (_heat[hottest], _recency[hottest]);
+        Forget(firstPage, count);
+        (_heat[firstPage], _recency[firstPage]) = (heat, recency);
+        Neighbours.Of(firstPage, count).Clear();
+    }
+
+    /// <summary>Forgets a run of pages: what comes to live there next begins without a past.</summary>
+    public void Forget(int firstPage, int count)
+    {
+        _heat.AsSpan(firstPage, count).Clear();
+        _recency.AsSpan(firstPage, count).Clear();
+    }
+
+    /// <summary>Takes over a run of another history, without the round that was under way there.</summary>
+    public void CopyFrom(PageHistory other, int from, int to, int count)
+    {
+        other._heat.AsSpan(from, count).CopyTo(_heat.AsSpan(to));
+        Span<byte> recency = _recency.AsSpan(to, count);
+        other._recency.AsSpan(from, count).CopyTo(recency);
+        foreach (ref byte page in recency)
+            page &= unchecked((byte)~PageState.HitMask);
+        other.Neighbours.Of(from, count).CopyTo(Neighbours.Of(to, count));
+    }
+
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(_heat);
+        writer.Write(_recency);
+        Neighbours.Write(writer);
+    }
+
+    public void Read(BinaryReader reader)
+    {
+        reader.BaseStream.ReadExactly(_heat);
+        reader.BaseStream.ReadExactly(_recency);
+        Neighbours.Read(reader);
+    }
+
+    /// <summary>Whether bytes, a multiple of 32 of them, have one value.</summary>
+    public static bool AllEqual(ReadOnlySpan<byte> bytes)
+    {
+        ref byte first = ref Unsafe.AsRef(in bytes[0]);
+        Vector256<byte> value = Vector256.Create(first);
+        Vector256<byte> differences = Vector256<byte>.Zero;
+        for (int i = 0; i < bytes.Length; i += Neighbourhood.Pages)
+            differences |= Vector256.LoadUnsafe(ref first, (nuint)i) ^ value;
+        return differences == Vector256<byte>.Zero;
+    }
+
+    private static void Mark(ref byte recency, uint accessed, Vector256<byte> bit) =>
+        (Vector256.LoadUnsafe(ref recency) | (BitMask.Expand(accessed) & bit)).StoreUnsafe(ref recency);
+}

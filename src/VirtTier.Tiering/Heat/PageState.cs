@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Numerics;
+
+namespace VirtTier.Tiering.Heat;
+
+/// <summary>
+/// What is remembered of a page: two bytes, which reduce to one of 256 states (how recently it was accessed, and how much
+/// over the long run); with how busy its neighbours are it is one of 1024.
+/// </summary>
+/// <remarks>
+/// <para>The <i>heat</i> byte is a moving average over rounds (decay of one eighth a round) of the share of a round's
+/// quarters that found the page accessed.</para>
+/// <para>The <i>recency</i> byte has in its low four bits the quarters of the running round that found the page accessed.
+/// Its high four bits are a code: absent, how the last round turned out, idle for so long, or never accessed at all. Idle
+/// times up to three rounds are exact; beyond, a code stands for 2, 4, then 16 rounds and advances only in rounds divisible
+/// by that number.</para>
+/// <para>How a round turned out, the <i>outcome</i>, is in how many quarters the page was accessed, and whether in the last
+/// one: programs go from one thing to the next within a round, and what is in use at its end goes on.</para>
+/// </remarks>
+internal static class PageState
+{
+    /// <summary>Number of states: those of the page by itself, in each <see cref="Neighbourhood"/>.</summary>
+    public const int Count = Own * Neighbourhood.Classes;
+
+    /// <summary>States of a page by itself, from its two bytes.</summary>
+    public const int Own = Recencies * Levels;
+
+    /// <summary>Codes of recency: absent, the outcomes but "not accessed", idle for longer and longer, never accessed.</summary>
+    public const int Recencies = 16;
+
+    /// <summary>Levels of heat.</summary>
+    public const int Levels = 16;
+
+    /// <summary>Quarters of a round, told apart as far as the round has harvests.</summary>
+    public const int Quarters = 4;
+
+    /// <summary>Not accessed; accessed in 1, 2 or 3 quarters, each without and with the last; accessed in all four.</summary>
+    public const int Outcomes = 2 * Quarters;
+
+    /// <summary>Recency byte of a page without memory behind it, and its code.</summary>
+    public const byte Absent = 0;
+
+    /// <summary>The recency code of pages that were never accessed.</summary>
+    public const int NeverAccessed = Recencies - 1;
+
+    /// <summary>The bits of the recency byte that say in which quarters the page was accessed.</summary>
+    public const int HitMask = (1 << Quarters) - 1;
+
+    private const int FirstIdle = Outcomes;
+    private const int LastIdle = NeverAccessed - 1;
+
+    // The heat of four quarters in every round settles here.
+    private const double GreatestHeat = 248;
+
+    // Lower bounds of the levels: about geometric, but no finer than the steps by which heat moves there.
+    private static readonly byte[] s_levelFloors = [0, 1, 8, 12, 16, 22, 30, 40, 54, 72, 96, 120, 150, 180, 210, 240];
+
+    private static readonly byte[] s_levelOfHeat = LevelOfHeat();
+
+    private static ReadOnlySpan<byte> HeatGain => [0, 8, 16, 23, 31];
+
+    // Of each idle code but the last, which has no end.
+    private static ReadOnlySpan<byte> RoundsOfIdle => [1, 1, 1, 2, 4, 16];
+
+    /// <summary>The state that the two bytes of a page stand for, in a neighbourhood.</summary>
+    public static int Of(byte heat, byte recency, int neighbourhood) => (neighbourhood * Own) + Combine(recency >> Quarters, s_levelOfHeat[heat]);
+
+    /// <summary>The state of a recency code and a level.</summary>
+    public static int Combine(int recency, int level) => (recency * Levels) + level;
+
+    /// <summary>A state in a class of <see cref="AccessWeight"/>, as one number.</summary>
+    public static int Weighted(int state, int weight) => (weight * Count) + state;
+
+    /// <summary>The quarter that a harvest counts for, where so many are expected in the round.</summary>
+    public static int QuarterOf(int harvest, int expected) =>
+        expected <= Quarters ? Math.Min(harvest, Quarters - 1) : Math.Min(harvest * Quarters / expected, Quarters - 1);
+
+    /// <summary>How a round turned out for a page.</summary>
+    /// <param name="recency">Its recency byte.</param>
+    /// <param name="quarters">Quarters of the round in which there was a harvest, 1..4.</param>
+    public static int Outcome(byte recency, int quarters)
+    {
+        int found = BitOperations.PopCount((uint)recency & HitMask);
+        // Of fewer than four, each stands for more.
+        int of4 = ((Quarters * found) + quarters - 1) / quarters;
+        return found == 0 ? 0 : of4 == Quarters ? Outcomes - 1 : (2 * of4) - 1 + ((recency >> (quarters - 1)) & 1);
+    }
+
+    /// <summary>The quarters of a round that found a page accessed, from its outcome.</summary>
+    public static int QuartersOf(int outcome) => (outcome + 1) / 2;
+
+    /// <summary>Whether the last quarter was among them.</summary>
+    public static bool InLastQuarter(int outcome) => outcome > 0 && (outcome % 2 == 0 || outcome == Outcomes - 1);
+
+    /// <summary>The heat byte at the end of a round.</summary>
+    public static byte NextHeat(byte heat, int outcome) => (byte)(heat - (heat >> 3) + HeatGain[QuartersOf(outcome)]);
+
+    /// <summary>The recency byte of a resident page at the end of a round.</summary>
+    public static byte NextRecency(byte recency, int outcome, long round)
+    {
+        int code = recency >> Quarters;
+        if (outcome > 0)
+            code = outcome;
+        else if (code == Absent)
+            code = NeverAccessed;
+        else if (code < FirstIdle)
+            code = FirstIdle;
+        else if (code < LastIdle && round % RoundsOfIdle[code - FirstIdle] == 0)
+            code++;
+        return (byte)(code << Quarters);
+    }
+
+    /// <summary>Whether pages in a state by itself were accessed once, but not in the last round.</summary>
+    public static bool IsIdle(int own) => own / Levels is >= FirstIdle and <= LastIdle;
+
+    /// <summary>Whether pages in a state by itself were accessed in the last round again and again, up to its end.</summary>
+    public static bool IsGoingOn(int own)
+    {
+        int recency = own / Levels;
+        return recency < Outcomes && QuartersOf(recency) > 1 && InLastQuarter(recency);
+    }
+
+    /// <summary>Whether pages in a state by itself were never accessed.</summary>
+    public static bool IsUntouched(int own) => own / Levels == NeverAccessed;
+
+    /// <summary>Rounds that a page of an idle recency code has idled for, at least.</summary>
+    public static int IdleRounds(int recency)
+    {
+        int rounds = 1;
+        for (int code = FirstIdle; code < recency; code++)
+            rounds += RoundsOfIdle[code - FirstIdle];
+        return rounds;
+    }
+
+    /// <summary>The recency code that follows an idle round, and the chance that it is this rather than the same again.</summary>
+    public static (int Next, double Chance) AfterIdle(int recency) => recency switch
+    {
+        NeverAccessed or LastIdle => (recency, 1),
+        < FirstIdle => (FirstIdle, 1),
+        _ => (recency + 1, 1.0 / RoundsOfIdle[recency - FirstIdle]),
+    };
+
+    /// <summary>The chances of the levels that follow a level, with heat anywhere within it.</summary>
+    public static double[] LevelsAfter(int level, int outcome)
+    {
+        double[] chances = new double[Levels];
+        (int first, int end) = HeatsOf(level);
+        for (int heat = first; heat < end; heat++)
+            chances[s_levelOfHeat[NextHeat((byte)heat, outcome)]] += 1.0 / (end - first);
+        return chances;
+    }
+
+    /// <summary>The middle of a level, as a share of the greatest heat.</summary>
+    public static double RelativeHeat(int level)
+    {
+        (int first, int end) = HeatsOf(level);
+        return Math.Min(1, (first + end - 1) / 2.0 / GreatestHeat);
+    }
+
+    private static (int First, int End) HeatsOf(int level) =>
+        (s_levelFloors[level], level + 1 < Levels ? s_levelFloors[level + 1] : 256);
+
+    private static byte[] LevelOfHeat()
+    {
+        byte[] levels = new byte[256];
+        for (int level = 0; level < Levels; level++)
+        {
+            (int first, int end) = HeatsOf(level);
+            levels.AsSpan(first, end - first).Fill((byte)level);
+        }
+        return levels;
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Tiering.Planning;
+
+/// <summary>
+/// Room kept under the budget because the kernel puts a page in DRAM when the guest first touches it, whatever the budget.
+/// </summary>
+internal sealed class Headroom
+{
+    // A burst is remembered for some rounds (bursts come in rows), but DRAM kept empty is DRAM wasted: after three quiet
+    // rounds a sixteenth of it is left.
+    private const double DecayPerRound = 0.4;
+
+    // The coming round may well bring somewhat more than the last one did.
+    private const double Margin = 1.125;
+
+    // Never more than this share of the budget: births beyond it are better demoted after the fact.
+    private const double GreatestShare = 0.5;
+
+    // On top of what is expected: 1/128 of the budget and no more than 16 MiB, so that the first pages of a burst find room, while a
+    // budget as small as 16 MiB can be filled to more than 0.99.
+    private const int FloorDivisor = 128;
+    private const long GreatestFloor = 4096;
+
+    private double _expectedBirths;
+
+    /// <summary>Takes the number of pages born in the round that ended.</summary>
+    public void Observe(long born) => _expectedBirths = Math.Max(born, _expectedBirths * DecayPerRound);
+
+    /// <summary>Pages to keep free in the round that begins.</summary>
+    /// <param name="budget">The budget in pages.</param>
+    /// <param name="absent">Pages that can still be born.</param>
+    public long Pages(long budget, long absent)
+    {
+        long expected = Math.Min((long)(_expectedBirths * Margin), (long)(budget * GreatestShare));
+        long floor = Math.Min(budget / FloorDivisor, GreatestFloor);
+        return Math.Min(expected + floor, absent);
+    }
+}

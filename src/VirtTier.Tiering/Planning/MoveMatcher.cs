@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Value;
+
+namespace VirtTier.Tiering.Planning;
+
+/// <summary>Picks what moves: the least worth of the fast pages and blocks against the most worth of the slow ones.</summary>
+internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, BlockSamples samples, ValueModel model)
+{
+    // A move is expected to earn half as much again as it costs: expectations err, and the best-looking ones err upwards.
+    // The same factor is in the values (see Cost), or else no page that is accessed less than once a round could ever pay.
+    private const double Margin = 1.5;
+
+    // Where bursts come and go, a third of the moved pages come back, and rightly so: it pays, or they would not have been
+    // moved. Where more than half do, expectations are worse than usual, and moves have to earn up to three times as much.
+    private const double Usual = 0.5;
+    private const double Brake = 4;
+
+    // Expectations err in proportion to what they are: pages that are accessed in every harvest look alike, and to swap them would be to
+    // follow noise. What comes in must get that share more of the accesses of what goes out for it; but no more than so many times the cost of
+    // a move, for an error costs no more than its moves: busy guests would keep what they have for ever.
+    private const double Doubt = 1;
+    private const double MostDoubt = 4;
+
+    private readonly CandidateList _coldest = new(samples.States);
+    private readonly CandidateList _hottest = new(samples.States);
+    private readonly int[] _worstFirst = new int[samples.States];
+    private readonly int[] _bestFirst = new int[samples.States];
+
+    /// <summary>What a move must earn, in accesses.</summary>
+    /// <param name="moveCost">Of it, its price.</param>
+    /// <param name="pingPong">Share of moves that were taken back of late.</param>
+    public static double Cost(double moveCost, double pingPong) => Margin * (1 + (Brake * Math.Max(0, pingPong - Usual))) * moveCost;
+
+    /// <summary>Fills a plan of which the figures are there already.</summary>
+    /// <param name="plan">Receives the moves.</param>
+    /// <param name="census">The round that ended.</param>
+    /// <param name="residency">One <see cref="Residency"/> a page.</param>
+    /// <param name="maxMoves">Most pages to move, both ways together.</param>
+    /// <param name="cost">What a move must earn.</param>
+    public void Fill(MovePlan plan, RoundCensus census, ReadOnlySpan<byte> residency, long maxMoves, double cost)
+    {
+        long excess = Math.Max(0, plan.FastPages - plan.TargetPages);
+        SortWorstFirst();
+        _hottest.Prepare(census.Slow, PromotableBestFirst(cost, census.Quarters), maxMoves);
+        long swaps = _hottest.Count > 0 ? (maxMoves / 2) + PageSizes.BlockPages : 0;
+        _coldest.Prepare(census.Fast, _worstFirst, Math.Min(maxMoves, excess + swaps));
+        Collect(residency);
+        Match(plan, maxMoves, cost);
+    }
+
+    private void SortWorstFirst()
+    {
+        for (int state = 0; state < _worstFirst.Length; state++)
+            _worstFirst[state] = state;
+        _worstFirst.AsSpan().Sort((a, b) => model.Value[a].CompareTo(model.Value[b]));
+    }
+
+    // The states that are worth a promotion at least where DRAM is to spare. The worst-first order must stand.
+    private ReadOnlySpan<int> PromotableBestFirst(double cost, int quarters)
+    {
+        int count = 0;
+        // On belief alone nothing comes in but what the first round itself has shown to go on, for which it must have quarters.
+        if (!model.HasLearned && quarters < PageState.Quarters)
+            return [];
+        for (int i = _worstFirst.Length - 1; i >= 0; i--)
+        {
+            int state = _worstFirst[i];
+            if (model.SpareValue[state] > cost && (model.HasLearned || PageState.IsGoingOn(state % PageState.Own)))
+                _bestFirst[count++] = state;
+        }
+        return _bestFirst.AsSpan(0, count);
+    }
+
+    private void Collect(ReadOnlySpan<byte> residency)
+    {
+        for (int block = 0; block < sizes.Length && !(_coldest.IsFull && _hottest.IsFull); block++)
+        {
+            int first = block * PageSizes.BlockPages;
+            if (sizes[block] == MappingSize.Size1G)
+                continue;
+            if (sizes[block] == MappingSize.Size2M)
+            {
+                Offer(residency[first], first, PageSizes.BlockPages);
+                continue;
+            }
+            for (int start = first; start < first + PageSizes.BlockPages; start += Neighbourhood.Pages)
+            {
+                bool alike = history.AlikeNeighbourhoods(residency, start, start + Neighbourhood.Pages) > 0;
+                for (int page = start; page < start + Neighbourhood.Pages; page++)
+                {
+                    // Where one of them is not wanted, none of its like is.
+                    if (!Offer(residency[page], page, 1) && alike)
+                        break;
+                }
+            }
+        }
+    }
+
+    private bool Offer(byte residency, int page, int pages)
+    {
+        CandidateList? list = residency switch
+        {
+            Residency.Fast => _coldest,
+            Residency.Slow => _hottest,
+            _ => null,
+        };
+        if (list is null)
+            return false;
+        int state = PageState.Weighted(history.State(page), samples.Weight(page / PageSizes.BlockPages));
+        if (!list.Wants(state))
+            return false;
+        list.Add(state, new PageRun(page, pages));
+        return true;
+    }
+
+    // Fits the candidates together: first what must go, then each promotion into room that is there or that demotions make.
+    private void Match(MovePlan plan, long maxMoves, double cost)
+    {
+        long fast = plan.FastPages;
+        long moves = 0;
+        int cold = 0;
+        for (; cold < _coldest.Count && fast > plan.TargetPages; cold++)
+        {
+            PageRun run = _coldest[cold];
+            if (moves + run.Count > maxMoves)
+                continue;
+            plan.Demote(run, model.Rate[_coldest.State(cold)]);
+            fast -= run.Count;
+            moves += run.Count;
+        }
+
+        for (int hot = 0; hot < _hottest.Count; hot++)
+        {
+            PageRun run = _hottest[hot];
+            long lacking = fast + run.Count - plan.TargetPages;
+            long freed = 0;
+            int end = cold;
+            while (freed < lacking && end < _coldest.Count && Pays(_hottest.State(hot), _coldest.State(end), cost))
+                freed += _coldest[end++].Count;
+            if (freed < lacking || moves + freed + run.Count > maxMoves)
+            {
+                if (run.Count == 1)
+                    break;
+                // A page may still fit where a block does not.
+                continue;
+            }
+            for (; cold < end; cold++)
+                plan.Demote(_coldest[cold], model.Rate[_coldest.State(cold)]);
+            plan.Promote(run, model.Rate[_hottest.State(hot)]);
+            fast += run.Count - freed;
+            moves += run.Count + freed;
+        }
+    }
+
+    // A swap is two moves.
+    private bool Pays(int promoted, int demoted, double cost) =>
+        model.Value[promoted] - model.Value[demoted] > (2 * cost) + Math.Min(Doubt * model.Rate[demoted], MostDoubt * cost);
+}

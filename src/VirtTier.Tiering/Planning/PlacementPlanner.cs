@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Value;
+
+namespace VirtTier.Tiering.Planning;
+
+/// <summary>
+/// Decides for one domain which pages should change tier: fed with accessed bits several times a round, asked for a plan
+/// at the end of it. Pure: no I/O, no clock, no threads; not safe for use by two threads at once.
+/// </summary>
+/// <remarks>
+/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each 2 MiB, eight for
+/// each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB only the first one's bytes and those of sampled ones are touched.
+/// </remarks>
+public sealed class PlacementPlanner
+{
+    private const int WordPages = 64;
+
+    private readonly PageHistory _history;
+    private readonly MappingSize[] _sizes;
+    private readonly BlockSamples _samples;
+    private readonly ValueModel _model;
+    private readonly Headroom _headroom = new();
+    private readonly ShareError _shareError = new();
+    private readonly RoundCensus _census;
+    private readonly MoveMatcher _matcher;
+    private readonly PingPongMeter _pingPong;
+    private int _harvests;
+    private int _expectedHarvests = PageState.Quarters;
+    private int _quarters;
+    private double? _accesses;
+    private long _rounds;
+    private bool _residencyKnown;
+    private double _moveCost = 1;
+    private double _writeWeight = 1;
+
+    /// <summary>A planner for a domain of which nothing is known yet.</summary>
+    /// <param name="pages">4 KiB pages of the domain, a multiple of 512, at least 512.</param>
+    /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>, for which it needs half a megabyte more.</param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="pages"/> is not such a number.</exception>
+    public PlacementPlanner(int pages, bool sampled = false)
+    {
+        if (pages < PageSizes.BlockPages || pages % PageSizes.BlockPages != 0)
+            throw new ArgumentOutOfRangeException(nameof(pages), pages, $"A domain has a positive multiple of {PageSizes.BlockPages} pages.");
+        Pages = pages;
+        _history = new PageHistory(pages);
+        _sizes = new MappingSize[pages / PageSizes.BlockPages];
+        _samples = new BlockSamples(_history, _sizes, sampled);
+        _model = new ValueModel(_samples.Weights);
+        _census = new RoundCensus(_history, _sizes, _samples);
+        _matcher = new MoveMatcher(_history, _sizes, _samples, _model);
+        _pingPong = new PingPongMeter(pages);
+    }
+
+    /// <summary>4 KiB pages of the domain.</summary>
+    public int Pages { get; }
+
+    /// <summary>
+    /// The heat of each page, 0..255: a moving average over eight rounds of the share of harvests that found it accessed.
+    /// Of a 2 MiB mapping only the first page's is kept up, and the others' count their fault samples.
+    /// </summary>
+    public ReadOnlySpan<byte> Heat => _history.Heat;
+
+    /// <summary>Rounds that the planner has learned from, those before a <see cref="RestoreState"/> among them.</summary>
+    public long Rounds => _rounds;
+
+    /// <summary>What it costs to move a page, in accesses to slow memory that could have been fast; 1 unless measured.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Negative or not a number.</exception>
+    public double MoveCost
+    {
+        get => _moveCost;
+        set
+        {
+            if (value is not (>= 0 and < double.PositiveInfinity))
+                throw new ArgumentOutOfRangeException(nameof(value), value, "The cost of a move is 0 or more accesses.");
+            _moveCost = value;
+        }
+    }
+
+    /// <summary>Reads of slow memory that a write to it costs as much as; 1 unless known. Only <see cref="Sample"/> tells where writes go.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not a number above 0.</exception>
+    public double WriteWeight
+    {
+        get => _writeWeight;
+        set
+        {
+            if (value is not (> 0 and < double.PositiveInfinity))
+                throw new ArgumentOutOfRangeException(nameof(value), value, "A write costs as much as more than 0 reads.");
+            _writeWeight = value;
+        }
+    }
+
+    /// <summary>
+    /// Takes one harvest. A page that is not in the guest's table counts as not accessed: its next access would have
+    /// put it back there. A harvest in which the whole guest accessed nothing (suspended, stopped) teaches nothing and
+    /// changes nothing.
+    /// </summary>
+    /// <param name="accessed">One bit a page: accessed since the last harvest.</param>
+    /// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
+    /// <param name="accesses">
+    /// Accesses that the harvest stands for, where something counted them; else they are inferred from the bits, which for busy
+    /// guests gives too few.
+    /// </param>
+    /// <exception cref="ArgumentException">A span has the wrong length, or the number of accesses is negative.</exception>
+    public void Observe(ReadOnlySpan<ulong> accessed, ReadOnlySpan<MappingSize> sizes, double? accesses = null)
+    {
+        if (accesses < 0)
+            throw new ArgumentOutOfRangeException(nameof(accesses), accesses, "A number of accesses is 0 or more.");
+        RequireLength(accessed.Length, Pages / WordPages, nameof(accessed));
+        RequireLength(sizes.Length, _sizes.Length, nameof(sizes));
+        int quarter = PageState.QuarterOf(_harvests, _expectedHarvests);
+        if (accessed.ContainsAnyExcept(0UL))
+        {
+            _harvests++;
+            _quarters = quarter + 1;
+        }
+        if (accesses is double counted)
+            _accesses = (_accesses ?? 0) + counted;
+        for (int block = 0; block < _sizes.Length; block++)
+        {
+            int first = block * PageSizes.BlockPages;
+            if (sizes[block] != MappingSize.None)
+                SetSize(block, sizes[block]);
+            ReadOnlySpan<ulong> words = accessed.Slice(first / WordPages, PageSizes.BlockPages / WordPages);
+            if (!words.ContainsAnyExcept(0UL))
+                continue;
+            if (_sizes[block] == MappingSize.Size2M)
+            {
+                _history.Hit(first, quarter);
+                continue;
+            }
+            for (int word = 0; word < words.Length; word++)
+                _history.Hit(first + (word * WordPages), words[word], quarter);
+        }
+    }
+
+    /// <summary>
+    /// Takes one fault sample: of pages drawn evenly from the guest's memory, one that was then accessed. Samples tell what bits cannot: how much of
+    /// a 2 MiB mapping is in use, and where writes go.
+    /// </summary>
+    /// <param name="page">The page accessed.</param>
+    /// <param name="write">Whether only a write would have been seen; else any access.</param>
+    /// <exception cref="InvalidOperationException">The planner was made for none.</exception>
+    public void Sample(int page, bool write)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(page);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(page, Pages);
+        if (_samples.Weights == 1)
+            throw new InvalidOperationException("This planner was made for no fault samples.");
+        if (write)
+            _samples.AddWrite(page);
+        else
+            _samples.Add(page);
+    }
+
+    /// <summary>Takes in how many landmines (pages drawn) there were for samples of any access and of writes, once a round.</summary>
+    /// <param name="any">Those that any access would have stepped on.</param>
+    /// <param name="write">Those that only a write would have.</param>
+    public void CountLandmines(double any, double write) => _samples.CountLandmines(any, write);
+
+    /// <summary>Ends a round: decides what to demote and what to promote.</summary>
+    /// <param name="residency">One <see cref="Residency"/> a page, read after the last harvest.</param>
+    /// <param name="budgetPages">Most fast pages that the domain may have, in pages, 0 or more.</param>
+    /// <param name="maxMoves">Most pages to move this round, both ways together; 0 plans nothing but fills in the figures.</param>
+    /// <param name="plan">Filled with the decision.</param>
+    /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
+    public void EndRound(ReadOnlySpan<byte> residency, long budgetPages, long maxMoves, MovePlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        RequireLength(residency.Length, Pages, nameof(residency));
+        ArgumentOutOfRangeException.ThrowIfNegative(budgetPages);
+        ArgumentOutOfRangeException.ThrowIfNegative(maxMoves);
+
+        plan.Clear();
+        _samples.Weigh(_writeWeight);
+        TakeCensus(residency, plan);
+        plan.BudgetPages = budgetPages;
+        plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages);
+        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
+        _model.Solve(_census.Fast.Pages, _census.Slow.Pages, plan.TargetPages, cost);
+        FillFigures(plan);
+        _matcher.Fill(plan, _census, residency, maxMoves, cost);
+        _pingPong.Observe(plan);
+        plan.PingPongShare = _pingPong.Share;
+        _shareError.Predict(plan.PlannedFastShare);
+    }
+
+    /// <summary>How the domain's slow accesses would fall with more DRAM, as of the last round that ended.</summary>
+    /// <param name="watched">How long the harvests of a round look at the guest, all together.</param>
+    /// <returns>Null while nothing was seen to turn out, so that it would be no more than belief.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">Zero or negative.</exception>
+    public DramCurve? Curve(TimeSpan watched)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(watched, TimeSpan.Zero);
+        if (!_model.HasLearned)
+            return null;
+        List<(long, double)> groups = [];
+        for (int state = 0; state < _samples.States; state++)
+        {
+            long pages = _census.Fast.Pages[state] + _census.Slow.Pages[state];
+            if (pages > 0)
+                groups.Add((pages, _model.MeanRate(state) / watched.TotalSeconds));
+        }
+        return new DramCurve(groups, _shareError.Mean);
+    }
+
+    /// <summary>What was learned, as bytes to be kept while the agent does not run.</summary>
+    /// <param name="layout">A number that changes when page indexes come to mean other memory.</param>
+    public byte[] SaveState(ulong layout) => HeatFileFormat.Pack(layout, writer =>
+    {
+        writer.Write(Pages);
+        writer.Write(_rounds);
+        writer.Write(MemoryMarshal.AsBytes<MappingSize>(_sizes));
+        _history.Write(writer);
+        _samples.Write(writer);
+        _model.Write(writer);
+    });
+
+    /// <summary>Takes over what an earlier planner had learned, into one that has seen nothing yet.</summary>
+    /// <param name="state">What <see cref="SaveState"/> gave.</param>
+    /// <param name="layout">The layout now.</param>
+    /// <returns>Null, or why the state does not fit; then nothing was taken over.</returns>
+    public string? RestoreState(ReadOnlySpan<byte> state, ulong layout)
+    {
+        if (HeatFileFormat.Refusal(state, layout) is { } refusal)
+            return refusal;
+        string? mismatch = null;
+        HeatFileFormat.Unpack(state, reader =>
+        {
+            int pages = reader.ReadInt32();
+            if (pages != Pages)
+            {
+                mismatch = $"it is of {pages} pages, the domain has {Pages}";
+                return;
+            }
+            _rounds = reader.ReadInt64();
+            reader.BaseStream.ReadExactly(MemoryMarshal.AsBytes(_sizes.AsSpan()));
+            _history.Read(reader);
+            _samples.Read(reader);
+            _model.Read(reader);
+            _residencyKnown = true;
+        });
+        return mismatch;
+    }
+
+    /// <summary>Takes over what the planner of the same domain had learned before its memory was laid out otherwise.</summary>
+    /// <param name="earlier">That planner.</param>
+    /// <param name="kept">Runs of pages that are there still: their first index then and now, and their number, all in whole blocks.</param>
+    /// <remarks>The harvests of the round that was under way are dropped.</remarks>
+    public void TakeOver(PlacementPlanner earlier, IEnumerable<(int From, int To, int Pages)> kept)
+    {
+        ArgumentNullException.ThrowIfNull(earlier);
+        ArgumentNullException.ThrowIfNull(kept);
+        _rounds = earlier._rounds;
+        _moveCost = earlier._moveCost;
+        _residencyKnown = earlier._residencyKnown;
+        _expectedHarvests = earlier._expectedHarvests;
+        foreach ((int from, int to, int pages) in kept)
+        {
+            earlier._sizes.AsSpan(from / PageSizes.BlockPages, pages / PageSizes.BlockPages).CopyTo(_sizes.AsSpan(to / PageSizes.BlockPages));
+            _history.CopyFrom(earlier._history, from, to, pages);
+            _samples.CopyFrom(earlier._samples, from / PageSizes.BlockPages, to / PageSizes.BlockPages, pages / PageSizes.BlockPages);
+        }
+        using MemoryStream habits = new();
+        using BinaryWriter writer = new(habits);
+        earlier._model.Write(writer);
+        habits.Position = 0;
+        using BinaryReader reader = new(habits);
+        _model.Read(reader);
+    }
+
+    private static void RequireLength(int actual, int expected, string name)
+    {
+        if (actual != expected)
+            throw new ArgumentException($"{name} has {actual} elements; this domain needs {expected}.", name);
+    }
+
+    private void SetSize(int block, MappingSize size)
+    {
+        if (size == _sizes[block])
+            return;
+        if (size == MappingSize.Size2M)
+            _samples.Join(block);
+        else if (_sizes[block] == MappingSize.Size2M)
+            _samples.Split(block);
+        _sizes[block] = size;
+    }
+
+    // Ends the round for each page and learns from how it turned out.
+    private void TakeCensus(ReadOnlySpan<byte> residency, MovePlan plan)
+    {
+        if (_harvests > 0)
+            _rounds++;
+        _census.Take(residency, _quarters, _rounds);
+        if (_harvests > 0)
+        {
+            _model.Learn(_census, _accesses);
+            for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
+            {
+                _shareError.Observe(_model.AccessesOf(outcome) * _census.FastOutcomes[outcome], fast: true);
+                _shareError.Observe(_model.AccessesOf(outcome) * _census.SlowOutcomes[outcome], fast: false);
+            }
+            _shareError.EndRound();
+            _expectedHarvests = _harvests;
+        }
+        _harvests = _quarters = 0;
+        _accesses = null;
+
+        plan.AbsentPages = _census.Absent;
+        // What a guest had before anyone looked was not born in the first round.
+        plan.BornPages = _residencyKnown ? _census.Born : 0;
+        _residencyKnown = true;
+        _headroom.Observe(plan.BornPages);
+    }
+
+    private void FillFigures(MovePlan plan)
+    {
+        long fastPages = 0, slowPages = 0, hot = 0, hotFast = 0;
+        double fastRate = 0, slowRate = 0;
+        for (int state = 0; state < _samples.States; state++)
+        {
+            long fast = _census.Fast.Pages[state];
+            long slow = _census.Slow.Pages[state];
+            fastPages += fast;
+            slowPages += slow;
+            fastRate += fast * _model.MeanRate(state);
+            slowRate += slow * _model.MeanRate(state);
+            if (_model.ChanceOfAccess(state) < 0.5)
+                continue;
+            hot += fast + slow;
+            hotFast += fast;
+        }
+        plan.FastPages = fastPages;
+        plan.SlowPages = slowPages;
+        plan.HotPages = hot;
+        plan.HotFastPages = hotFast;
+        plan.MarginalValue = _model.MarginalValue;
+        plan.FastRate = fastRate;
+        plan.Accesses = fastRate + slowRate;
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Planning;
+
+namespace VirtTier.Tiering.Value;
+
+/// <summary>
+/// Learns from all pages of the domain, moved or not, how the next round of each <see cref="PageState"/> turns out, and which
+/// neighbourhood follows which. Old rounds are slowly forgotten.
+/// </summary>
+internal sealed class StateStatistics
+{
+    // A round's weight after ten more is a third: long enough to learn rare states, short enough to unlearn a phase.
+    private const double Memory = 0.9;
+
+    // Belief counts as much as this many pages: that of a page's own state before anything was seen, and, in each
+    // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
+    private const double PriorPages = 10;
+
+    // Of a guest of which no page was yet seen to come back, or not to: a move is certain, a return is not.
+    private const double UnseenReturns = 0.1;
+
+    private readonly float[] _seen = new float[PageState.Count * PageState.Outcomes];
+    private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes];
+    private readonly float[] _neighboursSeen = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
+    private readonly float[] _neighboursChance = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
+
+    private double _returns = UnseenReturns;
+
+    public StateStatistics() => Estimate();
+
+    /// <summary>Whether any round was seen to turn out: before, all is belief.</summary>
+    public bool HasLearned { get; private set; }
+
+    /// <summary>The chance of each outcome of a state's coming round.</summary>
+    public ReadOnlySpan<float> Outcomes(int state) => _chance.AsSpan(state * PageState.Outcomes, PageState.Outcomes);
+
+    /// <summary>The chance of each neighbourhood after a round of a page in one, with this outcome.</summary>
+    public ReadOnlySpan<float> NeighboursAfter(int neighbours, int outcome) =>
+        _neighboursChance.AsSpan(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes, Neighbourhood.Classes);
+
+    /// <summary>Takes in how a round turned out.</summary>
+    public void Learn(RoundCensus census)
+    {
+        Blend(_seen, census.Outcomes);
+        Blend(_neighboursSeen, census.Neighbours);
+        HasLearned |= census.Outcomes.ContainsAnyExcept(0);
+        Estimate();
+    }
+
+    public void Write(BinaryWriter writer)
+    {
+        foreach (float seen in _seen)
+            writer.Write(seen);
+        foreach (float seen in _neighboursSeen)
+            writer.Write(seen);
+    }
+
+    public void Read(BinaryReader reader)
+    {
+        for (int i = 0; i < _seen.Length; i++)
+        {
+            _seen[i] = reader.ReadSingle();
+            HasLearned |= _seen[i] > 0;
+        }
+        for (int i = 0; i < _neighboursSeen.Length; i++)
+            _neighboursSeen[i] = reader.ReadSingle();
+        Estimate();
+    }
+
+    private static void Blend(float[] seen, ReadOnlySpan<int> round)
+    {
+        for (int i = 0; i < seen.Length; i++)
+            seen[i] = (float)((seen[i] * Memory) + round[i]);
+    }
+
+    private void Estimate()
+    {
+        Span<double> belief = stackalloc double[PageState.Outcomes];
+        _returns = Returns();
+        for (int own = 0; own < PageState.Own; own++)
+        {
+            BelieveOwn(own, belief);
+            for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
+            {
+                int first = ((neighbours * PageState.Own) + own) * PageState.Outcomes;
+                double pages = PriorPages + Sum(_seen.AsSpan(first, PageState.Outcomes));
+                for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
+                    _chance[first + outcome] = (float)((_seen[first + outcome] + (PriorPages * belief[outcome])) / pages);
+            }
+        }
+        EstimateNeighbours();
+    }
+
+    // The chance of each outcome of a page's own state, whatever its neighbourhood.
+    private void BelieveOwn(int own, Span<double> belief)
+    {
+        double pages = PriorPages;
+        for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
+        {
+            belief[outcome] = PriorPages * Prior(own, outcome);
+            for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
+            {
+                float seen = _seen[(((neighbours * PageState.Own) + own) * PageState.Outcomes) + outcome];
+                belief[outcome] += seen;
+                pages += seen;
+            }
+        }
+        foreach (ref double chance in belief)
+            chance /= pages;
+    }
+
+    // Idle pages grow older together into states that none was seen in, so how often they come back is carried over from the younger.
+    private double Prior(int own, int outcome)
+    {
+        double chance = ValuePrior.Chances[(own * PageState.Outcomes) + outcome];
+        if (!PageState.IsIdle(own))
+            return chance;
+        return outcome > 0 ? chance * _returns : 1 - (_returns * (1 - chance));
+    }
+
+    // How often idle pages came back, of what was believed of them; no more, as there is no telling how much more.
+    private double Returns()
+    {
+        double believed = PriorPages, seen = PriorPages * UnseenReturns;
+        for (int state = 0; state < PageState.Count; state++)
+        {
+            int own = state % PageState.Own;
+            if (!PageState.IsIdle(own))
+                continue;
+            double all = Sum(_seen.AsSpan(state * PageState.Outcomes, PageState.Outcomes));
+            believed += all * (1 - ValuePrior.Chances[own * PageState.Outcomes]);
+            seen += all - _seen[state * PageState.Outcomes];
+        }
+        return Math.Min(1, seen / believed);
+    }
+
+    // Before anything was seen, a neighbourhood is believed to stay as it is.
+    private void EstimateNeighbours()
+    {
+        for (int first = 0; first < _neighboursSeen.Length; first += Neighbourhood.Classes)
+        {
+            int same = first + (first / (PageState.Outcomes * Neighbourhood.Classes));
+            double pages = PriorPages + Sum(_neighboursSeen.AsSpan(first, Neighbourhood.Classes));
+            for (int i = first; i < first + Neighbourhood.Classes; i++)
+                _neighboursChance[i] = (float)((_neighboursSeen[i] + (i == same ? PriorPages : 0)) / pages);
+        }
+    }
+
+    private static double Sum(ReadOnlySpan<float> numbers)
+    {
+        double sum = 0;
+        foreach (float number in numbers)
+            sum += number;
+        return sum;
+    }
+}

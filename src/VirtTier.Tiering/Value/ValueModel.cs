@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Planning;
+
+namespace VirtTier.Tiering.Value;
+
+/// <summary>What a page in each <see cref="PageState"/> is worth in the fast tier, from <see cref="StateStatistics"/>.</summary>
+/// <remarks>
+/// How the next round of each state turns out is learned; which state follows is known. Over this Markov chain the value
+/// solves <c>V(s) = E[accesses | s] - price + E[clamp(d V(next), -cost, +cost)]</c>: being fast rather than slow gains the
+/// accesses of the coming round less the price of a DRAM page, and after it either goes on or is undone by one move,
+/// whichever is better. The price is what the page would earn with the last one that finds room. This is the Lagrangian
+/// relaxation of a restless bandit with switching costs (Whittle, 1988), so hysteresis need not be set: it follows from the
+/// cost.
+/// </remarks>
+internal sealed class ValueModel
+{
+    // A domain's habits last for tens of rounds, not for ever.
+    private const double Discount = 0.95;
+
+    // Values start from the last round's, so that a few sweeps bring them to their end; the first time needs more.
+    private const int SweepsAtFirst = 24;
+    private const int Sweeps = 8;
+
+    private readonly StateStatistics _statistics = new();
+    private readonly AccessScale _scale = new();
+    private readonly double[] _rate;
+    private readonly double[] _value;
+    private readonly double[] _spareValue;
+    private readonly double[] _later = new double[PageState.Own * PageState.Outcomes];
+    private readonly double[] _swept = new double[PageState.Count];
+    private readonly int[] _byRate;
+    private readonly bool[] _solved;
+    private double _firstAccesses = 1;
+
+    /// <param name="weights">Classes of <see cref="AccessWeight"/> that occur.</param>
+    public ValueModel(int weights)
+    {
+        int states = PageState.Weighted(0, weights);
+        _rate = new double[states];
+        _value = new double[states];
+        _spareValue = new double[states];
+        _byRate = new int[states];
+        _solved = new bool[weights];
+        EstimateRates();
+    }
+
+    /// <summary>Whether any round was seen to turn out: before, values are no more than belief.</summary>
+    public bool HasLearned => _statistics.HasLearned;
+
+    /// <summary>Accesses, by their weight, that a page of each weighted state is expected to get in the coming round.</summary>
+    public ReadOnlySpan<double> Rate => _rate;
+
+    /// <summary>
+    /// Accesses that the pages of a state together are expected to get in the coming round, each. It is <see cref="Rate"/> but for pages that were
+    /// never accessed: a guest goes on to touch new ones at its own pace, however few are left.
+    /// </summary>
+    public double MeanRate(int state) => PageState.IsUntouched(state % PageState.Own) ? _rate[state] * _firstAccesses : _rate[state];
+
+    /// <summary>What a page of each weighted state gains by being fast rather than slow, in accesses.</summary>
+    public ReadOnlySpan<double> Value => _value;
+
+    /// <summary>The same where DRAM is to spare, at no price.</summary>
+    public ReadOnlySpan<double> SpareValue => _spareValue;
+
+    /// <summary>What a DRAM page is worth for a round: the accesses to the last page that finds room.</summary>
+    public double MarginalValue { get; private set; }
+
+    /// <summary>The accesses that an outcome stands for.</summary>
+    public double AccessesOf(int outcome) => _scale.Of(outcome);
+
+    /// <summary>Chance that a page of a state is accessed in the coming round.</summary>
+    public double ChanceOfAccess(int state) => 1 - _statistics.Outcomes(state % PageState.Count)[0];
+
+    /// <summary>Takes in how a round turned out.</summary>
+    /// <param name="census">The round.</param>
+    /// <param name="accesses">Accesses in it, where they were measured.</param>
+    public void Learn(RoundCensus census, double? accesses)
+    {
+        _scale.Observe(census.AllOutcomes, accesses);
+        _statistics.Learn(census);
+        EstimateRates();
+        ExpectFirstAccesses(census);
+    }
+
+    public void Write(BinaryWriter writer) => _statistics.Write(writer);
+
+    public void Read(BinaryReader reader)
+    {
+        _statistics.Read(reader);
+        EstimateRates();
+    }
+
+    /// <summary>Works out price and values.</summary>
+    /// <param name="fast">Fast pages by weighted state.</param>
+    /// <param name="slow">Slow pages by weighted state.</param>
+    /// <param name="room">Pages that can be fast.</param>
+    /// <param name="cost">Cost of moving a page, in accesses.</param>
+    public void Solve(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room, double cost)
+    {
+        MarginalValue = MarginalValueOf(fast, slow, room);
+        for (int weight = 0; weight < _solved.Length; weight++)
+        {
+            int first = PageState.Weighted(0, weight);
+            if (!fast.Slice(first, PageState.Count).ContainsAnyExcept(0) && !slow.Slice(first, PageState.Count).ContainsAnyExcept(0))
+                continue;
+            ReadOnlySpan<double> rate = _rate.AsSpan(first, PageState.Count);
+            for (int sweep = 0; sweep < (_solved[weight] ? Sweeps : SweepsAtFirst); sweep++)
+            {
+                Sweep(_value.AsSpan(first, PageState.Count), rate, MarginalValue, cost);
+                Sweep(_spareValue.AsSpan(first, PageState.Count), rate, 0, cost);
+            }
+            _solved[weight] = true;
+        }
+    }
+
+    private void Sweep(Span<double> value, ReadOnlySpan<double> rate, double marginalValue, double cost)
+    {
+        for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
+        {
+            FoldNeighbours(value, neighbours, cost);
+            for (int own = 0; own < PageState.Own; own++)
+            {
+                int state = (neighbours * PageState.Own) + own;
+                ReadOnlySpan<float> chance = _statistics.Outcomes(state);
+                double later = 0;
+                foreach (Transition next in Transition.After[own])
+                    later += chance[next.Outcome] * next.Chance * _later[(next.Outcome * PageState.Own) + next.State];
+                _swept[state] = rate[state] - marginalValue + later;
+            }
+        }
+        _swept.CopyTo(value);
+    }
+
+    // What each own state is worth later, averaged over the neighbourhoods that may follow this one.
+    private void FoldNeighbours(ReadOnlySpan<double> value, int neighbours, double cost)
+    {
+        for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
+        {
+            ReadOnlySpan<float> chance = _statistics.NeighboursAfter(neighbours, outcome);
+            for (int own = 0; own < PageState.Own; own++)
+            {
+                double later = 0;
+                for (int next = 0; next < chance.Length; next++)
+                    later += chance[next] * Math.Clamp(Discount * value[(next * PageState.Own) + own], -cost, cost);
+                _later[(outcome * PageState.Own) + own] = later;
+            }
+        }
+    }
+
+    // As many pages as in the last round; what was learned of each state while more of them were left would make too few.
+    private void ExpectFirstAccesses(RoundCensus census)
+    {
+        double expected = 1;
+        for (int state = 0; state < _rate.Length; state++)
+        {
+            if (PageState.IsUntouched(state % PageState.Own))
+                expected += (census.Fast.Pages[state] + census.Slow.Pages[state]) * ChanceOfAccess(state);
+        }
+        _firstAccesses = (census.FirstAccessed + 1) / expected;
+    }
+
+    private double MarginalValueOf(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room)
+    {
+        for (int state = 0; state < _byRate.Length; state++)
+            _byRate[state] = state;
+        _byRate.AsSpan().Sort((a, b) => _rate[b].CompareTo(_rate[a]));
+        foreach (int state in _byRate)
+        {
+            room -= fast[state] + slow[state];
+            if (room < 0)
+                return _rate[state];
+        }
+        return 0;
+    }
+
+    private void EstimateRates()
+    {
+        for (int state = 0; state < PageState.Count; state++)
+        {
+            ReadOnlySpan<float> chance = _statistics.Outcomes(state);
+            double rate = 0;
+            for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
+                rate += chance[outcome] * _scale.Of(outcome);
+            for (int weight = 0; weight < _solved.Length; weight++)
+                _rate[PageState.Weighted(state, weight)] = rate * AccessWeight.Factor(weight);
+        }
+    }
+}
