@@ -395,6 +395,30 @@ bool guest_is_dirty_logged(struct kvm *kvm)
 	return logged && logged >= pages - logged;
 }
 
+/*
+ * Whether the guest runs guests with page tables of their own, or did lately.  KVM translates those tables into others, which show
+ * what the nested guests touch; the guest's own show nothing of it.  KVM keeps count of them, until it throws them away.
+ */
+static bool runs_guests(struct kvm *kvm)
+{
+	return READ_ONCE(kvm->arch.indirect_shadow_pages);
+}
+
+/**
+ * guest_state() - what GET_INFO and HARVEST both tell of a guest now, as KVM_EPT_SAMPLE_INFO_*
+ * @kvm: the guest, with its srcu held
+ */
+u32 guest_state(struct kvm *kvm)
+{
+	u32 state = KVM_EPT_SAMPLE_INFO_GUEST;
+
+	if (guest_is_dirty_logged(kvm))
+		state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	if (runs_guests(kvm))
+		state |= KVM_EPT_SAMPLE_INFO_NESTED;
+	return state;
+}
+
 /**
  * guest_logs_page() - whether writes to a page are being logged, in any address space
  * @kvm: the guest, with its srcu held: logging cannot begin in earnest before that is let go

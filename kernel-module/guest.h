@@ -103,6 +103,7 @@ int guest_paging(struct guest *guest, struct guest_paging *paging);
 int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS]);
 u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level);
 bool guest_is_dirty_logged(struct kvm *kvm);
+u32 guest_state(struct kvm *kvm);
 bool guest_logs_page(struct kvm *kvm, gfn_t gfn);
 gfn_t guest_gfn_end(struct kvm *kvm);
 void guest_flush_tlbs(struct guest *guest);

@@ -549,9 +549,7 @@ int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
 
 	idx = srcu_read_lock(&guest->kvm->srcu);
 	request->generation = kvm_memslots(guest->kvm)->generation;
-	request->state = KVM_EPT_SAMPLE_INFO_GUEST;
-	if (guest_is_dirty_logged(guest->kvm))
-		request->state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	request->state = guest_state(guest->kvm);
 	srcu_read_unlock(&guest->kvm->srcu, idx);
 
 	atomic64_inc(&guest->counters.harvests);

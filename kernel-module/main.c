@@ -107,7 +107,6 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 	err = guest_paging(guest, &paging);
 	if (err)
 		return err;
-	info->flags |= KVM_EPT_SAMPLE_INFO_GUEST;
 	info->paging = paging.kind;
 	if (paging.has_ad)
 		info->flags |= KVM_EPT_SAMPLE_INFO_AD;
@@ -124,8 +123,7 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 		info->memslots++;
 	info->gfn_end = guest_gfn_end(kvm);
 	info->generation = slots->generation;
-	if (guest_is_dirty_logged(kvm))
-		info->flags |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	info->flags |= guest_state(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 
 	info->harvests = atomic64_read(&counters->harvests);
