@@ -16,7 +16,9 @@
 #include <linux/slab.h>
 #include <linux/tracepoint.h>
 
+#include "faults.h"
 #include "guest.h"
+#include "queue.h"
 
 #define WINDOW_MS	10
 
@@ -97,13 +99,13 @@ bool faults_supported(void)
 	return SPTE_LAYOUT_KNOWN && !IS_ENABLED(CONFIG_PREEMPT_RT);
 }
 
-static struct guest *find_sampled(struct kvm *kvm)
+static struct fault_sampler *find_sampler(struct kvm *kvm)
 {
-	struct guest *guest;
+	struct fault_sampler *faults;
 
-	hash_for_each_possible_rcu(sampled, guest, faults.node, (unsigned long)kvm)
-		if (guest->kvm == kvm)
-			return guest;
+	hash_for_each_possible_rcu(sampled, faults, node, (unsigned long)kvm)
+		if (faults->guest->kvm == kvm)
+			return faults;
 	return NULL;
 }
 
@@ -160,28 +162,30 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 static bool note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool hooked)
 {
 	struct kvm_ept_sample_sample64 sample = { .gfn = gpa_to_gfn(gpa) };
+	const struct spte_layout *layout;
+	struct fault_sampler *faults;
 	bool stepped = false;
-	struct guest *guest;
 
 	/* In a nested guest the address is one of its own, not of the guest that is sampled. */
 	if (vcpu->arch.mmu != &vcpu->arch.root_mmu)
 		return false;
 
 	rcu_read_lock();
-	guest = find_sampled(vcpu->kvm);
-	if (!guest)
+	faults = find_sampler(vcpu->kvm);
+	if (!faults)
 		goto unlock;
-	sample.xwr = kinds_of(guest->layout, code);
-	stepped = step_on(vcpu, guest->layout, sample.gfn, sample.xwr, hooked);
+	layout = faults->guest->layout;
+	sample.xwr = kinds_of(layout, code);
+	stepped = step_on(vcpu, layout, sample.gfn, sample.xwr, hooked);
 	if (!stepped)
 		goto unlock;
-	atomic64_inc(&guest->counters.faults);
-	if (!(sample.xwr & READ_ONCE(guest->faults.prot)))
+	atomic64_inc(&faults->faults);
+	if (!(sample.xwr & READ_ONCE(faults->prot)))
 		;	/* another kind of access than asked for */
-	else if (queue_put(guest->queue, sample))
-		atomic64_inc(&guest->counters.samples);
+	else if (queue_put(faults->queue, sample))
+		atomic64_inc(&faults->samples);
 	else
-		atomic64_inc(&guest->counters.dropped);
+		atomic64_inc(&faults->dropped);
 unlock:
 	rcu_read_unlock();
 	return stepped;
@@ -203,10 +207,9 @@ static bool on_fault_hook(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code)
 }
 
 /* Make @faults->spans fit the memslots, without KVM's own; kvm->srcu is held. */
-static int learn_spans(struct guest *guest)
+static int learn_spans(struct fault_sampler *faults)
 {
-	struct kvm_memslots *slots = kvm_memslots(guest->kvm);
-	struct fault_sampler *faults = &guest->faults;
+	struct kvm_memslots *slots = kvm_memslots(faults->guest->kvm);
 	struct kvm_memory_slot *slot;
 	unsigned int count = 0;
 	struct span *spans;
@@ -244,9 +247,8 @@ static gfn_t random_gfn(const struct fault_sampler *faults)
 	return span->base + page;
 }
 
-static void lay_mine(struct guest *guest, const struct root *root, gfn_t gfn, unsigned int prot)
+static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
 {
-	struct fault_sampler *faults = &guest->faults;
 	u64 spte, armed;
 	u64 *sptep;
 	int level;
@@ -256,7 +258,7 @@ static void lay_mine(struct guest *guest, const struct root *root, gfn_t gfn, un
 	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(spte) ||
 	    !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT))
 		return;
-	armed = spte_arm(guest->layout, spte, prot);
+	armed = spte_arm(faults->guest->layout, spte, prot);
 	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))
 		return;		/* nothing to take away, or KVM was faster: another place will do */
 	faults->mines[faults->mine_count++] = (struct mine){
@@ -267,9 +269,9 @@ static void lay_mine(struct guest *guest, const struct root *root, gfn_t gfn, un
 }
 
 /* Lay up to @count landmines, where writes are not logged; kvm->srcu is held. */
-static void lay_mines(struct guest *guest, unsigned int count)
+static void lay_mines(struct fault_sampler *faults, unsigned int count)
 {
-	struct fault_sampler *faults = &guest->faults;
+	struct kvm *kvm = faults->guest->kvm;
 	unsigned int prot = READ_ONCE(faults->prot);
 	struct root roots[MAX_ROOTS];
 	unsigned int tried = 0;
@@ -277,26 +279,26 @@ static void lay_mines(struct guest *guest, unsigned int count)
 
 	while (tried < count) {
 		rcu_read_lock();
-		read_lock(&guest->kvm->mmu_lock);
-		root_count = guest_roots(guest->kvm, roots);
+		read_lock(&kvm->mmu_lock);
+		root_count = guest_roots(kvm, roots);
 		do {
 			gfn_t gfn = random_gfn(faults);
 
-			if (guest_logs_page(guest->kvm, gfn))
+			if (guest_logs_page(kvm, gfn))
 				continue;
 			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
-				lay_mine(guest, &roots[i], gfn, prot);
+				lay_mine(faults, &roots[i], gfn, prot);
 		} while (++tried < count && tried % BATCH_MINES);
-		read_unlock(&guest->kvm->mmu_lock);
+		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
 	}
 	if (faults->mine_count)
-		guest_flush_tlbs(guest);
-	atomic64_add(faults->mine_count, &guest->counters.armed);
+		guest_flush_tlbs(faults->guest);
+	atomic64_add(faults->mine_count, &faults->armed);
 }
 
-static void take_up_mine(struct guest *guest, const struct root *root, const struct mine *mine,
+static void take_up_mine(const struct spte_layout *layout, const struct root *root, const struct mine *mine,
 			 bool may_write)
 {
 	int level;
@@ -305,7 +307,7 @@ static void take_up_mine(struct guest *guest, const struct root *root, const str
 
 	while (spte_is_armed(spte))
 		if (try_cmpxchg64(sptep, &spte,
-				  spte_disarm(guest->layout, spte, mine->before, may_write)))
+				  spte_disarm(layout, spte, mine->before, may_write)))
 			return;
 }
 
@@ -314,46 +316,45 @@ static void take_up_mine(struct guest *guest, const struct root *root, const str
  * The latest first: if an entry was mined twice, KVM may have made it anew in between, and what it
  * was before the first landmine is not what it may get back.
  */
-static void take_up_mines(struct guest *guest)
+static void take_up_mines(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
+	struct kvm *kvm = faults->guest->kvm;
 	unsigned int left = faults->mine_count;
 	struct root roots[MAX_ROOTS];
 	int count, k, idx;
 
-	idx = srcu_read_lock(&guest->kvm->srcu);
+	idx = srcu_read_lock(&kvm->srcu);
 	while (left) {
 		rcu_read_lock();
-		read_lock(&guest->kvm->mmu_lock);
-		count = guest_roots(guest->kvm, roots);
+		read_lock(&kvm->mmu_lock);
+		count = guest_roots(kvm, roots);
 		do {
 			const struct mine *mine = &faults->mines[--left];
-			bool may_write = !guest_logs_page(guest->kvm, mine->gfn);
+			bool may_write = !guest_logs_page(kvm, mine->gfn);
 
 			for (k = 0; k < count; k++)
 				if (roots[k].hpa == mine->root)
-					take_up_mine(guest, &roots[k], mine, may_write);
+					take_up_mine(faults->guest->layout, &roots[k], mine, may_write);
 		} while (left % BATCH_MINES);
-		read_unlock(&guest->kvm->mmu_lock);
+		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
 	}
-	srcu_read_unlock(&guest->kvm->srcu, idx);
+	srcu_read_unlock(&kvm->srcu, idx);
 }
 
 /* Close the books on a window: what it brought, and what is still owed. */
-static void end_window(struct guest *guest)
+static void end_window(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
-	u64 samples = atomic64_read(&guest->counters.samples);
-	u64 taken = atomic64_read(&guest->counters.faults);
+	u64 samples = atomic64_read(&faults->samples);
+	u64 taken = atomic64_read(&faults->faults);
 	s64 got = samples - faults->samples_before;
 	ktime_t now = ktime_get();
 	u64 elapsed_us = ktime_us_delta(now, faults->window_start);
 	u64 allowed;
 	s64 most;
 
-	take_up_mines(guest);
+	take_up_mines(faults);
 	if (faults->mine_count) {
 		s64 yield = got * YIELD_ONE / faults->mine_count;
 
@@ -391,12 +392,13 @@ static unsigned int mines_needed(const struct fault_sampler *faults)
 
 static void next_window(struct work_struct *work)
 {
-	struct guest *guest = container_of(to_delayed_work(work), struct guest, faults.work);
+	struct fault_sampler *faults = container_of(to_delayed_work(work), struct fault_sampler, work);
+	struct guest *guest = faults->guest;
 	unsigned int count;
 	int idx;
 
-	end_window(guest);
-	count = mines_needed(&guest->faults);
+	end_window(faults);
+	count = mines_needed(faults);
 
 	/*
 	 * Under srcu: when logging begins, KVM waits for us before it takes the write permissions,
@@ -404,31 +406,39 @@ static void next_window(struct work_struct *work)
 	 */
 	idx = srcu_read_lock(&guest->kvm->srcu);
 	if (count && !guest_is_dead(guest) && !guest_is_dirty_logged(guest->kvm) &&
-	    !learn_spans(guest) && guest->faults.pages)
-		lay_mines(guest, count);
+	    !learn_spans(faults) && faults->pages)
+		lay_mines(faults, count);
 	srcu_read_unlock(&guest->kvm->srcu, idx);
 
-	queue_delayed_work(window_wq, &guest->faults.work, msecs_to_jiffies(WINDOW_MS));
+	queue_delayed_work(window_wq, &faults->work, msecs_to_jiffies(WINDOW_MS));
 }
 
-void faults_init(struct guest *guest)
+/**
+ * faults_init() - prepare for fault sampling; faults_stop() ends it
+ * @faults: zeroed
+ * @guest: of this guest
+ * @queue: where samples are to go
+ */
+void faults_init(struct fault_sampler *faults, struct guest *guest, struct sample_queue *queue)
 {
-	guest->faults.prot = SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X;
-	INIT_DELAYED_WORK(&guest->faults.work, next_window);
+	faults->guest = guest;
+	faults->queue = queue;
+	faults->prot = SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X;
+	INIT_DELAYED_WORK(&faults->work, next_window);
 }
 
 /**
  * faults_set_prot() - choose the kinds of access to sample
- * @guest: the guest
+ * @faults: of its guest
  * @prot: r = 1, w = 2, x = 4
  *
  * Return: 0, or -EINVAL for other bits.
  */
-int faults_set_prot(struct guest *guest, unsigned int prot)
+int faults_set_prot(struct fault_sampler *faults, unsigned int prot)
 {
 	if (prot & ~(SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X))
 		return -EINVAL;
-	WRITE_ONCE(guest->faults.prot, prot);
+	WRITE_ONCE(faults->prot, prot);
 	return 0;
 }
 
@@ -448,15 +458,14 @@ static int register_probe(void)
 	return err;
 }
 
-static int start(struct guest *guest)
+static int start(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
 	struct guest_paging paging;
 	int err;
 
 	if (!faults_supported())
 		return -EOPNOTSUPP;
-	err = guest_paging(guest, &paging);
+	err = guest_paging(faults->guest, &paging);
 	if (err)
 		return err;
 	/* Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken. */
@@ -473,12 +482,12 @@ static int start(struct guest *guest)
 	faults->owed = 0;
 	faults->credit = MAX_MINES * OWED_ONE;
 	faults->yield = YIELD_FIRST;
-	faults->samples_before = atomic64_read(&guest->counters.samples);
-	faults->faults_before = atomic64_read(&guest->counters.faults);
+	faults->samples_before = atomic64_read(&faults->samples);
+	faults->faults_before = atomic64_read(&faults->faults);
 	faults->window_start = ktime_get();
 
 	mutex_lock(&sampled_lock);
-	hash_add_rcu(sampled, &faults->node, (unsigned long)guest->kvm);
+	hash_add_rcu(sampled, &faults->node, (unsigned long)faults->guest->kvm);
 	mutex_unlock(&sampled_lock);
 	queue_delayed_work(window_wq, &faults->work, 0);
 	return 0;
@@ -486,17 +495,15 @@ static int start(struct guest *guest)
 
 /**
  * faults_stop() - stop fault sampling and take up all landmines
- * @guest: the guest
+ * @faults: of its guest
  */
-void faults_stop(struct guest *guest)
+void faults_stop(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
-
 	if (!faults->freq)
 		return;
 	faults->freq = 0;
 	cancel_delayed_work_sync(&faults->work);
-	take_up_mines(guest);
+	take_up_mines(faults);
 
 	mutex_lock(&sampled_lock);
 	hash_del_rcu(&faults->node);
@@ -511,22 +518,22 @@ void faults_stop(struct guest *guest)
 
 /**
  * faults_set_freq() - start, stop, or change the rate of fault sampling
- * @guest: the guest, whose queue has room
+ * @faults: of its guest; the queue has room
  * @freq: samples a second, 0 to stop; more than MAX_FREQ is taken as MAX_FREQ
  *
  * Return: 0; -EOPNOTSUPP (unknown entries, or no accessed and dirty bits), -ENOMEM.
  */
-int faults_set_freq(struct guest *guest, unsigned int freq)
+int faults_set_freq(struct fault_sampler *faults, unsigned int freq)
 {
 	int err = 0;
 
 	freq = min_t(unsigned int, freq, MAX_FREQ);
 	if (!freq)
-		faults_stop(guest);
-	else if (!guest->faults.freq)
-		err = start(guest);
+		faults_stop(faults);
+	else if (!faults->freq)
+		err = start(faults);
 	if (!err)
-		WRITE_ONCE(guest->faults.freq, freq);
+		WRITE_ONCE(faults->freq, freq);
 	return err;
 }
 

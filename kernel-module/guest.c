@@ -19,7 +19,6 @@
 #include <linux/uaccess.h>
 
 #include "guest.h"
-#include "harvest.h"
 
 const struct spte_layout npt_layout = {
 	.accessed = NPT_ACCESSED,
@@ -194,73 +193,52 @@ static int claim(struct guest *guest)
 
 /**
  * guest_find() - take hold of the guest that a process runs
+ * @guest: zeroed; to be given back with guest_put(), unless this fails
  * @proc_file: the caller's open file
  * @pid_nr: a process or thread, in the caller's pid namespace
- * @queue: where its fault samples are to go
  *
- * Return: the guest, to be given back with guest_put(), or
+ * Return: 0, or
  * -ESRCH (no such process), -EPERM (no right to ptrace it), -ENXIO (it runs no KVM guest),
  * -EBUSY (another file samples the guest), -EOPNOTSUPP (shadow paging, or an unknown CPU), -ENOMEM.
  */
-struct guest *guest_find(struct file *proc_file, pid_t pid_nr, struct sample_queue *queue)
+int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr)
 {
 	struct guest_paging paging;
-	struct guest *guest;
 	int err;
 
-	guest = kzalloc(sizeof(*guest), GFP_KERNEL_ACCOUNT);
-	if (!guest)
-		return ERR_PTR(-ENOMEM);
-	guest->queue = queue;
 	mutex_init(&guest->flush_lock);
-	faults_init(guest);
-
-	err = -ENOMEM;
 	if (!zalloc_cpumask_var(&guest->kicked, GFP_KERNEL_ACCOUNT))
-		goto free_guest;
-	guest->buffer = harvest_buffer_alloc();
-	if (!guest->buffer)
-		goto free_mask;
-
+		return -ENOMEM;
 	err = get_kvm_of_pid(proc_file, pid_nr, &guest->kvm);
 	if (err)
-		goto free_buffer;
+		goto free_mask;
 	err = guest_paging(guest, &paging);
 	if (err)
 		goto put_kvm;
 	err = claim(guest);
 	if (err)
 		goto put_kvm;
-	return guest;
+	return 0;
 
 put_kvm:
 	kvm_put_kvm(guest->kvm);
-free_buffer:
-	harvest_buffer_free(guest->buffer);
 free_mask:
 	free_cpumask_var(guest->kicked);
-free_guest:
-	kfree(guest);
-	return ERR_PTR(err);
+	return err;
 }
 
 /**
- * guest_put() - let go of a guest, with all landmines taken up
+ * guest_put() - let go of a guest, which nobody harvests or samples any more
  * @guest: from guest_find()
  */
 void guest_put(struct guest *guest)
 {
-	faults_stop(guest);
-
 	mutex_lock(&guests_lock);
 	list_del(&guest->node);
 	mutex_unlock(&guests_lock);
 
 	kvm_put_kvm(guest->kvm);
-	harvest_forget_cold(guest);
-	harvest_buffer_free(guest->buffer);
 	free_cpumask_var(guest->kicked);
-	kfree(guest);
 }
 
 /**
@@ -486,7 +464,7 @@ void guest_flush_tlbs(struct guest *guest)
 	smp_call_function_many(guest->kicked, acknowledge, NULL, true);
 	put_cpu();
 	mutex_unlock(&guest->flush_lock);
-	atomic64_inc(&guest->counters.flushes);
+	atomic64_inc(&guest->flushes);
 }
 
 static int by_gpa(const void *a, const void *b)

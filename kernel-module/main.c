@@ -13,8 +13,10 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "faults.h"
 #include "guest.h"
 #include "harvest.h"
+#include "queue.h"
 
 #define PROC_NAME	"kvm_ept_sample"
 
@@ -22,37 +24,71 @@
 #define CMD_KIND(cmd)	((cmd) & ~IOCSIZE_MASK)
 
 /**
+ * struct attachment - what an open file has between INIT and DEINIT
+ *
+ * Each part refers to those before it, never to those after it: they end in the reverse order.
+ *
+ * @guest: the guest
+ * @harvester: harvests it
+ * @faults: samples its faults, into the session's queue
+ */
+struct attachment {
+	struct guest guest;
+	struct harvester harvester;
+	struct fault_sampler faults;
+};
+
+/**
  * struct session - one open file
  * @lock: serialises its ioctls
- * @guest: between INIT and DEINIT
  * @queue: fault samples for read()
+ * @attachment: between INIT and DEINIT
  */
 struct session {
 	struct mutex lock;
-	struct guest *guest;
 	struct sample_queue queue;
+	struct attachment *attachment;
 };
 
 static long do_init(struct session *session, struct file *file, pid_t pid)
 {
-	struct guest *guest;
+	struct attachment *attachment;
+	int err;
 
-	if (session->guest || pid <= 0)
+	if (session->attachment || pid <= 0)
 		return -EINVAL;
-	guest = guest_find(file, pid, &session->queue);
-	if (IS_ERR(guest))
-		return PTR_ERR(guest);
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
+	if (!attachment)
+		return -ENOMEM;
+	err = guest_find(&attachment->guest, file, pid);
+	if (err)
+		goto free_attachment;
+	err = harvester_init(&attachment->harvester, &attachment->guest);
+	if (err)
+		goto put_guest;
+	faults_init(&attachment->faults, &attachment->guest, &session->queue);
 	queue_reset(&session->queue);
-	session->guest = guest;
+	session->attachment = attachment;
 	return 0;
+
+put_guest:
+	guest_put(&attachment->guest);
+free_attachment:
+	kfree(attachment);
+	return err;
 }
 
 static long do_deinit(struct session *session)
 {
-	if (!session->guest)
+	struct attachment *attachment = session->attachment;
+
+	if (!attachment)
 		return -EINVAL;
-	guest_put(session->guest);
-	session->guest = NULL;
+	session->attachment = NULL;
+	faults_stop(&attachment->faults);
+	harvester_free(&attachment->harvester);
+	guest_put(&attachment->guest);
+	kfree(attachment);
 	return 0;
 }
 
@@ -60,14 +96,14 @@ static long do_set_freq(struct session *session, unsigned int freq)
 {
 	int err;
 
-	if (!session->guest)
+	if (!session->attachment)
 		return -EINVAL;
 	if (freq) {
 		err = queue_alloc(&session->queue);
 		if (err)
 			return err;
 	}
-	return faults_set_freq(session->guest, freq);
+	return faults_set_freq(&session->attachment->faults, freq);
 }
 
 /* Sizes of the structs in their first version, the least that is accepted. */
@@ -94,9 +130,11 @@ static int put_reply(void __user *user, const void *reply, size_t size, u32 user
 	return copy_to_user(user, reply, min_t(size_t, size, user_size)) ? -EFAULT : 0;
 }
 
-static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
+static int guest_info(struct attachment *attachment, struct kvm_ept_sample_info *info)
 {
-	struct counters *counters = &guest->counters;
+	struct harvester *harvester = &attachment->harvester;
+	struct fault_sampler *faults = &attachment->faults;
+	struct guest *guest = &attachment->guest;
 	struct root roots[MAX_ROOTS];
 	struct kvm *kvm = guest->kvm;
 	struct guest_paging paging;
@@ -126,14 +164,14 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 	info->flags |= guest_state(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 
-	info->harvests = atomic64_read(&counters->harvests);
-	info->harvest_ns = atomic64_read(&counters->harvest_ns);
-	info->entries = atomic64_read(&counters->entries);
-	info->flushes = atomic64_read(&counters->flushes);
-	info->samples = atomic64_read(&counters->samples);
-	info->dropped = atomic64_read(&counters->dropped);
-	info->armed = atomic64_read(&counters->armed);
-	info->faults = atomic64_read(&counters->faults);
+	info->harvests = atomic64_read(&harvester->harvests);
+	info->harvest_ns = atomic64_read(&harvester->ns);
+	info->entries = atomic64_read(&harvester->entries);
+	info->flushes = atomic64_read(&guest->flushes);
+	info->samples = atomic64_read(&faults->samples);
+	info->dropped = atomic64_read(&faults->dropped);
+	info->armed = atomic64_read(&faults->armed);
+	info->faults = atomic64_read(&faults->faults);
 	return 0;
 }
 
@@ -155,8 +193,8 @@ static long do_get_info(struct session *session, struct kvm_ept_sample_info __us
 		info.flags |= KVM_EPT_SAMPLE_INFO_FAULTS;
 	if (faults_hooked())
 		info.flags |= KVM_EPT_SAMPLE_INFO_HOOK;
-	if (session->guest) {
-		err = guest_info(session->guest, &info);
+	if (session->attachment) {
+		err = guest_info(session->attachment, &info);
 		if (err)
 			return err;
 	}
@@ -169,12 +207,12 @@ static long do_harvest(struct session *session, struct kvm_ept_sample_harvest __
 	struct kvm_ept_sample_harvest request;
 	int err;
 
-	if (!session->guest)
+	if (!session->attachment)
 		return -EINVAL;
 	err = get_request(&request, sizeof(request), HARVEST_LEAST, user);
 	if (err)
 		return err;
-	err = harvest(session->guest, &request);
+	err = harvest(&session->attachment->harvester, &request);
 	if (err)
 		return err;
 	return put_reply(user, &request, sizeof(request), request.size);
@@ -183,15 +221,17 @@ static long do_harvest(struct session *session, struct kvm_ept_sample_harvest __
 static long dispatch(struct session *session, struct file *file, unsigned int cmd,
 		     unsigned long arg)
 {
+	struct attachment *attachment = session->attachment;
+
 	switch (cmd) {
 	case KVM_EPT_SAMPLE_CMD_INIT:
 		return do_init(session, file, arg);
 	case KVM_EPT_SAMPLE_CMD_SET_PROT:
-		return session->guest ? faults_set_prot(session->guest, arg) : -EINVAL;
+		return attachment ? faults_set_prot(&attachment->faults, arg) : -EINVAL;
 	case KVM_EPT_SAMPLE_CMD_SET_FREQ:
 		return do_set_freq(session, arg);
 	case KVM_EPT_SAMPLE_CMD_GET_MEMSLOTS:
-		return session->guest ? guest_memslots(session->guest, (void __user *)arg) : -EINVAL;
+		return attachment ? guest_memslots(&attachment->guest, (void __user *)arg) : -EINVAL;
 	case KVM_EPT_SAMPLE_CMD_DEINIT:
 		return do_deinit(session);
 	case KVM_EPT_SAMPLE_CMD_SET_RECORD:
