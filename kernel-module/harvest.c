@@ -154,13 +154,21 @@ static __always_inline void take_seen(struct walk *walk, u64 *sptep, u64 spte, u
 		take_accessed(walk, sptep, now);
 }
 
-/* Look at an entry, and take its accessed bit if that is wanted. */
-static u64 look(struct walk *walk, u64 *sptep)
+/*
+ * Take the accessed bit of the entry that was classified as @spte, if it still is that: what KVM put there
+ * meanwhile keeps its bit for the next harvest.  Only hardware's bits may differ.  Returns whether it was taken.
+ */
+static bool take_classified(struct walk *walk, u64 *sptep, u64 spte)
 {
-	u64 spte = READ_ONCE(*sptep);
+	const u64 hardware = walk->guest->layout->accessed | walk->guest->layout->dirty;
+	u64 now = spte;
 
-	walk->entries++;
-	return walk->clear ? take_accessed(walk, sptep, spte) : spte;
+	while (!((now ^ spte) & ~hardware) && (now & walk->guest->layout->accessed))
+		if (try_cmpxchg64(sptep, &now, now & ~walk->guest->layout->accessed)) {
+			walk->cleared = true;
+			return true;
+		}
+	return false;
 }
 
 /* Begin to gather what there is of a block; another page table may have shown some of it already. */
@@ -288,14 +296,14 @@ static void note_size(struct walk *walk, unsigned int block, u8 size)
  * due, for what went through the cached entry meanwhile; from then on the bit above tells all.
  * KVM sets the bit in the entries that it makes, so a new table is never taken for a cold one.
  */
-static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
+static bool is_cold(struct walk *walk, u64 *sptep, u64 spte, u64 number)
 {
 	struct cold_tables *cold = &walk->harvester->cold;
 	bool accessed;
 
 	if (!walk->one_root || number >= cold->blocks)
 		return false;
-	accessed = READ_ONCE(*sptep) & walk->guest->layout->accessed;
+	accessed = spte & walk->guest->layout->accessed;
 	if (!accessed && test_bit(number, cold->quiet))
 		return walk->only_accessed;
 	if (!walk->clear || !walk->flush)
@@ -303,10 +311,13 @@ static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
 	if (!accessed && test_bit(number, cold->cleared)) {
 		__set_bit(number, cold->quiet);
 	} else {
-		look(walk, sptep);
-		walk->cleared = true;
-		__set_bit(number, cold->cleared);
 		__clear_bit(number, cold->quiet);
+		walk->entries++;
+		walk->cleared = true;
+		if (!accessed || take_classified(walk, sptep, spte))
+			__set_bit(number, cold->cleared);
+		else
+			__clear_bit(number, cold->cleared);
 	}
 	return false;
 }
@@ -352,7 +363,7 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 	sptep = next_entry(root, entry, gfn, &level);
 	spte = READ_ONCE(*sptep);
 	if (level == 2 && spte_present(spte) && !spte_is_leaf(spte, level)) {
-		if (is_cold(walk, sptep, gfn / BLOCK_PAGES)) {
+		if (is_cold(walk, sptep, spte, gfn / BLOCK_PAGES)) {
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 			return;
 		}
@@ -367,9 +378,11 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 		return;
 	}
 
-	spte = look(walk, sptep);
+	walk->entries++;
 	if (!spte_present(spte) || !spte_is_leaf(spte, level))
 		return;		/* not mapped, or KVM is changing it now: seen next time */
+	if (walk->clear)
+		take_classified(walk, sptep, spte);
 	note_block(walk, block, spte);
 	if (level == 2) {
 		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_2M);
