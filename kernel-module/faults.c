@@ -41,8 +41,9 @@
  */
 #define MINES_PER_SAMPLE	(YIELD_ONE / YIELD_MIN)
 
-/* Landmines laid or taken up under one hold of mmu_lock. */
+/* Landmines laid, and entries looked at to take them up, under one hold of mmu_lock. */
 #define BATCH_MINES	128
+#define BATCH_ENTRIES	(32 * SPTE_ENTRIES)
 
 #define OWED_ONE	1024
 #define MAX_OWED	8	/* or half a second's worth, if that is more */
@@ -59,10 +60,12 @@
  * struct mine - a landmine
  * @gfn: the page it was meant for
  * @root: the page table that it lies in
+ * @level: of the entry: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
  * @before: the entry as it was
  */
 struct mine {
 	gfn_t gfn;
+	int level;
 	hpa_t root;
 	u64 before;
 };
@@ -145,13 +148,16 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 	sptep = guest_entry(&root, gfn, 1, &level);
 	spte = READ_ONCE(*sptep);
 	while (spte_is_armed(spte) && !stepped) {
-		u64 after = spte & ~SPTE_ARMED;
+		u64 after = spte_step_off(layout, spte);
 
-		if (hooked) {
-			after = spte_step_off(layout, spte);
-			if (after == spte || !spte_allows(layout, after, xwr & SPTE_PROT_X))
-				break;
-		}
+		if (hooked && (after == spte || !spte_allows(layout, after, xwr & SPTE_PROT_X)))
+			break;
+		/*
+		 * KVM may split a large entry, to map the page alone.  All that it makes of the entry then has the entry's
+		 * permissions, which is why they are given back before.
+		 */
+		if (after == spte || (!hooked && level == 1))
+			after = spte & ~SPTE_ARMED;
 		stepped = try_cmpxchg64(sptep, &spte, after);
 	}
 	read_unlock(&vcpu->kvm->mmu_lock);
@@ -247,6 +253,12 @@ static gfn_t random_gfn(const struct fault_sampler *faults)
 	return span->base + page;
 }
 
+/* 4 KiB pages that an entry of that level maps. */
+static gfn_t pages_of(int level)
+{
+	return 1ULL << (9 * (level - 1));
+}
+
 static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
 {
 	u64 spte, armed;
@@ -263,6 +275,7 @@ static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_
 		return;		/* nothing to take away, or KVM was faster: another place will do */
 	faults->mines[faults->mine_count++] = (struct mine){
 		.gfn = gfn,
+		.level = level,
 		.root = root->hpa,
 		.before = spte,
 	};
@@ -298,17 +311,27 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 	atomic64_add(faults->mine_count, &faults->armed);
 }
 
-static void take_up_mine(const struct spte_layout *layout, const struct root *root, const struct mine *mine,
-			 bool may_write)
+/*
+ * Take up a landmine, from page @gfn of what its entry mapped on.  KVM may have split that entry meanwhile: each part that it made is armed.
+ * Looks at no more than *@entries entries and counts them off.  Returns the page to go on from, or the end.
+ */
+static gfn_t take_up_mine(const struct spte_layout *layout, const struct root *root, const struct mine *mine,
+			  gfn_t gfn, unsigned int *entries, bool may_write)
 {
-	int level;
-	u64 *sptep = guest_entry(root, mine->gfn, 1, &level);
-	u64 spte = READ_ONCE(*sptep);
+	gfn_t end = ALIGN(mine->gfn + 1, pages_of(mine->level));
 
-	while (spte_is_armed(spte))
-		if (try_cmpxchg64(sptep, &spte,
-				  spte_disarm(layout, spte, mine->before, may_write)))
-			return;
+	while (gfn < end && *entries) {
+		int level;
+		u64 *sptep = guest_entry(root, gfn, 1, &level);
+		u64 spte = READ_ONCE(*sptep);
+
+		while (spte_is_armed(spte))
+			if (try_cmpxchg64(sptep, &spte, spte_disarm(layout, spte, mine->before, may_write)))
+				break;
+		gfn = ALIGN(gfn + 1, pages_of(level));
+		--*entries;
+	}
+	return min(gfn, end);
 }
 
 /*
@@ -321,21 +344,31 @@ static void take_up_mines(struct fault_sampler *faults)
 	struct kvm *kvm = faults->guest->kvm;
 	unsigned int left = faults->mine_count;
 	struct root roots[MAX_ROOTS];
+	gfn_t next = 0;		/* of the mine under way; 0 is before any */
 	int count, k, idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	while (left) {
+		unsigned int entries = BATCH_ENTRIES;
+
 		rcu_read_lock();
 		read_lock(&kvm->mmu_lock);
 		count = guest_roots(kvm, roots);
-		do {
-			const struct mine *mine = &faults->mines[--left];
+		while (left && entries) {
+			const struct mine *mine = &faults->mines[left - 1];
+			gfn_t end = ALIGN(mine->gfn + 1, pages_of(mine->level));
 			bool may_write = !guest_logs_page(kvm, mine->gfn);
 
-			for (k = 0; k < count; k++)
-				if (roots[k].hpa == mine->root)
-					take_up_mine(faults->guest->layout, &roots[k], mine, may_write);
-		} while (left % BATCH_MINES);
+			next = max(next, end - pages_of(mine->level));
+			for (k = 0; k < count && roots[k].hpa != mine->root; k++)
+				;
+			if (k < count)
+				next = take_up_mine(faults->guest->layout, &roots[k], mine, next, &entries, may_write);
+			if (k == count || next == end) {
+				next = 0;
+				left--;
+			}
+		}
 		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
@@ -390,6 +423,17 @@ static unsigned int mines_needed(const struct fault_sampler *faults)
 	return min3(count, most, (u64)faults->credit / OWED_ONE);
 }
 
+/*
+ * Whether this guest's entries can be mined.  Asked for each window: sampling may have begun before the guest had a vCPU, and with it
+ * tables that tell.  Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken.
+ */
+static bool can_mine(struct guest *guest)
+{
+	struct guest_paging paging;
+
+	return !guest_paging(guest, &paging) && paging.has_ad;
+}
+
 static void next_window(struct work_struct *work)
 {
 	struct fault_sampler *faults = container_of(to_delayed_work(work), struct fault_sampler, work);
@@ -405,7 +449,7 @@ static void next_window(struct work_struct *work)
 	 * so it finds either no landmine's entry or one that it flushes with the others.
 	 */
 	idx = srcu_read_lock(&guest->kvm->srcu);
-	if (count && !guest_is_dead(guest) && !guest_is_dirty_logged(guest->kvm) &&
+	if (count && !guest_is_dead(guest) && can_mine(guest) && !guest_is_dirty_logged(guest->kvm) &&
 	    !learn_spans(faults) && faults->pages)
 		lay_mines(faults, count);
 	srcu_read_unlock(&guest->kvm->srcu, idx);
@@ -468,7 +512,6 @@ static int start(struct fault_sampler *faults)
 	err = guest_paging(faults->guest, &paging);
 	if (err)
 		return err;
-	/* Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken. */
 	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
 		return -EOPNOTSUPP;
 	err = register_probe();

@@ -316,7 +316,7 @@ void vm_start(struct vm *vm, struct vm_config config)
 {
 	int ends[2];
 
-	if (!config.vcpus)
+	if (!config.vcpus && !config.late)
 		config.vcpus = 1;
 	vm->config = config;
 	vm->ctl = mmap(NULL, MAX_VCPUS * VM_CTL_SIZE, PROT_READ | PROT_WRITE,
@@ -336,7 +336,7 @@ void vm_start(struct vm *vm, struct vm_config config)
 	}
 	close(ends[1]);
 	vm->commands = ends[0];
-	if (!vm_wait(vm)) {
+	if (config.late ? !vm_hva(vm) : !vm_wait(vm)) {
 		errno = ETIMEDOUT;
 		die("start");
 	}

@@ -11,6 +11,9 @@
  * /proc/late_table: plays KVM that links a table in while a harvest looks.  Write "PID GFN TURNS": so many turns of an empty loop long the
  * entry above the page's table is empty; meanwhile the page's own entry is marked as accessed.
  *
+ * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES grant no access at all, though they map
+ * memory.
+ *
  * /proc/hold_mmu_lock: write "PID": holds the guest's mmu_lock for writing for a millisecond and then until each CPU has answered, as
  * KVM does when it flushes TLBs.
  */
@@ -196,6 +199,54 @@ static const struct proc_ops late_table_ops = {
 	.proc_write = late_table_write,
 };
 
+static u64 last_denied;
+
+static ssize_t denied_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	unsigned long pages, gfn, step;
+	char text[64] = "";
+	struct kvm *kvm;
+	int pid;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) || sscanf(text, "%d %lu", &pid, &pages) != 2)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	last_denied = 0;
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	for (gfn = 0; gfn < pages; gfn += step) {
+		u64 *sptep = entry_of(kvm, gfn, 1);
+
+		step = 1;
+		if (!sptep) {	/* a large entry, or none */
+			sptep = entry_of(kvm, gfn, 2);
+			step = 512;
+		}
+		/* Bit 0 is P for NPT, R for EPT. */
+		if (sptep && (READ_ONCE(*sptep) & (PRESENT | BIT_ULL(0))) == PRESENT)
+			last_denied++;
+	}
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	kvm_put_kvm(kvm);
+	return len;
+}
+
+static ssize_t denied_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%llu\n", last_denied);
+
+	return simple_read_from_buffer(buf, len, pos, text, n);
+}
+
+static const struct proc_ops denied_ops = {
+	.proc_read = denied_read,
+	.proc_write = denied_write,
+};
+
 static void answer(void *unused)
 {
 }
@@ -228,12 +279,14 @@ static int __init helper_init(void)
 	return proc_create("notifier", 0600, NULL, &notifier_ops) &&
 	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) &&
 	       proc_create("late_table", 0200, NULL, &late_table_ops) &&
+	       proc_create("denied", 0600, NULL, &denied_ops) &&
 	       proc_create("hold_mmu_lock", 0200, NULL, &hold_mmu_lock_ops) ? 0 : -ENOMEM;
 }
 
 static void __exit helper_exit(void)
 {
 	remove_proc_entry("hold_mmu_lock", NULL);
+	remove_proc_entry("denied", NULL);
 	remove_proc_entry("late_table", NULL);
 	remove_proc_entry("cached_walk", NULL);
 	remove_proc_entry("notifier", NULL);
