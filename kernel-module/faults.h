@@ -22,7 +22,8 @@ struct span;
  * @prot: kinds of access to record, r = 1, w = 2, x = 4
  * @freq: samples a second that are wanted; 0 while stopped
  * @mines: room for the landmines of a window
- * @mine_count: landmines laid in this window
+ * @mine_count: landmines that lie
+ * @kept_count: of them, the first, from earlier windows
  * @window_start: when
  * @samples_before: samples recorded until then
  * @faults_before: faults seen until then
@@ -47,6 +48,7 @@ struct fault_sampler {
 	unsigned int freq;
 	struct mine *mines;
 	unsigned int mine_count;
+	unsigned int kept_count;
 	ktime_t window_start;
 	u64 samples_before;
 	u64 faults_before;

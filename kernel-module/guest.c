@@ -319,7 +319,11 @@ int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
 			if (roots[k].hpa == hpa)
 				break;
 		if (k == count && count < MAX_ROOTS)
-			roots[count++] = (struct root){ .hpa = hpa, .level = level };
+			roots[count++] = (struct root){
+				.hpa = hpa,
+				.level = level,
+				.smm = vcpu->arch.root_mmu.root_role.smm,
+			};
 	}
 	return count;
 }

@@ -37,10 +37,12 @@ struct guest {
  * struct root - a page table of a guest
  * @hpa: where it is
  * @level: 4 or 5
+ * @smm: that of system management mode
  */
 struct root {
 	hpa_t hpa;
 	int level;
+	bool smm;
 };
 
 /**

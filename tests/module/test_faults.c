@@ -504,6 +504,40 @@ static void split(bool eager)
 	vm_kill(&vm);
 }
 
+/* The only vCPU is in system management mode, where it uses another table, at the end of many a window, and when sampling stops. */
+static void management_mode(void)
+{
+	unsigned long all[PAGES - VM_FREE_GFN], i;
+	unsigned long long laid;
+	long left;
+	struct vm vm;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .smm = true });
+	fd = attach(&vm);
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		all[i] = VM_FREE_GFN + i;
+	vm_work(&vm, all, i, VM_WRITE);
+	vm_wait(&vm);
+	vm_work(&vm, all, 2, VM_WRITE);		/* the others are cold */
+	vm.ctl->smm_turns = 1000000;
+	vm.ctl->exits = 1;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+	for (i = 0; i < 100 && info_of(fd).armed < 2000; i++)
+		usleep(100 * 1000);
+	laid = info_of(fd).armed;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	vm.ctl->smm_turns = 0;
+	vm.ctl->exits = 0;
+	vm_wait(&vm);
+	left = denied(&vm);
+	check(laid >= 1000 && vm.ctl->smis && !left, "no landmine stays in a table that system management mode put aside",
+	      "%ld of %llu, %u times in that mode", left, laid, vm.ctl->smis);
+	close(fd);
+	vm_kill(&vm);
+}
+
 /* Sampling may begin before there is a vCPU, of which nothing is known. */
 static void early(void)
 {
@@ -550,6 +584,7 @@ int main(int argc, char **argv)
 	huge_pages();
 	split(true);
 	split(false);
+	management_mode();
 	early();
 	return checks_failed != 0;
 }
