@@ -476,7 +476,7 @@ static void split(bool eager)
 			vm_work(&vm, hot, 1, VM_READ);
 		else
 			vm_work(&vm, hot, PAGES / 512 - 1, VM_READ);
-		vm.ctl->pause = eager ? 0 : 100000;
+		vm.ctl->pause = eager ? 0 : 600000;
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 20000);
 		usleep(100000 + 1000 * round);
 		vm_dirty_log(&vm, true);
