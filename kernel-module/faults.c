@@ -82,10 +82,12 @@ struct mine {
 /**
  * struct span - one memslot
  * @base: first gfn
+ * @end: 4 KiB pages in this and all spans before it
  * @pages: 4 KiB pages
  */
 struct span {
 	gfn_t base;
+	u64 end;
 	u64 pages;
 };
 
@@ -156,7 +158,7 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 		return false;	/* IRQs are off, and its holder may wait for this CPU */
 	sptep = guest_entry(&root, gfn, 1, &level);
 	spte = READ_ONCE(*sptep);
-	while (spte_is_armed(spte) && !stepped) {
+	while (spte_is_armed(layout, spte) && !stepped) {
 		u64 after = spte_step_off(layout, spte);
 
 		if (hooked && (after == spte || !spte_allows(layout, after, xwr & SPTE_PROT_X)))
@@ -166,7 +168,7 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 		 * permissions, which is why they are given back before.
 		 */
 		if (after == spte || (!hooked && level == 1))
-			after = spte & ~SPTE_ARMED;
+			after = spte & ~layout->armed;
 		stepped = try_cmpxchg64(sptep, &spte, after);
 	}
 	read_unlock(&vcpu->kvm->mmu_lock);
@@ -246,20 +248,29 @@ static int learn_spans(struct fault_sampler *faults)
 	kvm_for_each_memslot(slot, bucket, slots) {
 		if (slot->id >= KVM_USER_MEM_SLOTS)
 			continue;
-		*spans++ = (struct span){ .base = slot->base_gfn, .pages = slot->npages };
 		faults->pages += slot->npages;
+		*spans++ = (struct span){ .base = slot->base_gfn, .end = faults->pages, .pages = slot->npages };
 	}
 	return 0;
 }
 
+/* By bisection: a guest may have 32,764 memslots, and KVM's writers wait for the lock that is held. */
 static gfn_t random_gfn(const struct fault_sampler *faults)
 {
 	u64 page = mul_u64_u64_shr(get_random_u64(), faults->pages, 64);
-	const struct span *span = faults->spans;
+	unsigned int low = 0, high = faults->span_count - 1;
+	const struct span *span;
 
-	while (page >= span->pages)
-		page -= span++->pages;
-	return span->base + page;
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+
+		if (page < faults->spans[middle].end)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	span = &faults->spans[low];
+	return span->base + span->pages - (span->end - page);
 }
 
 /* 4 KiB pages that an entry of that level maps. */
@@ -270,16 +281,17 @@ static gfn_t pages_of(int level)
 
 static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
 {
+	const struct spte_layout *layout = faults->guest->layout;
 	u64 spte, armed;
 	u64 *sptep;
 	int level;
 
 	sptep = guest_entry(root, gfn, 1, &level);
 	spte = READ_ONCE(*sptep);
-	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(spte) ||
+	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(layout, spte) ||
 	    !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT))
 		return;
-	armed = spte_arm(faults->guest->layout, spte, prot);
+	armed = spte_arm(layout, spte, prot);
 	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))
 		return;		/* nothing to take away, or KVM was faster: another place will do */
 	faults->mines[faults->mine_count++] = (struct mine){
@@ -337,7 +349,7 @@ static gfn_t take_up_mine(const struct spte_layout *layout, const struct root *r
 		u64 *sptep = guest_entry(root, gfn, 1, &level);
 		u64 spte = READ_ONCE(*sptep);
 
-		while (spte_is_armed(spte))
+		while (spte_is_armed(layout, spte))
 			if (try_cmpxchg64(sptep, &spte, spte_disarm(layout, spte, mine->before, may_write)))
 				break;
 		gfn = ALIGN(gfn + 1, pages_of(level));

@@ -23,18 +23,20 @@
 const struct spte_layout npt_layout = {
 	.accessed = NPT_ACCESSED,
 	.dirty = NPT_DIRTY,
-	.allow = NPT_P | SPTE_W | NPT_U,
+	.allow = SPTE_R | SPTE_W | NPT_U,
 	.deny = NPT_NX,
-	.saved = NPT_P | NPT_U,
+	.saved = SPTE_R | NPT_U,
+	.armed = BIT_ULL(58),
 	.writable_hints = NPT_HOST_WRITABLE | NPT_MMU_WRITABLE,
 };
 
 const struct spte_layout ept_layout = {
 	.accessed = EPT_ACCESSED,
 	.dirty = EPT_DIRTY,
-	.allow = EPT_R | SPTE_W | EPT_X | EPT_XU,
+	.allow = SPTE_R | SPTE_W | EPT_X | EPT_XU,
 	.exec = EPT_X | EPT_XU,
-	.saved = EPT_R | EPT_X | EPT_XU,
+	.saved = SPTE_R | EPT_X | EPT_XU,
+	.armed = BIT_ULL(59),
 	.writable_hints = EPT_HOST_WRITABLE | EPT_MMU_WRITABLE,
 };
 

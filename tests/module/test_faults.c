@@ -538,6 +538,38 @@ static void management_mode(void)
 	vm_kill(&vm);
 }
 
+/* A guest's memory may be in thousands of memslots: each page of each has its chance. */
+static void pieces(void)
+{
+	enum { COUNT = 16, EACH = 64 };
+	unsigned long hot[2 * COUNT];
+	unsigned int seen[2 * COUNT] = { 0 }, least = ~0U, i;
+	struct vm vm;
+	size_t n, k;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = COUNT * EACH * PAGE, .pieces = COUNT });
+	fd = attach(&vm);
+	for (i = 0; i < COUNT; i++) {
+		hot[2 * i] = i ? i * EACH : VM_FREE_GFN;
+		hot[2 * i + 1] = (i + 1) * EACH - 1;
+	}
+	vm_work(&vm, hot, 2 * COUNT, VM_READ);
+	vm_wait(&vm);
+	n = sample(fd, 7, 5000, PATIENCE, 800);
+	for (k = 0; k < n; k++)
+		for (i = 0; i < 2 * COUNT; i++)
+			seen[i] += samples[k].gfn == hot[i];
+	for (i = 0; i < 2 * COUNT; i++)
+		least = seen[i] < least ? seen[i] : least;
+	if (n < 800)
+		skip("the first and the last page of each memslot are sampled", "this host is too slow");
+	else
+		check(least > 0, "the first and the last page of each memslot are sampled", "one is not, in %zu samples", n);
+	close(fd);
+	vm_kill(&vm);
+}
+
 /* Sampling may begin before there is a vCPU, of which nothing is known. */
 static void early(void)
 {
@@ -585,6 +617,7 @@ int main(int argc, char **argv)
 	split(true);
 	split(false);
 	management_mode();
+	pieces();
 	early();
 	return checks_failed != 0;
 }

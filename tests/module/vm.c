@@ -263,7 +263,7 @@ static void run_vm(void)
 	uint8_t *bitmap = calloc(1, bitmap_size);
 	struct message message;
 	pthread_t thread;
-	unsigned long at;
+	unsigned long at, piece;
 	long i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -290,8 +290,11 @@ static void run_vm(void)
 		describe_interrupts();
 	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl))
 		die("nested virtualization");
-	if (set_slot(0, 0, 0, self->config.memory, memory) ||
-	    set_slot(1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
+	piece = self->config.memory / self->config.pieces;
+	for (i = 0; i < self->config.pieces; i++)
+		if (set_slot(i ? EXTRA_SLOT + i : 0, 0, i * piece, piece, memory + i * piece))
+			die("KVM_SET_USER_MEMORY_REGION");
+	if (set_slot(1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
 		die("KVM_SET_USER_MEMORY_REGION");
 	if (self->config.smm) {
 		memcpy(memory + SMM_ENTRY, smm_code, sizeof(smm_code));
@@ -323,6 +326,8 @@ void vm_start(struct vm *vm, struct vm_config config)
 
 	if (!config.vcpus && !config.late)
 		config.vcpus = 1;
+	if (!config.pieces)
+		config.pieces = 1;
 	vm->config = config;
 	vm->ctl = mmap(NULL, MAX_VCPUS * VM_CTL_SIZE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);

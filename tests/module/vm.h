@@ -68,6 +68,7 @@ struct vm_ctl {
 
 struct vm_config {
 	unsigned long memory;		/* bytes from guest physical 0; at most 1 GiB */
+	long pieces;			/* memslots of the same size that it is in; 0 means 1 */
 	int vcpus;			/* 0 means 1 */
 	bool late;			/* begin without a vCPU: vm_add_vcpu() starts the first */
 	bool huge;			/* back it with 2 MiB pages */
