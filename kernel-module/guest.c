@@ -244,6 +244,35 @@ void guest_put(struct guest *guest)
 }
 
 /**
+ * guest_watch() - be told when the guest's process has ended
+ * @guest: from guest_find()
+ * @exit: whose release() is called then, or by guest_unwatch()
+ *
+ * Return: 0; -ESRCH (it has ended), -EINTR, -ENOMEM.
+ */
+int guest_watch(struct guest *guest, struct mmu_notifier *exit)
+{
+	struct mm_struct *mm = guest->kvm->mm;
+	int err;
+
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+	err = mmu_notifier_register(exit, mm);
+	mmput(mm);
+	return err;
+}
+
+/**
+ * guest_unwatch() - be told no more; release() is not running any more after this
+ * @guest: the guest
+ * @exit: from guest_watch()
+ */
+void guest_unwatch(struct guest *guest, struct mmu_notifier *exit)
+{
+	mmu_notifier_unregister(exit, guest->kvm->mm);
+}
+
+/**
  * guest_is_dead() - whether the process that ran the guest has gone, and its memory with it
  * @guest: the guest
  */

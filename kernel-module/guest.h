@@ -6,6 +6,7 @@
 #include <linux/cpumask.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
+#include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 
 #include <kvm_ept_sample.h>
@@ -57,6 +58,8 @@ struct guest_paging {
 
 int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr);
 void guest_put(struct guest *guest);
+int guest_watch(struct guest *guest, struct mmu_notifier *exit);
+void guest_unwatch(struct guest *guest, struct mmu_notifier *exit);
 bool guest_is_dead(struct guest *guest);
 int guest_paging(struct guest *guest, struct guest_paging *paging);
 int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS]);

@@ -529,8 +529,8 @@ static bool is_valid(const struct kvm_ept_sample_harvest *request)
  * @harvester: of its guest
  * @request: the caller's; its outputs are filled in
  *
- * Return: 0; -EINVAL (a field is wrong), -ESRCH (the guest is dead), -EOPNOTSUPP (no accessed
- * bits), -EFAULT (a bitmap is not writable: bits of the batch that was under way are lost).
+ * Return: 0; -EINVAL (a field is wrong), -EOPNOTSUPP (no accessed bits),
+ * -EFAULT (a bitmap is not writable: bits of the batch that was under way are lost).
  */
 int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 {
@@ -548,8 +548,6 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 
 	if (!is_valid(request))
 		return -EINVAL;
-	if (guest_is_dead(guest))
-		return -ESRCH;
 	err = guest_paging(guest, &paging);
 	if (err)
 		return err;

@@ -8,10 +8,12 @@
 #include <linux/fs.h>
 #include <linux/ioctl.h>
 #include <linux/kvm_host.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 #include "faults.h"
 #include "guest.h"
@@ -42,12 +44,32 @@ struct attachment {
  * struct session - one open file
  * @lock: serialises its ioctls
  * @queue: fault samples for read()
- * @attachment: between INIT and DEINIT
+ * @attachment: between INIT and DEINIT, or the guest's death
+ * @gone: its guest died, and was let go
+ * @exit: tells of that death
+ * @let_go: what is done then
  */
 struct session {
 	struct mutex lock;
 	struct sample_queue queue;
 	struct attachment *attachment;
+	bool gone;
+	struct mmu_notifier exit;
+	struct work_struct let_go;
+};
+
+static struct workqueue_struct *let_go_wq;
+
+/* Called when the memory of the guest's process is about to be freed.  To let a guest go here would wait for this call. */
+static void on_exit(struct mmu_notifier *exit, struct mm_struct *mm)
+{
+	struct session *session = container_of(exit, struct session, exit);
+
+	queue_work(let_go_wq, &session->let_go);
+}
+
+static const struct mmu_notifier_ops exit_ops = {
+	.release = on_exit,
 };
 
 static long do_init(struct session *session, struct file *file, pid_t pid)
@@ -55,7 +77,7 @@ static long do_init(struct session *session, struct file *file, pid_t pid)
 	struct attachment *attachment;
 	int err;
 
-	if (session->attachment || pid <= 0)
+	if (session->attachment || session->gone || pid <= 0)
 		return -EINVAL;
 	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
 	if (!attachment)
@@ -66,11 +88,16 @@ static long do_init(struct session *session, struct file *file, pid_t pid)
 	err = harvester_init(&attachment->harvester, &attachment->guest);
 	if (err)
 		goto put_guest;
+	err = guest_watch(&attachment->guest, &session->exit);
+	if (err)
+		goto free_harvester;
 	faults_init(&attachment->faults, &attachment->guest, &session->queue);
 	queue_reset(&session->queue);
 	session->attachment = attachment;
 	return 0;
 
+free_harvester:
+	harvester_free(&attachment->harvester);
 put_guest:
 	guest_put(&attachment->guest);
 free_attachment:
@@ -78,26 +105,55 @@ free_attachment:
 	return err;
 }
 
-static long do_deinit(struct session *session)
+static void detach(struct session *session)
 {
 	struct attachment *attachment = session->attachment;
 
-	if (!attachment)
-		return -EINVAL;
 	session->attachment = NULL;
 	faults_stop(&attachment->faults);
+	guest_unwatch(&attachment->guest, &session->exit);
 	harvester_free(&attachment->harvester);
 	guest_put(&attachment->guest);
 	kfree(attachment);
+}
+
+static long do_deinit(struct session *session)
+{
+	if (!session->attachment && !session->gone)
+		return -EINVAL;
+	if (session->attachment)
+		detach(session);
+	session->gone = false;
 	return 0;
+}
+
+/* The guest may also have been let go by DEINIT meanwhile, and another taken. */
+static void let_go(struct work_struct *work)
+{
+	struct session *session = container_of(work, struct session, let_go);
+
+	mutex_lock(&session->lock);
+	if (session->attachment && guest_is_dead(&session->attachment->guest)) {
+		detach(session);
+		session->gone = true;
+	}
+	mutex_unlock(&session->lock);
+}
+
+/* 0 if there is a guest; -ESRCH if there was one; -EINVAL if not. */
+static int check_attached(const struct session *session)
+{
+	if (session->gone || (session->attachment && guest_is_dead(&session->attachment->guest)))
+		return -ESRCH;
+	return session->attachment ? 0 : -EINVAL;
 }
 
 static long do_set_freq(struct session *session, unsigned int freq)
 {
-	int err;
+	int err = check_attached(session);
 
-	if (!session->attachment)
-		return -EINVAL;
+	if (err)
+		return err;
 	if (freq) {
 		err = queue_alloc(&session->queue);
 		if (err)
@@ -193,11 +249,13 @@ static long do_get_info(struct session *session, struct kvm_ept_sample_info __us
 		info.flags |= KVM_EPT_SAMPLE_INFO_FAULTS;
 	if (faults_hooked())
 		info.flags |= KVM_EPT_SAMPLE_INFO_HOOK;
-	if (session->attachment) {
+	err = check_attached(session);
+	if (!err)
 		err = guest_info(session->attachment, &info);
-		if (err)
-			return err;
-	}
+	else if (err == -EINVAL)
+		err = 0;	/* of the module alone */
+	if (err)
+		return err;
 	info.size = request.size;
 	return put_reply(user, &info, sizeof(info), info.size);
 }
@@ -205,10 +263,10 @@ static long do_get_info(struct session *session, struct kvm_ept_sample_info __us
 static long do_harvest(struct session *session, struct kvm_ept_sample_harvest __user *user)
 {
 	struct kvm_ept_sample_harvest request;
-	int err;
+	int err = check_attached(session);
 
-	if (!session->attachment)
-		return -EINVAL;
+	if (err)
+		return err;
 	err = get_request(&request, sizeof(request), HARVEST_LEAST, user);
 	if (err)
 		return err;
@@ -222,16 +280,17 @@ static long dispatch(struct session *session, struct file *file, unsigned int cm
 		     unsigned long arg)
 {
 	struct attachment *attachment = session->attachment;
+	int err = check_attached(session);
 
 	switch (cmd) {
 	case KVM_EPT_SAMPLE_CMD_INIT:
 		return do_init(session, file, arg);
 	case KVM_EPT_SAMPLE_CMD_SET_PROT:
-		return attachment ? faults_set_prot(&attachment->faults, arg) : -EINVAL;
+		return err ?: faults_set_prot(&attachment->faults, arg);
 	case KVM_EPT_SAMPLE_CMD_SET_FREQ:
 		return do_set_freq(session, arg);
 	case KVM_EPT_SAMPLE_CMD_GET_MEMSLOTS:
-		return attachment ? guest_memslots(&attachment->guest, (void __user *)arg) : -EINVAL;
+		return err ?: guest_memslots(&attachment->guest, (void __user *)arg);
 	case KVM_EPT_SAMPLE_CMD_DEINIT:
 		return do_deinit(session);
 	case KVM_EPT_SAMPLE_CMD_SET_RECORD:
@@ -258,6 +317,8 @@ static int sample_open(struct inode *inode, struct file *file)
 		return -ENODEV;
 	}
 	mutex_init(&session->lock);
+	session->exit.ops = &exit_ops;
+	INIT_WORK(&session->let_go, let_go);
 	queue_init(&session->queue);
 	file->private_data = session;
 	return 0;
@@ -267,7 +328,10 @@ static int sample_release(struct inode *inode, struct file *file)
 {
 	struct session *session = file->private_data;
 
+	mutex_lock(&session->lock);
 	do_deinit(session);
+	mutex_unlock(&session->lock);
+	cancel_work_sync(&session->let_go);
 	queue_free(&session->queue);
 	kfree(session);
 	module_put(THIS_MODULE);
@@ -310,21 +374,32 @@ static const struct proc_ops sample_ops = {
 
 static int __init sample_init(void)
 {
-	int err = faults_init_module();
+	int err;
 
-	if (err)
-		return err;
-	if (!proc_create(PROC_NAME, 0600, NULL, &sample_ops)) {
-		faults_exit_module();
+	let_go_wq = alloc_workqueue("kvm_ept_sample_let_go", WQ_UNBOUND, 0);
+	if (!let_go_wq)
 		return -ENOMEM;
+	err = faults_init_module();
+	if (err)
+		goto destroy_wq;
+	if (!proc_create(PROC_NAME, 0600, NULL, &sample_ops)) {
+		err = -ENOMEM;
+		goto exit_faults;
 	}
 	return 0;
+
+exit_faults:
+	faults_exit_module();
+destroy_wq:
+	destroy_workqueue(let_go_wq);
+	return err;
 }
 
 static void __exit sample_exit(void)
 {
 	remove_proc_entry(PROC_NAME, NULL);
 	faults_exit_module();
+	destroy_workqueue(let_go_wq);
 }
 
 module_init(sample_init);
