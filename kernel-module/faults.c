@@ -10,13 +10,16 @@
  * KVM itself repairs an entry that was stepped on: for it, that is a fault like any other.  With the
  * optional kernel patch, a hook gives a read or a fetch back before KVM looks at the fault at all.
  */
+#include <linux/delay.h>
 #include <linux/hashtable.h>
 #include <linux/kvm_host.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/tracepoint.h>
 
+#include "faults.h"
 #include "guest.h"
+#include "queue.h"
 
 #define WINDOW_MS	10
 
@@ -39,8 +42,15 @@
  */
 #define MINES_PER_SAMPLE	(YIELD_ONE / YIELD_MIN)
 
-/* Landmines laid or taken up under one hold of mmu_lock. */
+/*
+ * Windows that a landmine is kept for when no vCPU uses its table at the end of its own: while all vCPUs are in system management mode
+ * they use another, and come back to this one.  After so long a time the table is gone.
+ */
+#define KEEP_WINDOWS	10
+
+/* Landmines laid, and entries looked at to take them up, under one hold of mmu_lock. */
 #define BATCH_MINES	128
+#define BATCH_ENTRIES	(4 * SPTE_ENTRIES)
 
 #define OWED_ONE	1024
 #define MAX_OWED	8	/* or half a second's worth, if that is more */
@@ -57,10 +67,14 @@
  * struct mine - a landmine
  * @gfn: the page it was meant for
  * @root: the page table that it lies in
+ * @level: of the entry: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
+ * @windows: that have ended with no vCPU using that table
  * @before: the entry as it was
  */
 struct mine {
 	gfn_t gfn;
+	u8 level;
+	u8 windows;
 	hpa_t root;
 	u64 before;
 };
@@ -68,10 +82,12 @@ struct mine {
 /**
  * struct span - one memslot
  * @base: first gfn
+ * @end: 4 KiB pages in this and all spans before it
  * @pages: 4 KiB pages
  */
 struct span {
 	gfn_t base;
+	u64 end;
 	u64 pages;
 };
 
@@ -97,13 +113,13 @@ bool faults_supported(void)
 	return SPTE_LAYOUT_KNOWN && !IS_ENABLED(CONFIG_PREEMPT_RT);
 }
 
-static struct guest *find_sampled(struct kvm *kvm)
+static struct fault_sampler *find_sampler(struct kvm *kvm)
 {
-	struct guest *guest;
+	struct fault_sampler *faults;
 
-	hash_for_each_possible_rcu(sampled, guest, faults.node, (unsigned long)kvm)
-		if (guest->kvm == kvm)
-			return guest;
+	hash_for_each_possible_rcu(sampled, faults, node, (unsigned long)kvm)
+		if (faults->guest->kvm == kvm)
+			return faults;
 	return NULL;
 }
 
@@ -142,14 +158,17 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 		return false;	/* IRQs are off, and its holder may wait for this CPU */
 	sptep = guest_entry(&root, gfn, 1, &level);
 	spte = READ_ONCE(*sptep);
-	while (spte_is_armed(spte) && !stepped) {
-		u64 after = spte & ~SPTE_ARMED;
+	while (spte_is_armed(layout, spte) && !stepped) {
+		u64 after = spte_step_off(layout, spte);
 
-		if (hooked) {
-			after = spte_step_off(layout, spte);
-			if (after == spte || !spte_allows(layout, after, xwr & SPTE_PROT_X))
-				break;
-		}
+		if (hooked && (after == spte || !spte_allows(layout, after, xwr & SPTE_PROT_X)))
+			break;
+		/*
+		 * KVM may split a large entry, to map the page alone.  All that it makes of the entry then has the entry's
+		 * permissions, which is why they are given back before.
+		 */
+		if (after == spte || (!hooked && level == 1))
+			after = spte & ~layout->armed;
 		stepped = try_cmpxchg64(sptep, &spte, after);
 	}
 	read_unlock(&vcpu->kvm->mmu_lock);
@@ -160,28 +179,30 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 static bool note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool hooked)
 {
 	struct kvm_ept_sample_sample64 sample = { .gfn = gpa_to_gfn(gpa) };
+	const struct spte_layout *layout;
+	struct fault_sampler *faults;
 	bool stepped = false;
-	struct guest *guest;
 
 	/* In a nested guest the address is one of its own, not of the guest that is sampled. */
 	if (vcpu->arch.mmu != &vcpu->arch.root_mmu)
 		return false;
 
 	rcu_read_lock();
-	guest = find_sampled(vcpu->kvm);
-	if (!guest)
+	faults = find_sampler(vcpu->kvm);
+	if (!faults)
 		goto unlock;
-	sample.xwr = kinds_of(guest->layout, code);
-	stepped = step_on(vcpu, guest->layout, sample.gfn, sample.xwr, hooked);
+	layout = faults->guest->layout;
+	sample.xwr = kinds_of(layout, code);
+	stepped = step_on(vcpu, layout, sample.gfn, sample.xwr, hooked);
 	if (!stepped)
 		goto unlock;
-	atomic64_inc(&guest->counters.faults);
-	if (!(sample.xwr & READ_ONCE(guest->faults.prot)))
+	atomic64_inc(&faults->faults);
+	if (!(sample.xwr & READ_ONCE(faults->prot)))
 		;	/* another kind of access than asked for */
-	else if (queue_put(guest->queue, sample))
-		atomic64_inc(&guest->counters.samples);
+	else if (queue_put(faults->queue, sample))
+		atomic64_inc(&faults->samples);
 	else
-		atomic64_inc(&guest->counters.dropped);
+		atomic64_inc(&faults->dropped);
 unlock:
 	rcu_read_unlock();
 	return stepped;
@@ -203,10 +224,9 @@ static bool on_fault_hook(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code)
 }
 
 /* Make @faults->spans fit the memslots, without KVM's own; kvm->srcu is held. */
-static int learn_spans(struct guest *guest)
+static int learn_spans(struct fault_sampler *faults)
 {
-	struct kvm_memslots *slots = kvm_memslots(guest->kvm);
-	struct fault_sampler *faults = &guest->faults;
+	struct kvm_memslots *slots = kvm_memslots(faults->guest->kvm);
 	struct kvm_memory_slot *slot;
 	unsigned int count = 0;
 	struct span *spans;
@@ -228,134 +248,184 @@ static int learn_spans(struct guest *guest)
 	kvm_for_each_memslot(slot, bucket, slots) {
 		if (slot->id >= KVM_USER_MEM_SLOTS)
 			continue;
-		*spans++ = (struct span){ .base = slot->base_gfn, .pages = slot->npages };
 		faults->pages += slot->npages;
+		*spans++ = (struct span){ .base = slot->base_gfn, .end = faults->pages, .pages = slot->npages };
 	}
 	return 0;
 }
 
+/* By bisection: a guest may have 32,764 memslots, and KVM's writers wait for the lock that is held. */
 static gfn_t random_gfn(const struct fault_sampler *faults)
 {
 	u64 page = mul_u64_u64_shr(get_random_u64(), faults->pages, 64);
-	const struct span *span = faults->spans;
+	unsigned int low = 0, high = faults->span_count - 1;
+	const struct span *span;
 
-	while (page >= span->pages)
-		page -= span++->pages;
-	return span->base + page;
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+
+		if (page < faults->spans[middle].end)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	span = &faults->spans[low];
+	return span->base + span->pages - (span->end - page);
 }
 
-static void lay_mine(struct guest *guest, const struct root *root, gfn_t gfn, unsigned int prot)
+/* 4 KiB pages that an entry of that level maps. */
+static gfn_t pages_of(int level)
 {
-	struct fault_sampler *faults = &guest->faults;
+	return 1ULL << (9 * (level - 1));
+}
+
+static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
+{
+	const struct spte_layout *layout = faults->guest->layout;
 	u64 spte, armed;
 	u64 *sptep;
 	int level;
 
 	sptep = guest_entry(root, gfn, 1, &level);
 	spte = READ_ONCE(*sptep);
-	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(spte) ||
+	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(layout, spte) ||
 	    !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT))
 		return;
-	armed = spte_arm(guest->layout, spte, prot);
+	armed = spte_arm(layout, spte, prot);
 	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))
 		return;		/* nothing to take away, or KVM was faster: another place will do */
 	faults->mines[faults->mine_count++] = (struct mine){
 		.gfn = gfn,
+		.level = level,
 		.root = root->hpa,
 		.before = spte,
 	};
 }
 
 /* Lay up to @count landmines, where writes are not logged; kvm->srcu is held. */
-static void lay_mines(struct guest *guest, unsigned int count)
+static void lay_mines(struct fault_sampler *faults, unsigned int count)
 {
-	struct fault_sampler *faults = &guest->faults;
+	struct kvm *kvm = faults->guest->kvm;
 	unsigned int prot = READ_ONCE(faults->prot);
 	struct root roots[MAX_ROOTS];
-	unsigned int tried = 0;
+	unsigned int tried = 0, laid;
 	int root_count, i;
 
 	while (tried < count) {
 		rcu_read_lock();
-		read_lock(&guest->kvm->mmu_lock);
-		root_count = guest_roots(guest->kvm, roots);
+		read_lock(&kvm->mmu_lock);
+		root_count = guest_roots(kvm, roots);
 		do {
 			gfn_t gfn = random_gfn(faults);
 
-			if (guest_logs_page(guest->kvm, gfn))
+			if (guest_logs_page(kvm, gfn))
 				continue;
+			/* None in what may not be used again for long. */
 			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
-				lay_mine(guest, &roots[i], gfn, prot);
+				if (!roots[i].smm)
+					lay_mine(faults, &roots[i], gfn, prot);
 		} while (++tried < count && tried % BATCH_MINES);
-		read_unlock(&guest->kvm->mmu_lock);
+		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
 	}
-	if (faults->mine_count)
-		guest_flush_tlbs(guest);
-	atomic64_add(faults->mine_count, &guest->counters.armed);
-}
-
-static void take_up_mine(struct guest *guest, const struct root *root, const struct mine *mine,
-			 bool may_write)
-{
-	int level;
-	u64 *sptep = guest_entry(root, mine->gfn, 1, &level);
-	u64 spte = READ_ONCE(*sptep);
-
-	while (spte_is_armed(spte))
-		if (try_cmpxchg64(sptep, &spte,
-				  spte_disarm(guest->layout, spte, mine->before, may_write)))
-			return;
+	laid = faults->mine_count - faults->kept_count;
+	if (laid)
+		guest_flush_tlbs(faults->guest);
+	atomic64_add(laid, &faults->armed);
 }
 
 /*
- * Take up what is left of this window's landmines.  Those in a table no vCPU uses are KVM's.
+ * Take up a landmine, from page @gfn of what its entry mapped on.  KVM may have split that entry meanwhile: each part that it made is armed.
+ * Looks at no more than *@entries entries and counts them off.  Returns the page to go on from, or the end.
+ */
+static gfn_t take_up_mine(const struct spte_layout *layout, const struct root *root, const struct mine *mine,
+			  gfn_t gfn, unsigned int *entries, bool may_write)
+{
+	gfn_t end = ALIGN(mine->gfn + 1, pages_of(mine->level));
+
+	while (gfn < end && *entries) {
+		int level;
+		u64 *sptep = guest_entry(root, gfn, 1, &level);
+		u64 spte = READ_ONCE(*sptep);
+
+		while (spte_is_armed(layout, spte))
+			if (try_cmpxchg64(sptep, &spte, spte_disarm(layout, spte, mine->before, may_write)))
+				break;
+		gfn = ALIGN(gfn + 1, pages_of(level));
+		--*entries;
+	}
+	return min(gfn, end);
+}
+
+/*
+ * Take up what is left of the landmines, but for those in a table that no vCPU uses now: some of them are kept for the next time.
  * The latest first: if an entry was mined twice, KVM may have made it anew in between, and what it
  * was before the first landmine is not what it may get back.
  */
-static void take_up_mines(struct guest *guest)
+static void take_up_mines(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
-	unsigned int left = faults->mine_count;
+	struct kvm *kvm = faults->guest->kvm;
+	unsigned int left = faults->mine_count, kept = left;
 	struct root roots[MAX_ROOTS];
+	gfn_t next = 0;		/* of the mine under way; 0 is before any */
 	int count, k, idx;
 
-	idx = srcu_read_lock(&guest->kvm->srcu);
+	idx = srcu_read_lock(&kvm->srcu);
 	while (left) {
-		rcu_read_lock();
-		read_lock(&guest->kvm->mmu_lock);
-		count = guest_roots(guest->kvm, roots);
-		do {
-			const struct mine *mine = &faults->mines[--left];
-			bool may_write = !guest_logs_page(guest->kvm, mine->gfn);
+		unsigned int entries = BATCH_ENTRIES;
 
-			for (k = 0; k < count; k++)
-				if (roots[k].hpa == mine->root)
-					take_up_mine(guest, &roots[k], mine, may_write);
-		} while (left % BATCH_MINES);
-		read_unlock(&guest->kvm->mmu_lock);
+		rcu_read_lock();
+		read_lock(&kvm->mmu_lock);
+		count = guest_roots(kvm, roots);
+		while (left && entries) {
+			struct mine *mine = &faults->mines[left - 1];
+			gfn_t end = ALIGN(mine->gfn + 1, pages_of(mine->level));
+
+			next = max(next, end - pages_of(mine->level));
+			for (k = 0; k < count && roots[k].hpa != mine->root; k++)
+				;
+			if (k < count) {
+				next = take_up_mine(faults->guest->layout, &roots[k], mine, next, &entries,
+						    !guest_logs_page(kvm, mine->gfn));
+			} else {
+				/* What is kept is behind all that is still to be seen. */
+				if (++mine->windows < KEEP_WINDOWS)
+					faults->mines[--kept] = *mine;
+				next = end;
+				entries--;
+			}
+			if (next == end) {
+				next = 0;
+				left--;
+			}
+		}
+		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
 	}
-	srcu_read_unlock(&guest->kvm->srcu, idx);
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	faults->kept_count = faults->mine_count - kept;
+	memmove(faults->mines, faults->mines + kept, faults->kept_count * sizeof(*faults->mines));
+	faults->mine_count = faults->kept_count;
 }
 
 /* Close the books on a window: what it brought, and what is still owed. */
-static void end_window(struct guest *guest)
+static void end_window(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
-	u64 samples = atomic64_read(&guest->counters.samples);
-	u64 taken = atomic64_read(&guest->counters.faults);
+	u64 samples = atomic64_read(&faults->samples);
+	u64 taken = atomic64_read(&faults->faults);
+	unsigned int laid = faults->mine_count - faults->kept_count;
 	s64 got = samples - faults->samples_before;
 	ktime_t now = ktime_get();
 	u64 elapsed_us = ktime_us_delta(now, faults->window_start);
 	u64 allowed;
 	s64 most;
 
-	take_up_mines(guest);
-	if (faults->mine_count) {
-		s64 yield = got * YIELD_ONE / faults->mine_count;
+	take_up_mines(faults);
+	if (laid) {
+		s64 yield = got * YIELD_ONE / laid;
 
 		faults->yield += (yield - (s64)faults->yield) / 4;
 		faults->yield = max_t(u32, faults->yield, YIELD_MIN);
@@ -370,7 +440,6 @@ static void end_window(struct guest *guest)
 			  (s64)(taken - faults->faults_before) * OWED_ONE;
 	faults->credit = min_t(s64, faults->credit, MAX_MINES * OWED_ONE);
 
-	faults->mine_count = 0;
 	faults->samples_before = samples;
 	faults->faults_before = taken;
 	faults->window_start = now;
@@ -389,46 +458,66 @@ static unsigned int mines_needed(const struct fault_sampler *faults)
 	return min3(count, most, (u64)faults->credit / OWED_ONE);
 }
 
+/*
+ * Whether this guest's entries can be mined.  Asked for each window: sampling may have begun before the guest had a vCPU, and with it
+ * tables that tell.  Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken.
+ */
+static bool can_mine(struct guest *guest)
+{
+	struct guest_paging paging;
+
+	return !guest_paging(guest, &paging) && paging.has_ad;
+}
+
 static void next_window(struct work_struct *work)
 {
-	struct guest *guest = container_of(to_delayed_work(work), struct guest, faults.work);
+	struct fault_sampler *faults = container_of(to_delayed_work(work), struct fault_sampler, work);
+	struct guest *guest = faults->guest;
 	unsigned int count;
 	int idx;
 
-	end_window(guest);
-	count = mines_needed(&guest->faults);
+	end_window(faults);
+	count = mines_needed(faults);
 
 	/*
 	 * Under srcu: when logging begins, KVM waits for us before it takes the write permissions,
 	 * so it finds either no landmine's entry or one that it flushes with the others.
 	 */
 	idx = srcu_read_lock(&guest->kvm->srcu);
-	if (count && !guest_is_dead(guest) && !guest_is_dirty_logged(guest->kvm) &&
-	    !learn_spans(guest) && guest->faults.pages)
-		lay_mines(guest, count);
+	if (count && !guest_is_dead(guest) && can_mine(guest) && !guest_is_dirty_logged(guest->kvm) &&
+	    !learn_spans(faults) && faults->pages)
+		lay_mines(faults, count);
 	srcu_read_unlock(&guest->kvm->srcu, idx);
 
-	queue_delayed_work(window_wq, &guest->faults.work, msecs_to_jiffies(WINDOW_MS));
+	queue_delayed_work(window_wq, &faults->work, msecs_to_jiffies(WINDOW_MS));
 }
 
-void faults_init(struct guest *guest)
+/**
+ * faults_init() - prepare for fault sampling; faults_stop() ends it
+ * @faults: zeroed
+ * @guest: of this guest
+ * @queue: where samples are to go
+ */
+void faults_init(struct fault_sampler *faults, struct guest *guest, struct sample_queue *queue)
 {
-	guest->faults.prot = SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X;
-	INIT_DELAYED_WORK(&guest->faults.work, next_window);
+	faults->guest = guest;
+	faults->queue = queue;
+	faults->prot = SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X;
+	INIT_DELAYED_WORK(&faults->work, next_window);
 }
 
 /**
  * faults_set_prot() - choose the kinds of access to sample
- * @guest: the guest
+ * @faults: of its guest
  * @prot: r = 1, w = 2, x = 4
  *
  * Return: 0, or -EINVAL for other bits.
  */
-int faults_set_prot(struct guest *guest, unsigned int prot)
+int faults_set_prot(struct fault_sampler *faults, unsigned int prot)
 {
 	if (prot & ~(SPTE_PROT_R | SPTE_PROT_W | SPTE_PROT_X))
 		return -EINVAL;
-	WRITE_ONCE(guest->faults.prot, prot);
+	WRITE_ONCE(faults->prot, prot);
 	return 0;
 }
 
@@ -448,18 +537,16 @@ static int register_probe(void)
 	return err;
 }
 
-static int start(struct guest *guest)
+static int start(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
 	struct guest_paging paging;
 	int err;
 
 	if (!faults_supported())
 		return -EOPNOTSUPP;
-	err = guest_paging(guest, &paging);
+	err = guest_paging(faults->guest, &paging);
 	if (err)
 		return err;
-	/* Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken. */
 	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
 		return -EOPNOTSUPP;
 	err = register_probe();
@@ -470,15 +557,16 @@ static int start(struct guest *guest)
 	if (!faults->mines)
 		return -ENOMEM;
 	faults->mine_count = 0;
+	faults->kept_count = 0;
 	faults->owed = 0;
 	faults->credit = MAX_MINES * OWED_ONE;
 	faults->yield = YIELD_FIRST;
-	faults->samples_before = atomic64_read(&guest->counters.samples);
-	faults->faults_before = atomic64_read(&guest->counters.faults);
+	faults->samples_before = atomic64_read(&faults->samples);
+	faults->faults_before = atomic64_read(&faults->faults);
 	faults->window_start = ktime_get();
 
 	mutex_lock(&sampled_lock);
-	hash_add_rcu(sampled, &faults->node, (unsigned long)guest->kvm);
+	hash_add_rcu(sampled, &faults->node, (unsigned long)faults->guest->kvm);
 	mutex_unlock(&sampled_lock);
 	queue_delayed_work(window_wq, &faults->work, 0);
 	return 0;
@@ -486,17 +574,19 @@ static int start(struct guest *guest)
 
 /**
  * faults_stop() - stop fault sampling and take up all landmines
- * @guest: the guest
+ * @faults: of its guest
  */
-void faults_stop(struct guest *guest)
+void faults_stop(struct fault_sampler *faults)
 {
-	struct fault_sampler *faults = &guest->faults;
-
 	if (!faults->freq)
 		return;
 	faults->freq = 0;
 	cancel_delayed_work_sync(&faults->work);
-	take_up_mines(guest);
+	take_up_mines(faults);
+	while (faults->mine_count && !guest_is_dead(faults->guest)) {
+		msleep(WINDOW_MS);
+		take_up_mines(faults);
+	}
 
 	mutex_lock(&sampled_lock);
 	hash_del_rcu(&faults->node);
@@ -511,22 +601,22 @@ void faults_stop(struct guest *guest)
 
 /**
  * faults_set_freq() - start, stop, or change the rate of fault sampling
- * @guest: the guest, whose queue has room
+ * @faults: of its guest; the queue has room
  * @freq: samples a second, 0 to stop; more than MAX_FREQ is taken as MAX_FREQ
  *
  * Return: 0; -EOPNOTSUPP (unknown entries, or no accessed and dirty bits), -ENOMEM.
  */
-int faults_set_freq(struct guest *guest, unsigned int freq)
+int faults_set_freq(struct fault_sampler *faults, unsigned int freq)
 {
 	int err = 0;
 
 	freq = min_t(unsigned int, freq, MAX_FREQ);
 	if (!freq)
-		faults_stop(guest);
-	else if (!guest->faults.freq)
-		err = start(guest);
+		faults_stop(faults);
+	else if (!faults->freq)
+		err = start(faults);
 	if (!err)
-		WRITE_ONCE(guest->faults.freq, freq);
+		WRITE_ONCE(faults->freq, freq);
 	return err;
 }
 

@@ -19,23 +19,24 @@
 #include <linux/uaccess.h>
 
 #include "guest.h"
-#include "harvest.h"
 
 const struct spte_layout npt_layout = {
 	.accessed = NPT_ACCESSED,
 	.dirty = NPT_DIRTY,
-	.allow = NPT_P | SPTE_W | NPT_U,
+	.allow = SPTE_R | SPTE_W | NPT_U,
 	.deny = NPT_NX,
-	.saved = NPT_P | NPT_U,
+	.saved = SPTE_R | NPT_U,
+	.armed = BIT_ULL(58),
 	.writable_hints = NPT_HOST_WRITABLE | NPT_MMU_WRITABLE,
 };
 
 const struct spte_layout ept_layout = {
 	.accessed = EPT_ACCESSED,
 	.dirty = EPT_DIRTY,
-	.allow = EPT_R | SPTE_W | EPT_X | EPT_XU,
+	.allow = SPTE_R | SPTE_W | EPT_X | EPT_XU,
 	.exec = EPT_X | EPT_XU,
-	.saved = EPT_R | EPT_X | EPT_XU,
+	.saved = SPTE_R | EPT_X | EPT_XU,
+	.armed = BIT_ULL(59),
 	.writable_hints = EPT_HOST_WRITABLE | EPT_MMU_WRITABLE,
 };
 
@@ -194,73 +195,81 @@ static int claim(struct guest *guest)
 
 /**
  * guest_find() - take hold of the guest that a process runs
+ * @guest: zeroed; to be given back with guest_put(), unless this fails
  * @proc_file: the caller's open file
  * @pid_nr: a process or thread, in the caller's pid namespace
- * @queue: where its fault samples are to go
  *
- * Return: the guest, to be given back with guest_put(), or
+ * Return: 0, or
  * -ESRCH (no such process), -EPERM (no right to ptrace it), -ENXIO (it runs no KVM guest),
  * -EBUSY (another file samples the guest), -EOPNOTSUPP (shadow paging, or an unknown CPU), -ENOMEM.
  */
-struct guest *guest_find(struct file *proc_file, pid_t pid_nr, struct sample_queue *queue)
+int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr)
 {
 	struct guest_paging paging;
-	struct guest *guest;
 	int err;
 
-	guest = kzalloc(sizeof(*guest), GFP_KERNEL_ACCOUNT);
-	if (!guest)
-		return ERR_PTR(-ENOMEM);
-	guest->queue = queue;
 	mutex_init(&guest->flush_lock);
-	faults_init(guest);
-
-	err = -ENOMEM;
 	if (!zalloc_cpumask_var(&guest->kicked, GFP_KERNEL_ACCOUNT))
-		goto free_guest;
-	guest->buffer = harvest_buffer_alloc();
-	if (!guest->buffer)
-		goto free_mask;
-
+		return -ENOMEM;
 	err = get_kvm_of_pid(proc_file, pid_nr, &guest->kvm);
 	if (err)
-		goto free_buffer;
+		goto free_mask;
 	err = guest_paging(guest, &paging);
 	if (err)
 		goto put_kvm;
 	err = claim(guest);
 	if (err)
 		goto put_kvm;
-	return guest;
+	return 0;
 
 put_kvm:
 	kvm_put_kvm(guest->kvm);
-free_buffer:
-	harvest_buffer_free(guest->buffer);
 free_mask:
 	free_cpumask_var(guest->kicked);
-free_guest:
-	kfree(guest);
-	return ERR_PTR(err);
+	return err;
 }
 
 /**
- * guest_put() - let go of a guest, with all landmines taken up
+ * guest_put() - let go of a guest, which nobody harvests or samples any more
  * @guest: from guest_find()
  */
 void guest_put(struct guest *guest)
 {
-	faults_stop(guest);
-
 	mutex_lock(&guests_lock);
 	list_del(&guest->node);
 	mutex_unlock(&guests_lock);
 
 	kvm_put_kvm(guest->kvm);
-	harvest_forget_cold(guest);
-	harvest_buffer_free(guest->buffer);
 	free_cpumask_var(guest->kicked);
-	kfree(guest);
+}
+
+/**
+ * guest_watch() - be told when the guest's process has ended
+ * @guest: from guest_find()
+ * @exit: whose release() is called then, or by guest_unwatch()
+ *
+ * Return: 0; -ESRCH (it has ended), -EINTR, -ENOMEM.
+ */
+int guest_watch(struct guest *guest, struct mmu_notifier *exit)
+{
+	struct mm_struct *mm = guest->kvm->mm;
+	int err;
+
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+	err = mmu_notifier_register(exit, mm);
+	mmput(mm);
+	return err;
+}
+
+/**
+ * guest_unwatch() - be told no more; release() is not running any more after this
+ * @guest: the guest
+ * @exit: from guest_watch()
+ */
+void guest_unwatch(struct guest *guest, struct mmu_notifier *exit)
+{
+	mmu_notifier_unregister(exit, guest->kvm->mm);
 }
 
 /**
@@ -341,7 +350,11 @@ int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
 			if (roots[k].hpa == hpa)
 				break;
 		if (k == count && count < MAX_ROOTS)
-			roots[count++] = (struct root){ .hpa = hpa, .level = level };
+			roots[count++] = (struct root){
+				.hpa = hpa,
+				.level = level,
+				.smm = vcpu->arch.root_mmu.root_role.smm,
+			};
 	}
 	return count;
 }
@@ -393,6 +406,30 @@ bool guest_is_dirty_logged(struct kvm *kvm)
 			logged += slot->npages;
 	}
 	return logged && logged >= pages - logged;
+}
+
+/*
+ * Whether the guest runs guests with page tables of their own, or did lately.  KVM translates those tables into others, which show
+ * what the nested guests touch; the guest's own show nothing of it.  KVM keeps count of them, until it throws them away.
+ */
+static bool runs_guests(struct kvm *kvm)
+{
+	return READ_ONCE(kvm->arch.indirect_shadow_pages);
+}
+
+/**
+ * guest_state() - what GET_INFO and HARVEST both tell of a guest now, as KVM_EPT_SAMPLE_INFO_*
+ * @kvm: the guest, with its srcu held
+ */
+u32 guest_state(struct kvm *kvm)
+{
+	u32 state = KVM_EPT_SAMPLE_INFO_GUEST;
+
+	if (guest_is_dirty_logged(kvm))
+		state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	if (runs_guests(kvm))
+		state |= KVM_EPT_SAMPLE_INFO_NESTED;
+	return state;
 }
 
 /**
@@ -462,7 +499,7 @@ void guest_flush_tlbs(struct guest *guest)
 	smp_call_function_many(guest->kicked, acknowledge, NULL, true);
 	put_cpu();
 	mutex_unlock(&guest->flush_lock);
-	atomic64_inc(&guest->counters.flushes);
+	atomic64_inc(&guest->flushes);
 }
 
 static int by_gpa(const void *a, const void *b)

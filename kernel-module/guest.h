@@ -6,84 +6,44 @@
 #include <linux/cpumask.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
+#include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 
 #include <kvm_ept_sample.h>
 
-#include "faults.h"
-#include "queue.h"
 #include "spte.h"
 
 /* Most page tables a guest has at a time: one for each address space (normal, SMM), old and new. */
 #define MAX_ROOTS	8
-
-struct harvest_buffer;
-
-/**
- * struct cold_tables - tables of the lowest level that nobody uses, by the 2 MiB they map
- * @cleared: the accessed bit of the entry above was cleared, and the TLBs flushed after that
- * @quiet: since then all accessed bits in the table were found and cleared: as long as that of the
- *	entry above stays clear, the table has none
- * @blocks: length of the bitmaps
- * @root: all this holds for the tables under this root
- */
-struct cold_tables {
-	unsigned long *cleared;
-	unsigned long *quiet;
-	u64 blocks;
-	hpa_t root;
-};
-
-/**
- * struct counters - what GET_INFO tells of a guest, since INIT
- *
- * Of the same names as in struct kvm_ept_sample_info.
- */
-struct counters {
-	atomic64_t harvests;
-	atomic64_t harvest_ns;
-	atomic64_t entries;
-	atomic64_t flushes;
-	atomic64_t samples;
-	atomic64_t dropped;
-	atomic64_t armed;
-	atomic64_t faults;
-};
 
 /**
  * struct guest - a KVM guest that an open file holds
  * @kvm: the guest; a reference is held, so that it outlives its process, without its memory
  * @node: in the list of all guests that are held
  * @layout: of its page-table entries
- * @buffer: room for one batch of harvest
- * @cold: tables that harvest need not look into
  * @kicked: CPUs that a TLB flush has to interrupt
  * @flush_lock: guards @kicked
- * @counters: what was done since INIT
- * @queue: where fault samples go
- * @faults: fault sampling
+ * @flushes: TLB flushes asked for
  */
 struct guest {
 	struct kvm *kvm;
 	struct list_head node;
 	const struct spte_layout *layout;
-	struct harvest_buffer *buffer;
-	struct cold_tables cold;
 	cpumask_var_t kicked;
 	struct mutex flush_lock;
-	struct counters counters;
-	struct sample_queue *queue;
-	struct fault_sampler faults;
+	atomic64_t flushes;
 };
 
 /**
  * struct root - a page table of a guest
  * @hpa: where it is
  * @level: 4 or 5
+ * @smm: that of system management mode
  */
 struct root {
 	hpa_t hpa;
 	int level;
+	bool smm;
 };
 
 /**
@@ -96,13 +56,16 @@ struct guest_paging {
 	bool has_ad;
 };
 
-struct guest *guest_find(struct file *proc_file, pid_t pid_nr, struct sample_queue *queue);
+int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr);
 void guest_put(struct guest *guest);
+int guest_watch(struct guest *guest, struct mmu_notifier *exit);
+void guest_unwatch(struct guest *guest, struct mmu_notifier *exit);
 bool guest_is_dead(struct guest *guest);
 int guest_paging(struct guest *guest, struct guest_paging *paging);
 int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS]);
 u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level);
 bool guest_is_dirty_logged(struct kvm *kvm);
+u32 guest_state(struct kvm *kvm);
 bool guest_logs_page(struct kvm *kvm, gfn_t gfn);
 gfn_t guest_gfn_end(struct kvm *kvm);
 void guest_flush_tlbs(struct guest *guest);

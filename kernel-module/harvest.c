@@ -48,6 +48,7 @@ struct harvest_buffer {
 
 /**
  * struct walk - one harvest under way
+ * @harvester: whose
  * @guest: of this guest
  * @clear: clear the accessed bits that are set
  * @cleared: some were
@@ -60,6 +61,7 @@ struct harvest_buffer {
  * @entry: of each root, the entry that maps the block just harvested, while mmu_lock is held; NULL if that is above level 2
  */
 struct walk {
+	struct harvester *harvester;
 	struct guest *guest;
 	bool clear;
 	bool cleared;
@@ -72,48 +74,59 @@ struct walk {
 	u64 *entry[MAX_ROOTS];
 };
 
-struct harvest_buffer *harvest_buffer_alloc(void)
+static void forget_cold(struct harvester *harvester)
 {
-	return kvmalloc(sizeof(struct harvest_buffer), GFP_KERNEL_ACCOUNT);
+	kvfree(harvester->cold.cleared);
+	kvfree(harvester->cold.quiet);
+	harvester->cold = (struct cold_tables){ .root = INVALID_PAGE };
 }
 
-void harvest_buffer_free(struct harvest_buffer *buffer)
+/**
+ * harvester_init() - prepare for harvests
+ * @harvester: zeroed; to be given to harvester_free(), unless this fails
+ * @guest: of this guest
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int harvester_init(struct harvester *harvester, struct guest *guest)
 {
-	kvfree(buffer);
+	harvester->guest = guest;
+	harvester->buffer = kvmalloc(sizeof(*harvester->buffer), GFP_KERNEL_ACCOUNT);
+	return harvester->buffer ? 0 : -ENOMEM;
+}
+
+/**
+ * harvester_free() - free what harvests needed, and what they learned
+ * @harvester: from harvester_init()
+ */
+void harvester_free(struct harvester *harvester)
+{
+	forget_cold(harvester);
+	kvfree(harvester->buffer);
 }
 
 /* Make room to know which tables below @end are cold; without it all of them are looked into. */
-static void cover(struct guest *guest, gfn_t end)
+static void cover(struct harvester *harvester, gfn_t end)
 {
-	struct cold_tables *cold = &guest->cold;
+	struct cold_tables *cold = &harvester->cold;
+	struct kvm *kvm = harvester->guest->kvm;
 	u64 blocks;
 	int idx;
 
-	idx = srcu_read_lock(&guest->kvm->srcu);
-	end = min(end, guest_gfn_end(guest->kvm));
-	srcu_read_unlock(&guest->kvm->srcu, idx);
+	idx = srcu_read_lock(&kvm->srcu);
+	end = min(end, guest_gfn_end(kvm));
+	srcu_read_unlock(&kvm->srcu, idx);
 	blocks = min_t(u64, DIV_ROUND_UP(end, BLOCK_PAGES), MAX_COLD_BLOCKS);
 	if (blocks <= cold->blocks)
 		return;
 
-	harvest_forget_cold(guest);
+	forget_cold(harvester);
 	cold->cleared = kvcalloc(BITS_TO_LONGS(blocks), sizeof(long), GFP_KERNEL_ACCOUNT);
 	cold->quiet = kvcalloc(BITS_TO_LONGS(blocks), sizeof(long), GFP_KERNEL_ACCOUNT);
 	if (cold->cleared && cold->quiet)
 		cold->blocks = blocks;
 	else
-		harvest_forget_cold(guest);
-}
-
-/**
- * harvest_forget_cold() - free what was learned about cold tables
- * @guest: of this guest
- */
-void harvest_forget_cold(struct guest *guest)
-{
-	kvfree(guest->cold.cleared);
-	kvfree(guest->cold.quiet);
-	guest->cold = (struct cold_tables){ .root = INVALID_PAGE };
+		forget_cold(harvester);
 }
 
 /*
@@ -141,19 +154,27 @@ static __always_inline void take_seen(struct walk *walk, u64 *sptep, u64 spte, u
 		take_accessed(walk, sptep, now);
 }
 
-/* Look at an entry, and take its accessed bit if that is wanted. */
-static u64 look(struct walk *walk, u64 *sptep)
+/*
+ * Take the accessed bit of the entry that was classified as @spte, if it still is that: what KVM put there
+ * meanwhile keeps its bit for the next harvest.  Only hardware's bits may differ.  Returns whether it was taken.
+ */
+static bool take_classified(struct walk *walk, u64 *sptep, u64 spte)
 {
-	u64 spte = READ_ONCE(*sptep);
+	const u64 hardware = walk->guest->layout->accessed | walk->guest->layout->dirty;
+	u64 now = spte;
 
-	walk->entries++;
-	return walk->clear ? take_accessed(walk, sptep, spte) : spte;
+	while (!((now ^ spte) & ~hardware) && (now & walk->guest->layout->accessed))
+		if (try_cmpxchg64(sptep, &now, now & ~walk->guest->layout->accessed)) {
+			walk->cleared = true;
+			return true;
+		}
+	return false;
 }
 
 /* Begin to gather what there is of a block; another page table may have shown some of it already. */
 static void touch(struct walk *walk, unsigned int block)
 {
-	struct harvest_buffer *found = walk->guest->buffer;
+	struct harvest_buffer *found = walk->harvester->buffer;
 
 	if (__test_and_set_bit(block, found->touched))
 		return;
@@ -168,7 +189,7 @@ static void touch(struct walk *walk, unsigned int block)
 static void look_closely(struct walk *walk, u64 *table, unsigned int block)
 {
 	const u64 accessed = walk->guest->layout->accessed, dirty = walk->guest->layout->dirty;
-	struct harvest_buffer *found = walk->guest->buffer;
+	struct harvest_buffer *found = walk->harvester->buffer;
 	const bool clear = walk->clear;
 	unsigned int word;
 
@@ -240,7 +261,7 @@ static bool look_into(struct walk *walk, u64 *table, unsigned int block)
 					take_seen(walk, &table[i], spte[i], accessed);
 			}
 		}
-		walk->guest->buffer->accessed[block][word] |= is_accessed;
+		walk->harvester->buffer->accessed[block][word] |= is_accessed;
 		if (clear && is_accessed)
 			walk->cleared = true;
 	}
@@ -250,7 +271,7 @@ static bool look_into(struct walk *walk, u64 *table, unsigned int block)
 
 static void note_block(struct walk *walk, unsigned int block, u64 spte)
 {
-	struct harvest_buffer *found = walk->guest->buffer;
+	struct harvest_buffer *found = walk->harvester->buffer;
 
 	touch(walk, block);
 	bitmap_fill(found->present[block], BLOCK_PAGES);
@@ -262,7 +283,7 @@ static void note_block(struct walk *walk, unsigned int block, u64 spte)
 
 static void note_size(struct walk *walk, unsigned int block, u8 size)
 {
-	struct harvest_buffer *found = walk->guest->buffer;
+	struct harvest_buffer *found = walk->harvester->buffer;
 
 	found->sizes[block] = max(found->sizes[block], size);
 }
@@ -275,14 +296,14 @@ static void note_size(struct walk *walk, unsigned int block, u8 size)
  * due, for what went through the cached entry meanwhile; from then on the bit above tells all.
  * KVM sets the bit in the entries that it makes, so a new table is never taken for a cold one.
  */
-static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
+static bool is_cold(struct walk *walk, u64 *sptep, u64 spte, u64 number)
 {
-	struct cold_tables *cold = &walk->guest->cold;
+	struct cold_tables *cold = &walk->harvester->cold;
 	bool accessed;
 
 	if (!walk->one_root || number >= cold->blocks)
 		return false;
-	accessed = READ_ONCE(*sptep) & walk->guest->layout->accessed;
+	accessed = spte & walk->guest->layout->accessed;
 	if (!accessed && test_bit(number, cold->quiet))
 		return walk->only_accessed;
 	if (!walk->clear || !walk->flush)
@@ -290,10 +311,13 @@ static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
 	if (!accessed && test_bit(number, cold->cleared)) {
 		__set_bit(number, cold->quiet);
 	} else {
-		look(walk, sptep);
-		walk->cleared = true;
-		__set_bit(number, cold->cleared);
 		__clear_bit(number, cold->quiet);
+		walk->entries++;
+		walk->cleared = true;
+		if (!accessed || take_classified(walk, sptep, spte))
+			__set_bit(number, cold->cleared);
+		else
+			__clear_bit(number, cold->cleared);
 	}
 	return false;
 }
@@ -301,7 +325,7 @@ static bool is_cold(struct walk *walk, u64 *sptep, u64 number)
 /* Learn anew what is cold when the guest has got another page table. */
 static void meet_root(struct walk *walk, const struct root *root)
 {
-	struct cold_tables *cold = &walk->guest->cold;
+	struct cold_tables *cold = &walk->harvester->cold;
 
 	if (cold->root != root->hpa && cold->blocks) {
 		bitmap_zero(cold->cleared, cold->blocks);
@@ -339,7 +363,7 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 	sptep = next_entry(root, entry, gfn, &level);
 	spte = READ_ONCE(*sptep);
 	if (level == 2 && spte_present(spte) && !spte_is_leaf(spte, level)) {
-		if (is_cold(walk, sptep, gfn / BLOCK_PAGES)) {
+		if (is_cold(walk, sptep, spte, gfn / BLOCK_PAGES)) {
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 			return;
 		}
@@ -347,16 +371,18 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 			present = look_into(walk, spte_table(spte), block);
 		} else {
 			look_closely(walk, spte_table(spte), block);
-			present = !bitmap_empty(walk->guest->buffer->present[block], BLOCK_PAGES);
+			present = !bitmap_empty(walk->harvester->buffer->present[block], BLOCK_PAGES);
 		}
 		if (present)
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 		return;
 	}
 
-	spte = look(walk, sptep);
+	walk->entries++;
 	if (!spte_present(spte) || !spte_is_leaf(spte, level))
 		return;		/* not mapped, or KVM is changing it now: seen next time */
+	if (walk->clear)
+		take_classified(walk, sptep, spte);
 	note_block(walk, block, spte);
 	if (level == 2) {
 		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_2M);
@@ -377,7 +403,7 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 static unsigned int skip_cold(struct walk *walk, gfn_t gfn, unsigned int most)
 {
 	const u64 accessed = walk->guest->layout->accessed;
-	const struct cold_tables *cold = &walk->guest->cold;
+	const struct cold_tables *cold = &walk->harvester->cold;
 	u64 number = gfn / BLOCK_PAGES, *entry = walk->entry[0];
 	unsigned int i;
 
@@ -400,7 +426,7 @@ static unsigned int skip_cold(struct walk *walk, gfn_t gfn, unsigned int most)
 /* Harvest up to BATCH_BLOCKS blocks from @gfn to @end under one hold of mmu_lock; how many. */
 static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 {
-	struct harvest_buffer *found = walk->guest->buffer;
+	struct harvest_buffer *found = walk->harvester->buffer;
 	struct kvm *kvm = walk->guest->kvm;
 	struct root roots[MAX_ROOTS];
 	unsigned int block, blocks, cold;
@@ -466,7 +492,7 @@ static int put_batch(const struct walk *walk, struct kvm_ept_sample_harvest *req
 		     unsigned int blocks)
 {
 	u64 offset = (request->next - request->base) / BLOCK_PAGES;
-	struct harvest_buffer *found = walk->guest->buffer;
+	struct harvest_buffer *found = walk->harvester->buffer;
 	unsigned int block;
 
 	if (put_bits(request->accessed + offset * BLOCK_BYTES, found, found->accessed, blocks) ||
@@ -500,15 +526,17 @@ static bool is_valid(const struct kvm_ept_sample_harvest *request)
 
 /**
  * harvest() - fill the caller's bitmaps, take the accessed bits if asked to
- * @guest: of this guest
+ * @harvester: of its guest
  * @request: the caller's; its outputs are filled in
  *
- * Return: 0; -EINVAL (a field is wrong), -ESRCH (the guest is dead), -EOPNOTSUPP (no accessed
- * bits), -EFAULT (a bitmap is not writable: bits of the batch that was under way are lost).
+ * Return: 0; -EINVAL (a field is wrong), -EOPNOTSUPP (no accessed bits),
+ * -EFAULT (a bitmap is not writable: bits of the batch that was under way are lost).
  */
-int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
+int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 {
+	struct guest *guest = harvester->guest;
 	struct walk walk = {
+		.harvester = harvester,
 		.guest = guest,
 		.clear = request->flags & KVM_EPT_SAMPLE_HARVEST_CLEAR,
 		.flush = request->flags & KVM_EPT_SAMPLE_HARVEST_FLUSH,
@@ -520,15 +548,13 @@ int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
 
 	if (!is_valid(request))
 		return -EINVAL;
-	if (guest_is_dead(guest))
-		return -ESRCH;
 	err = guest_paging(guest, &paging);
 	if (err)
 		return err;
 	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
 		return -EOPNOTSUPP;
 
-	cover(guest, request->end);
+	cover(harvester, request->end);
 	request->next = request->start;
 	request->pages_present = 0;
 	request->pages_accessed = 0;
@@ -549,13 +575,11 @@ int harvest(struct guest *guest, struct kvm_ept_sample_harvest *request)
 
 	idx = srcu_read_lock(&guest->kvm->srcu);
 	request->generation = kvm_memslots(guest->kvm)->generation;
-	request->state = KVM_EPT_SAMPLE_INFO_GUEST;
-	if (guest_is_dirty_logged(guest->kvm))
-		request->state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	request->state = guest_state(guest->kvm);
 	srcu_read_unlock(&guest->kvm->srcu, idx);
 
-	atomic64_inc(&guest->counters.harvests);
-	atomic64_add(walk.entries, &guest->counters.entries);
-	atomic64_add(ktime_get_ns() - begin, &guest->counters.harvest_ns);
+	atomic64_inc(&harvester->harvests);
+	atomic64_add(walk.entries, &harvester->entries);
+	atomic64_add(ktime_get_ns() - begin, &harvester->ns);
 	return err;
 }

@@ -8,13 +8,17 @@
 #include <linux/fs.h>
 #include <linux/ioctl.h>
 #include <linux/kvm_host.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
+#include "faults.h"
 #include "guest.h"
 #include "harvest.h"
+#include "queue.h"
 
 #define PROC_NAME	"kvm_ept_sample"
 
@@ -22,52 +26,140 @@
 #define CMD_KIND(cmd)	((cmd) & ~IOCSIZE_MASK)
 
 /**
+ * struct attachment - what an open file has between INIT and DEINIT
+ *
+ * Each part refers to those before it, never to those after it: they end in the reverse order.
+ *
+ * @guest: the guest
+ * @harvester: harvests it
+ * @faults: samples its faults, into the session's queue
+ */
+struct attachment {
+	struct guest guest;
+	struct harvester harvester;
+	struct fault_sampler faults;
+};
+
+/**
  * struct session - one open file
  * @lock: serialises its ioctls
- * @guest: between INIT and DEINIT
  * @queue: fault samples for read()
+ * @attachment: between INIT and DEINIT, or the guest's death
+ * @gone: its guest died, and was let go
+ * @exit: tells of that death
+ * @let_go: what is done then
  */
 struct session {
 	struct mutex lock;
-	struct guest *guest;
 	struct sample_queue queue;
+	struct attachment *attachment;
+	bool gone;
+	struct mmu_notifier exit;
+	struct work_struct let_go;
+};
+
+static struct workqueue_struct *let_go_wq;
+
+/* Called when the memory of the guest's process is about to be freed.  To let a guest go here would wait for this call. */
+static void on_exit(struct mmu_notifier *exit, struct mm_struct *mm)
+{
+	struct session *session = container_of(exit, struct session, exit);
+
+	queue_work(let_go_wq, &session->let_go);
+}
+
+static const struct mmu_notifier_ops exit_ops = {
+	.release = on_exit,
 };
 
 static long do_init(struct session *session, struct file *file, pid_t pid)
 {
-	struct guest *guest;
+	struct attachment *attachment;
+	int err;
 
-	if (session->guest || pid <= 0)
+	if (session->attachment || session->gone || pid <= 0)
 		return -EINVAL;
-	guest = guest_find(file, pid, &session->queue);
-	if (IS_ERR(guest))
-		return PTR_ERR(guest);
+	attachment = kzalloc(sizeof(*attachment), GFP_KERNEL_ACCOUNT);
+	if (!attachment)
+		return -ENOMEM;
+	err = guest_find(&attachment->guest, file, pid);
+	if (err)
+		goto free_attachment;
+	err = harvester_init(&attachment->harvester, &attachment->guest);
+	if (err)
+		goto put_guest;
+	err = guest_watch(&attachment->guest, &session->exit);
+	if (err)
+		goto free_harvester;
+	faults_init(&attachment->faults, &attachment->guest, &session->queue);
 	queue_reset(&session->queue);
-	session->guest = guest;
+	session->attachment = attachment;
 	return 0;
+
+free_harvester:
+	harvester_free(&attachment->harvester);
+put_guest:
+	guest_put(&attachment->guest);
+free_attachment:
+	kfree(attachment);
+	return err;
+}
+
+static void detach(struct session *session)
+{
+	struct attachment *attachment = session->attachment;
+
+	session->attachment = NULL;
+	faults_stop(&attachment->faults);
+	guest_unwatch(&attachment->guest, &session->exit);
+	harvester_free(&attachment->harvester);
+	guest_put(&attachment->guest);
+	kfree(attachment);
 }
 
 static long do_deinit(struct session *session)
 {
-	if (!session->guest)
+	if (!session->attachment && !session->gone)
 		return -EINVAL;
-	guest_put(session->guest);
-	session->guest = NULL;
+	if (session->attachment)
+		detach(session);
+	session->gone = false;
 	return 0;
+}
+
+/* The guest may also have been let go by DEINIT meanwhile, and another taken. */
+static void let_go(struct work_struct *work)
+{
+	struct session *session = container_of(work, struct session, let_go);
+
+	mutex_lock(&session->lock);
+	if (session->attachment && guest_is_dead(&session->attachment->guest)) {
+		detach(session);
+		session->gone = true;
+	}
+	mutex_unlock(&session->lock);
+}
+
+/* 0 if there is a guest; -ESRCH if there was one; -EINVAL if not. */
+static int check_attached(const struct session *session)
+{
+	if (session->gone || (session->attachment && guest_is_dead(&session->attachment->guest)))
+		return -ESRCH;
+	return session->attachment ? 0 : -EINVAL;
 }
 
 static long do_set_freq(struct session *session, unsigned int freq)
 {
-	int err;
+	int err = check_attached(session);
 
-	if (!session->guest)
-		return -EINVAL;
+	if (err)
+		return err;
 	if (freq) {
 		err = queue_alloc(&session->queue);
 		if (err)
 			return err;
 	}
-	return faults_set_freq(session->guest, freq);
+	return faults_set_freq(&session->attachment->faults, freq);
 }
 
 /* Sizes of the structs in their first version, the least that is accepted. */
@@ -94,9 +186,11 @@ static int put_reply(void __user *user, const void *reply, size_t size, u32 user
 	return copy_to_user(user, reply, min_t(size_t, size, user_size)) ? -EFAULT : 0;
 }
 
-static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
+static int guest_info(struct attachment *attachment, struct kvm_ept_sample_info *info)
 {
-	struct counters *counters = &guest->counters;
+	struct harvester *harvester = &attachment->harvester;
+	struct fault_sampler *faults = &attachment->faults;
+	struct guest *guest = &attachment->guest;
 	struct root roots[MAX_ROOTS];
 	struct kvm *kvm = guest->kvm;
 	struct guest_paging paging;
@@ -107,7 +201,6 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 	err = guest_paging(guest, &paging);
 	if (err)
 		return err;
-	info->flags |= KVM_EPT_SAMPLE_INFO_GUEST;
 	info->paging = paging.kind;
 	if (paging.has_ad)
 		info->flags |= KVM_EPT_SAMPLE_INFO_AD;
@@ -124,18 +217,17 @@ static int guest_info(struct guest *guest, struct kvm_ept_sample_info *info)
 		info->memslots++;
 	info->gfn_end = guest_gfn_end(kvm);
 	info->generation = slots->generation;
-	if (guest_is_dirty_logged(kvm))
-		info->flags |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
+	info->flags |= guest_state(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 
-	info->harvests = atomic64_read(&counters->harvests);
-	info->harvest_ns = atomic64_read(&counters->harvest_ns);
-	info->entries = atomic64_read(&counters->entries);
-	info->flushes = atomic64_read(&counters->flushes);
-	info->samples = atomic64_read(&counters->samples);
-	info->dropped = atomic64_read(&counters->dropped);
-	info->armed = atomic64_read(&counters->armed);
-	info->faults = atomic64_read(&counters->faults);
+	info->harvests = atomic64_read(&harvester->harvests);
+	info->harvest_ns = atomic64_read(&harvester->ns);
+	info->entries = atomic64_read(&harvester->entries);
+	info->flushes = atomic64_read(&guest->flushes);
+	info->samples = atomic64_read(&faults->samples);
+	info->dropped = atomic64_read(&faults->dropped);
+	info->armed = atomic64_read(&faults->armed);
+	info->faults = atomic64_read(&faults->faults);
 	return 0;
 }
 
@@ -157,11 +249,13 @@ static long do_get_info(struct session *session, struct kvm_ept_sample_info __us
 		info.flags |= KVM_EPT_SAMPLE_INFO_FAULTS;
 	if (faults_hooked())
 		info.flags |= KVM_EPT_SAMPLE_INFO_HOOK;
-	if (session->guest) {
-		err = guest_info(session->guest, &info);
-		if (err)
-			return err;
-	}
+	err = check_attached(session);
+	if (!err)
+		err = guest_info(session->attachment, &info);
+	else if (err == -EINVAL)
+		err = 0;	/* of the module alone */
+	if (err)
+		return err;
 	info.size = request.size;
 	return put_reply(user, &info, sizeof(info), info.size);
 }
@@ -169,14 +263,14 @@ static long do_get_info(struct session *session, struct kvm_ept_sample_info __us
 static long do_harvest(struct session *session, struct kvm_ept_sample_harvest __user *user)
 {
 	struct kvm_ept_sample_harvest request;
-	int err;
+	int err = check_attached(session);
 
-	if (!session->guest)
-		return -EINVAL;
+	if (err)
+		return err;
 	err = get_request(&request, sizeof(request), HARVEST_LEAST, user);
 	if (err)
 		return err;
-	err = harvest(session->guest, &request);
+	err = harvest(&session->attachment->harvester, &request);
 	if (err)
 		return err;
 	return put_reply(user, &request, sizeof(request), request.size);
@@ -185,15 +279,18 @@ static long do_harvest(struct session *session, struct kvm_ept_sample_harvest __
 static long dispatch(struct session *session, struct file *file, unsigned int cmd,
 		     unsigned long arg)
 {
+	struct attachment *attachment = session->attachment;
+	int err = check_attached(session);
+
 	switch (cmd) {
 	case KVM_EPT_SAMPLE_CMD_INIT:
 		return do_init(session, file, arg);
 	case KVM_EPT_SAMPLE_CMD_SET_PROT:
-		return session->guest ? faults_set_prot(session->guest, arg) : -EINVAL;
+		return err ?: faults_set_prot(&attachment->faults, arg);
 	case KVM_EPT_SAMPLE_CMD_SET_FREQ:
 		return do_set_freq(session, arg);
 	case KVM_EPT_SAMPLE_CMD_GET_MEMSLOTS:
-		return session->guest ? guest_memslots(session->guest, (void __user *)arg) : -EINVAL;
+		return err ?: guest_memslots(&attachment->guest, (void __user *)arg);
 	case KVM_EPT_SAMPLE_CMD_DEINIT:
 		return do_deinit(session);
 	case KVM_EPT_SAMPLE_CMD_SET_RECORD:
@@ -220,6 +317,8 @@ static int sample_open(struct inode *inode, struct file *file)
 		return -ENODEV;
 	}
 	mutex_init(&session->lock);
+	session->exit.ops = &exit_ops;
+	INIT_WORK(&session->let_go, let_go);
 	queue_init(&session->queue);
 	file->private_data = session;
 	return 0;
@@ -229,7 +328,10 @@ static int sample_release(struct inode *inode, struct file *file)
 {
 	struct session *session = file->private_data;
 
+	mutex_lock(&session->lock);
 	do_deinit(session);
+	mutex_unlock(&session->lock);
+	cancel_work_sync(&session->let_go);
 	queue_free(&session->queue);
 	kfree(session);
 	module_put(THIS_MODULE);
@@ -272,21 +374,32 @@ static const struct proc_ops sample_ops = {
 
 static int __init sample_init(void)
 {
-	int err = faults_init_module();
+	int err;
 
-	if (err)
-		return err;
-	if (!proc_create(PROC_NAME, 0600, NULL, &sample_ops)) {
-		faults_exit_module();
+	let_go_wq = alloc_workqueue("kvm_ept_sample_let_go", WQ_UNBOUND, 0);
+	if (!let_go_wq)
 		return -ENOMEM;
+	err = faults_init_module();
+	if (err)
+		goto destroy_wq;
+	if (!proc_create(PROC_NAME, 0600, NULL, &sample_ops)) {
+		err = -ENOMEM;
+		goto exit_faults;
 	}
 	return 0;
+
+exit_faults:
+	faults_exit_module();
+destroy_wq:
+	destroy_workqueue(let_go_wq);
+	return err;
 }
 
 static void __exit sample_exit(void)
 {
 	remove_proc_entry(PROC_NAME, NULL);
 	faults_exit_module();
+	destroy_workqueue(let_go_wq);
 }
 
 module_init(sample_init);

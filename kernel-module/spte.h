@@ -21,12 +21,9 @@
 #define SPTE_LARGE		BIT_ULL(7)	/* a leaf above the lowest level */
 #define SPTE_ADDR		(__PHYSICAL_MASK & PAGE_MASK)
 
-/* A bit that neither hardware nor any KVM from 6.1 to 7.3 uses: our landmine lies here. */
-#define SPTE_ARMED		BIT_ULL(59)
-
+#define SPTE_R			BIT_ULL(0)	/* readable: NPT's P, EPT's R */
 #define SPTE_W			BIT_ULL(1)	/* writable: the same bit for NPT and EPT */
 
-#define NPT_P			BIT_ULL(0)
 #define NPT_U			BIT_ULL(2)
 #define NPT_ACCESSED		BIT_ULL(5)
 #define NPT_DIRTY		BIT_ULL(6)
@@ -34,7 +31,6 @@
 #define NPT_MMU_WRITABLE	BIT_ULL(10)
 #define NPT_NX			BIT_ULL(63)
 
-#define EPT_R			BIT_ULL(0)
 #define EPT_X			BIT_ULL(2)
 #define EPT_ACCESSED		BIT_ULL(8)
 #define EPT_DIRTY		BIT_ULL(9)
@@ -72,6 +68,8 @@
  * @exec: the bit of @allow for instruction fetches, 0 if there is none
  * @deny: bits that deny access when set (no-execute)
  * @saved: bits of @allow that an entry without any has at EPT_SAVED_SHIFT; for EPT, KVM's own place
+ * @armed: our landmine lies here: neither hardware nor any KVM from 6.1 to 7.3 uses the bit.  With NPT, 59 to 62 are the page's
+ *	protection key; with EPT, 57, 58, 60 and 61 have a meaning on some processors.
  * @writable_hints: KVM's marks, both set while it may make the entry writable
  */
 struct spte_layout {
@@ -81,6 +79,7 @@ struct spte_layout {
 	u64 exec;
 	u64 deny;
 	u64 saved;
+	u64 armed;
 	u64 writable_hints;
 };
 
@@ -112,14 +111,15 @@ static inline u64 *spte_table(u64 spte)
 }
 
 /* An entry with the landmine still in it: nobody stepped on it, KVM did not replace it. */
-static inline bool spte_is_armed(u64 spte)
+static inline bool spte_is_armed(const struct spte_layout *layout, u64 spte)
 {
-	return (spte & (SPTE_MMU_PRESENT | SPTE_ARMED)) == (SPTE_MMU_PRESENT | SPTE_ARMED);
+	return spte_present(spte) && (spte & layout->armed);
 }
 
 /*
  * The entry with a landmine for accesses of kind @prot, or @spte itself if it has none of the
- * permissions that would have to go.  Reads cannot be denied alone, so a mine for reads denies
+ * permissions that would have to go, or denies reads already: then it is no entry as KVM makes them,
+ * or one that was just stepped on.  Reads cannot be denied alone, so a mine for reads denies
  * everything.  NPT must lose P, W and U and get NX: KVMs that first ask whether the entry would
  * allow the access by its other bits call the fault spurious and never repair it.  EPT without
  * A/D bits repairs from the saved R and X; KVM with A/D bits rebuilds the entry from scratch.
@@ -128,6 +128,8 @@ static inline u64 spte_arm(const struct spte_layout *layout, u64 spte, unsigned 
 {
 	u64 armed = spte;
 
+	if (!(spte & SPTE_R))
+		return spte;
 	if (prot & SPTE_PROT_R) {
 		armed &= ~layout->allow;
 		armed |= layout->deny;
@@ -142,7 +144,7 @@ static inline u64 spte_arm(const struct spte_layout *layout, u64 spte, unsigned 
 			armed |= layout->deny;
 		}
 	}
-	return armed == spte ? spte : armed | SPTE_ARMED;
+	return armed == spte ? spte : armed | layout->armed;
 }
 
 /*
@@ -157,7 +159,7 @@ static inline u64 spte_disarm(const struct spte_layout *layout, u64 armed, u64 b
 
 	if (!may_write || (armed & layout->writable_hints) != layout->writable_hints)
 		give_back &= ~SPTE_W;
-	armed &= ~(SPTE_ARMED | (layout->deny & ~before));
+	armed &= ~(layout->armed | (layout->deny & ~before));
 	armed &= ~(layout->saved << EPT_SAVED_SHIFT);
 	if (layout->deny)
 		armed &= ~SPTE_DENIED_BEFORE;
@@ -178,14 +180,14 @@ static inline u64 spte_step_off(const struct spte_layout *layout, u64 armed)
 		armed &= ~layout->deny;
 	if (layout->deny)
 		armed &= ~SPTE_DENIED_BEFORE;
-	armed &= ~(SPTE_ARMED | (layout->saved << EPT_SAVED_SHIFT));
+	armed &= ~(layout->armed | (layout->saved << EPT_SAVED_SHIFT));
 	return armed | give_back;
 }
 
 /* Whether @spte lets a read (@fetch: a fetch) pass. */
 static inline bool spte_allows(const struct spte_layout *layout, u64 spte, bool fetch)
 {
-	if (!(spte & layout->allow))
+	if (!(spte & SPTE_R))
 		return false;
 	if (!fetch)
 		return true;

@@ -177,8 +177,8 @@ internal sealed class DomainTierer : IAsyncDisposable
                 await Task.Delay(sampling.Interval, _context.Time, stop);
                 continue;
             }
-            if (_state != TieringState.Tiering)
-                SetState(TieringState.Tiering, null);
+            if (_state is TieringState.Attaching or TieringState.Paused)
+                ShowWork(guest);
             bool harvest = watching;
             watching = !(harvest ? guest.Harvest() : guest.BeginWatching());
             if (!watching)
@@ -207,7 +207,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         DomainFigures figures = await guest.RoundAsync(orders, pacer, end.Token);
         _curve = guest.Curve;
         _figures = figures;
-        Volatile.Write(ref _reason, guest.Problem);
+        ShowWork(guest);
         _log.Round(orders.Domain.Name, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes), Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
     }
 
@@ -250,12 +250,23 @@ internal sealed class DomainTierer : IAsyncDisposable
         return _context.Time.GetElapsedTime(start);
     }
 
+    private void ShowWork(TieredGuest guest)
+    {
+        if (guest.RunsGuests)
+            SetState(TieringState.Observing, Reasons.RunsGuests(_orders.Domain.Name));
+        else
+            SetState(TieringState.Tiering, guest.Problem);
+    }
+
     private void SetState(TieringState state, string? reason)
     {
         Volatile.Write(ref _reason, reason);
         if (state == _state)
             return;
         _state = state;
-        _log.StateChanged(_orders.Domain.Name, state);
+        if (state == TieringState.Observing)
+            _log.Waiting(_orders.Domain.Name, reason!);
+        else
+            _log.StateChanged(_orders.Domain.Name, state);
     }
 }

@@ -47,6 +47,7 @@ internal sealed class TieredGuest
     private PlacementPlanner _planner;
     private ulong _generation;
     private bool _isDirtyLogged = true; // until it is known
+    private bool _ranGuests; // in any harvest since the last round
     private DomainFigures _figures = DomainFigures.None;
     private long _harvested;
     private TimeSpan _watched;
@@ -69,7 +70,9 @@ internal sealed class TieredGuest
         _context = context;
         (_fastNode, _slowNodes) = context.Host.NodesFor(process.Pid);
         _writeWeight = _slowNodes is [int slow, ..] ? context.Host.WriteWeight(_fastNode, slow) : 1;
-        _canSample = context.Sampling.FaultRate > 0 && sampler.GetInfo().Features.HasFlag(SamplerFeatures.FaultSampling);
+        SamplerFeatures features = sampler.GetInfo().Features;
+        RunsGuests = features.HasFlag(SamplerFeatures.NestedGuests);
+        _canSample = context.Sampling.FaultRate > 0 && features.HasFlag(SamplerFeatures.FaultSampling);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
         (_buffers, _planner) = StartOver(layout);
@@ -77,6 +80,9 @@ internal sealed class TieredGuest
 
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
     public string? Problem { get; private set; }
+
+    /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen: nothing of it is moved.</summary>
+    public bool RunsGuests { get; private set; }
 
     /// <summary>Whether the guest's writes are being logged, as in a live migration: each sample would cost it dearly.</summary>
     public bool IsDirtyLogging()
@@ -176,6 +182,7 @@ internal sealed class TieredGuest
         {
             HarvestResult result = _sampler.Harvest(range, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
             _isDirtyLogged = result.IsDirtyLogged;
+            _ranGuests |= result.RunsGuests;
             if (result.Generation != _generation && Relayout())
                 return true;
         }
@@ -197,8 +204,10 @@ internal sealed class TieredGuest
                 _bound = null; // who changes the one may have changed the other
             _forbidden = forbidden;
             Problem = _context.Host.Problem ?? forbidden;
-            bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
             SamplerInfo info = _sampler.GetInfo();
+            RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
+            _ranGuests = false;
+            bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests;
             CountLandmines((long)info.Armed);
             Plan(orders, moves, scratch);
             pacer.EndRound(_plan, HarvestTime(info));

@@ -92,6 +92,43 @@ public sealed class DomainTiererTests : IDisposable
         await Eventually.IsTrue(() => tierer.Status.State == TieringState.Tiering && _host.Harvests > harvests);
     }
 
+    [Theory]
+    [InlineData(true)] // seen by harvests only
+    [InlineData(false)] // seen between them only
+    public async Task A_guest_that_runs_guests_is_observed_and_not_moved_until_they_have_ended(bool byHarvest)
+    {
+        (_host.NestedGuests, _host.NestedGuestsNow) = (byHarvest, !byHarvest);
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(tierer, 6);
+
+        DomainStatus status = tierer.Status;
+        Assert.Equal((TieringState.Observing, "observing", true), (status.State, status.StateName, status.NeedsAttention));
+        Assert.Contains("runs guests of its own", status.Reason, StringComparison.Ordinal);
+        Assert.Contains("\"state\":\"Observing\"", status.ToJson(), StringComparison.Ordinal);
+        Assert.Single(_host.Log.Lines, line => line == $"web1: {status.Reason}");
+        Assert.Equal(_host.HotPages.Count * 4096L, status.HotBytes); // heat goes on
+        Assert.Equal(0, _host.MoveCalls);
+
+        (_host.NestedGuests, _host.NestedGuestsNow) = (false, false);
+        await Eventually.IsTrue(() => tierer.Status is { State: TieringState.Tiering, Reason: null } && _host.FastPages <= Budget);
+    }
+
+    [Fact]
+    public async Task Nothing_is_moved_once_a_guest_begins_to_run_guests()
+    {
+        DomainOrders orders = Domains.Running().Orders(Budget);
+        await using DomainTierer tierer = Start(orders);
+        await Eventually.IsTrue(() => _host.FastPages <= Budget);
+        _host.NestedGuests = true;
+        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Observing);
+
+        int calls = _host.MoveCalls;
+        tierer.Update(Domains.Running().Orders(Budget / 2));
+        await RoundsAsync(tierer, 3);
+
+        Assert.Equal(calls, _host.MoveCalls);
+    }
+
     [Fact]
     public async Task Moves_under_way_end_when_the_guest_pauses()
     {

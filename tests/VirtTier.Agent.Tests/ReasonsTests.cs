@@ -56,6 +56,7 @@ public sealed class ReasonsTests
     [InlineData(TieringState.Attaching, Reasons.Attaching, false)]
     [InlineData(TieringState.Tiering, "node 1 is full", true)]
     [InlineData(TieringState.Tiering, null, false)]
+    [InlineData(TieringState.Observing, "runs guests", true)]
     [InlineData(TieringState.Paused, "suspended", false)]
     [InlineData(TieringState.Off, "off", false)]
     internal void Only_what_nobody_wished_for_needs_a_person(TieringState state, string? reason, bool needed)

@@ -420,6 +420,178 @@ static void logging_begins(int fd, struct vm *vm)
 	check(!missed, "no write is missed by a log that begins while sampling", "%zu missed", missed);
 }
 
+/* Entries of the guest's that map memory and grant nothing, by the helper module. */
+static long denied(const struct vm *vm)
+{
+	int helper = open("/proc/denied", O_RDWR | O_CLOEXEC);
+	char text[64];
+	ssize_t n;
+
+	snprintf(text, sizeof(text), "%d %lu", vm->pid, PAGES);
+	n = write(helper, text, strlen(text)) > 0 ? pread(helper, text, sizeof(text) - 1, 0) : -1;
+	close(helper);
+	if (n <= 0)
+		return -1;
+	text[n] = 0;
+	return atol(text);
+}
+
+static bool set_eager_split(bool on)
+{
+	FILE *file = fopen("/sys/module/kvm/parameters/eager_page_split", "w");
+
+	return file && fputs(on ? "Y" : "N", file) >= 0 && !fclose(file);
+}
+
+/*
+ * Landmines lie in 2 MiB entries when logging begins, and KVM splits those: at once (@eager), or one by one as they are stepped on. Of each
+ * it makes 512 entries without permissions. None may be left without when sampling stops.
+ */
+static void split(bool eager)
+{
+	const char *how = eager ? "at once" : "as they are touched";
+	unsigned long hot[PAGES / 512 - 1], i;
+	unsigned long long laid;
+	long most = 0, left;
+	char name[96];
+	struct vm vm;
+	int fd, round;
+
+	snprintf(name, sizeof(name), "2M: nothing stays denied of what KVM splits %s", how);
+	if (!set_eager_split(eager)) {
+		skip(name, "this kernel does not split large pages at once");
+		return;
+	}
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .huge = true });
+	fd = attach(&vm);
+	for (i = 0; i < PAGES / 512 - 1; i++)
+		hot[i] = (i + 1) * 512 + 77;
+	vm_work(&vm, hot, i, VM_WRITE);
+	vm_wait(&vm);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
+	laid = info_of(fd).armed;
+	for (round = 0; round < (quick ? 4 : 12); round++) {
+		/* Cold when logging begins at once, else touched by the way, so that some landmines lie and some are stepped on. */
+		if (eager)
+			vm_work(&vm, hot, 1, VM_READ);
+		else
+			vm_work(&vm, hot, PAGES / 512 - 1, VM_READ);
+		vm.ctl->pause = eager ? 0 : 600000;
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 20000);
+		usleep(100000 + 1000 * round);
+		vm_dirty_log(&vm, true);
+		if (!eager)
+			vm_wait(&vm);
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+		left = denied(&vm);
+		most = left < 0 || left > most ? left : most;
+		if (left < 0)
+			break;
+		vm_dirty_log(&vm, false);
+		/* Large again. */
+		vm.ctl->pause = 0;
+		vm_discard(&vm, 512, PAGES - 512);
+		vm_work(&vm, hot, PAGES / 512 - 1, VM_WRITE);
+		vm_wait(&vm);
+		while (read(fd, samples, sizeof(samples)) > 0)
+			;
+	}
+	laid = info_of(fd).armed - laid;
+	check(!most && laid > 100, name, "%ld entries, %llu landmines", most, laid);
+	check(vm_wait(&vm), "2M: the guest goes on after a split", "no pass in 60 s");
+	set_eager_split(true);
+	close(fd);
+	vm_kill(&vm);
+}
+
+/* The only vCPU is in system management mode, where it uses another table, at the end of many a window, and when sampling stops. */
+static void management_mode(void)
+{
+	unsigned long all[PAGES - VM_FREE_GFN], i;
+	unsigned long long laid;
+	long left;
+	struct vm vm;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .smm = true });
+	fd = attach(&vm);
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		all[i] = VM_FREE_GFN + i;
+	vm_work(&vm, all, i, VM_WRITE);
+	vm_wait(&vm);
+	vm_work(&vm, all, 2, VM_WRITE);		/* the others are cold */
+	vm.ctl->smm_turns = 1000000;
+	vm.ctl->exits = 1;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+	for (i = 0; i < 100 && info_of(fd).armed < 2000; i++)
+		usleep(100 * 1000);
+	laid = info_of(fd).armed;
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	vm.ctl->smm_turns = 0;
+	vm.ctl->exits = 0;
+	vm_wait(&vm);
+	left = denied(&vm);
+	check(laid >= 1000 && vm.ctl->smis && !left, "no landmine stays in a table that system management mode put aside",
+	      "%ld of %llu, %u times in that mode", left, laid, vm.ctl->smis);
+	close(fd);
+	vm_kill(&vm);
+}
+
+/* A guest's memory may be in thousands of memslots: each page of each has its chance. */
+static void pieces(void)
+{
+	enum { COUNT = 16, EACH = 64 };
+	unsigned long hot[2 * COUNT];
+	unsigned int seen[2 * COUNT] = { 0 }, least = ~0U, i;
+	struct vm vm;
+	size_t n, k;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = COUNT * EACH * PAGE, .pieces = COUNT });
+	fd = attach(&vm);
+	for (i = 0; i < COUNT; i++) {
+		hot[2 * i] = i ? i * EACH : VM_FREE_GFN;
+		hot[2 * i + 1] = (i + 1) * EACH - 1;
+	}
+	vm_work(&vm, hot, 2 * COUNT, VM_READ);
+	vm_wait(&vm);
+	n = sample(fd, 7, 5000, PATIENCE, 800);
+	for (k = 0; k < n; k++)
+		for (i = 0; i < 2 * COUNT; i++)
+			seen[i] += samples[k].gfn == hot[i];
+	for (i = 0; i < 2 * COUNT; i++)
+		least = seen[i] < least ? seen[i] : least;
+	if (n < 800)
+		skip("the first and the last page of each memslot are sampled", "this host is too slow");
+	else
+		check(least > 0, "the first and the last page of each memslot are sampled", "one is not, in %zu samples", n);
+	close(fd);
+	vm_kill(&vm);
+}
+
+/* Sampling may begin before there is a vCPU, of which nothing is known. */
+static void early(void)
+{
+	unsigned long hot[] = { 100, 200 };
+	unsigned long long got;
+	struct vm vm;
+	int fd, i;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .late = true });
+	fd = attach(&vm);
+	CHECK_RETURNS("early: SET_FREQ before the first vCPU", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 1000));
+	vm_add_vcpu(&vm);
+	vm_wait(&vm);
+	vm_work(&vm, hot, 2, VM_WRITE);
+	for (i = 0; i < 300 && !info_of(fd).samples; i++)
+		usleep(100 * 1000);
+	got = info_of(fd).samples;
+	check(got > 0, "early: sampled once there is a vCPU", "%llu samples in 30 s", got);
+	close(fd);
+	vm_kill(&vm);
+}
+
 int main(int argc, char **argv)
 {
 	struct vm vm;
@@ -442,5 +614,10 @@ int main(int argc, char **argv)
 	close(fd);
 	vm_kill(&vm);
 	huge_pages();
+	split(true);
+	split(false);
+	management_mode();
+	pieces();
+	early();
 	return checks_failed != 0;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Harvest against what the guest is known to touch. */
 #define _GNU_SOURCE
+#include <pthread.h>
+
 #include "sampler.h"
 
 #define MEMORY		(64 * MIB)
@@ -354,6 +356,89 @@ static void cached_upper_entry(void)
 	vm_kill(&vm);
 }
 
+/* Harvest the 2 MiB of that page for accessed bits alone: whether the page has one. */
+static bool harvest_block_of(int fd, unsigned long page)
+{
+	unsigned long block = page - page % 512;
+	struct kvm_ept_sample_harvest h = {
+		.size = sizeof(h), .flags = TAKE, .start = block, .end = block + 512,
+		.accessed = (uintptr_t)found.accessed,
+	};
+
+	if (ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h))
+		check(0, "harvest of a block", "%s", strerror(errno));
+	return get(found.accessed, page);
+}
+
+/* What the thread that plays KVM is to do: it goes on until @rounds are done. */
+static struct {
+	int helper;
+	pid_t pid;
+	unsigned long page;
+	volatile unsigned int begun, done;
+	volatile bool end;
+	volatile int failed;
+} kvm;
+
+static void *play_kvm(void *unused)
+{
+	unsigned int seed = 1;
+	char text[64];
+
+	(void)unused;
+	while (!kvm.end) {
+		if (kvm.begun == kvm.done)
+			continue;
+		snprintf(text, sizeof(text), "%d %lu %d", kvm.pid, kvm.page, rand_r(&seed) % 100);
+		kvm.failed += write(kvm.helper, text, strlen(text)) <= 0;
+		kvm.done = kvm.begun;
+	}
+	return NULL;
+}
+
+/* A table that KVM links in just when a harvest has seen that there is none is looked into by the next: nothing in it is lost. */
+static void late_table(void)
+{
+	const unsigned int rounds = 4000;
+	unsigned int i, lost = 0, during = 0;
+	double end = now() + 20;	/* enough of them on a host that is not slow */
+	pthread_t thread;
+	struct vm vm;
+	bool seen;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
+	fd = attach(&vm);
+	touch_all(&vm, VM_READ);
+	vm_work(&vm, (unsigned long[]){ 5 * 512 + 7 }, 1, VM_READ);
+	vm_wait(&vm);
+	kvm.helper = open("/proc/late_table", O_WRONLY);
+	kvm.pid = vm.pid;
+	kvm.page = 7 * 512 + 9;
+	pthread_create(&thread, NULL, play_kvm, NULL);
+	for (i = 0; i < rounds && now() < end; i++) {
+		/* Until the table counts as cold. */
+		harvest_block_of(fd, kvm.page);
+		harvest_block_of(fd, kvm.page);
+		harvest_block_of(fd, kvm.page);
+		seen = false;
+		kvm.begun++;
+		while (kvm.done != kvm.begun)
+			seen |= harvest_block_of(fd, kvm.page);
+		during += seen;
+		seen |= harvest_block_of(fd, kvm.page);
+		lost += !seen;
+	}
+	kvm.end = true;
+	pthread_join(thread, NULL);
+	check(!kvm.failed && during < i, "late table: the helper plays KVM", "%d of %u rounds failed, %u seen at once",
+	      kvm.failed, i, during);
+	check(!lost, "late table: no access is lost", "%u of %u", lost, i);
+	close(kvm.helper);
+	close(fd);
+	vm_kill(&vm);
+}
+
 static void huge_pages(void)
 {
 	struct kvm_ept_sample_harvest h;
@@ -460,6 +545,7 @@ int main(int argc, char **argv)
 	small_pages();
 	cold_tables();
 	cached_upper_entry();
+	late_table();
 	huge_pages();
 	vcpu_hot_plug();
 	return checks_failed != 0;

@@ -38,6 +38,7 @@ static void start_busy(struct vm *vm, int op)
 static void guest_dies(void)
 {
 	struct kvm_ept_sample_info info = { .size = sizeof(info) };
+	struct kvm_ept_sample_get_memslots slots = { 0 };
 	const char *kvm = kvm_module();
 	int before = references(kvm), fd;
 	struct vm vm;
@@ -48,16 +49,20 @@ static void guest_dies(void)
 	usleep(500 * 1000);
 	vm_kill(&vm);
 	CHECK_RETURNS("HARVEST of a killed guest", -ESRCH, harvest(fd));
-	CHECK_RETURNS("GET_INFO of a killed guest", 0,
-		      ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info));
-	CHECK_RETURNS("SET_FREQ of a killed guest", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 100));
-	usleep(100 * 1000);
-	CHECK_RETURNS("DEINIT of a killed guest", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_DEINIT));
+	check(returns_to(kvm, before), "a killed guest is let go, though its sampler does not close the file",
+	      "%d references to %s, %d before", references(kvm), kvm, before);
+	CHECK_RETURNS("HARVEST of a guest let go", -ESRCH, harvest(fd));
+	CHECK_RETURNS("GET_INFO of a guest let go", -ESRCH, ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info));
+	CHECK_RETURNS("GET_MEMSLOTS of a guest let go", -ESRCH, ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_MEMSLOTS, &slots));
+	CHECK_RETURNS("SET_PROT of a guest let go", -ESRCH, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7));
+	CHECK_RETURNS("SET_FREQ of a guest let go", -ESRCH, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 100));
+	CHECK_RETURNS("INIT before DEINIT", -EINVAL, ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, getpid()));
+	CHECK_RETURNS("DEINIT of a guest let go", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_DEINIT));
+	CHECK_RETURNS("DEINIT once more", -EINVAL, ioctl(fd, KVM_EPT_SAMPLE_CMD_DEINIT));
+	CHECK_RETURNS("GET_INFO of the module alone", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info));
 	CHECK_RETURNS("INIT of a killed guest's pid", -ESRCH,
 		      ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, vm.pid));
 	close(fd);
-	check(returns_to(kvm, before), "a killed guest is let go", "%d references to %s, %d before",
-	      references(kvm), kvm, before);
 }
 
 static void user_dies(void)

@@ -19,15 +19,31 @@ static bool is_set(unsigned long gfn)
 	return bits[gfn / 8] >> gfn % 8 & 1;
 }
 
+/* What the last harvest said of the guest. */
+static uint32_t state;
+
 static int harvest(int fd)
 {
 	struct kvm_ept_sample_harvest h = {
 		.size = sizeof(h), .end = PAGES, .accessed = (uintptr_t)bits,
 		.flags = KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH,
 	};
+	int err;
 
 	memset(bits, 0, sizeof(bits));
-	return ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h);
+	err = ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h);
+	state = h.state;
+	return err;
+}
+
+/* Whether GET_INFO and HARVEST both say that the guest runs guests (@expected), or both that it does not. */
+static bool both_say(int fd, bool expected)
+{
+	uint32_t flags = info_of(fd).flags;
+
+	if (harvest(fd))
+		return false;
+	return !!(flags & KVM_EPT_SAMPLE_INFO_NESTED) == expected && !!(state & KVM_EPT_SAMPLE_INFO_NESTED) == expected;
 }
 
 /* Wait until the nested guest ran @times more: false after 60 s. */
@@ -57,7 +73,7 @@ static uint32_t count_in(int memory, unsigned long hva, unsigned int i)
 
 int main(void)
 {
-	unsigned int i, round, samples = 0, of_nested = 0, strange = 0, failed = 0, first, last;
+	unsigned int i, round, samples = 0, of_nested = 0, strange = 0, failed = 0, unseen = 0, first, last;
 	uint32_t well = strcmp(kvm_module(), "kvm_amd") ? VM_NESTED_EXIT_INTEL : VM_NESTED_EXIT_AMD;
 	struct kvm_ept_sample_sample batch[1000];
 	unsigned long hot[HOT], hva;
@@ -66,6 +82,16 @@ int main(void)
 	struct vm vm;
 	ssize_t n;
 	int fd, memory;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
+	for (i = 0; i < HOT; i++)
+		hot[i] = VM_FREE_GFN + i;
+	vm_work(&vm, hot, HOT, VM_WRITE);
+	vm_wait(&vm);
+	fd = attach(&vm);
+	check(both_say(fd, false), "a guest without guests is told as such", "state %#x", state);
+	close(fd);
+	vm_kill(&vm);
 
 	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .nested = true });
 	ctl = vm.ctl;
@@ -93,6 +119,11 @@ int main(void)
 	}
 	check(!failed, "harvest finds what the guest touches", "%u of %u pages missed", failed, HOT);
 	check(!of_nested, "harvest takes no page of the nested guest's for the guest's", "%u pages", of_nested);
+	/* Only the nested guest touches these of the guest's pages: whoever harvests must know that they look cold. */
+	for (i = 0; i < NESTED_PAGES; i++)
+		unseen += !is_set(VM_NESTED_AT + i);
+	check(unseen == NESTED_PAGES, "what the nested guest touches is not seen", "%u of %u pages", unseen, NESTED_PAGES);
+	check(both_say(fd, true), "a guest that runs guests is told as such", "state %#x", state);
 
 	/* Memory goes away under the nested guest, so that it faults, where landmines of its host may lie. */
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);

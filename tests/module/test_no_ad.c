@@ -29,5 +29,18 @@ int main(void)
 	check(vm_wait(&vm), "guest goes on", "no pass in 60 s");
 	close(fd);
 	vm_kill(&vm);
+
+	/* Nothing is known of a guest without a vCPU. */
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .late = true });
+	fd = attach(&vm);
+	CHECK_RETURNS("SET_FREQ before the first vCPU", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 1000));
+	vm_add_vcpu(&vm);
+	vm_wait(&vm);
+	vm_work(&vm, hot, 2, VM_WRITE);
+	usleep(500 * 1000);
+	check(!info_of(fd).armed && vm_wait(&vm), "nothing is mined when it shows that there are no dirty bits", "%llu landmines",
+	      (unsigned long long)info_of(fd).armed);
+	close(fd);
+	vm_kill(&vm);
 	return checks_failed != 0;
 }

@@ -74,10 +74,15 @@ asm(".pushsection .rodata\n"
     ".popsection\n");
 extern const char guest_code[], guest_interrupt[], guest_code_end[];
 
-/* System management mode begins here, in 16-bit code: count, and return. */
+/* System management mode begins here, in 16-bit code: count, wait, and return. */
 #define SMM_ENTRY	0x38000
 static const uint8_t smm_code[] = {
 	0x67, 0x66, 0xff, 0x05, 0x10, 0x00, 0x00, 0x40,	/* addr32 incl VM_CTL_GPA + 16 */
+	0x67, 0x66, 0x8b, 0x0d, 0x2c, 0x00, 0x00, 0x40,	/* addr32 movl VM_CTL_GPA + 44, %ecx */
+	0x66, 0x85, 0xc9,				/* testl %ecx, %ecx */
+	0x74, 0x04,					/* jz to the rsm */
+	0x66, 0x49,					/* decl %ecx */
+	0x75, 0xfc,					/* jnz to the decl */
 	0x0f, 0xaa,					/* rsm */
 };
 
@@ -258,7 +263,7 @@ static void run_vm(void)
 	uint8_t *bitmap = calloc(1, bitmap_size);
 	struct message message;
 	pthread_t thread;
-	unsigned long at;
+	unsigned long at, piece;
 	long i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -285,8 +290,11 @@ static void run_vm(void)
 		describe_interrupts();
 	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl))
 		die("nested virtualization");
-	if (set_slot(0, 0, 0, self->config.memory, memory) ||
-	    set_slot(1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
+	piece = self->config.memory / self->config.pieces;
+	for (i = 0; i < self->config.pieces; i++)
+		if (set_slot(i ? EXTRA_SLOT + i : 0, 0, i * piece, piece, memory + i * piece))
+			die("KVM_SET_USER_MEMORY_REGION");
+	if (set_slot(1, 0, VM_CTL_GPA, MAX_VCPUS * VM_CTL_SIZE, self->ctl))
 		die("KVM_SET_USER_MEMORY_REGION");
 	if (self->config.smm) {
 		memcpy(memory + SMM_ENTRY, smm_code, sizeof(smm_code));
@@ -316,8 +324,10 @@ void vm_start(struct vm *vm, struct vm_config config)
 {
 	int ends[2];
 
-	if (!config.vcpus)
+	if (!config.vcpus && !config.late)
 		config.vcpus = 1;
+	if (!config.pieces)
+		config.pieces = 1;
 	vm->config = config;
 	vm->ctl = mmap(NULL, MAX_VCPUS * VM_CTL_SIZE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -336,7 +346,7 @@ void vm_start(struct vm *vm, struct vm_config config)
 	}
 	close(ends[1]);
 	vm->commands = ends[0];
-	if (!vm_wait(vm)) {
+	if (config.late ? !vm_hva(vm) : !vm_wait(vm)) {
 		errno = ETIMEDOUT;
 		die("start");
 	}

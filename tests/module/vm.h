@@ -61,13 +61,16 @@ struct vm_ctl {
 	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT_* when all is well */
 	uint32_t interrupts;		/* sent, to vCPU 0 */
 	uint32_t handled;		/* counted up by the guest in its handler */
-	uint8_t pad[PAGE - 44];
+	uint32_t smm_turns;		/* turns of an empty loop in system management mode */
+	uint8_t pad[PAGE - 48];
 	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
 };
 
 struct vm_config {
 	unsigned long memory;		/* bytes from guest physical 0; at most 1 GiB */
+	long pieces;			/* memslots of the same size that it is in; 0 means 1 */
 	int vcpus;			/* 0 means 1 */
+	bool late;			/* begin without a vCPU: vm_add_vcpu() starts the first */
 	bool huge;			/* back it with 2 MiB pages */
 	bool giant;			/* back it with one 1 GiB page; memory must be 1 GiB */
 	bool smm;			/* send each vCPU into system management mode at each exit */

@@ -60,6 +60,7 @@ struct kvm_ept_sample_get_memslots {
 #define KVM_EPT_SAMPLE_INFO_HOOK	(1U << 2)	/* the optional kernel patch was found */
 #define KVM_EPT_SAMPLE_INFO_DIRTY_LOG	(1U << 3)	/* half of the memory or more is dirty-logged now: live migration */
 #define KVM_EPT_SAMPLE_INFO_GUEST	(1U << 4)	/* INIT was done: the guest's fields are valid */
+#define KVM_EPT_SAMPLE_INFO_NESTED	(1U << 5)	/* the guest runs guests, or did lately: what those touch is not seen */
 
 struct kvm_ept_sample_info {
 	__u32 size;		/* in: sizeof(struct kvm_ept_sample_info) */
@@ -127,7 +128,7 @@ struct kvm_ept_sample_harvest {
 	__u64 pages_dirty;	/* out: of these, pages with the dirty bit set; see above */
 	__u64 generation;	/* out: memslot generation, as in GET_INFO */
 	/* Size 104 until here. */
-	__u32 state;		/* out: KVM_EPT_SAMPLE_INFO_GUEST, with INFO_DIRTY_LOG while that is on */
+	__u32 state;		/* out: KVM_EPT_SAMPLE_INFO_GUEST, with INFO_DIRTY_LOG and INFO_NESTED as in GET_INFO */
 	__u32 reserved;		/* 0 */
 };
 

@@ -71,6 +71,7 @@ internal sealed record DomainStatus : DomainFigures
     [JsonIgnore]
     public string StateName => State switch
     {
+        TieringState.Observing => "observing",
         TieringState.Tiering when Mode == "observe" => "observing",
         TieringState.Tiering when FastBytes > BudgetBytes => "settling",
         TieringState.Tiering => "tiering",
@@ -92,7 +93,8 @@ internal sealed record DomainStatus : DomainFigures
     [JsonIgnore]
     public bool NeedsAttention =>
         Problems.Count > 0
-        || (State is TieringState.Attaching or TieringState.Tiering && Reason is not (null or Reasons.Attaching));
+        || (State is TieringState.Attaching or TieringState.Tiering && Reason is not (null or Reasons.Attaching))
+        || (State == TieringState.Observing && Mode == "enforce");
 
     /// <summary><c>enforce</c>, <c>observe</c> or <c>off</c>.</summary>
     public required string Mode { get; init; }
@@ -124,6 +126,9 @@ internal enum TieringState
 
     /// <summary>Sampled, and moved unless the mode is observe.</summary>
     Tiering,
+
+    /// <summary>Sampled, and not moved whatever the mode, for what is seen of it is not all: it runs guests of its own.</summary>
+    Observing,
 
     /// <summary>The guest does not run now (suspended, migrating): nothing is sampled or moved.</summary>
     Paused,

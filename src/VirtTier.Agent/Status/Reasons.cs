@@ -29,6 +29,11 @@ internal static class Reasons
         _ => BeingCopied,
     };
 
+    /// <summary>What nested guests touch is not seen, so their memory would look cold.</summary>
+    public static string RunsGuests(string domain) =>
+        "the guest runs guests of its own (nested virtualization, such as Hyper-V, VBS or WSL2), and what those touch is not seen: it is observed, "
+        + $"and nothing of it is moved while it does; if that is as you wish: virttier set {domain} --mode observe";
+
     private const string BeingCopied =
         "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";
 

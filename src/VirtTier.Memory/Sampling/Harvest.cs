@@ -44,6 +44,9 @@ public readonly record struct HarvestResult(long Present, long Accessed, long Di
 {
     /// <summary>Whether the guest's writes were being logged at the end of the harvest (live migration).</summary>
     public bool IsDirtyLogged { get; init; }
+
+    /// <summary>Whether the guest ran guests of its own, whose accesses are not in the harvest.</summary>
+    public bool RunsGuests { get; init; }
 }
 
 /// <summary>

@@ -147,7 +147,11 @@ public sealed unsafe class KvmSampler : IGuestSampler
             // A module from before this field leaves it alone.
             if (!state.HasFlag(SamplerFeatures.GuestAttached))
                 state = GetInfo().Features;
-            return total with { IsDirtyLogged = state.HasFlag(SamplerFeatures.DirtyLogging) };
+            return total with
+            {
+                IsDirtyLogged = state.HasFlag(SamplerFeatures.DirtyLogging),
+                RunsGuests = state.HasFlag(SamplerFeatures.NestedGuests),
+            };
         }
     }
 

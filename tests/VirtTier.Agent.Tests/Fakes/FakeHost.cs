@@ -78,6 +78,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public bool DirtyLogging { get; set; }
 
+    /// <summary>Whether the guest runs guests of its own, as harvests tell.</summary>
+    public bool NestedGuests { get; set; }
+
+    /// <summary>The same, as asked between them.</summary>
+    public bool NestedGuestsNow { get; set; }
+
     public ulong Generation { get; set; } = 1;
 
     /// <summary>Pages in the guest's memslots, from the first; to be set together with a new <see cref="Generation"/>.</summary>
@@ -239,7 +245,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         private ulong _armed;
 
         public SamplerInfo GetInfo() => new(
-            SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0) | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0),
+            SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0)
+                | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0) | (host.NestedGuestsNow ? SamplerFeatures.NestedGuests : 0),
             GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, _armed, 0);
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
@@ -259,7 +266,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
                 foreach (AccessSample sample in host.Faults(host._sampledKinds))
                     _samples.Enqueue(sample);
             }
-            return new HarvestResult(GuestPages, hot.Count, 0, host.Generation) { IsDirtyLogged = host.DirtyLogging };
+            return new HarvestResult(GuestPages, hot.Count, 0, host.Generation) { IsDirtyLogged = host.DirtyLogging, RunsGuests = host.NestedGuests };
         }
 
         public void SampleFaults(AccessKinds kinds, int samplesPerSecond)

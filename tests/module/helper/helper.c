@@ -8,6 +8,12 @@
  * /proc/cached_walk: plays a CPU that has the upper entries of the page table cached, which emulators never have.  Write "PID GFN":
  * the page's own entry is marked as accessed, those above are not.
  *
+ * /proc/late_table: plays KVM that links a table in while a harvest looks.  Write "PID GFN TURNS": so many turns of an empty loop long the
+ * entry above the page's table is empty; meanwhile the page's own entry is marked as accessed.
+ *
+ * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES grant no access at all, though they map
+ * memory.
+ *
  * /proc/hold_mmu_lock: write "PID": holds the guest's mmu_lock for writing for a millisecond and then until each CPU has answered, as
  * KVM does when it flushes TLBs.
  */
@@ -87,24 +93,41 @@ static const struct proc_ops notifier_ops = {
 };
 
 #define PRESENT		BIT_ULL(11)	/* KVM's own mark */
+#define LARGE		BIT_ULL(7)
 #define ADDRESS		GENMASK_ULL(51, 12)
+
+static u64 accessed_bit(void)
+{
+	return boot_cpu_has(X86_FEATURE_SVM) ? BIT_ULL(5) : BIT_ULL(8);
+}
+
+/* The page's entry at that level, with mmu_lock held: NULL if the table does not reach so far down. */
+static u64 *entry_of(struct kvm *kvm, gfn_t gfn, int lowest)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+	u64 *sptep = NULL, spte = vcpu->arch.root_mmu.root.hpa | PRESENT;
+	int level;
+
+	for (level = vcpu->arch.root_mmu.root_role.level; level >= lowest; level--) {
+		if (!(spte & PRESENT) || (sptep && (spte & LARGE)))
+			return NULL;
+		sptep = (u64 *)__va(spte & ADDRESS) + (gfn >> 9 * (level - 1)) % 512;
+		spte = READ_ONCE(*sptep);
+	}
+	return sptep;
+}
 
 /* Mark the page's 4 KiB entry as accessed: -ENOENT if there is none. */
 static int mark_leaf(struct kvm *kvm, gfn_t gfn)
 {
-	u64 accessed = boot_cpu_has(X86_FEATURE_SVM) ? BIT_ULL(5) : BIT_ULL(8);
-	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
-	u64 *sptep = NULL, spte;
-	int level, err = -ENOENT;
+	u64 *sptep, spte;
+	int err = -ENOENT;
 
 	rcu_read_lock();
 	read_lock(&kvm->mmu_lock);
-	spte = vcpu->arch.root_mmu.root.hpa | PRESENT;
-	for (level = vcpu->arch.root_mmu.root_role.level; level && (spte & PRESENT); level--) {
-		sptep = (u64 *)__va(spte & ADDRESS) + (gfn >> 9 * (level - 1)) % 512;
-		spte = READ_ONCE(*sptep);
-	}
-	if (!level && (spte & PRESENT) && try_cmpxchg64(sptep, &spte, spte | accessed))
+	sptep = entry_of(kvm, gfn, 1);
+	spte = sptep ? READ_ONCE(*sptep) : 0;
+	if ((spte & PRESENT) && try_cmpxchg64(sptep, &spte, spte | accessed_bit()))
 		err = 0;
 	read_unlock(&kvm->mmu_lock);
 	rcu_read_unlock();
@@ -130,6 +153,98 @@ static ssize_t cached_walk_write(struct file *file, const char __user *buf, size
 
 static const struct proc_ops cached_walk_ops = {
 	.proc_write = cached_walk_write,
+};
+
+static int link_late(struct kvm *kvm, gfn_t gfn, unsigned int turns)
+{
+	u64 *above, *leaf, spte;
+	int err = -ENOENT;
+
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	above = entry_of(kvm, gfn, 2);
+	leaf = entry_of(kvm, gfn, 1);
+	if (leaf && (READ_ONCE(*leaf) & PRESENT)) {
+		spte = xchg(above, 0);
+		WRITE_ONCE(*leaf, READ_ONCE(*leaf) | accessed_bit());
+		while (turns--)
+			cpu_relax();
+		xchg(above, spte | accessed_bit());
+		err = 0;
+	}
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	return err;
+}
+
+static ssize_t late_table_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	char text[64] = "";
+	unsigned long gfn;
+	unsigned int turns;
+	struct kvm *kvm;
+	int pid, err;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) || sscanf(text, "%d %lu %u", &pid, &gfn, &turns) != 3)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	err = link_late(kvm, gfn, turns);
+	kvm_put_kvm(kvm);
+	return err ?: len;
+}
+
+static const struct proc_ops late_table_ops = {
+	.proc_write = late_table_write,
+};
+
+static u64 last_denied;
+
+static ssize_t denied_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	unsigned long pages, gfn, step;
+	char text[64] = "";
+	struct kvm *kvm;
+	int pid;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) || sscanf(text, "%d %lu", &pid, &pages) != 2)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	last_denied = 0;
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	for (gfn = 0; gfn < pages; gfn += step) {
+		u64 *sptep = entry_of(kvm, gfn, 1);
+
+		step = 1;
+		if (!sptep) {	/* a large entry, or none */
+			sptep = entry_of(kvm, gfn, 2);
+			step = 512;
+		}
+		/* Bit 0 is P for NPT, R for EPT. */
+		if (sptep && (READ_ONCE(*sptep) & (PRESENT | BIT_ULL(0))) == PRESENT)
+			last_denied++;
+	}
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	kvm_put_kvm(kvm);
+	return len;
+}
+
+static ssize_t denied_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%llu\n", last_denied);
+
+	return simple_read_from_buffer(buf, len, pos, text, n);
+}
+
+static const struct proc_ops denied_ops = {
+	.proc_read = denied_read,
+	.proc_write = denied_write,
 };
 
 static void answer(void *unused)
@@ -163,12 +278,16 @@ static int __init helper_init(void)
 {
 	return proc_create("notifier", 0600, NULL, &notifier_ops) &&
 	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) &&
+	       proc_create("late_table", 0200, NULL, &late_table_ops) &&
+	       proc_create("denied", 0600, NULL, &denied_ops) &&
 	       proc_create("hold_mmu_lock", 0200, NULL, &hold_mmu_lock_ops) ? 0 : -ENOMEM;
 }
 
 static void __exit helper_exit(void)
 {
 	remove_proc_entry("hold_mmu_lock", NULL);
+	remove_proc_entry("denied", NULL);
+	remove_proc_entry("late_table", NULL);
 	remove_proc_entry("cached_walk", NULL);
 	remove_proc_entry("notifier", NULL);
 }
