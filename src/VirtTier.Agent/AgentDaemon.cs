@@ -48,7 +48,7 @@ internal static class AgentDaemon
             time,
             log);
 
-        await using SdBus bus = new(logs.CreateLogger<SdBus>());
+        await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
         using LinuxProcesses processes = new();
         SettingsStore settings = new(StateFile.Directory, log);
         DomainMonitorOptions options = new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load() };

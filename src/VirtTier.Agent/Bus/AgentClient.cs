@@ -14,7 +14,7 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(10);
 
     /// <summary>The agent on the system bus.</summary>
-    public static AgentClient Connect() => new(new SdBus(NullLogger.Instance));
+    public static AgentClient Connect() => new(new SystemBus(NullLogger.Instance));
 
     /// <summary>Closes the connection.</summary>
     public ValueTask DisposeAsync() => bus.DisposeAsync();

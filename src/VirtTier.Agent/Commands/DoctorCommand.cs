@@ -40,7 +40,7 @@ internal static class DoctorCommand
         {
             problem = e.Message;
         }
-        await using SdBus bus = new(NullLogger.Instance);
+        await using SystemBus bus = new(NullLogger.Instance);
         DoctorHost host = new(
             "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, cancel), config, Environment.IsPrivilegedProcess);
         DoctorReport report = await DoctorReport.MakeAsync(host, problem, cancel);

@@ -27,7 +27,7 @@ internal static class GetCommand
         DomainSettingsView view;
         try
         {
-            await using SdBus bus = new(NullLogger.Instance);
+            await using SystemBus bus = new(NullLogger.Instance);
             view = await ReadAsync(new DomainSettingsClient(bus), name, cancel);
         }
         catch (LibvirtException e)

@@ -40,7 +40,7 @@ internal static class HookCommand
     {
         try
         {
-            await using SdBus bus = new(NullLogger.Instance);
+            await using SystemBus bus = new(NullLogger.Instance);
             BusBody reply = await bus.CallAsync(
                 new("org.libvirt", "/org/libvirt/QEMU", "org.freedesktop.DBus.Properties", "Get",
                     new BusBody("ss", "org.libvirt.Connect", "LibVersion"), s_timeout), cancel);

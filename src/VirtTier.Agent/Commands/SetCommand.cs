@@ -48,7 +48,7 @@ internal static class SetCommand
             return await FailAsync("nothing to set: name an attribute, such as --dram 2GiB (virttier set --help lists them)", ExitCode.BadInput);
         try
         {
-            await using SdBus bus = new(NullLogger.Instance);
+            await using SystemBus bus = new(NullLogger.Instance);
             foreach (string line in await ApplyAsync(new DomainSettingsClient(bus), name, change, live, config, cancel))
                 Console.WriteLine(line);
             return ExitCode.Success;

@@ -39,11 +39,4 @@ public sealed class BusException(string errorName, string message) : Exception(m
         ArgumentNullException.ThrowIfNull(call);
         return new(UnknownMethod, $"there is no method {call.Member} in the interface '{call.Interface}'");
     }
-
-    /// <summary>The error for a negative return value of sd-bus, which is an errno.</summary>
-    internal static BusException FromErrno(int result, string action)
-    {
-        string name = -result is LibC.ENOTCONN or LibC.ECONNRESET ? Disconnected : Failed;
-        return new(name, $"{action}: {System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(-result)}");
-    }
 }

@@ -7,15 +7,15 @@ namespace VirtTier.Libvirt.DBus;
 /// implementation connects again and puts all of it back.
 /// </summary>
 /// <remarks>
-/// Handlers run on the bus's own thread, one at a time and in the order of arrival: they must return at once and never
-/// wait for a call on the same bus.
+/// Handlers of signals run on the thread that reads the bus, one at a time and in the order of arrival: they must return at once and never
+/// wait for a call on the same bus. Results of calls come on other threads.
 /// </remarks>
 public interface IBus : IAsyncDisposable
 {
     /// <summary>Whether the bus can be reached now, and if not, why.</summary>
     BusState State { get; }
 
-    /// <summary>Raised on the bus's thread whenever <see cref="State"/> changes.</summary>
+    /// <summary>Raised, by one thread at a time, whenever <see cref="State"/> changes.</summary>
     event Action<BusState>? StateChanged;
 
     /// <summary>Calls a method and returns the body of its reply.</summary>
@@ -29,6 +29,7 @@ public interface IBus : IAsyncDisposable
 
     /// <summary>Receives the signals that match a rule until the returned handle is disposed.</summary>
     /// <param name="matchRule">A D-Bus match rule. Name the sender in it: anyone on a bus may send look-alike signals.</param>
+    /// <exception cref="ArgumentException">It is no match rule.</exception>
     /// <param name="handler">Called for each signal.</param>
     IDisposable Subscribe(string matchRule, Action<BusSignal> handler);
 

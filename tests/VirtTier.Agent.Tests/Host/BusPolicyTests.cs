@@ -17,7 +17,7 @@ public sealed class BusPolicyTests : IAsyncLifetime
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("vt-").FullName;
     private Daemon _daemon = null!;
-    private SdBus _bus = null!;
+    private SystemBus _bus = null!;
     private AgentObject _object = null!;
     private HookListener _hook = null!;
     private int _reloads;
@@ -60,7 +60,7 @@ public sealed class BusPolicyTests : IAsyncLifetime
             "dbus-daemon", "--config-file=" + Path.Combine(_directory, "bus.conf"), "--nofork", "--nopidfile");
         await Eventually.TrueAsync(() => File.Exists(Socket), () => File.ReadAllText(Path.Combine(_directory, "dbus.log")));
 
-        _bus = new SdBus(NullLogger.Instance, Address);
+        _bus = new SystemBus(NullLogger.Instance, Address);
         AdmissionControl admission = new(() => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
         _hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
         AgentStatus status = new("1.2.3", 5, new LibvirtStatus(true, null), [], 1 << 20, []);

@@ -12,13 +12,13 @@ internal sealed class MachinedDouble : IAsyncDisposable
     private const string Name = "org.freedesktop.machine1", ManagerPath = "/org/freedesktop/machine1",
         ManagerInterface = "org.freedesktop.machine1.Manager";
 
-    private readonly SdBus _bus;
+    private readonly SystemBus _bus;
     private readonly Lock _lock = new();
     private readonly List<(string Name, Guid Uuid, int Leader, IDisposable Export)> _machines = []; // under _lock
 
     internal MachinedDouble(string busAddress)
     {
-        _bus = new(new RecordingLogger<SdBus>(), busAddress);
+        _bus = new(new RecordingLogger<SystemBus>(), busAddress);
         _bus.Export(ManagerPath, "<node/>", call => call.Member == "ListMachines"
             ? Task.FromResult(ListMachines())
             : throw BusException.ForUnknownMethod(call));

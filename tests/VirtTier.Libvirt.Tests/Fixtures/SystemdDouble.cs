@@ -16,7 +16,7 @@ internal sealed class SystemdDouble : IAsyncDisposable
     /// <summary>Where cgroups of version 1 named systemd, or of version 2, are mounted: the first that is there.</summary>
     private static readonly string[] s_hierarchies = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
-    private readonly SdBus _bus;
+    private readonly SystemBus _bus;
 
     /// <summary>A cgroup of this double's own: hosts side by side have scopes of the same names.</summary>
     private readonly string _cgroups = Path.Combine(
@@ -29,7 +29,7 @@ internal sealed class SystemdDouble : IAsyncDisposable
 
     internal SystemdDouble(string busAddress)
     {
-        _bus = new(new RecordingLogger<SdBus>(), busAddress);
+        _bus = new(new RecordingLogger<SystemBus>(), busAddress);
         _bus.Export(ManagerPath, "<node/>", call => Task.FromResult(Answer(call)));
         _bus.OwnName("org.freedesktop.systemd1");
         _watch = new Timer(_ => RemoveEmpty(), null, TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(100));

@@ -10,14 +10,14 @@ internal sealed class TestDriver : IAsyncDisposable
 
     private readonly string _directory;
     private readonly PrivateBus _bus;
-    private readonly SdBus _client;
+    private readonly SystemBus _client;
     private readonly Daemon _daemon;
 
     private TestDriver(string directory, PrivateBus bus)
     {
         _directory = directory;
         _bus = bus;
-        _client = new(new RecordingLogger<SdBus>(), bus.Address);
+        _client = new(new RecordingLogger<SystemBus>(), bus.Address);
         _daemon = StartDaemon();
     }
 

@@ -18,7 +18,7 @@ internal sealed class WatchedHost : IAsyncDisposable
 
     internal WatchedHost(string busAddress, DomainMonitorOptions options)
     {
-        Bus = new(new SdBus(Log, busAddress));
+        Bus = new(new SystemBus(Log, busAddress));
         Monitor = new(Bus, _processes, options, TimeProvider.System, Log);
         _run = Monitor.RunAsync(_stop.Token);
     }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Diagnostics;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Tests.Fixtures;
 
@@ -8,15 +7,15 @@ namespace VirtTier.Libvirt.Tests.Host;
 /// <summary>The bus client against a real dbus-daemon.</summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]
-public sealed class SdBusTests : IAsyncLifetime
+public sealed class SystemBusTests : IAsyncLifetime
 {
     private const string Path = "/org/virttier/Test1", Interface = "org.virttier.Test1", Name = "org.virttier.Test1";
 
     private readonly string _directory = Directory.CreateTempSubdirectory("vt-").FullName;
-    private readonly RecordingLogger<SdBus> _log = new();
+    private readonly RecordingLogger<SystemBus> _log = new();
     private PrivateBus _daemon = null!;
-    private SdBus _service = null!;
-    private SdBus _client = null!;
+    private SystemBus _service = null!;
+    private SystemBus _client = null!;
 
     public async ValueTask InitializeAsync()
     {
@@ -181,30 +180,118 @@ public sealed class SdBusTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Native_callbacks_survive_the_garbage_collector_at_any_moment()
+    public async Task What_the_bus_would_not_take_is_refused_before_it_costs_the_connection()
     {
+        await ExportAsync(call => Task.FromResult(call.Body));
+        BusBody echo = new("s", "x");
+        string unique = (string)(await CallAsync("Echo", echo)).Values[0];
+        (string What, Func<Task> Act)[] malformed =
+        [
+            ("NUL", () => CallAsync("Echo", new("s", "a\0b"))),
+            ("half a character", () => CallAsync("Echo", new("s", "a\ud800b"))),
+            ("path in a body", () => CallAsync("Echo", new("o", "/a//b"))),
+            ("signature", () => CallAsync("Echo", new("g", "nonsense"))),
+            ("in a variant", () => CallAsync("Echo", new("a{sv}", new Dictionary<string, object> { ["a"] = new Variant("s", "\0") }))),
+            ("two values in a variant", () => CallAsync("Echo", new("v", new Variant("ss", "a")))),
+            ("path", () => _client.CallAsync(new(Name, "no/path", Interface, "Echo", echo, Eventually.Limit))),
+            ("destination", () => _client.CallAsync(new("a b", Path, Interface, "Echo", echo, Eventually.Limit))),
+            ("interface", () => _client.CallAsync(new(Name, Path, "one", "Echo", echo, Eventually.Limit))),
+            ("member", () => CallAsync("a.b", echo)),
+            ("too large", () => CallAsync("Echo", new("ay", new byte[33 << 20]))),
+        ];
+        foreach ((string what, Func<Task> act) in malformed)
+            Assert.True(await Record.ExceptionAsync(act) is ArgumentException, what);
+        Assert.Throws<ArgumentException>(() => _service.Emit(new("", Path, Interface, "no signal", BusBody.Empty)));
+        Assert.Equal("x", unique);
+        Assert.Equal("y", (await CallAsync("Echo", new("s", "y"))).Get<string>(0));
+        Assert.DoesNotContain(_log.Lines, line => line.Contains("not reachable", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task An_error_with_a_text_that_cannot_be_sent_comes_all_the_same()
+    {
+        await ExportAsync(_ => throw new InvalidOperationException("bro\0ken"));
+        BusException broken = await Assert.ThrowsAsync<BusException>(() => CallAsync("Break", BusBody.Empty));
+        Assert.Equal("bro\ufffdken", broken.Message);
+    }
+
+    [Fact]
+    public async Task Who_blocks_after_a_call_holds_up_nobody()
+    {
+        await ExportAsync(call => Task.FromResult(call.Body));
+        using ManualResetEventSlim release = new();
+        Task blocked = Task.Run(async () =>
+        {
+            await CallAsync("Echo", BusBody.Empty);
+            release.Wait(TestContext.Current.CancellationToken);
+        }, TestContext.Current.CancellationToken);
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(i, (await CallAsync("Echo", new("i", i))).Get<int>(0));
+        Assert.False(blocked.IsCompleted);
+        release.Set();
+        await blocked;
+    }
+
+    [Fact]
+    public async Task Calls_see_the_signals_that_were_sent_before_their_answer()
+    {
+        int ticks = 0;
         await ExportAsync(call =>
         {
-            Collect(); // libsystemd's frames are on the stack
+            _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
             return Task.FromResult(call.Body);
         });
-        await CallAsync("Echo", BusBody.Empty);
-        bool stop = false;
-        Task collect = Task.Run(async () =>
+        _client.Subscribe($"type='signal',sender='{Name}',member='Tick'", _ => Interlocked.Increment(ref ticks));
+        for (int i = 1; i <= 200; i++)
         {
-            while (!Volatile.Read(ref stop))
-                await Task.Delay(Collect() + TimeSpan.FromMilliseconds(1)); // with all of the time, nobody else would get on
-        }, TestContext.Current.CancellationToken);
+            await CallAsync("Echo", BusBody.Empty);
+            Assert.Equal(i, Volatile.Read(ref ticks));
+        }
+    }
+
+    [Fact]
+    public async Task A_path_namespace_covers_what_is_below_it_and_no_more()
+    {
+        await ExportAsync(call => Task.FromResult(call.Body));
+        List<string> heard = [];
+        _client.Subscribe($"type='signal',sender='{Name}',path_namespace='/org/lab'", signal => heard.Add(signal.Path));
+        bool done = false;
+        _client.Subscribe($"type='signal',sender='{Name}',member='Done'", _ => Volatile.Write(ref done, true));
+        await CallAsync("Echo", BusBody.Empty);
+        foreach (string path in new[] { "/org/lab", "/org/lab/a/b", "/org/labx", "/org" })
+            _service.Emit(new("", path, Interface, "Tick", BusBody.Empty));
+        _service.Emit(new("", "/other", Interface, "Done", BusBody.Empty));
+        await Eventually.TrueAsync(() => Volatile.Read(ref done), () => string.Join(' ', heard));
+        Assert.Equal(["/org/lab", "/org/lab/a/b"], heard);
+    }
+
+    [Fact]
+    public async Task A_bus_that_hangs_at_the_connection_is_given_up_and_a_call_says_so_in_time()
+    {
+        _daemon.Daemon.Signal(Daemon.SigStop);
         try
         {
-            for (int i = 0; i < 200; i++)
-                Assert.Equal(i, (await CallAsync("Echo", new("i", i))).Get<int>(0));
+            await using SystemBus late = new(_log, _daemon.Address);
+            BusException silent = await Assert.ThrowsAsync<BusException>(() => late.CallAsync(
+                new(Name, Path, Interface, "Echo", BusBody.Empty, TimeSpan.FromMilliseconds(200)), TestContext.Current.CancellationToken));
+            Assert.Equal(BusException.NoReply, silent.ErrorName);
         }
         finally
         {
-            Volatile.Write(ref stop, true);
-            await collect;
+            _daemon.Daemon.Signal(Daemon.SigCont);
         }
+    }
+
+    [Theory]
+    [InlineData("unix:path=/no/such/socket")]
+    [InlineData("nonsense")]
+    public async Task An_address_that_nobody_listens_at_is_an_error_at_once(string address)
+    {
+        await using SystemBus lost = new(_log, address);
+        BusException gone = await Assert.ThrowsAsync<BusException>(() => lost.CallAsync(
+            new(Name, Path, Interface, "Echo", BusBody.Empty, Eventually.Limit), TestContext.Current.CancellationToken));
+        Assert.Equal(BusException.Disconnected, gone.ErrorName);
+        Assert.Contains(address, gone.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -217,14 +304,6 @@ public sealed class SdBusTests : IAsyncLifetime
         await Assert.ThrowsAsync<BusException>(() => call);
         await Assert.ThrowsAsync<BusException>(() => _client.CallAsync(
             new(Name, Path, Interface, "Echo", BusBody.Empty, Eventually.Limit), TestContext.Current.CancellationToken));
-    }
-
-    /// <summary>Moves all that can be moved and frees all that can be freed; gives the time that it took.</summary>
-    private static TimeSpan Collect()
-    {
-        Stopwatch watch = Stopwatch.StartNew();
-        GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: true, compacting: true);
-        return watch.Elapsed;
     }
 
     private static uint OwnUid() => uint.Parse(
