@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps build lint demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
-.PHONY: test-dkms test-many-guests record-guests bench-tiering bench-migration bench-reaction chaos clean
+.PHONY: footprint test-dkms test-many-guests record-guests bench-tiering bench-migration bench-reaction chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -60,6 +60,9 @@ test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, l
 
 test-kvm-hook: deps ## kernel_patch/kvm-hook on a host: builds KVM from Debian's source
 	$(call run-class,VirtTier.Testbed.Tests,KvmHookTests)
+
+footprint: deps ## what the agent and its tool take on a host: disk, CPU of a command, memory
+	packaging/footprint
 
 record-guests: deps ## record real Linux guests in an emulated host anew, as test data of the planner
 	testbed/recordings/record

@@ -104,7 +104,7 @@ public sealed partial class SystemBus : IBus
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            return _stopping.IsCancellationRequested ? "closed" : e.Message;
+            return _stopping.IsCancellationRequested ? "closed" : IsMissingSocket() ? "there is no such socket" : e.Message;
         }
         finally
         {
@@ -113,6 +113,10 @@ public sealed partial class SystemBus : IBus
             connection?.Dispose();
         }
     }
+
+    // .NET says of it that the address cannot be assigned.
+    private bool IsMissingSocket() =>
+        _address.StartsWith("unix:path=", StringComparison.Ordinal) && _address.IndexOfAny([',', ';']) < 0 && !File.Exists(_address["unix:path=".Length..]);
 
     // A fault in a handler ends the connection of all others, if nobody says no.
     private void KeepAlive(DBusConnection.ExceptionContext context)

@@ -23,7 +23,7 @@ public sealed class PageMover
     private readonly PageMoverOptions _options;
     private readonly TimeProvider _time;
     private readonly ResiliencePipeline<bool> _retry;
-    private readonly ConcurrentDictionary<int, ResiliencePipeline<CallError>> _circuits = new();
+    private readonly ConcurrentDictionary<int, ResiliencePipeline<int>> _circuits = new();
     private bool _mayMoveShared = true;
 
     /// <summary>Makes the mover.</summary>
@@ -139,13 +139,13 @@ public sealed class PageMover
     // stack trace.
     private CallError Call(MoveJob job, MoveScope scope, long room)
     {
-        ResiliencePipeline<CallError> circuit = _circuits.GetOrAdd(job.Node, _ => NewCircuit());
+        ResiliencePipeline<int> circuit = _circuits.GetOrAdd(job.Node, _ => NewCircuit());
         try
         {
-            return circuit.Execute(
-                state => state.job.Target.Batch.Bytes > state.room
+            return (CallError)circuit.Execute(
+                state => (int)(state.job.Target.Batch.Bytes > state.room
                     ? CallError.TargetFull
-                    : Run(state.job, state.scope),
+                    : Run(state.job, state.scope)),
                 (job, scope, room));
         }
         catch (BrokenCircuitException)
@@ -252,12 +252,13 @@ public sealed class PageMover
             .Build();
 
     // A ratio of 0: the first call that finds the node full opens the circuit, however many went well before; but the
-    // breaker wants to have seen two calls.
-    private ResiliencePipeline<CallError> NewCircuit() =>
-        new ResiliencePipelineBuilder<CallError> { TimeProvider = _time }
-            .AddCircuitBreaker(new CircuitBreakerStrategyOptions<CallError>
+    // breaker wants to have seen two calls. Results are CallErrors as numbers: of an enum, Polly's options ask for what a program that is
+    // compiled beforehand does not have.
+    private ResiliencePipeline<int> NewCircuit() =>
+        new ResiliencePipelineBuilder<int> { TimeProvider = _time }
+            .AddCircuitBreaker(new CircuitBreakerStrategyOptions<int>
             {
-                ShouldHandle = arguments => ValueTask.FromResult(arguments.Outcome is { Exception: null, Result: CallError.TargetFull }),
+                ShouldHandle = arguments => ValueTask.FromResult(arguments.Outcome is { Exception: null, Result: (int)CallError.TargetFull }),
                 FailureRatio = 0,
                 MinimumThroughput = 2,
                 SamplingDuration = _options.FullFor,

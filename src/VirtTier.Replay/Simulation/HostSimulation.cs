@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
-using System.Text.Json;
+using System.Text.Json.Nodes;
 using VirtTier.Primitives;
 
 namespace VirtTier.Replay.Simulation;
@@ -77,7 +77,7 @@ public static class HostSimulation
         double memoryShare = bytes / (double)options.MemoryBytes;
         if (options.Json)
         {
-            output.WriteLine(JsonSerializer.Serialize(new Dictionary<string, object>
+            output.WriteLine(new JsonObject
             {
                 ["vms"] = options.Guests,
                 ["memory_bytes"] = options.MemoryBytes,
@@ -90,7 +90,7 @@ public static class HostSimulation
                 ["cpu_seconds_per_round"] = Math.Round(host.Cpu.TotalSeconds / options.Rounds, 6),
                 ["cpu_share_per_tib"] = Math.Round(cpuPerTebibyte, 6),
                 ["budget_exceeded"] = host.PoolExceeded,
-            }));
+            }.ToJsonString());
             return;
         }
         CultureInfo culture = CultureInfo.InvariantCulture;
