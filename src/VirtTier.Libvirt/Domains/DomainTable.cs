@@ -113,7 +113,7 @@ internal sealed class DomainTable(
     {
         try
         {
-            tracked.UpdateMigratingOut(await _libvirt.HasMemoryJobAsync(tracked.Path, cancellation).ConfigureAwait(false));
+            tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancellation).ConfigureAwait(false));
         }
         catch (LibvirtUnavailableException e)
         {

@@ -25,7 +25,6 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     private const uint StatsState = 1; // VIR_DOMAIN_STATS_STATE
     private const uint StatsActive = 1; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
     private const uint StatsNoWait = 1 << 29; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-    private const int JobBounded = 1, JobUnbounded = 2; // of virDomainJobType: under way
 
     /// <summary>How long a call that was given up on still counts as waiting in libvirt-dbus.</summary>
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromMinutes(5);
@@ -63,18 +62,20 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         return reply.Get<string>(0);
     }
 
-    /// <summary>Whether a job that copies the domain's memory is under way; a driver that knows no jobs has none.</summary>
-    internal async Task<bool> HasMemoryJobAsync(string domainPath, CancellationToken cancellation)
+    /// <summary>The job of a domain; a driver that knows no jobs, or has nothing to tell of one, has none.</summary>
+    internal async Task<DomainJob> GetJobAsync(string domainPath, CancellationToken cancellation)
     {
         try
         {
-            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobInfo", BusBody.Empty, cancellation)
+            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobStats", new("u", 0u), cancellation)
                 .ConfigureAwait(false);
-            return reply.Get<object[]>(0)[0] is JobBounded or JobUnbounded;
+            return reply.Get<object[]>(0) is [int type, Dictionary<string, object> stats]
+                ? new(type, stats.GetValueOrDefault("operation") as int?)
+                : DomainJob.None;
         }
         catch (BusException)
         {
-            return false;
+            return DomainJob.None;
         }
     }
 

@@ -14,6 +14,7 @@ internal sealed class TrackedDomain(
     private byte[] _xmlHash = [];
     private TieringSettings? _lastGoodSettings;
     private WatchedProcess? _process;
+    private DomainJob _job = DomainJob.None;
 
     internal string Path { get; } = path;
 
@@ -56,7 +57,13 @@ internal sealed class TrackedDomain(
 
     internal void UpdateState(DomainState state) => Domain = Domain! with { State = state };
 
-    internal void UpdateMigratingOut(bool migratingOut) => Domain = Domain! with { MigratingOut = migratingOut };
+    internal void UpdateJob(DomainJob job)
+    {
+        if (job.IsUnknown && !(_job.IsUnknown && _job.Operation == job.Operation))
+            Log.UnknownJob(logger, Domain!.Name, job.OperationName);
+        _job = job;
+        Domain = Domain! with { MigratingOut = job.CopiesMemory };
+    }
 
     /// <summary>Whether the process found earlier has ended since.</summary>
     internal bool HasLostProcess => _process is { HasEnded: true };

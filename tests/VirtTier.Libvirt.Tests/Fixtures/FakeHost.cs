@@ -128,8 +128,9 @@ internal sealed class FakeHost : IHostProcesses
                     { d.Name, new Dictionary<string, object> { ["state.state"] = d.State, ["state.reason"] = 1 } }).ToArray() });
             case "GetXMLDesc" when domain is { Readable: true }:
                 return new("s", domain.ToXml());
-            case "GetJobInfo" when domain is not null:
-                return new("(ittttttttttt)", new object[] { new object[] { domain.JobType, 0ul } });
+            case "GetJobStats" when domain is not null:
+                Dictionary<string, object> stats = domain.JobOperation is { } operation ? new() { ["operation"] = operation } : [];
+                return new("(ia{sv})", new object[] { new object[] { domain.JobType, stats } });
             default:
                 throw new BusException("org.libvirt.Error", $"Domain not found: {call.Path}");
         }
@@ -155,6 +156,9 @@ internal sealed class FakeDomain(string name)
 
     /// <summary>libvirt's number: 0 is no job, 2 is one of unknown length.</summary>
     internal int JobType { get; set; }
+
+    /// <summary>libvirt's number: 5 is a migration out.</summary>
+    internal int? JobOperation { get; set; }
 
     internal string Metadata { get; set; } = "";
 
