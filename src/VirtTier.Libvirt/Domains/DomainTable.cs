@@ -16,6 +16,7 @@ internal sealed class DomainTable(
     private readonly LibvirtClient _libvirt = new(bus, options.DriverPath, options.CallTimeout, time);
     private readonly MachineRegistry _machines = new(bus, time);
     private readonly Dictionary<string, TrackedDomain> _tracked = []; // by object path
+    private long _listedAt, _statesAt; // how many lifecycle events there had been when libvirt was asked
 
     public void Dispose()
     {
@@ -24,9 +25,21 @@ internal sealed class DomainTable(
         _tracked.Clear();
     }
 
-    /// <summary>The domains in the order of their names.</summary>
-    internal RunningDomain[] ToSortedArray() =>
-        [.. _tracked.Values.Select(tracked => tracked.Domain!).OrderBy(domain => domain.Name, StringComparer.Ordinal)];
+    /// <summary>The domains in the order of their names, without those whose run has ended, whatever libvirt says.</summary>
+    internal RunningDomain[] ToSortedArray() => [.. _tracked.Values.Where(tracked => !tracked.HasEnded)
+        .Select(tracked => tracked.Domain!).OrderBy(domain => domain.Name, StringComparer.Ordinal)];
+
+    /// <summary>Follows the lifecycle events that came after libvirt was asked: its answers may be of the time before.</summary>
+    internal void FollowNews()
+    {
+        foreach ((string path, LifecycleNews news) in work.News())
+        {
+            if (news.Ended == true && news.EndedAt > _listedAt)
+                Forget(path);
+            else if (news.State is { } state && news.StateAt > _statesAt && _tracked.TryGetValue(path, out TrackedDomain? tracked))
+                tracked.UpdateState(state);
+        }
+    }
 
     /// <summary>Takes note of the processes that have ended.</summary>
     internal void NoticeEndedProcesses()
@@ -44,6 +57,7 @@ internal sealed class DomainTable(
     /// <exception cref="LibvirtUnavailableException">Libvirt does not answer; what was known stays.</exception>
     internal async Task ReadAsync(PendingWork.Marks marks, CancellationToken cancellation)
     {
+        _listedAt = work.EventsSoFar;
         IReadOnlyList<string> active = await _libvirt.ListActiveAsync(cancellation).ConfigureAwait(false);
         foreach (string gone in _tracked.Keys.Except(active).ToArray())
             Forget(gone);
@@ -51,9 +65,14 @@ internal sealed class DomainTable(
             await ReadDomainAsync(path, cancellation).ConfigureAwait(false);
         await ReadOldestAgainAsync(cancellation).ConfigureAwait(false);
 
+        _statesAt = work.EventsSoFar;
         IReadOnlyDictionary<string, DomainState> states = await _libvirt.GetStatesAsync(cancellation).ConfigureAwait(false);
         foreach (TrackedDomain tracked in _tracked.Values)
-            tracked.UpdateState(states.GetValueOrDefault(tracked.Domain!.Name));
+        {
+            // One that is not among them has stopped since it was listed: what it did last is nearer to that than "unknown".
+            if (states.TryGetValue(tracked.Domain!.Name, out DomainState state))
+                tracked.UpdateState(state);
+        }
     }
 
     /// <summary>Looks for the processes of the domains that have none.</summary>
@@ -65,14 +84,12 @@ internal sealed class DomainTable(
         await _machines.RefreshAsync(cancellation).ConfigureAwait(false);
         QemuProcessFinder finder = new(processes, _machines, options.RunDirectory);
         foreach (TrackedDomain tracked in unknown)
+        {
+            bool isNewRun = tracked.HasEnded;
             tracked.UpdateProcess(finder.Find(tracked.Domain!.Uuid, tracked.Domain.Name), processes, work.Wake);
-    }
-
-    /// <summary>While libvirt is away the kernel still tells which domains have ended: forgets these.</summary>
-    internal void ForgetEnded()
-    {
-        foreach (TrackedDomain ended in _tracked.Values.Where(tracked => tracked.HasEnded).ToArray())
-            Forget(ended.Path);
+            if (isNewRun && !tracked.HasEnded)
+                await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false); // what was read may be of the run that has ended
+        }
     }
 
     private async Task ReadDomainAsync(string path, CancellationToken cancellation)
@@ -91,8 +108,7 @@ internal sealed class DomainTable(
         }
 
         await ReadJobAsync(tracked, cancellation).ConfigureAwait(false);
-        if (_tracked.TryAdd(path, tracked))
-            Log.DomainAppeared(logger, tracked.Domain!.Name, tracked.Domain.Uuid);
+        _tracked.TryAdd(path, tracked);
     }
 
     /// <summary>Reads what may have changed without a hint: jobs that end silently, definitions that have grown old.</summary>
@@ -124,9 +140,7 @@ internal sealed class DomainTable(
 
     private void Forget(string path)
     {
-        if (!_tracked.Remove(path, out TrackedDomain? tracked))
-            return;
-        tracked.Dispose();
-        Log.DomainGone(logger, tracked.Domain!.Name, tracked.Domain.Uuid);
+        if (_tracked.Remove(path, out TrackedDomain? tracked))
+            tracked.Dispose();
     }
 }

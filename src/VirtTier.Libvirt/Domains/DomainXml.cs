@@ -10,6 +10,9 @@ namespace VirtTier.Libvirt.Domains;
 internal sealed record DomainXml(
     Guid Uuid, string Name, ulong MemoryBytes, ulong CurrentMemoryBytes, NumaHints Numa, XElement? Tiering)
 {
+    /// <summary>libvirt's number of the domain's run: another one each time that it starts. Null in the definition of a domain that does not run.</summary>
+    internal string? RunId { get; private init; }
+
     /// <summary>Far above what libvirt accepts in one message (VIR_NET_MESSAGE_MAX, 32 MiB).</summary>
     private const long MostCharacters = 64L << 20;
 
@@ -30,7 +33,10 @@ internal sealed record DomainXml(
             ordinary,
             ReadBytes(domain.Element("currentMemory")) ?? ordinary,
             ReadNuma(domain),
-            FindTiering(domain));
+            FindTiering(domain))
+        {
+            RunId = (string?)domain.Attribute("id"),
+        };
     }
 
     private static XElement Load(string xml)

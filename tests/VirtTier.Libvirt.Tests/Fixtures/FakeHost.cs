@@ -38,6 +38,9 @@ internal sealed class FakeHost : IHostProcesses
     /// <summary>While set, libvirt's calls are answered only when it completes.</summary>
     internal Task LibvirtBlock { get; set; } = Task.CompletedTask;
 
+    /// <summary>What an answer of libvirt waits for on its way; it is of the time of the question.</summary>
+    internal Func<BusCall, Task> Underway { get; set; } = _ => Task.CompletedTask;
+
     /// <summary>Whether the kernel can watch processes.</summary>
     internal bool CanWatch { get; set; } = true;
 
@@ -58,9 +61,14 @@ internal sealed class FakeHost : IHostProcesses
     {
         FakeDomain domain = new(name);
         Domains.Add(domain);
-        Processes[pid] = (1000ul + (ulong)pid, ["qemu-system-x86_64", "-uuid", domain.Uuid.ToString(), "-m", "64"]);
-        LockHolders[$"/run/{name}.pid"] = pid;
+        StartProcess(domain, pid);
         return domain;
+    }
+
+    internal void StartProcess(FakeDomain domain, int pid)
+    {
+        Processes[pid] = (1000ul + (ulong)pid, ["qemu-system-x86_64", "-uuid", domain.Uuid.ToString(), "-m", "64"]);
+        LockHolders[$"/run/{domain.Name}.pid"] = pid;
     }
 
     internal void EndProcess(int pid)
@@ -119,12 +127,19 @@ internal sealed class FakeHost : IHostProcesses
         FakeDomain? domain = Domains.FirstOrDefault(d => d.Path == call.Path);
         if (domain is not null)
             await domain.Block;
+        BusBody answer = Answer(call, domain);
+        await Underway(call);
+        return answer;
+    }
+
+    private BusBody Answer(BusCall call, FakeDomain? domain)
+    {
         switch (call.Member)
         {
             case "ListDomains":
                 return new("ao", new object[] { Domains.Select(d => d.Path).ToArray() });
             case "GetAllDomainStats":
-                return new("a(sa{sv})", new object[] { Domains.Select(object (d) => new object[]
+                return new("a(sa{sv})", new object[] { Domains.Where(d => d.RunId is not null).Select(object (d) => new object[]
                     { d.Name, new Dictionary<string, object> { ["state.state"] = d.State, ["state.reason"] = 1 } }).ToArray() });
             case "GetXMLDesc" when domain is { Readable: true }:
                 return new("s", domain.ToXml());
@@ -169,10 +184,17 @@ internal sealed class FakeDomain(string name)
 
     internal int CurrentMemoryMiB { get; set; } = 64;
 
-    internal string ToXml() => new TestDomain(Name)
+    /// <summary>libvirt's number of its run; null when it does not run.</summary>
+    internal int? RunId { get; set; } = 1;
+
+    internal string ToXml()
     {
-        Uuid = Uuid,
-        Metadata = Metadata,
-        Extra = $"<currentMemory unit='MiB'>{CurrentMemoryMiB}</currentMemory>",
-    }.ToXml();
+        string xml = new TestDomain(Name)
+        {
+            Uuid = Uuid,
+            Metadata = Metadata,
+            Extra = $"<currentMemory unit='MiB'>{CurrentMemoryMiB}</currentMemory>",
+        }.ToXml();
+        return RunId is null ? xml : xml.Replace("<domain ", $"<domain id='{RunId}' ", StringComparison.Ordinal);
+    }
 }
