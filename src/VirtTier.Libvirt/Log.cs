@@ -39,6 +39,9 @@ internal static partial class Log
     [LoggerMessage(1202, LogLevel.Debug, "The domain at {Path} cannot be read now: {Reason}")]
     internal static partial void DomainUnreadable(ILogger logger, string path, string reason);
 
+    [LoggerMessage(1205, LogLevel.Warning, "The domain at {Path} cannot be read and is left as it was last known: {Reason}")]
+    internal static partial void DomainStaysUnreadable(ILogger logger, string path, string reason);
+
     [LoggerMessage(1203, LogLevel.Warning, "Domain {Name}: bad tiering settings, {Attribute}: {Problem}; the last good hold")]
     internal static partial void BadSettings(ILogger logger, string name, string attribute, string problem);
 

@@ -2,6 +2,7 @@
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Processes;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Libvirt.Domains;
 
@@ -16,6 +17,7 @@ internal sealed class DomainTable(
     private readonly LibvirtClient _libvirt = new(bus, options.DriverPath, options.CallTimeout, time);
     private readonly MachineRegistry _machines = new(bus, time);
     private readonly Dictionary<string, TrackedDomain> _tracked = []; // by object path
+    private readonly Dictionary<string, string> _unreadable = []; // object path to why; said once
     private long _listedAt, _statesAt; // how many lifecycle events there had been when libvirt was asked
 
     public void Dispose()
@@ -61,6 +63,8 @@ internal sealed class DomainTable(
         IReadOnlyList<string> active = await _libvirt.ListActiveAsync(cancellation).ConfigureAwait(false);
         foreach (string gone in _tracked.Keys.Except(active).ToArray())
             Forget(gone);
+        foreach (string gone in _unreadable.Keys.Except(active).ToArray())
+            _unreadable.Remove(gone);
         foreach (string path in active.Where(path => !_tracked.ContainsKey(path) || marks.Include(path)))
             await ReadDomainAsync(path, cancellation).ConfigureAwait(false);
         await ReadOldestAgainAsync(cancellation).ConfigureAwait(false);
@@ -86,9 +90,23 @@ internal sealed class DomainTable(
         foreach (TrackedDomain tracked in unknown)
         {
             bool isNewRun = tracked.HasEnded;
-            tracked.UpdateProcess(finder.Find(tracked.Domain!.Uuid, tracked.Domain.Name), processes, work.Wake);
+            FindProcess(tracked, finder);
             if (isNewRun && !tracked.HasEnded)
                 await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false); // what was read may be of the run that has ended
+        }
+    }
+
+    private void FindProcess(TrackedDomain tracked, QemuProcessFinder finder)
+    {
+        try
+        {
+            tracked.UpdateProcess(finder.Find(tracked.Domain!.Uuid, tracked.Domain.Name), processes, work.Wake);
+        }
+#pragma warning disable CA1031 // whatever it is, it is of this domain
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            tracked.UpdateProcess(new(null, $"looking for its process failed ({Shorten.ForMessage(e.Message)})"), processes, work.Wake);
         }
     }
 
@@ -100,13 +118,18 @@ internal sealed class DomainTable(
             tracked.UpdateFromXml(await _libvirt.GetXmlAsync(path, cancellation).ConfigureAwait(false));
             tracked.XmlReadAt = time.GetTimestamp();
         }
-        catch (Exception e) when (e is BusException or FormatException or LibvirtUnavailableException)
+#pragma warning disable CA1031 // whatever it is, it is of this domain
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
         {
-            Log.DomainUnreadable(logger, path, e.Message); // it may be gone; if not, the next look asks again
+            TellUnreadable(path, e);
+            if (e is FormatException && tracked.Domain is not null)
+                tracked.Refuse(e.Message);
             work.PutBack([path], everything: false);
             return;
         }
 
+        _unreadable.Remove(path);
         await ReadJobAsync(tracked, cancellation).ConfigureAwait(false);
         _tracked.TryAdd(path, tracked);
     }
@@ -131,10 +154,26 @@ internal sealed class DomainTable(
         {
             tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancellation).ConfigureAwait(false));
         }
-        catch (LibvirtUnavailableException e)
+#pragma warning disable CA1031 // whatever it is, it is of this domain
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
         {
-            Log.DomainUnreadable(logger, tracked.Path, e.Message);
+            Log.DomainUnreadable(logger, Shorten.Sentence(tracked.Path), Shorten.Sentence(e.Message));
             work.PutBack([tracked.Path], everything: false);
+        }
+    }
+
+    /// <summary>Once it may be that the domain has just gone, and the next look asks again; a person hears of it when it stays so.</summary>
+    private void TellUnreadable(string path, Exception e)
+    {
+        string reason = Shorten.Sentence(e.Message);
+        Log.DomainUnreadable(logger, Shorten.Sentence(path), reason);
+        if (!_unreadable.TryGetValue(path, out string? before))
+            _unreadable.Add(path, "");
+        else if (before != reason)
+        {
+            _unreadable[path] = reason;
+            Log.DomainStaysUnreadable(logger, Shorten.Sentence(path), reason);
         }
     }
 

@@ -51,6 +51,7 @@ internal sealed class TrackedDomain(
 
         Domain = (Domain ?? NewDomain(parsed)) with
         {
+            Uuid = parsed.Uuid,
             Name = parsed.Name,
             MemoryBytes = parsed.MemoryBytes,
             CurrentMemoryBytes = parsed.CurrentMemoryBytes,
@@ -61,6 +62,13 @@ internal sealed class TrackedDomain(
         HasEnded &= parsed.RunId == _runId;
         _runId = parsed.RunId;
         _xmlHash = hash;
+    }
+
+    /// <summary>Its definition cannot be used: what was last read of it stays in force.</summary>
+    internal void Refuse(string reason)
+    {
+        _xmlHash = []; // the same as before that would be news again
+        Domain = Domain! with { SettingsProblems = [new(TieringSettings.ElementName, "", reason)] };
     }
 
     internal void UpdateState(DomainState state) => Domain = Domain! with { State = state };
@@ -82,6 +90,7 @@ internal sealed class TrackedDomain(
         if (lookup.Process != Domain!.Process)
         {
             _process?.Dispose();
+            _process = null;
             _process = lookup.Process is { } process ? new(process, processes, ended) : null;
         }
 

@@ -41,6 +41,12 @@ internal sealed class FakeHost : IHostProcesses
     /// <summary>What an answer of libvirt waits for on its way; it is of the time of the question.</summary>
     internal Func<BusCall, Task> Underway { get; set; } = _ => Task.CompletedTask;
 
+    /// <summary>Answers in libvirt's place, where not null.</summary>
+    internal Func<BusCall, Task<BusBody>?> Instead { get; set; } = _ => null;
+
+    /// <summary>Told of each question to the kernel before it is answered: what is asked, and the pid or file.</summary>
+    internal Action<string, object> Asked { get; set; } = (_, _) => { };
+
     /// <summary>Whether the kernel can watch processes.</summary>
     internal bool CanWatch { get; set; } = true;
 
@@ -67,9 +73,11 @@ internal sealed class FakeHost : IHostProcesses
 
     internal void StartProcess(FakeDomain domain, int pid)
     {
-        Processes[pid] = (1000ul + (ulong)pid, ["qemu-system-x86_64", "-uuid", domain.Uuid.ToString(), "-m", "64"]);
+        Processes[pid] = (StartTimeOf(pid), ["qemu-system-x86_64", "-uuid", domain.Uuid.ToString(), "-m", "64"]);
         LockHolders[$"/run/{domain.Name}.pid"] = pid;
     }
+
+    internal static ulong StartTimeOf(int pid) => 1000ul + (ulong)pid;
 
     internal void EndProcess(int pid)
     {
@@ -102,17 +110,27 @@ internal sealed class FakeHost : IHostProcesses
     internal void RaiseMetadataChange(FakeDomain domain) => Bus.Raise(
         "org.libvirt", domain.Path, DomainInterface, "MetadataChange", new("is", 2, "urn:virttier:tiering:1"));
 
-    int? IHostProcesses.FindLockHolder(string pidFile) =>
-        LockHolders.TryGetValue(pidFile, out int pid) ? pid : null;
+    int? IHostProcesses.FindLockHolder(string pidFile)
+    {
+        Asked("FindLockHolder", pidFile);
+        return LockHolders.TryGetValue(pidFile, out int pid) ? pid : null;
+    }
 
-    ProcessIdentity? IHostProcesses.Identify(int pid) =>
-        Processes.TryGetValue(pid, out var process) ? new(pid, process.StartTime) : null;
+    ProcessIdentity? IHostProcesses.Identify(int pid)
+    {
+        Asked("Identify", pid);
+        return Processes.TryGetValue(pid, out var process) ? new(pid, process.StartTime) : null;
+    }
 
-    IReadOnlyList<string> IHostProcesses.ReadCommandLine(int pid) =>
-        Processes.TryGetValue(pid, out var process) ? process.Arguments : [];
+    IReadOnlyList<string> IHostProcesses.ReadCommandLine(int pid)
+    {
+        Asked("ReadCommandLine", pid);
+        return Processes.TryGetValue(pid, out var process) ? process.Arguments : [];
+    }
 
     IDisposable? IHostProcesses.WatchEnd(ProcessIdentity process, Action ended)
     {
+        Asked("WatchEnd", process.Pid);
         if (!CanWatch)
             return null;
         _watches.Add((process, ended));
@@ -124,6 +142,8 @@ internal sealed class FakeHost : IHostProcesses
     private async Task<BusBody> AnswerLibvirt(BusCall call)
     {
         await LibvirtBlock;
+        if (Instead(call) is { } answered)
+            return await answered;
         FakeDomain? domain = Domains.FirstOrDefault(d => d.Path == call.Path);
         if (domain is not null)
             await domain.Block;
