@@ -109,7 +109,7 @@ internal sealed record DomainXml(
                 "virtio-mem" => Math.Min(size, ReadBytes(target?.Element("current")) ?? ReadBytes(target?.Element("requested")) ?? size),
                 _ => size,
             };
-            unusable = checked(unusable + (size - usable));
+            unusable = Math.Min(unusable + (size - usable), MostBytes); // thousands of the largest would be more than a number holds
         }
         return unusable;
     }

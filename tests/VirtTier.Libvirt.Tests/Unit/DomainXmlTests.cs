@@ -117,6 +117,13 @@ public sealed class DomainXmlTests
     }
 
     [Fact]
+    public void Devices_with_more_than_a_number_holds_leave_the_memory_as_it_is_said()
+    {
+        string devices = string.Concat(Enumerable.Repeat("<memory model='nvdimm'><target><size unit='TiB'>4096</size></target></memory>", 5000));
+        Assert.Equal(1ul << 40, DomainXml.Parse(Domain("<memory unit='TiB'>1</memory>", devices)).MemoryBytes);
+    }
+
+    [Fact]
     public void Xml_as_deep_as_libvirt_reads_is_read()
     {
         string deep = string.Concat(Enumerable.Repeat("<a>", 255)) + string.Concat(Enumerable.Repeat("</a>", 255));
