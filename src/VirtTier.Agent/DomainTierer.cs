@@ -49,7 +49,8 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <summary>The process that this object is about.</summary>
     public ProcessIdentity Process => _process;
 
-    /// <summary>Whether the loop has ended by itself: the process has, or was thought to have, which the picture of the domains knows better.</summary>
+    /// <summary>Whether the loop has ended by itself: the process has, or was thought to have, which the picture of the domains
+    /// knows better.</summary>
     public bool HasEnded => _loop.IsCompleted;
 
     /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
@@ -108,7 +109,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         {
             // The reconciler hears of it on its own.
         }
-#pragma warning disable CA1031 // whatever it is, such as a sampler that cannot be closed, it must not reach the others through the reconciler
+#pragma warning disable CA1031 // whatever it is, it must not reach the others through the reconciler
         catch (Exception e)
 #pragma warning restore CA1031
         {

@@ -39,7 +39,8 @@ internal static partial class LogMessages
     [LoggerMessage(11, LogLevel.Information, "{Domain}: detached")]
     public static partial void Detached(this ILogger log, string domain);
 
-    [LoggerMessage(20, LogLevel.Error, "{Domain}: a call to the kernel about process {Pid} does not come back; its sampler is let go when it does")]
+    [LoggerMessage(20, LogLevel.Error,
+        "{Domain}: a call to the kernel about process {Pid} does not come back; its sampler is let go when it does")]
     public static partial void DetachStuck(this ILogger log, string domain, int pid);
 
     [LoggerMessage(12, LogLevel.Warning, "{Domain}: {Reason}")]

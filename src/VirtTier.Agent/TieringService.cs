@@ -181,7 +181,8 @@ internal sealed class TieringService : IAsyncDisposable
         {
             foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
             {
-                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process && !tierer.HasEnded)
+                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process
+                    && !tierer.HasEnded)
                     continue;
                 _tierers.Remove(uuid);
                 ending.Add(tierer);
@@ -211,7 +212,10 @@ internal sealed class TieringService : IAsyncDisposable
             catch (Exception e) when (e is ArgumentException or ArithmeticException)
             {
                 if (_oddTold.Add((domain.Name, domain.Process)))
-                    _log.HostProblem($"domain {domain.Name} is left alone: its memory or settings cannot be counted with ({Shorten.Sentence(e.Message)}); check with: virsh dumpxml");
+                {
+                    _log.HostProblem($"domain {domain.Name} is left alone: its memory or settings cannot be counted with "
+                        + $"({Shorten.Sentence(e.Message)}); check with: virsh dumpxml");
+                }
             }
         }
         return sound;
@@ -280,7 +284,8 @@ internal sealed class TieringService : IAsyncDisposable
         await DetachAsync(all);
     }
 
-    /// <summary>Lets go of guests. One for which the kernel does not come back is left to itself: the others have to be followed.</summary>
+    /// <summary>Lets go of guests. One for which the kernel does not come back is left to itself: the others have to be
+    /// followed.</summary>
     private async Task DetachAsync(IReadOnlyList<DomainTierer> ending)
     {
         (DomainTierer Tierer, Task End)[] ends = [.. ending.Select(tierer => (tierer, tierer.DisposeAsync().AsTask()))];

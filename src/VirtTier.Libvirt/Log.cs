@@ -45,7 +45,7 @@ internal static partial class Log
     [LoggerMessage(1203, LogLevel.Warning, "Domain {Name}: bad tiering settings, {Attribute}: {Problem}; the last good hold")]
     internal static partial void BadSettings(ILogger logger, string name, string attribute, string problem);
 
-    [LoggerMessage(1204, LogLevel.Warning, "Domain {Name}: libvirt runs a job for an operation {Operation}, which is not known here and may copy "
-        + "memory: tiering pauses until it has ended")]
+    [LoggerMessage(1204, LogLevel.Warning, "Domain {Name}: libvirt runs a job for an operation {Operation}, "
+        + "which is not known here and may copy memory: tiering pauses until it has ended")]
     internal static partial void UnknownJob(ILogger logger, string name, string operation);
 }

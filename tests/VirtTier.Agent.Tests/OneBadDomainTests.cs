@@ -9,7 +9,8 @@ using VirtTier.Memory;
 namespace VirtTier.Agent.Tests;
 
 /// <summary>
-/// Whatever goes wrong with one guest, in every step of following it: the others are attached, tiered and let go as if it were not there, and it is
+/// Whatever goes wrong with one guest, in every step of following it: the others are attached, tiered and let go as if it were
+/// not there, and it is
 /// tiered itself as soon as the fault is over.
 /// </summary>
 public sealed class OneBadDomainTests : IAsyncDisposable

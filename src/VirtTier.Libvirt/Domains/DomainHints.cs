@@ -4,7 +4,8 @@ using VirtTier.Libvirt.Processes;
 
 namespace VirtTier.Libvirt.Domains;
 
-/// <summary>Turns what the bus tells unasked into marks of what to look at again, and into news of what has happened meanwhile.</summary>
+/// <summary>Turns what the bus tells unasked into marks of what to look at again, and into news of what has happened
+/// meanwhile.</summary>
 internal sealed class DomainHints : IDisposable
 {
     private readonly IBus _bus;

@@ -7,13 +7,14 @@ namespace VirtTier.Libvirt.Domains;
 internal readonly record struct DomainJob(int Type, int? Operation)
 {
     private const int NoJob = 0, Completed = 3, Failed = 4, Cancelled = 5;
-    private const int Unnamed = 0, Start = 1, Save = 2, Restore = 3, MigrationIn = 4, MigrationOut = 5, Snapshot = 6, SnapshotRevert = 7, Dump = 8;
-    private const int Backup = 9, SnapshotDelete = 10;
+    private const int Unnamed = 0, Start = 1, Save = 2, Restore = 3, MigrationIn = 4, MigrationOut = 5;
+    private const int Snapshot = 6, SnapshotRevert = 7, Dump = 8, Backup = 9, SnapshotDelete = 10;
 
     /// <summary>No job is under way.</summary>
     internal static DomainJob None { get; } = new(NoJob, null);
 
-    /// <summary>Whether the guest's memory may be copied now. What is not known here counts as that: a pause of tiering costs the guest nothing.</summary>
+    /// <summary>Whether the guest's memory may be copied now. What is not known here counts as that: a pause of tiering costs the
+    /// guest nothing.</summary>
     internal bool CopiesMemory => IsUnderWay && Operation is not (Start or Backup or SnapshotDelete);
 
     /// <summary>Whether a job is under way of which it is not known here what it does.</summary>

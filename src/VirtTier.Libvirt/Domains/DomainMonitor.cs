@@ -8,7 +8,8 @@ namespace VirtTier.Libvirt.Domains;
 /// <summary>
 /// Keeps the picture of the host's running domains. One pass at a time builds it from what libvirt, machined and the kernel
 /// say at that moment; signals, pid files, ending processes and <see cref="Wake"/> are hints to make the next pass sooner
-/// or to read a domain again. A lost hint therefore costs a delay of at most a heartbeat, and never a domain. The picture never goes back:
+/// or to read a domain again. A lost hint therefore costs a delay of at most a heartbeat, and never a domain. The picture never
+/// goes back:
 /// what an event, or the end of a process, has shown to be over is not taken up again from an answer that was late.
 /// </summary>
 public sealed class DomainMonitor : IDisposable

@@ -38,7 +38,8 @@ internal sealed class DomainTable(
         {
             if (news.Ended == true && news.EndedAt > _listedAt)
                 Forget(path);
-            else if (news.State is { } state && news.StateAt > _statesAt && _tracked.TryGetValue(path, out TrackedDomain? tracked))
+            else if (news.State is { } state && news.StateAt > _statesAt
+                && _tracked.TryGetValue(path, out TrackedDomain? tracked))
                 tracked.UpdateState(state);
         }
     }
@@ -91,8 +92,8 @@ internal sealed class DomainTable(
         {
             bool isNewRun = tracked.HasEnded;
             FindProcess(tracked, finder);
-            if (isNewRun && !tracked.HasEnded)
-                await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false); // what was read may be of the run that has ended
+            if (isNewRun && !tracked.HasEnded) // what was read may be of the run that has ended
+                await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false);
         }
     }
 
@@ -106,7 +107,8 @@ internal sealed class DomainTable(
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            tracked.UpdateProcess(new(null, $"looking for its process failed ({Shorten.ForMessage(e.Message)})"), processes, work.Wake);
+            string problem = $"looking for its process failed ({Shorten.Sentence(e.Message)})";
+            tracked.UpdateProcess(new(null, problem), processes, work.Wake);
         }
     }
 
@@ -163,7 +165,8 @@ internal sealed class DomainTable(
         }
     }
 
-    /// <summary>Once it may be that the domain has just gone, and the next look asks again; a person hears of it when it stays so.</summary>
+    /// <summary>Once it may be that the domain has just gone, and the next look asks again; a person hears of it when it stays
+    /// so.</summary>
     private void TellUnreadable(string path, Exception e)
     {
         string reason = Shorten.Sentence(e.Message);

@@ -10,10 +10,12 @@ namespace VirtTier.Libvirt.Domains;
 internal sealed record DomainXml(
     Guid Uuid, string Name, ulong MemoryBytes, ulong CurrentMemoryBytes, NumaHints Numa, XElement? Tiering)
 {
-    /// <summary>libvirt's number of the domain's run: another one each time that it starts. Null in the definition of a domain that does not run.</summary>
+    /// <summary>libvirt's number of the domain's run: another one each time that it starts. Null in the definition of a domain
+    /// that does not run.</summary>
     internal string? RunId { get; private init; }
 
-    // Bounds of what is read at all, as far as libvirt itself goes: its longest string (VIR_NET_MESSAGE_STRING_MAX), and the depth of libxml2 (256),
+    // Bounds of what is read at all, as far as libvirt itself goes: its longest string (VIR_NET_MESSAGE_STRING_MAX), and the
+    // depth of libxml2 (256),
     // where an element of metadata is read by itself and then lies two deeper. The largest machines have some thousand elements.
     private const int MostCharacters = 4 << 20;
     private const int MostDepth = 258;
@@ -50,7 +52,7 @@ internal sealed record DomainXml(
         string name = (string?)domain.Element("name") ?? throw new FormatException("the domain XML has no <name>");
         return name.Length is > 0 and <= LongestName
             ? name
-            : throw new FormatException($"the domain XML has a <name> of {name.Length} characters: it must have 1 to {LongestName}");
+            : throw new FormatException($"the domain XML has a <name> of {name.Length} characters: 1 to {LongestName} are right");
     }
 
     private static XElement Load(string xml)
@@ -77,7 +79,8 @@ internal sealed record DomainXml(
         }
     }
 
-    /// <summary>Reads it once from end to end, which takes no memory and no depth of calls: what is made of it takes both.</summary>
+    /// <summary>Reads it once from end to end, which takes no memory and no depth of calls: what is made of it takes
+    /// both.</summary>
     private static void CheckShape(string xml, XmlReaderSettings settings)
     {
         using XmlReader reader = XmlReader.Create(new StringReader(xml), settings);
@@ -109,7 +112,7 @@ internal sealed record DomainXml(
                 "virtio-mem" => Math.Min(size, ReadBytes(target?.Element("current")) ?? ReadBytes(target?.Element("requested")) ?? size),
                 _ => size,
             };
-            unusable = Math.Min(unusable + (size - usable), MostBytes); // thousands of the largest would be more than a number holds
+            unusable = Math.Min(unusable + (size - usable), MostBytes); // thousands of them would be more than a number holds
         }
         return unusable;
     }

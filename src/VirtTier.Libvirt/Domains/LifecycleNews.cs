@@ -2,7 +2,8 @@
 namespace VirtTier.Libvirt.Domains;
 
 /// <summary>
-/// What libvirt's lifecycle events of one domain have said since the last pass began. An answer that was asked for before such an event may
+/// What libvirt's lifecycle events of one domain have said since the last pass began. An answer that was asked for before such an
+/// event may
 /// be of the time before it: then the event holds, until libvirt has been asked again.
 /// </summary>
 /// <param name="Ended">Whether its run has ended; null when nothing was said.</param>

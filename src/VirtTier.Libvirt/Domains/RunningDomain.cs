@@ -22,7 +22,8 @@ public sealed record RunningDomain
     public DomainState State { get; init; }
 
     /// <summary>
-    /// Its memory is being copied (live migration, save, dump, snapshot with memory), with dirty logging on: a bad time to move its pages. Jobs on
+    /// Its memory is being copied (live migration, save, dump, snapshot with memory), with dirty logging on: a bad time to move
+    /// its pages. Jobs on
     /// disks, such as a backup, are no matter of memory.
     /// </summary>
     public bool MigratingOut { get; init; }

@@ -26,7 +26,8 @@ internal sealed class TrackedDomain(
     internal long XmlReadAt { get; set; }
 
     /// <summary>
-    /// Whether its run is known to have ended: its process has, and neither another one nor another run of it has been seen. libvirt may go on for
+    /// Whether its run is known to have ended: its process has, and neither another one nor another run of it has been seen.
+    /// libvirt may go on for
     /// a while to list it, and know nothing yet.
     /// </summary>
     internal bool HasEnded { get; private set; }

@@ -5,7 +5,8 @@ namespace VirtTier.Libvirt.Processes;
 
 /// <summary>
 /// What systemd-machined knows about virtual machines. It may be absent; then, and for a while after it failed to answer,
-/// there simply are no machines, and for a while after it failed to answer about one that one is not there. Not safe for use by several threads at a time.
+/// there simply are no machines, and for a while after it failed to answer about one that one is not there. Not safe for use by
+/// several threads at a time.
 /// </summary>
 internal sealed class MachineRegistry(IBus bus, TimeProvider time)
 {
@@ -48,8 +49,9 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
 
             foreach (string gone in _machines.Keys.Except(listed).ToArray())
                 _machines.Remove(gone);
-            foreach (string gone in _silent.Keys.Where(path => !listed.Contains(path) || _silent[path] <= time.GetUtcNow()).ToArray())
-                _silent.Remove(gone);
+            DateTimeOffset now = time.GetUtcNow();
+            foreach (string over in _silent.Keys.Where(path => !listed.Contains(path) || _silent[path] <= now).ToArray())
+                _silent.Remove(over);
             foreach (string path in listed.Where(path => !_machines.ContainsKey(path) && !_silent.ContainsKey(path)))
                 await ReadAsync(path, cancellation).ConfigureAwait(false);
         }
@@ -79,7 +81,8 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
             }
         }
 #pragma warning disable CA1031 // whatever it is, it is of this machine
-        catch (Exception e) when (e is not BusException { ErrorName: BusException.Disconnected } && !cancellation.IsCancellationRequested)
+        catch (Exception e) when (e is not BusException { ErrorName: BusException.Disconnected }
+            && !cancellation.IsCancellationRequested)
 #pragma warning restore CA1031
         {
             // It went away between the list and the question, or is one that machined does not answer for.

@@ -6,7 +6,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 namespace VirtTier.Libvirt.Tests.Unit;
 
 /// <summary>
-/// Whatever is wrong with one domain, in every step of its life: the others come, change, pause and go as if it were not there, and it is right
+/// Whatever is wrong with one domain, in every step of its life: the others come, change, pause and go as if it were not there,
+/// and it is right
 /// itself as soon as the fault is over.
 /// </summary>
 public sealed class OneBadDomainTests

@@ -4,7 +4,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Unit;
 
-/// <summary>The picture never goes back: answers of libvirt that arrive after an event, and are of the time before it, change nothing that it has shown.</summary>
+/// <summary>The picture never goes back: answers of libvirt that arrive after an event, and are of the time before it, change
+/// nothing that it has shown.</summary>
 public sealed class PictureOrderTests
 {
     private const int Started = 2, Suspended = 3, Resumed = 4, Stopped = 5, ShuttingDown = 6, Asleep = 7, Crashed = 8; // virDomainEventType
@@ -182,7 +183,8 @@ public sealed class PictureOrderTests
         Assert.Equal((11, 7), (_host.Find("web1")!.Process!.Value.Pid, _host.Find("web1")!.Settings.Shares));
     }
 
-    /// <summary>Asked for a domain that has just stopped and is defined, libvirt gives the definition from which it would start.</summary>
+    /// <summary>Asked for a domain that has just stopped and is defined, libvirt gives the definition from which it would
+    /// start.</summary>
     [Fact]
     public async Task The_definition_for_its_next_start_is_not_taken_for_that_of_its_run()
     {
