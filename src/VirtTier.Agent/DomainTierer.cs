@@ -51,6 +51,10 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <summary>The process that this object is about.</summary>
     public ProcessIdentity Process => _process;
 
+    /// <summary>Whether the loop has ended by itself: the process has, or was thought to have, which the picture of the domains
+    /// knows better.</summary>
+    public bool HasEnded => _loop.IsCompleted;
+
     /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
     public DramCurve? Curve => _curve;
 
@@ -99,13 +103,19 @@ internal sealed class DomainTierer : IAsyncDisposable
                 await TierAsync(sampler, token);
             }, _stop.Token);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
             // Disposed.
         }
         catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.ProcessGone)
         {
             // The reconciler hears of it on its own.
+        }
+#pragma warning disable CA1031 // whatever it is, it must not reach the others through the reconciler
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _log.Failed(e, _orders.Domain.Name);
         }
         _log.Detached(_orders.Domain.Name);
     }
@@ -114,8 +124,8 @@ internal sealed class DomainTierer : IAsyncDisposable
     private ResiliencePipeline NewRetry() => new ResiliencePipelineBuilder { TimeProvider = _context.Time }
         .AddRetry(new RetryStrategyOptions
         {
-            ShouldHandle = args => ValueTask.FromResult(args.Outcome.Exception is not (null or OperationCanceledException
-                or GuestMemoryException { Kind: GuestMemoryError.ProcessGone })),
+            ShouldHandle = args => ValueTask.FromResult(!_stop.IsCancellationRequested
+                && args.Outcome.Exception is not (null or GuestMemoryException { Kind: GuestMemoryError.ProcessGone })),
             MaxRetryAttempts = int.MaxValue,
             BackoffType = DelayBackoffType.Exponential,
             UseJitter = true,

@@ -39,6 +39,10 @@ internal static partial class LogMessages
     [LoggerMessage(11, LogLevel.Information, "{Domain}: detached")]
     public static partial void Detached(this ILogger log, string domain);
 
+    [LoggerMessage(20, LogLevel.Error,
+        "{Domain}: a call to the kernel about process {Pid} does not come back; its sampler is let go when it does")]
+    public static partial void DetachStuck(this ILogger log, string domain, int pid);
+
     [LoggerMessage(12, LogLevel.Warning, "{Domain}: {Reason}")]
     public static partial void Waiting(this ILogger log, string domain, string reason);
 

@@ -20,11 +20,14 @@ internal sealed class TieringService : IAsyncDisposable
     // Budgets of auto domains follow their use all the time; only what makes a difference is logged.
     private const double LeastAnnounced = 0.125;
 
+    // A call to the kernel about a guest takes some tenths of a second at most.
+    private static readonly TimeSpan s_detachPatience = TimeSpan.FromSeconds(5);
+
     private readonly SemaphoreSlim _reconciling = new(1);
     private readonly ILogger _log;
     private readonly Dictionary<Guid, DomainTierer> _tierers = [];
     private readonly Dictionary<Guid, DomainOrders> _announced = [];
-    private readonly HashSet<(string Name, ProcessIdentity? Process)> _twinsTold = [];
+    private readonly HashSet<(string Name, ProcessIdentity? Process)> _oddTold = [];
     private readonly long _started;
     private volatile AgentConfig _config;
     private volatile DomainTiererContext _context;
@@ -147,7 +150,7 @@ internal sealed class TieringService : IAsyncDisposable
         {
             // Before a guest is touched: what cannot be counted with must leave the old configuration in force.
             if (_snapshot is not null)
-                _ = Order(_snapshot.Domains);
+                _ = Order(Sound(_snapshot.Domains));
         }
         catch
         {
@@ -169,7 +172,7 @@ internal sealed class TieringService : IAsyncDisposable
     private async Task FollowAsync(DomainSnapshot snapshot)
     {
         _link = snapshot.Link;
-        _orders = Order(WithoutTwins(snapshot.Domains));
+        _orders = Order(Sound(snapshot.Domains));
 
         Dictionary<Guid, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
@@ -179,7 +182,8 @@ internal sealed class TieringService : IAsyncDisposable
         {
             foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
             {
-                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process)
+                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process
+                    && !tierer.HasEnded)
                     continue;
                 _tierers.Remove(uuid);
                 ending.Add(tierer);
@@ -192,7 +196,30 @@ internal sealed class TieringService : IAsyncDisposable
                     _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders);
             }
         }
-        await Task.WhenAll(ending.Select(tierer => tierer.DisposeAsync().AsTask()));
+        await DetachAsync(ending);
+    }
+
+    /// <summary>The domains that can be counted with: one that cannot is left alone, and said so once.</summary>
+    private List<RunningDomain> Sound(IReadOnlyList<RunningDomain> running)
+    {
+        List<RunningDomain> sound = [];
+        foreach (RunningDomain domain in WithoutTwins(running))
+        {
+            try
+            {
+                _ = BudgetDivider.Demand(domain, domain.Settings, null, 0);
+                sound.Add(domain);
+            }
+            catch (Exception e) when (e is ArgumentException or ArithmeticException)
+            {
+                if (_oddTold.Add((domain.Name, domain.Process)))
+                {
+                    _log.HostProblem($"domain {domain.Name} is left alone: its memory or settings cannot be counted with "
+                        + $"({Shorten.Sentence(e.Message)}); check with: virsh dumpxml");
+                }
+            }
+        }
+        return sound;
     }
 
     /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two connections) the one
@@ -208,7 +235,7 @@ internal sealed class TieringService : IAsyncDisposable
             kept.Add(first);
             foreach (RunningDomain twin in same.Where(domain => !ReferenceEquals(domain, first)))
             {
-                if (_twinsTold.Add((twin.Name, twin.Process)))
+                if (_oddTold.Add((twin.Name, twin.Process)))
                     _log.HostProblem($"domain {twin.Name} has the UUID of {first.Name}, {twin.Uuid}, and is left alone: a UUID belongs to one domain; define it with another");
             }
         }
@@ -255,7 +282,23 @@ internal sealed class TieringService : IAsyncDisposable
             all = [.. _tierers.Values];
             _tierers.Clear();
         }
-        await Task.WhenAll(all.Select(tierer => tierer.DisposeAsync().AsTask()));
+        await DetachAsync(all);
+    }
+
+    /// <summary>Lets go of guests. One for which the kernel does not come back is left to itself: the others have to be
+    /// followed.</summary>
+    private async Task DetachAsync(IReadOnlyList<DomainTierer> ending)
+    {
+        (DomainTierer Tierer, Task End)[] ends = [.. ending.Select(tierer => (tierer, tierer.DisposeAsync().AsTask()))];
+        try
+        {
+            await Task.WhenAll(ends.Select(end => end.End)).WaitAsync(s_detachPatience, _context.Time);
+        }
+        catch (TimeoutException)
+        {
+            foreach ((DomainTierer tierer, _) in ends.Where(end => !end.End.IsCompleted))
+                _log.DetachStuck(tierer.Status.Name, tierer.Process.Pid);
+        }
     }
 
     private List<DomainOrders> Order(IReadOnlyList<RunningDomain> running)

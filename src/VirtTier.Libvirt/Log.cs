@@ -39,6 +39,13 @@ internal static partial class Log
     [LoggerMessage(1202, LogLevel.Debug, "The domain at {Path} cannot be read now: {Reason}")]
     internal static partial void DomainUnreadable(ILogger logger, string path, string reason);
 
+    [LoggerMessage(1205, LogLevel.Warning, "The domain at {Path} cannot be read and is left as it was last known: {Reason}")]
+    internal static partial void DomainStaysUnreadable(ILogger logger, string path, string reason);
+
     [LoggerMessage(1203, LogLevel.Warning, "Domain {Name}: bad tiering settings, {Attribute}: {Problem}; the last good hold")]
     internal static partial void BadSettings(ILogger logger, string name, string attribute, string problem);
+
+    [LoggerMessage(1204, LogLevel.Warning, "Domain {Name}: libvirt runs a job for an operation {Operation}, "
+        + "which is not known here and may copy memory: tiering pauses until it has ended")]
+    internal static partial void UnknownJob(ILogger logger, string name, string operation);
 }

@@ -4,7 +4,8 @@ using VirtTier.Libvirt.Processes;
 
 namespace VirtTier.Libvirt.Domains;
 
-/// <summary>Turns what the bus tells unasked into marks: what to look at again, never what it looks like.</summary>
+/// <summary>Turns what the bus tells unasked into marks of what to look at again, and into news of what has happened
+/// meanwhile.</summary>
 internal sealed class DomainHints : IDisposable
 {
     private readonly IBus _bus;
@@ -40,8 +41,12 @@ internal sealed class DomainHints : IDisposable
     {
         if (signal.Interface == LibvirtClient.DomainInterface)
             _work.Mark(signal.Path);
-        else if (signal is { Interface: LibvirtClient.ConnectInterface, Member: "DomainEvent" })
-            _work.Mark(signal.Body.Get<string>(0));
+        else if (signal is not { Interface: LibvirtClient.ConnectInterface, Member: "DomainEvent" })
+            return;
+        else if (signal.Body.Values is [string path, int kind, ..])
+            _work.MarkEvent(path, kind);
+        else
+            _work.MarkEverything(); // an event of who knows which domain
     }
 
     private void OnBusStateChanged(BusState state)

@@ -7,8 +7,10 @@ namespace VirtTier.Libvirt.Domains;
 
 /// <summary>
 /// Keeps the picture of the host's running domains. One pass at a time builds it from what libvirt, machined and the kernel
-/// say at that moment; signals, pid files, ending processes and <see cref="Wake"/> are only hints to make the next pass sooner
-/// or to read a domain again. A lost hint therefore costs a delay of at most a heartbeat, and never a domain.
+/// say at that moment; signals, pid files, ending processes and <see cref="Wake"/> are hints to make the next pass sooner
+/// or to read a domain again. A lost hint therefore costs a delay of at most a heartbeat, and never a domain. The picture never
+/// goes back:
+/// what an event, or the end of a process, has shown to be over is not taken up again from an answer that was late.
 /// </summary>
 public sealed class DomainMonitor : IDisposable
 {
@@ -103,6 +105,7 @@ public sealed class DomainMonitor : IDisposable
     internal async Task LookAsync(CancellationToken cancellation)
     {
         _table.NoticeEndedProcesses();
+        _table.FollowNews();
         Publish(_current.Link); // at once: libvirt may take its time to say that a domain is gone
         NoticeLibvirtdRestart();
         PendingWork.Marks marks = _work.Take();
@@ -117,10 +120,11 @@ public sealed class DomainMonitor : IDisposable
 
             // Events are lost while libvirt is away, so everything has to be read when it is back.
             _work.PutBack([], everything: true);
-            _table.ForgetEnded();
         }
 
         await _table.FindProcessesAsync(cancellation).ConfigureAwait(false);
+        _table.NoticeEndedProcesses();
+        _table.FollowNews();
         Publish(link);
     }
 
@@ -153,7 +157,18 @@ public sealed class DomainMonitor : IDisposable
         if (link == last.Link && domains.SequenceEqual(last.Domains))
             return;
         _current = new(last.Version + 1, link, domains);
+        LogChanges(last.Domains, domains);
         Interlocked.Exchange(ref _changed, NewSignal()).SetResult();
+    }
+
+    /// <summary>Says what is in the picture by now: whoever reads the log finds it so.</summary>
+    private void LogChanges(IReadOnlyList<RunningDomain> before, IReadOnlyList<RunningDomain> now)
+    {
+        static (Guid, string) Key(RunningDomain domain) => (domain.Uuid, domain.Name);
+        foreach (RunningDomain gone in before.ExceptBy(now.Select(Key), Key))
+            Log.DomainGone(_logger, gone.Name, gone.Uuid);
+        foreach (RunningDomain appeared in now.ExceptBy(before.Select(Key), Key))
+            Log.DomainAppeared(_logger, appeared.Name, appeared.Uuid);
     }
 
     private void LogLink(LibvirtLink link)

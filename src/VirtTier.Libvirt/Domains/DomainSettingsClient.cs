@@ -125,7 +125,7 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         {
             string reason = e.ErrorName == BusException.NoReply
                 ? $"libvirt did not answer within {CallTimeout.TotalSeconds:0} s: libvirtd or one of its hooks may be blocked"
-                : LibvirtClient.DescribeMissingService(e) ?? e.Message;
+                : LibvirtClient.DescribeMissingService(e) ?? Shorten.Sentence(e.Message);
             throw new LibvirtException(reason, e);
         }
     }

@@ -2,6 +2,7 @@
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Processes;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Libvirt.Domains;
 
@@ -16,6 +17,8 @@ internal sealed class DomainTable(
     private readonly LibvirtClient _libvirt = new(bus, options.DriverPath, options.CallTimeout, time);
     private readonly MachineRegistry _machines = new(bus, time);
     private readonly Dictionary<string, TrackedDomain> _tracked = []; // by object path
+    private readonly Dictionary<string, string> _unreadable = []; // object path to why; said once
+    private long _listedAt, _statesAt; // how many lifecycle events there had been when libvirt was asked
 
     public void Dispose()
     {
@@ -24,9 +27,22 @@ internal sealed class DomainTable(
         _tracked.Clear();
     }
 
-    /// <summary>The domains in the order of their names.</summary>
-    internal RunningDomain[] ToSortedArray() =>
-        [.. _tracked.Values.Select(tracked => tracked.Domain!).OrderBy(domain => domain.Name, StringComparer.Ordinal)];
+    /// <summary>The domains in the order of their names, without those whose run has ended, whatever libvirt says.</summary>
+    internal RunningDomain[] ToSortedArray() => [.. _tracked.Values.Where(tracked => !tracked.HasEnded)
+        .Select(tracked => tracked.Domain!).OrderBy(domain => domain.Name, StringComparer.Ordinal)];
+
+    /// <summary>Follows the lifecycle events that came after libvirt was asked: its answers may be of the time before.</summary>
+    internal void FollowNews()
+    {
+        foreach ((string path, LifecycleNews news) in work.News())
+        {
+            if (news.Ended == true && news.EndedAt > _listedAt)
+                Forget(path);
+            else if (news.State is { } state && news.StateAt > _statesAt
+                && _tracked.TryGetValue(path, out TrackedDomain? tracked))
+                tracked.UpdateState(state);
+        }
+    }
 
     /// <summary>Takes note of the processes that have ended.</summary>
     internal void NoticeEndedProcesses()
@@ -44,16 +60,24 @@ internal sealed class DomainTable(
     /// <exception cref="LibvirtUnavailableException">Libvirt does not answer; what was known stays.</exception>
     internal async Task ReadAsync(PendingWork.Marks marks, CancellationToken cancellation)
     {
+        _listedAt = work.EventsSoFar;
         IReadOnlyList<string> active = await _libvirt.ListActiveAsync(cancellation).ConfigureAwait(false);
         foreach (string gone in _tracked.Keys.Except(active).ToArray())
             Forget(gone);
+        foreach (string gone in _unreadable.Keys.Except(active).ToArray())
+            _unreadable.Remove(gone);
         foreach (string path in active.Where(path => !_tracked.ContainsKey(path) || marks.Include(path)))
             await ReadDomainAsync(path, cancellation).ConfigureAwait(false);
         await ReadOldestAgainAsync(cancellation).ConfigureAwait(false);
 
+        _statesAt = work.EventsSoFar;
         IReadOnlyDictionary<string, DomainState> states = await _libvirt.GetStatesAsync(cancellation).ConfigureAwait(false);
         foreach (TrackedDomain tracked in _tracked.Values)
-            tracked.UpdateState(states.GetValueOrDefault(tracked.Domain!.Name));
+        {
+            // One that is not among them has stopped since it was listed: what it did last is nearer to that than "unknown".
+            if (states.TryGetValue(tracked.Domain!.Name, out DomainState state))
+                tracked.UpdateState(state);
+        }
     }
 
     /// <summary>Looks for the processes of the domains that have none.</summary>
@@ -65,14 +89,27 @@ internal sealed class DomainTable(
         await _machines.RefreshAsync(cancellation).ConfigureAwait(false);
         QemuProcessFinder finder = new(processes, _machines, options.RunDirectory);
         foreach (TrackedDomain tracked in unknown)
-            tracked.UpdateProcess(finder.Find(tracked.Domain!.Uuid, tracked.Domain.Name), processes, work.Wake);
+        {
+            bool isNewRun = tracked.HasEnded;
+            FindProcess(tracked, finder);
+            if (isNewRun && !tracked.HasEnded) // what was read may be of the run that has ended
+                await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false);
+        }
     }
 
-    /// <summary>While libvirt is away the kernel still tells which domains have ended: forgets these.</summary>
-    internal void ForgetEnded()
+    private void FindProcess(TrackedDomain tracked, QemuProcessFinder finder)
     {
-        foreach (TrackedDomain ended in _tracked.Values.Where(tracked => tracked.HasEnded).ToArray())
-            Forget(ended.Path);
+        try
+        {
+            tracked.UpdateProcess(finder.Find(tracked.Domain!.Uuid, tracked.Domain.Name), processes, work.Wake);
+        }
+#pragma warning disable CA1031 // whatever it is, it is of this domain
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            string problem = $"looking for its process failed ({Shorten.Sentence(e.Message)})";
+            tracked.UpdateProcess(new(null, problem), processes, work.Wake);
+        }
     }
 
     private async Task ReadDomainAsync(string path, CancellationToken cancellation)
@@ -83,16 +120,20 @@ internal sealed class DomainTable(
             tracked.UpdateFromXml(await _libvirt.GetXmlAsync(path, cancellation).ConfigureAwait(false));
             tracked.XmlReadAt = time.GetTimestamp();
         }
-        catch (Exception e) when (e is BusException or FormatException or LibvirtUnavailableException)
+#pragma warning disable CA1031 // whatever it is, it is of this domain
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
         {
-            Log.DomainUnreadable(logger, path, e.Message); // it may be gone; if not, the next look asks again
+            TellUnreadable(path, e);
+            if (e is FormatException && tracked.Domain is not null)
+                tracked.Refuse(e.Message);
             work.PutBack([path], everything: false);
             return;
         }
 
+        _unreadable.Remove(path);
         await ReadJobAsync(tracked, cancellation).ConfigureAwait(false);
-        if (_tracked.TryAdd(path, tracked))
-            Log.DomainAppeared(logger, tracked.Domain!.Name, tracked.Domain.Uuid);
+        _tracked.TryAdd(path, tracked);
     }
 
     /// <summary>Reads what may have changed without a hint: jobs that end silently, definitions that have grown old.</summary>
@@ -113,20 +154,35 @@ internal sealed class DomainTable(
     {
         try
         {
-            tracked.UpdateMigratingOut(await _libvirt.HasMemoryJobAsync(tracked.Path, cancellation).ConfigureAwait(false));
+            tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancellation).ConfigureAwait(false));
         }
-        catch (LibvirtUnavailableException e)
+#pragma warning disable CA1031 // whatever it is, it is of this domain
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
         {
-            Log.DomainUnreadable(logger, tracked.Path, e.Message);
+            Log.DomainUnreadable(logger, Shorten.Sentence(tracked.Path), Shorten.Sentence(e.Message));
             work.PutBack([tracked.Path], everything: false);
+        }
+    }
+
+    /// <summary>Once it may be that the domain has just gone, and the next look asks again; a person hears of it when it stays
+    /// so.</summary>
+    private void TellUnreadable(string path, Exception e)
+    {
+        string reason = Shorten.Sentence(e.Message);
+        Log.DomainUnreadable(logger, Shorten.Sentence(path), reason);
+        if (!_unreadable.TryGetValue(path, out string? before))
+            _unreadable.Add(path, "");
+        else if (before != reason)
+        {
+            _unreadable[path] = reason;
+            Log.DomainStaysUnreadable(logger, Shorten.Sentence(path), reason);
         }
     }
 
     private void Forget(string path)
     {
-        if (!_tracked.Remove(path, out TrackedDomain? tracked))
-            return;
-        tracked.Dispose();
-        Log.DomainGone(logger, tracked.Domain!.Name, tracked.Domain.Uuid);
+        if (_tracked.Remove(path, out TrackedDomain? tracked))
+            tracked.Dispose();
     }
 }

@@ -10,8 +10,19 @@ namespace VirtTier.Libvirt.Domains;
 internal sealed record DomainXml(
     Guid Uuid, string Name, ulong MemoryBytes, ulong CurrentMemoryBytes, NumaHints Numa, XElement? Tiering)
 {
-    /// <summary>Far above what libvirt accepts in one message (VIR_NET_MESSAGE_MAX, 32 MiB).</summary>
-    private const long MostCharacters = 64L << 20;
+    /// <summary>libvirt's number of the domain's run: another one each time that it starts. Null in the definition of a domain
+    /// that does not run.</summary>
+    internal string? RunId { get; private init; }
+
+    // Bounds of what is read at all, as far as libvirt itself goes: its longest string (VIR_NET_MESSAGE_STRING_MAX), and the
+    // depth of libxml2 (256),
+    // where an element of metadata is read by itself and then lies two deeper. The largest machines have some thousand elements.
+    private const int MostCharacters = 4 << 20;
+    private const int MostDepth = 258;
+    private const int MostElements = 100_000;
+
+    /// <summary>A name is that of files, such as NAME.pid.</summary>
+    private const int LongestName = 255;
 
     private const ulong MostBytes = 1UL << 52;
 
@@ -26,32 +37,60 @@ internal sealed record DomainXml(
             Guid.TryParse((string?)domain.Element("uuid"), out Guid uuid)
                 ? uuid
                 : throw new FormatException("the domain XML has no <uuid>"),
-            (string?)domain.Element("name") ?? throw new FormatException("the domain XML has no <name>"),
+            ReadName(domain),
             ordinary,
             ReadBytes(domain.Element("currentMemory")) ?? ordinary,
             ReadNuma(domain),
-            FindTiering(domain));
+            FindTiering(domain))
+        {
+            RunId = (string?)domain.Attribute("id"),
+        };
+    }
+
+    private static string ReadName(XElement domain)
+    {
+        string name = (string?)domain.Element("name") ?? throw new FormatException("the domain XML has no <name>");
+        return name.Length is > 0 and <= LongestName
+            ? name
+            : throw new FormatException($"the domain XML has a <name> of {name.Length} characters: 1 to {LongestName} are right");
     }
 
     private static XElement Load(string xml)
     {
+        if (xml.Length > MostCharacters)
+            throw new FormatException($"the domain XML has {xml.Length} characters: at most {MostCharacters} are read");
         XmlReaderSettings settings = new()
         {
             DtdProcessing = DtdProcessing.Prohibit,
             XmlResolver = null,
-            MaxCharactersInDocument = MostCharacters,
         };
         try
         {
+            CheckShape(xml, settings);
             using XmlReader reader = XmlReader.Create(new StringReader(xml), settings);
             XElement root = XElement.Load(reader);
             return root.Name == "domain"
                 ? root
-                : throw new FormatException($"the domain XML starts with <{root.Name.LocalName}>");
+                : throw new FormatException($"the domain XML starts with <{Shorten.ForMessage(root.Name.LocalName)}>");
         }
         catch (XmlException e)
         {
-            throw new FormatException($"the domain XML cannot be read: {e.Message}", e);
+            throw new FormatException($"the domain XML cannot be read: {Shorten.Sentence(e.Message)}", e);
+        }
+    }
+
+    /// <summary>Reads it once from end to end, which takes no memory and no depth of calls: what is made of it takes
+    /// both.</summary>
+    private static void CheckShape(string xml, XmlReaderSettings settings)
+    {
+        using XmlReader reader = XmlReader.Create(new StringReader(xml), settings);
+        int elements = 0;
+        while (reader.Read())
+        {
+            if (reader.Depth >= MostDepth)
+                throw new FormatException($"the domain XML has elements within elements more than {MostDepth} deep");
+            if (reader.NodeType == XmlNodeType.Element && ++elements > MostElements)
+                throw new FormatException($"the domain XML has more than {MostElements} elements");
         }
     }
 
@@ -73,7 +112,7 @@ internal sealed record DomainXml(
                 "virtio-mem" => Math.Min(size, ReadBytes(target?.Element("current")) ?? ReadBytes(target?.Element("requested")) ?? size),
                 _ => size,
             };
-            unusable = checked(unusable + (size - usable));
+            unusable = Math.Min(unusable + (size - usable), MostBytes); // thousands of them would be more than a number holds
         }
         return unusable;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Libvirt.Domains;
 
@@ -25,7 +26,6 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     private const uint StatsState = 1; // VIR_DOMAIN_STATS_STATE
     private const uint StatsActive = 1; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
     private const uint StatsNoWait = 1 << 29; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-    private const int JobBounded = 1, JobUnbounded = 2; // of virDomainJobType: under way
 
     /// <summary>How long a call that was given up on still counts as waiting in libvirt-dbus.</summary>
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromMinutes(5);
@@ -35,17 +35,16 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     /// <summary>The object paths of the active domains.</summary>
     internal async Task<IReadOnlyList<string>> ListActiveAsync(CancellationToken cancellation)
     {
-        BusBody reply = await AskDriverAsync("ListDomains", new("u", ListActive), cancellation).ConfigureAwait(false);
-        return reply.Get<string[]>(0);
+        return await AskDriverAsync<string[]>("ListDomains", new("u", ListActive), cancellation).ConfigureAwait(false);
     }
 
     /// <summary>The states of all active domains by name, from one call that waits for no domain.</summary>
     internal async Task<IReadOnlyDictionary<string, DomainState>> GetStatesAsync(CancellationToken cancellation)
     {
-        BusBody reply = await AskDriverAsync(
+        object[] reply = await AskDriverAsync<object[]>(
             "GetAllDomainStats", new("uu", StatsState, StatsActive | StatsNoWait), cancellation).ConfigureAwait(false);
         Dictionary<string, DomainState> states = [];
-        foreach (object entry in reply.Get<object[]>(0))
+        foreach (object entry in reply)
         {
             if (entry is object[] and [string name, Dictionary<string, object> stats])
                 states[name] = ToState(stats.GetValueOrDefault("state.state"));
@@ -63,30 +62,33 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         return reply.Get<string>(0);
     }
 
-    /// <summary>Whether a job that copies the domain's memory is under way; a driver that knows no jobs has none.</summary>
-    internal async Task<bool> HasMemoryJobAsync(string domainPath, CancellationToken cancellation)
+    /// <summary>The job of a domain; a driver that knows no jobs, or has nothing to tell of one, has none.</summary>
+    internal async Task<DomainJob> GetJobAsync(string domainPath, CancellationToken cancellation)
     {
         try
         {
-            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobInfo", BusBody.Empty, cancellation)
+            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobStats", new("u", 0u), cancellation)
                 .ConfigureAwait(false);
-            return reply.Get<object[]>(0)[0] is JobBounded or JobUnbounded;
+            return reply.Get<object[]>(0) is [int type, Dictionary<string, object> stats]
+                ? new(type, stats.GetValueOrDefault("operation") as int?)
+                : DomainJob.None;
         }
         catch (BusException)
         {
-            return false;
+            return DomainJob.None;
         }
     }
 
-    private async Task<BusBody> AskDriverAsync(string member, BusBody body, CancellationToken cancellation)
+    private async Task<T> AskDriverAsync<T>(string member, BusBody body, CancellationToken cancellation)
     {
         try
         {
-            return await AskAsync(driverPath, ConnectInterface, member, body, cancellation).ConfigureAwait(false);
+            BusBody reply = await AskAsync(driverPath, ConnectInterface, member, body, cancellation).ConfigureAwait(false);
+            return reply.Get<T>(0);
         }
         catch (BusException e)
         {
-            throw new LibvirtUnavailableException($"libvirtd does not answer ({e.Message})");
+            throw new LibvirtUnavailableException($"libvirtd does not answer ({Shorten.Sentence(e.Message)})");
         }
     }
 
@@ -118,13 +120,13 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     /// <summary>What to tell people when it is not libvirt that answered; null when it is.</summary>
     internal static string? DescribeMissingService(BusException error) => error.ErrorName switch
     {
-        BusException.Disconnected => error.Message,
+        BusException.Disconnected => Shorten.Sentence(error.Message),
         BusException.NoReply => "libvirt-dbus went away while it was asked",
         BusException.AccessDenied => "libvirt-dbus may be called only by root and members of the group libvirt",
         BusException.ServiceUnknown or "org.freedesktop.DBus.Error.NameHasNoOwner" or "org.freedesktop.systemd1.NoSuchUnit"
             => "libvirt-dbus is not running",
         var name when name.StartsWith("org.freedesktop.DBus.Error.Spawn.", StringComparison.Ordinal)
-            => $"libvirt-dbus cannot be started ({error.Message})",
+            => $"libvirt-dbus cannot be started ({Shorten.Sentence(error.Message)})",
         _ => null,
     };
 

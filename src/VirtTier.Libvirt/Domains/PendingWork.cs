@@ -9,6 +9,8 @@ internal sealed class PendingWork
     private readonly Lock _lock = new();
     private HashSet<string> _paths = []; // under _lock
     private bool _everything; // under _lock
+    private readonly Dictionary<string, LifecycleNews> _news = []; // by object path; under _lock
+    private long _events; // under _lock
     private TaskCompletionSource _woken = NewSignal(); // under _lock
 
     /// <summary>The object paths of the domains to read anew; or all of them.</summary>
@@ -24,6 +26,16 @@ internal sealed class PendingWork
         {
             lock (_lock)
                 return _woken.Task;
+        }
+    }
+
+    /// <summary>How many lifecycle events there have been: what libvirt is asked now, it knows after all of these.</summary>
+    internal long EventsSoFar
+    {
+        get
+        {
+            lock (_lock)
+                return _events;
         }
     }
 
@@ -44,6 +56,23 @@ internal sealed class PendingWork
         }
     }
 
+    /// <summary>The same for a lifecycle event, which is also news of its own.</summary>
+    internal void MarkEvent(string path, int kind)
+    {
+        lock (_lock)
+        {
+            _news[path] = _news.GetValueOrDefault(path).With(kind, ++_events);
+            Mark(path);
+        }
+    }
+
+    /// <summary>What lifecycle events have said since the last <see cref="Take"/>, by object path.</summary>
+    internal KeyValuePair<string, LifecycleNews>[] News()
+    {
+        lock (_lock)
+            return [.. _news];
+    }
+
     /// <summary>Asks for a pass that reads every domain anew.</summary>
     internal void MarkEverything()
     {
@@ -62,6 +91,7 @@ internal sealed class PendingWork
             Marks taken = new(_paths, _everything);
             _paths = [];
             _everything = false;
+            _news.Clear();
             if (_woken.Task.IsCompleted)
                 _woken = NewSignal();
             return taken;

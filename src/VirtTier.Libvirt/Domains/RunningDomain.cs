@@ -22,7 +22,9 @@ public sealed record RunningDomain
     public DomainState State { get; init; }
 
     /// <summary>
-    /// Its memory is being copied out (live migration, save or dump), with dirty logging on: a bad time to move its pages.
+    /// Its memory is being copied (live migration, save, dump, snapshot with memory), with dirty logging on: a bad time to move
+    /// its pages. Jobs on
+    /// disks, such as a backup, are no matter of memory.
     /// </summary>
     public bool MigratingOut { get; init; }
 

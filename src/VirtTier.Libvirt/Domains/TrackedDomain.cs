@@ -12,8 +12,10 @@ internal sealed class TrackedDomain(
     string path, IReadOnlyDictionary<Guid, TieringSettings> remembered, ILogger logger) : IDisposable
 {
     private byte[] _xmlHash = [];
+    private string? _runId;
     private TieringSettings? _lastGoodSettings;
     private WatchedProcess? _process;
+    private DomainJob _job = DomainJob.None;
 
     internal string Path { get; } = path;
 
@@ -23,19 +25,25 @@ internal sealed class TrackedDomain(
     /// <summary>When its XML was last read; the zero of the monitor's clock when never.</summary>
     internal long XmlReadAt { get; set; }
 
-    /// <summary>Whether its last known process has ended and no other has been found.</summary>
+    /// <summary>
+    /// Whether its run is known to have ended: its process has, and neither another one nor another run of it has been seen.
+    /// libvirt may go on for
+    /// a while to list it, and know nothing yet.
+    /// </summary>
     internal bool HasEnded { get; private set; }
 
     public void Dispose() => _process?.Dispose();
 
     /// <summary>Takes over what the XML says.</summary>
-    /// <exception cref="FormatException">It is not the XML of a domain.</exception>
+    /// <exception cref="FormatException">It is not the XML of a domain that runs.</exception>
     internal void UpdateFromXml(string xml)
     {
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(xml));
         if (Domain is not null && hash.AsSpan().SequenceEqual(_xmlHash))
             return;
         DomainXml parsed = DomainXml.Parse(xml);
+        if (parsed.RunId is null)
+            throw new FormatException("it has stopped, and this is how it would start the next time");
         var (settings, problems) = TieringSettingsParser.Parse(parsed.Tiering, parsed.MemoryBytes);
         if (problems.Count == 0)
             _lastGoodSettings = settings;
@@ -44,6 +52,7 @@ internal sealed class TrackedDomain(
 
         Domain = (Domain ?? NewDomain(parsed)) with
         {
+            Uuid = parsed.Uuid,
             Name = parsed.Name,
             MemoryBytes = parsed.MemoryBytes,
             CurrentMemoryBytes = parsed.CurrentMemoryBytes,
@@ -51,12 +60,27 @@ internal sealed class TrackedDomain(
             Settings = _lastGoodSettings ??= remembered.GetValueOrDefault(parsed.Uuid, TieringSettings.Default),
             SettingsProblems = problems,
         };
+        HasEnded &= parsed.RunId == _runId;
+        _runId = parsed.RunId;
         _xmlHash = hash;
+    }
+
+    /// <summary>Its definition cannot be used: what was last read of it stays in force.</summary>
+    internal void Refuse(string reason)
+    {
+        _xmlHash = []; // the same as before that would be news again
+        Domain = Domain! with { SettingsProblems = [new(TieringSettings.ElementName, "", reason)] };
     }
 
     internal void UpdateState(DomainState state) => Domain = Domain! with { State = state };
 
-    internal void UpdateMigratingOut(bool migratingOut) => Domain = Domain! with { MigratingOut = migratingOut };
+    internal void UpdateJob(DomainJob job)
+    {
+        if (job.IsUnknown && !(_job.IsUnknown && _job.Operation == job.Operation))
+            Log.UnknownJob(logger, Domain!.Name, job.OperationName);
+        _job = job;
+        Domain = Domain! with { MigratingOut = job.CopiesMemory };
+    }
 
     /// <summary>Whether the process found earlier has ended since.</summary>
     internal bool HasLostProcess => _process is { HasEnded: true };
@@ -67,6 +91,7 @@ internal sealed class TrackedDomain(
         if (lookup.Process != Domain!.Process)
         {
             _process?.Dispose();
+            _process = null;
             _process = lookup.Process is { } process ? new(process, processes, ended) : null;
         }
 

@@ -22,9 +22,9 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
             using FileStream file = new(pidFile, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
             return Libc.WriteLockHolder(file.SafeFileHandle);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            return null;
+            return null; // ArgumentException: no file has such a name
         }
     }
 

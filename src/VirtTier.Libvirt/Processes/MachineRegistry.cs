@@ -5,7 +5,8 @@ namespace VirtTier.Libvirt.Processes;
 
 /// <summary>
 /// What systemd-machined knows about virtual machines. It may be absent; then, and for a while after it failed to answer,
-/// there simply are no machines. Not safe for use by several threads at a time.
+/// there simply are no machines, and for a while after it failed to answer about one that one is not there. Not safe for use by
+/// several threads at a time.
 /// </summary>
 internal sealed class MachineRegistry(IBus bus, TimeProvider time)
 {
@@ -18,6 +19,7 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
     private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromSeconds(30);
 
     private readonly Dictionary<string, Machine> _machines = []; // by object path
+    private readonly Dictionary<string, DateTimeOffset> _silent = []; // object path to when to ask again
     private DateTimeOffset _askAgainAt = DateTimeOffset.MinValue;
 
     private sealed record Machine(Guid Uuid, int Leader);
@@ -47,10 +49,15 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
 
             foreach (string gone in _machines.Keys.Except(listed).ToArray())
                 _machines.Remove(gone);
-            foreach (string path in listed.Where(path => !_machines.ContainsKey(path)))
+            DateTimeOffset now = time.GetUtcNow();
+            foreach (string over in _silent.Keys.Where(path => !listed.Contains(path) || _silent[path] <= now).ToArray())
+                _silent.Remove(over);
+            foreach (string path in listed.Where(path => !_machines.ContainsKey(path) && !_silent.ContainsKey(path)))
                 await ReadAsync(path, cancellation).ConfigureAwait(false);
         }
-        catch (BusException)
+#pragma warning disable CA1031 // it is a second source only, and whatever it does must not keep the first from being asked
+        catch (Exception) when (!cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
         {
             _machines.Clear();
             _askAgainAt = time.GetUtcNow() + PauseAfterFailure;
@@ -73,9 +80,14 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
                 _machines[path] = new(new Guid(id, bigEndian: true), (int)leader);
             }
         }
-        catch (BusException e) when (e.ErrorName != BusException.NoReply && e.ErrorName != BusException.Disconnected)
+#pragma warning disable CA1031 // whatever it is, it is of this machine
+        catch (Exception e) when (e is not BusException { ErrorName: BusException.Disconnected }
+            && !cancellation.IsCancellationRequested)
+#pragma warning restore CA1031
         {
-            // it went away between the list and the question
+            // It went away between the list and the question, or is one that machined does not answer for.
+            if (e is not BusException { ErrorName: not BusException.NoReply })
+                _silent[path] = time.GetUtcNow() + PauseAfterFailure;
         }
     }
 

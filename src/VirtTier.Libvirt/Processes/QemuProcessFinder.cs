@@ -16,6 +16,8 @@ internal sealed class QemuProcessFinder(IHostProcesses processes, MachineRegistr
     /// <summary>Finds the process; <see cref="MachineRegistry.RefreshAsync"/> should have been done since it started.</summary>
     internal ProcessLookup Find(Guid uuid, string name)
     {
+        if (name.Contains('/', StringComparison.Ordinal))
+            return new(null, "it has a name that no file can have, so that it has no pid file");
         string pidFile = Path.Combine(runDirectory, name + ".pid");
         int? holder = processes.FindLockHolder(pidFile);
         IReadOnlyList<int> leaders = machines.LeadersOf(uuid);

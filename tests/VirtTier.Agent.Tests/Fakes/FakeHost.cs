@@ -34,7 +34,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         WriteNode(1, "", "20 10");
         Write("sys/devices/system/node/online", "0-1");
         Write("sys/devices/system/memory/block_size_bytes", "8000000");
-        WritePagemap();
+        AddProcess(Environment.ProcessId);
         Array.Fill(NodeOf, 0);
     }
 
@@ -112,16 +112,19 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public int HotFastPages => HotPages.Count(page => NodeOf[page] == 0);
 
-    public DomainTiererContext Context(AgentConfig? config = null)
+    public DomainTiererContext Context(AgentConfig? config = null) => Context(config, this, this);
+
+    /// <summary>The same with a part of the kernel that differs from this one.</summary>
+    public DomainTiererContext Context(AgentConfig? config, IGuestSamplerFactory samplers, INumaCalls calls)
     {
         string sys = Path.Combine(_root.FullName, "sys");
-        PageMover mover = new(this, new PageMoverOptions(), Time);
+        PageMover mover = new(calls, new PageMoverOptions(), Time);
         return new DomainTiererContext(
             HostMemory.Read(config ??= new AgentConfig(), NumaTopology.Read(sys)),
-            this,
+            samplers,
             mover,
             new PageExchange(mover),
-            new RoundScratchPool(() => new ResidencyReader(this, Path.Combine(_root.FullName, "proc"), sys)),
+            new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
             new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
             Time,
@@ -224,14 +227,15 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         Write(directory + "meminfo", Meminfo(node, mebibytes));
     }
 
-    // Every page is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
-    // asks move_pages.
-    private void WritePagemap()
+    /// <summary>Has a process run the guest as well.</summary>
+    public void AddProcess(int pid)
     {
+        // Every page is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
+        // asks move_pages.
         byte[] entries = new byte[GuestPages * sizeof(ulong)];
         for (int page = 0; page < GuestPages; page++)
             BinaryPrimitives.WriteUInt64LittleEndian(entries.AsSpan(page * sizeof(ulong)), 1UL << 63);
-        string path = Path.Combine(_root.FullName, "proc", Environment.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
+        string path = Path.Combine(_root.FullName, "proc", pid.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         using FileStream file = File.Create(path);
         file.Position = (long)(Hva / PageSizes.PageBytes * sizeof(ulong));

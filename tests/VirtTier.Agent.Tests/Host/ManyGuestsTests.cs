@@ -14,7 +14,7 @@ public sealed class ManyGuestsTests
 {
     private const int AtOnce = 4; // starts under way
     private const int MostCallsAtOnce = 3; // one, and on a slow machine those that were given up on
-    private const int MostReadsADomain = 6; // GetXMLDesc and GetJobInfo after each of three events
+    private const int MostReadsADomain = 6; // GetXMLDesc and GetJobStats after each of three events
     private const int CallsALook = 3;
 
     /// <summary>VIRTTIER_GUESTS chooses another number than two hundred.</summary>

@@ -38,6 +38,15 @@ internal sealed class FakeHost : IHostProcesses
     /// <summary>While set, libvirt's calls are answered only when it completes.</summary>
     internal Task LibvirtBlock { get; set; } = Task.CompletedTask;
 
+    /// <summary>What an answer of libvirt waits for on its way; it is of the time of the question.</summary>
+    internal Func<BusCall, Task> Underway { get; set; } = _ => Task.CompletedTask;
+
+    /// <summary>Answers in libvirt's place, where not null.</summary>
+    internal Func<BusCall, Task<BusBody>?> Instead { get; set; } = _ => null;
+
+    /// <summary>Told of each question to the kernel before it is answered: what is asked, and the pid or file.</summary>
+    internal Action<string, object> Asked { get; set; } = (_, _) => { };
+
     /// <summary>Whether the kernel can watch processes.</summary>
     internal bool CanWatch { get; set; } = true;
 
@@ -58,10 +67,17 @@ internal sealed class FakeHost : IHostProcesses
     {
         FakeDomain domain = new(name);
         Domains.Add(domain);
-        Processes[pid] = (1000ul + (ulong)pid, ["qemu-system-x86_64", "-uuid", domain.Uuid.ToString(), "-m", "64"]);
-        LockHolders[$"/run/{name}.pid"] = pid;
+        StartProcess(domain, pid);
         return domain;
     }
+
+    internal void StartProcess(FakeDomain domain, int pid)
+    {
+        Processes[pid] = (StartTimeOf(pid), ["qemu-system-x86_64", "-uuid", domain.Uuid.ToString(), "-m", "64"]);
+        LockHolders[$"/run/{domain.Name}.pid"] = pid;
+    }
+
+    internal static ulong StartTimeOf(int pid) => 1000ul + (ulong)pid;
 
     internal void EndProcess(int pid)
     {
@@ -94,17 +110,27 @@ internal sealed class FakeHost : IHostProcesses
     internal void RaiseMetadataChange(FakeDomain domain) => Bus.Raise(
         "org.libvirt", domain.Path, DomainInterface, "MetadataChange", new("is", 2, "urn:virttier:tiering:1"));
 
-    int? IHostProcesses.FindLockHolder(string pidFile) =>
-        LockHolders.TryGetValue(pidFile, out int pid) ? pid : null;
+    int? IHostProcesses.FindLockHolder(string pidFile)
+    {
+        Asked("FindLockHolder", pidFile);
+        return LockHolders.TryGetValue(pidFile, out int pid) ? pid : null;
+    }
 
-    ProcessIdentity? IHostProcesses.Identify(int pid) =>
-        Processes.TryGetValue(pid, out var process) ? new(pid, process.StartTime) : null;
+    ProcessIdentity? IHostProcesses.Identify(int pid)
+    {
+        Asked("Identify", pid);
+        return Processes.TryGetValue(pid, out var process) ? new(pid, process.StartTime) : null;
+    }
 
-    IReadOnlyList<string> IHostProcesses.ReadCommandLine(int pid) =>
-        Processes.TryGetValue(pid, out var process) ? process.Arguments : [];
+    IReadOnlyList<string> IHostProcesses.ReadCommandLine(int pid)
+    {
+        Asked("ReadCommandLine", pid);
+        return Processes.TryGetValue(pid, out var process) ? process.Arguments : [];
+    }
 
     IDisposable? IHostProcesses.WatchEnd(ProcessIdentity process, Action ended)
     {
+        Asked("WatchEnd", process.Pid);
         if (!CanWatch)
             return null;
         _watches.Add((process, ended));
@@ -116,20 +142,30 @@ internal sealed class FakeHost : IHostProcesses
     private async Task<BusBody> AnswerLibvirt(BusCall call)
     {
         await LibvirtBlock;
+        if (Instead(call) is { } answered)
+            return await answered;
         FakeDomain? domain = Domains.FirstOrDefault(d => d.Path == call.Path);
         if (domain is not null)
             await domain.Block;
+        BusBody answer = Answer(call, domain);
+        await Underway(call);
+        return answer;
+    }
+
+    private BusBody Answer(BusCall call, FakeDomain? domain)
+    {
         switch (call.Member)
         {
             case "ListDomains":
                 return new("ao", new object[] { Domains.Select(d => d.Path).ToArray() });
             case "GetAllDomainStats":
-                return new("a(sa{sv})", new object[] { Domains.Select(object (d) => new object[]
+                return new("a(sa{sv})", new object[] { Domains.Where(d => d.RunId is not null).Select(object (d) => new object[]
                     { d.Name, new Dictionary<string, object> { ["state.state"] = d.State, ["state.reason"] = 1 } }).ToArray() });
             case "GetXMLDesc" when domain is { Readable: true }:
                 return new("s", domain.ToXml());
-            case "GetJobInfo" when domain is not null:
-                return new("(ittttttttttt)", new object[] { new object[] { domain.JobType, 0ul } });
+            case "GetJobStats" when domain is not null:
+                Dictionary<string, object> stats = domain.JobOperation is { } operation ? new() { ["operation"] = operation } : [];
+                return new("(ia{sv})", new object[] { new object[] { domain.JobType, stats } });
             default:
                 throw new BusException("org.libvirt.Error", $"Domain not found: {call.Path}");
         }
@@ -156,6 +192,9 @@ internal sealed class FakeDomain(string name)
     /// <summary>libvirt's number: 0 is no job, 2 is one of unknown length.</summary>
     internal int JobType { get; set; }
 
+    /// <summary>libvirt's number: 5 is a migration out.</summary>
+    internal int? JobOperation { get; set; }
+
     internal string Metadata { get; set; } = "";
 
     internal bool Readable { get; set; } = true;
@@ -165,10 +204,17 @@ internal sealed class FakeDomain(string name)
 
     internal int CurrentMemoryMiB { get; set; } = 64;
 
-    internal string ToXml() => new TestDomain(Name)
+    /// <summary>libvirt's number of its run; null when it does not run.</summary>
+    internal int? RunId { get; set; } = 1;
+
+    internal string ToXml()
     {
-        Uuid = Uuid,
-        Metadata = Metadata,
-        Extra = $"<currentMemory unit='MiB'>{CurrentMemoryMiB}</currentMemory>",
-    }.ToXml();
+        string xml = new TestDomain(Name)
+        {
+            Uuid = Uuid,
+            Metadata = Metadata,
+            Extra = $"<currentMemory unit='MiB'>{CurrentMemoryMiB}</currentMemory>",
+        }.ToXml();
+        return RunId is null ? xml : xml.Replace("<domain ", $"<domain id='{RunId}' ", StringComparison.Ordinal);
+    }
 }

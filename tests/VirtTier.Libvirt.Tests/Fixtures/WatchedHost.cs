@@ -76,6 +76,9 @@ internal sealed class RecordingLogger<T> : ILogger<T>
     private readonly Lock _lock = new();
     private readonly List<string> _lines = [];
 
+    /// <summary>Told of each line.</summary>
+    internal event Action<string>? Written;
+
     internal IReadOnlyList<string> Lines
     {
         get
@@ -99,7 +102,9 @@ internal sealed class RecordingLogger<T> : ILogger<T>
     public void Log<TState>(
         LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
+        string line = $"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception})")}";
         lock (_lock)
-            _lines.Add($"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception})")}");
+            _lines.Add(line);
+        Written?.Invoke(line);
     }
 }

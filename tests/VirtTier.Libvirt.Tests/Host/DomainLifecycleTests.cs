@@ -45,9 +45,11 @@ public sealed class DomainLifecycleTests
         await Task.Delay(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken);
         host.Libvirtd.Signal(Daemon.SigStop);
         Daemon.SignalPid(watched.Find("web1")!.Process!.Value.Pid, Daemon.SigKill);
-        await watched.UntilAsync("web1", d => d.Process is null);
-        host.Libvirtd.Signal(Daemon.SigCont);
         await watched.UntilGoneAsync("web1");
+        host.Libvirtd.Signal(Daemon.SigCont);
+        await host.CreateAsync(new TestDomain("later")); // by when libvirtd knows as well
+        await watched.UntilAsync("later", d => d.Process is not null);
+        Assert.Single(watched.Log.Lines, line => line.Contains("Domain web1", StringComparison.Ordinal) && line.EndsWith(" runs", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class ManyDomainsTests
     /// <summary>One, and on a slow machine those that were given up on: a call that has got no answer in time is left waiting.</summary>
     private const int MostAtOnce = 3;
 
-    /// <summary>GetXMLDesc and GetJobInfo.</summary>
+    /// <summary>GetXMLDesc and GetJobStats.</summary>
     private const int CallsARead = 2;
 
     /// <summary>ListDomains, GetAllDomainStats, and machined's list.</summary>

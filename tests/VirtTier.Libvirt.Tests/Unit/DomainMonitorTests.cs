@@ -168,12 +168,72 @@ public sealed class DomainMonitorTests
     {
         FakeDomain domain = _host.StartDomain("web1", pid: 10);
         await _host.LookAsync();
-        domain.JobType = 2;
+        (domain.JobType, domain.JobOperation) = (2, 5);
         _host.Bus.Raise("org.libvirt", domain.Path, FakeHost.DomainInterface, "MigrationIteration", new("i", 1));
         await _host.LookAsync();
         Assert.True(_host.Find("web1")!.MigratingOut);
 
         domain.JobType = 0;
+        await _host.LookAsync();
+        Assert.False(_host.Find("web1")!.MigratingOut);
+    }
+
+    /// <summary>virDomainJobOperation of libvirt-domain.h; 11 and 99 are of a libvirt to come, and -1 stands for none.</summary>
+    [Theory]
+    [InlineData("unnamed", 0, true)]
+    [InlineData("start", 1, false)]
+    [InlineData("save", 2, true)]
+    [InlineData("restore", 3, true)]
+    [InlineData("migration in", 4, true)]
+    [InlineData("migration out", 5, true)]
+    [InlineData("snapshot", 6, true)]
+    [InlineData("snapshot revert", 7, true)]
+    [InlineData("dump", 8, true)]
+    [InlineData("backup", 9, false)]
+    [InlineData("snapshot delete", 10, false)]
+    [InlineData("unknown", 11, true)]
+    [InlineData("unknown", 99, true)]
+    [InlineData("no operation", -1, true)]
+    public async Task Only_a_job_that_may_copy_memory_counts_and_only_while_it_lasts(string what, int operation, bool copiesMemory)
+    {
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        await _host.LookAsync();
+        domain.JobOperation = operation < 0 ? null : operation;
+        foreach ((int type, bool underWay) in new[] { (0, false), (1, true), (2, true), (3, false), (4, false), (5, false), (6, true) }) // virDomainJobType
+        {
+            domain.JobType = type;
+            _host.RaiseMetadataChange(domain);
+            await _host.LookAsync();
+            await _host.LookAsync();
+            Assert.True(_host.Find("web1")!.MigratingOut == (underWay && copiesMemory), $"{what}, job type {type}");
+        }
+
+        bool unknown = operation is < 1 or > 10;
+        Assert.Equal(unknown ? 2 : 0, _host.Log.Lines.Count(line => line.Contains("not known here", StringComparison.Ordinal))); // once a job
+    }
+
+    [Fact]
+    public async Task A_migration_that_ends_while_libvirt_is_away_is_over_when_it_is_back()
+    {
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        (domain.JobType, domain.JobOperation) = (2, 5);
+        await _host.LookAsync();
+        var service = _host.Bus.Services["org.libvirt"];
+        _host.Bus.Services.Remove("org.libvirt");
+        domain.JobType = 0;
+        await _host.LookAsync();
+        Assert.True(_host.Find("web1")!.MigratingOut); // nobody knows better
+
+        _host.Bus.Services["org.libvirt"] = service;
+        await _host.LookAsync();
+        Assert.False(_host.Find("web1")!.MigratingOut);
+
+        // And one that ends, unseen, while a backup follows it.
+        (domain.JobType, domain.JobOperation) = (2, 5);
+        _host.RaiseMetadataChange(domain);
+        await _host.LookAsync();
+        Assert.True(_host.Find("web1")!.MigratingOut);
+        domain.JobOperation = 9;
         await _host.LookAsync();
         Assert.False(_host.Find("web1")!.MigratingOut);
     }

@@ -88,6 +88,90 @@ public sealed class DomainXmlTests
     [InlineData("<domain><name>x</name></domain>")]
     [InlineData("<domain><memory>1</memory><uuid>no</uuid><name>x</name></domain>")]
     [InlineData("<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><domain>&e;</domain>")]
+    [InlineData("<!DOCTYPE d [<!ENTITY a 'aaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;'>]><domain>&b;</domain>")]
+    [InlineData("<domain>&nbsp;</domain>")]
+    [InlineData("<domain><memory>1</memory><uuid>00000000-0000-0000-0000-000000000000</uuid><name></name></domain>")]
     public void What_is_not_a_domain_is_a_format_error(string xml) =>
         Assert.Throws<FormatException>(() => DomainXml.Parse(xml));
+
+    [Fact]
+    public void Xml_without_end_is_refused_in_a_sentence_before_it_is_worked_on()
+    {
+        string deep = string.Concat(Enumerable.Repeat("<a>", 200_000));
+        string deepAndWhole = deep + string.Concat(Enumerable.Repeat("</a>", 200_000));
+        string[] endless =
+        [
+            deep,
+            "<domain>" + deep,
+            Domain("<memory>1</memory>", "").Replace("<devices>", "<metadata>" + deepAndWhole + "</metadata><devices>", StringComparison.Ordinal),
+            Domain("<memory>1</memory>", "").Replace("<devices>",
+                $"<metadata><t:tiering xmlns:t='{Settings.TieringSettings.MetadataNamespace}'>{deepAndWhole}</t:tiering></metadata><devices>", StringComparison.Ordinal),
+            Domain("<memory>1</memory>", string.Concat(Enumerable.Repeat("<a/>", 200_000))),
+            Domain("<memory>1</memory>", new string(' ', 5 << 20)),
+            $"<{new string('x', 1 << 20)}/>",
+            $"<domain></{new string('x', 1 << 20)}>",
+            Domain("<memory>1</memory>", "").Replace("<name>x", "<name>" + new string('x', 1 << 20), StringComparison.Ordinal),
+        ];
+        foreach (string xml in endless)
+            Assert.InRange(Assert.Throws<FormatException>(() => DomainXml.Parse(xml)).Message.Length, 20, 300);
+    }
+
+    [Fact]
+    public void Devices_with_more_than_a_number_holds_leave_the_memory_as_it_is_said()
+    {
+        string devices = string.Concat(Enumerable.Repeat("<memory model='nvdimm'><target><size unit='TiB'>4096</size></target></memory>", 5000));
+        Assert.Equal(1ul << 40, DomainXml.Parse(Domain("<memory unit='TiB'>1</memory>", devices)).MemoryBytes);
+    }
+
+    [Fact]
+    public void Xml_as_deep_as_libvirt_reads_is_read()
+    {
+        string deep = string.Concat(Enumerable.Repeat("<a>", 255)) + string.Concat(Enumerable.Repeat("</a>", 255));
+        string xml = Domain("<memory>1</memory>", "").Replace("<devices>", $"<metadata><o:x xmlns:o='urn:other'>{deep}</o:x></metadata><devices>", StringComparison.Ordinal);
+        Assert.Equal("x", DomainXml.Parse(xml).Name);
+    }
+
+    /// <summary>Nothing but an answer or a sentence comes of it, whatever a domain's XML has become.</summary>
+    [Fact]
+    public void Damaged_xml_is_read_or_refused_in_a_sentence()
+    {
+        string good = new TestDomain("web1")
+        {
+            Metadata = TestDomain.MetadataOf("dram='16MiB' min='1MiB' max='50%' shares='7' mode='observe' rate='10MiB/s'"),
+            Extra = "<currentMemory unit='KiB'>65536</currentMemory><cputune><vcpupin vcpu='0' cpuset='2'/></cputune><numatune><memory mode='strict' nodeset='0'/>"
+                + "<memnode cellid='0' mode='restrictive' nodeset='1'/></numatune>",
+            Devices = "<memory model='virtio-mem'><target><size unit='KiB'>2048</size><requested>1024</requested></target></memory>",
+        }.ToXml();
+        const string odd = "<>/='\"&;!-?[]:%x0 9\t\n\0\u001b\u0085\u2028\ud800";
+        Random random = new(7);
+        int refused = 0, withProblems = 0, read = 0;
+        for (int i = 0; i < 20_000; i++)
+        {
+            char[] text = good.ToCharArray();
+            for (int change = random.Next(4); change >= 0; change--)
+                text[random.Next(text.Length)] = odd[random.Next(odd.Length)];
+            string xml = new(text);
+            if (random.Next(20) == 0)
+                xml = xml[..random.Next(xml.Length)]; // as after a power loss
+            try
+            {
+                DomainDefinition definition = DomainDefinition.Parse(xml);
+                Assert.InRange(definition.Name.Length, 1, 255);
+                Assert.All(definition.Problems, problem => Assert.InRange(problem.Message.Length, 1, 300));
+                Assert.DoesNotContain(definition.Problems, problem => problem.Message.Any(char.IsControl));
+                if (definition.Problems.Count > 0)
+                    withProblems++;
+                else
+                    read++;
+            }
+            catch (FormatException e)
+            {
+                Assert.InRange(e.Message.Length, 20, 300);
+                Assert.DoesNotContain(e.Message, char.IsControl);
+                refused++;
+            }
+        }
+
+        Assert.True(refused > 1000 && withProblems > 100 && read > 100, $"{refused} refused, {withProblems} with problems, {read} read");
+    }
 }
