@@ -21,7 +21,8 @@ internal sealed record ForbiddenTier(string Text, string Mend)
         bool live = mode == "restrictive";
         return new ForbiddenTier(
             $"its numatune ({mode ?? "strict"}, nodes {nodeset}) forbids memory on node {node}" + (live ? "" : "; to be mended for its next start"),
-            $"virsh numatune {domain.Name} {(live ? "--live --config" : "--config")} --nodeset {NodeList.Format(nodes.Append(node))}");
+            ShellCommand.OnDomain(domain, ["virsh", "numatune", .. live ? (string[])["--live", "--config"] : ["--config"],
+                "--nodeset", NodeList.Format(nodes.Append(node))]));
     }
 
     /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. Which pages are the cell's is not
@@ -34,7 +35,7 @@ internal sealed record ForbiddenTier(string Text, string Mend)
             {
                 return new ForbiddenTier(
                     $"its numatune (restrictive memnode of cell {cell[0]}, nodes {cell[1]}) forbids memory on node {node}; to be mended for its next start",
-                    $"virsh edit {domain.Name}");
+                    ShellCommand.OnDomain(domain, "virsh", "edit"));
             }
         }
         return null;

@@ -90,7 +90,7 @@ public sealed class DoctorTests : IDisposable
     [InlineData("/sys/devices/system/node/online", "0", "tiers", Severity.Error, "daxctl")]
     [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning, "virttier hook install")]
     [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl revert virttier")]
-    [InlineData("/proc/43/attr/current", "strict-profile (enforce)", "rights", Severity.Warning, "aa-complain 'strict-profile'")]
+    [InlineData("/proc/43/attr/current", "strict-profile (enforce)", "rights", Severity.Warning, "aa-complain strict-profile")]
     [InlineData("/proc/42/status", "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n", "domain web1", Severity.Error, "echo 0-1 > ")]
     internal async Task One_thing_that_is_wrong_is_found_with_what_mends_it(string file, string text, string check, Severity severity, string mend)
     {
@@ -223,9 +223,9 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
-    [InlineData("strict", "0", "virsh numatune web1 --config --nodeset 0-1")]
-    [InlineData(null, "0", "virsh numatune web1 --config --nodeset 0-1")]
-    [InlineData("restrictive", "1", "virsh numatune web1 --live --config --nodeset 0-1")]
+    [InlineData("strict", "0", "virsh numatune --config --nodeset 0-1 web1")]
+    [InlineData(null, "0", "virsh numatune --config --nodeset 0-1 web1")]
+    [InlineData("restrictive", "1", "virsh numatune --live --config --nodeset 0-1 web1")]
     [InlineData("preferred", "0", null)]
     [InlineData("strict", "0-1", null)]
     public async Task A_numatune_that_forbids_a_tier_is_found(string? mode, string nodeset, string? mend)
@@ -244,7 +244,7 @@ public sealed class DoctorTests : IDisposable
 
         Finding[] findings = [.. (await MakeAsync()).Findings.Where(f => f.Check == "domain web1")];
 
-        Assert.Equal(["virttier set web1 --unset dram", "virsh destroy web1 && virsh start web1"], findings.Select(f => f.Mend));
+        Assert.Equal(["virttier set --unset dram web1", "virsh destroy web1 && virsh start web1"], findings.Select(f => f.Mend));
         Assert.Equal([Severity.Warning, Severity.Error], findings.Select(f => f.Severity));
     }
 

@@ -60,6 +60,13 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
         yield return errors + warnings == 0 ? "[green]this host is ready[/]" : $"{errors} errors, {warnings} warnings";
     }
 
+    /// <summary>Writes it for people. No line is broken, so that a command can be copied whole.</summary>
+    public void WriteTo(IAnsiConsole console)
+    {
+        console.Profile.Width = int.MaxValue;
+        console.Markup(string.Concat(ToMarkup().Select(line => line + "\n")));
+    }
+
     private static string Label(Severity severity) => severity switch
     {
         Severity.Ok => "[green]ok   [/]",

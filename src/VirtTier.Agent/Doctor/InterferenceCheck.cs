@@ -33,7 +33,7 @@ internal sealed class InterferenceCheck : IDoctorCheck
         return running.Length == 0
             ? [Finding.Ok("damon", "takes no accessed bits away")]
             : running.Select(damon => Finding.Warning(
-                "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses", $"echo {damon.Off} > {damon.File}"));
+                "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses", ShellCommand.Write(damon.Off, damon.File)));
     }
 
     private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"

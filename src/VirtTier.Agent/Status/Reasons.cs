@@ -11,7 +11,8 @@ internal static class Reasons
     public const string Attaching = "the sampler is being attached; nothing to do";
 
     /// <summary>The settings say off.</summary>
-    public static string Off(string domain) => $"left alone, as its settings say; to tier it: virttier set {domain} --mode enforce";
+    public static string Off(RunningDomain domain) =>
+        $"left alone, as its settings say; to tier it: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "enforce")}";
 
     /// <param name="problem">Why its process is not known; null when it is, and it is about to be attached.</param>
     public static string NoProcess(string? problem) => problem is null
@@ -22,9 +23,9 @@ internal static class Reasons
     public static string Paused(RunningDomain domain) => domain switch
     {
         { MigratingOut: true } => BeingCopied,
-        { State: DomainState.Paused } => $"the guest is suspended; tiering goes on after: virsh resume {domain.Name}",
-        { State: DomainState.Asleep } => $"the guest sleeps; tiering goes on after: virsh dompmwakeup {domain.Name}",
-        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; end it with: virsh destroy {domain.Name}",
+        { State: DomainState.Paused } => $"the guest is suspended; tiering goes on after: {ShellCommand.OnDomain(domain, "virsh", "resume")}",
+        { State: DomainState.Asleep } => $"the guest sleeps; tiering goes on after: {ShellCommand.OnDomain(domain, "virsh", "dompmwakeup")}",
+        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; end it with: {ShellCommand.OnDomain(domain, "virsh", "destroy")}",
         { State: DomainState.ShuttingDown } => "the guest is shutting down; nothing to do",
         _ => BeingCopied,
     };

@@ -23,7 +23,15 @@ internal static class StatusTable
         AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
     }
 
-    /// <summary>Everything.</summary>
+    /// <summary>Writes it once. No complaint is broken into lines, so that a command in it can be copied whole.</summary>
+    public static void WriteTo(IAnsiConsole console, AgentStatus status)
+    {
+        console.Write(new Rows(HostLine(status), Domains(status.Domains)));
+        console.Profile.Width = int.MaxValue;
+        console.Markup(string.Concat(Complaints(status).Select(line => line + "\n")));
+    }
+
+    /// <summary>Everything, as it fits the screen.</summary>
     public static IRenderable Render(AgentStatus status)
     {
         List<IRenderable> parts = [HostLine(status), Domains(status.Domains)];
