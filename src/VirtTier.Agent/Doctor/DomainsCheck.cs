@@ -9,6 +9,9 @@ namespace VirtTier.Agent.Doctor;
 /// <summary>What of each running domain keeps its pages from a tier: its numatune, a cpuset, its settings.</summary>
 internal sealed class DomainsCheck : IDoctorCheck
 {
+    // A VM that starts, ends or is migrated in has no known process for a moment. Nothing that could be done to it is safe in all its states.
+    private const string LookAgain = "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes";
+
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel)
     {
         HostMemory memory;
@@ -50,7 +53,7 @@ internal sealed class DomainsCheck : IDoctorCheck
         foreach (SettingsProblem problem in domain.SettingsProblems)
             yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}", SettingsMend(domain));
         if (domain.Process is null)
-            yield return Finding.Error(check, domain.ProcessProblem!, $"{ShellCommand.OnDomain(domain, "virsh", "destroy")} && {ShellCommand.OnDomain(domain, "virsh", "start")}");
+            yield return Finding.Error(check, $"its QEMU is not known: {domain.ProcessProblem}", LookAgain);
     }
 
     /// <summary>One command for all that is wrong: with a part of it taken out the settings would be refused still.</summary>

@@ -39,7 +39,8 @@ internal sealed class InterferenceCheck : IDoctorCheck
     private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"
         ? Finding.Warning(
             "ksm",
-            $"merges pages of guests ({host.Read("/sys/kernel/mm/ksm/pages_sharing") ?? "?"} merged now): a merged page is in one place for all that share it",
-            "systemctl disable --now ksmtuned ksm; echo 2 > /sys/kernel/mm/ksm/run")
+            $"merges pages of guests ({host.Read("/sys/kernel/mm/ksm/pages_sharing") ?? "?"} merged now, and they stay so until they are written): a merged page is in one place for all that share it",
+            // Not 2: to part all that is merged at once may take more memory than there is.
+            "systemctl disable --now ksmtuned ksm; echo 0 > /sys/kernel/mm/ksm/run")
         : Finding.Ok("ksm", "off");
 }

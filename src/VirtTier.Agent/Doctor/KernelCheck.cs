@@ -46,10 +46,14 @@ internal sealed class KernelCheck : IDoctorCheck
         string? module = flags.Contains(" svm", StringComparison.Ordinal) ? "kvm_amd"
             : flags.Contains(" vmx", StringComparison.Ordinal) ? "kvm_intel" : null;
         return module is null
-            ? Finding.Error("kvm", "the processor offers no virtualization: it has none, or the firmware hides it", "systemctl reboot --firmware-setup")
+            ? Finding.Error("kvm", "the processor offers no virtualization: it has none, or the firmware hides it", FirmwareSetup)
             : Finding.Error("kvm", "KVM is not loaded", $"modprobe {module}");
     }
 
+    // pgrep's status is 1 where it finds nothing: guests can run without virtualization, too.
+    private const string FirmwareSetup = "pgrep qemu; test $? -eq 1 && systemctl reboot --firmware-setup";
+
+    // modprobe -r refuses while a guest runs.
     private static string Reload(string module, string option) =>
         $"echo 'options {module} {option}' > /etc/modprobe.d/virttier-kvm.conf && modprobe -r {module} && modprobe {module}";
 }

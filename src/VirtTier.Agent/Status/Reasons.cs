@@ -20,15 +20,19 @@ internal static class Reasons
         : $"{problem}; it is looked for every few seconds, and if this stays: virttier doctor";
 
     /// <summary>The guest does not run, or its memory is being copied.</summary>
+    /// <remarks>Why it is paused is not known here: by a user, for an I/O error, to be migrated in, as part of a save. So the command only
+    /// looks. To resume, wake or end a guest is its owner's to decide.</remarks>
     public static string Paused(RunningDomain domain) => domain switch
     {
         { MigratingOut: true } => BeingCopied,
-        { State: DomainState.Paused } => $"the guest is suspended; tiering goes on after: {ShellCommand.OnDomain(domain, "virsh", "resume")}",
-        { State: DomainState.Asleep } => $"the guest sleeps; tiering goes on after: {ShellCommand.OnDomain(domain, "virsh", "dompmwakeup")}",
-        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; end it with: {ShellCommand.OnDomain(domain, "virsh", "destroy")}",
+        { State: DomainState.Paused } => $"the guest is paused; tiering goes on when it runs; why it is paused: {Why(domain)}",
+        { State: DomainState.Asleep } => "the guest sleeps; tiering goes on when it wakes; nothing to do",
+        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; why it crashed: {Why(domain)}",
         { State: DomainState.ShuttingDown } => "the guest is shutting down; nothing to do",
         _ => BeingCopied,
     };
+
+    private static string Why(RunningDomain domain) => ShellCommand.OnDomain(domain, "virsh", "domstate", "--reason");
 
     private const string BeingCopied =
         "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";
