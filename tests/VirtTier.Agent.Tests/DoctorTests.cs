@@ -22,6 +22,7 @@ public sealed class DoctorTests : IDisposable
     private readonly FakeBus _bus = new();
     private readonly HashSet<string> _names = ["org.libvirt", "org.freedesktop.machine1", "org.virttier.Agent1"];
     private GuestMemoryException _module = new(GuestMemoryError.NotAGuest, "no guest");
+    private BusException? _libvirtError;
     private AgentConfig _config = new();
     private DomainSnapshot _domains = Domains.Snapshot(Domains.Running() with { Process = new ProcessIdentity(QemuPid, 1) });
     private bool _root = true;
@@ -182,19 +183,36 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
-    [InlineData(true, true, "systemctl restart libvirtd libvirt-dbus")]
-    [InlineData(true, false, "apt install libvirt-dbus")]
-    [InlineData(false, true, "sudo virttier doctor")]
-    public async Task A_libvirt_that_does_not_answer_is_an_error_with_its_own_reason(bool root, bool there, string mend)
+    [InlineData("", "", "", "apt install libvirt-dbus")]
+    [InlineData("", "", "/usr/sbin/libvirt-dbus", "systemctl start libvirt-dbus")]
+    [InlineData("org.freedesktop.DBus.Error.Spawn.ChildExited", "exit 1", "", "systemctl start libvirt-dbus")]
+    [InlineData(BusException.AccessDenied, "rejected send message", "", "sudo virttier doctor")]
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied", "/usr/sbin/libvirtd",
+        "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus")]
+    [InlineData("org.libvirt.Error", "authentication unavailable: no polkit agent available", "/usr/sbin/libvirtd",
+        "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus")]
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory", "/usr/sbin/libvirtd",
+        "systemctl start libvirtd")]
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/virtqemud-sock': Connection refused", "/usr/sbin/virtqemud",
+        "systemctl start virtqemud")]
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory", "",
+        "apt install libvirt-daemon-system")]
+    [InlineData("org.libvirt.Error", "internal error: client socket is closed", "", "systemctl restart libvirt-dbus")]
+    [InlineData(BusException.NoReply, "Method call timed out", "", "timeout 10 virsh -c qemu:///system list && systemctl restart libvirt-dbus")]
+    [InlineData("it answers", "", "", "virttier doctor # once more: it has just answered")]
+    public async Task A_libvirt_that_does_not_answer_is_an_error_with_its_own_mend(string error, string message, string installed, string mend)
     {
         _domains = new DomainSnapshot(1, LibvirtLink.Waiting("libvirtd is away"), []);
-        _root = root;
-        if (!there)
+        _libvirtError = error.Contains('.', StringComparison.Ordinal) ? new BusException(error, message) : null;
+        if (error.Length == 0)
             _names.Remove("org.libvirt");
+        if (installed.Length > 0)
+            _tree.Write(installed, "");
 
         Finding finding = (await MakeAsync()).Findings.First(f => f.Check == "libvirt");
 
-        Assert.Equal((Severity.Error, "libvirtd is away", mend), (finding.Severity, finding.Text, finding.Mend));
+        Assert.Equal((Severity.Error, "libvirtd is away"), (finding.Severity, finding.Text));
+        Assert.Equal(mend, finding.Mend!.Split(" # if")[0]);
     }
 
     [Theory]
@@ -305,6 +323,8 @@ public sealed class DoctorTests : IDisposable
 
     private BusBody Answer(BusCall call) => call.Member switch
     {
+        "ListDomains" when _libvirtError is null => new BusBody("ao", (object)Array.Empty<string>()),
+        "ListDomains" => throw _libvirtError,
         "NameHasOwner" => new BusBody("b", _names.Contains(call.Body.Get<string>(0))),
         "ListActivatableNames" => new BusBody("as", (object)Array.Empty<string>()),
         "GetConnectionUnixProcessID" when _names.Contains("org.virttier.Agent1") => new BusBody("u", (uint)AgentPid),

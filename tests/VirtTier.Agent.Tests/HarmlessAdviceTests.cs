@@ -40,13 +40,14 @@ public sealed partial class HarmlessAdviceTests
     [InlineData("$\"virsh destroy {name}\"")]
     [InlineData("ShellCommand.OnDomain(domain, \"virsh\", \"resume\")")]
     [InlineData("echo 2 > /sys/kernel/mm/ksm/run")]
+    [InlineData("\"systemctl restart libvirtd libvirt-dbus\"")]
     [InlineData("\"systemctl reboot --firmware-setup\"")]
     public void Such_a_command_would_be_seen(string line) => Assert.Matches(Harmful(), line);
 
     // With the words in one string, and each in its own.
     [GeneratedRegex("""
         virsh("?,?\s+"?)(destroy|start|resume|suspend|reset|reboot|shutdown|undefine|dompm\w+|managedsave\S*|save|restore|migrate\S*|domjobabort|set(mem|vcpus)\S*)\b
-        |ksm/run\b(?<=echo\ 2.*)|reconfigure-device.*\ all\b|"systemctl\ reboot|kill(all)?\ -
+        |ksm/run\b(?<=echo\ 2.*)|reconfigure-device.*\ all\b|(restart|stop)\ (libvirtd|virtqemud)|"systemctl\ reboot|kill(all)?\ -
         """, RegexOptions.IgnorePatternWhitespace)]
     private static partial Regex Harmful();
 }

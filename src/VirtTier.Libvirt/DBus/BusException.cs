@@ -9,6 +9,9 @@ public sealed class BusException(string errorName, string message) : Exception(m
     /// <summary>The service did not answer in time, or went away before it did.</summary>
     public const string NoReply = "org.freedesktop.DBus.Error.NoReply";
 
+    /// <summary>The same, as newer buses call it when the time was too short.</summary>
+    public const string Timeout = "org.freedesktop.DBus.Error.Timeout";
+
     /// <summary>The bus is not reachable.</summary>
     public const string Disconnected = "org.freedesktop.DBus.Error.Disconnected";
 
