@@ -230,7 +230,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     private void RestoreHeat(TieredGuest guest)
     {
         Guid domain = _orders.Domain.Uuid;
-        if (_context.Heat.Load(domain) is not { } state)
+        if (_context.Heat.Load(domain, guest.PageCount) is not { } state)
             return;
         if (guest.RestoreHeat(state) is { } refusal)
             _log.HeatRefused(_orders.Domain.Name, _context.Heat.FileOf(domain), refusal);

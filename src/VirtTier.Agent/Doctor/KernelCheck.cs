@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -22,7 +23,7 @@ internal sealed class KernelCheck : IDoctorCheck
             && new Version(major, minor) >= s_oldest;
         return known
             ? Finding.Ok("kernel", $"Linux {release}")
-            : Finding.Error("kernel", $"Linux {release} is older than {s_oldest}, the oldest that the kernel module was shown on", "apt install linux-image-amd64");
+            : Finding.Error("kernel", $"Linux {Shorten.ForMessage(release)} is older than {s_oldest}, the oldest that the kernel module was shown on", "apt install linux-image-amd64");
     }
 
     private static Finding Kvm(DoctorHost host)

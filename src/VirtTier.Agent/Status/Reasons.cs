@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Status;
@@ -40,7 +41,7 @@ internal static class Reasons
     /// <summary>Attaching, sampling or moving failed; it is tried again.</summary>
     public static string Failure(Exception exception) => exception is GuestMemoryException failure
         ? failure.Message + WhatToDo(failure.Kind)
-        : $"unexpected failure ({exception.Message}), tried again; please report it with: journalctl -u virttier";
+        : $"unexpected failure ({Shorten.Sentence(exception.Message)}), tried again; please report it with: journalctl -u virttier";
 
     // The messages of the other kinds name the command already.
     private static string WhatToDo(GuestMemoryError kind) => kind switch

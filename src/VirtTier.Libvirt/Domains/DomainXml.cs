@@ -47,11 +47,11 @@ internal sealed record DomainXml(
             XElement root = XElement.Load(reader);
             return root.Name == "domain"
                 ? root
-                : throw new FormatException($"the domain XML starts with <{root.Name.LocalName}>");
+                : throw new FormatException($"the domain XML starts with <{Shorten.ForMessage(root.Name.LocalName)}>");
         }
         catch (XmlException e)
         {
-            throw new FormatException($"the domain XML cannot be read: {e.Message}", e);
+            throw new FormatException($"the domain XML cannot be read: {Shorten.Sentence(e.Message)}", e);
         }
     }
 

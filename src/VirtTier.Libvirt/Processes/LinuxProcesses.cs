@@ -7,6 +7,9 @@ namespace VirtTier.Libvirt.Processes;
 /// <summary>The processes of this host, from /proc, file locks and pidfds.</summary>
 public sealed class LinuxProcesses : IHostProcesses, IDisposable
 {
+    // A command line may have a quarter of the stack's limit, 2 MiB unless that is raised: such a process is no QEMU of libvirt's.
+    private const int MostBytes = 4 << 20;
+
     private readonly ProcessEndWatcher _endWatcher = new();
 
     /// <summary>Ends all watches.</summary>
@@ -39,7 +42,7 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
         const int State = 0, StartTime = 19; // fields 3 and 22 of proc(5)
         string[] fields = stat![(afterName + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
         bool ended = fields.Length <= StartTime || fields[State] is "Z" or "X";
-        return ended ? null : new(pid, ulong.Parse(fields[StartTime], CultureInfo.InvariantCulture));
+        return !ended && ulong.TryParse(fields[StartTime], NumberStyles.None, CultureInfo.InvariantCulture, out ulong start) ? new(pid, start) : null;
     }
 
     /// <inheritdoc/>
@@ -74,7 +77,7 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
     {
         try
         {
-            return File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"));
+            return BoundedFile.ReadText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"), MostBytes);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
