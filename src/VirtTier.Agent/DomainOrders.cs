@@ -27,7 +27,7 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
         Uuid = Domain.Uuid,
         Pid = Domain.Process?.Pid,
         State = Mode == TieringMode.Off ? TieringState.Off : TieringState.Attaching,
-        Reason = Mode == TieringMode.Off ? Reasons.Off(Domain.Name) : Reasons.NoProcess(Domain.ProcessProblem),
+        Reason = Mode == TieringMode.Off ? Reasons.Off(Domain) : Reasons.NoProcess(Domain.ProcessProblem),
         Mode = Mode.ToAttribute(),
         MemoryBytes = (long)Domain.MemoryBytes,
         BudgetBytes = BudgetPages * PageSizes.PageBytes,

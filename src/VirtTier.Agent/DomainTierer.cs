@@ -242,7 +242,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     private void RestoreHeat(TieredGuest guest)
     {
         Guid domain = _orders.Domain.Uuid;
-        if (_context.Heat.Load(domain) is not { } state)
+        if (_context.Heat.Load(domain, guest.PageCount) is not { } state)
             return;
         if (guest.RestoreHeat(state) is { } refusal)
             _log.HeatRefused(_orders.Domain.Name, _context.Heat.FileOf(domain), refusal);
@@ -263,7 +263,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     private void ShowWork(TieredGuest guest)
     {
         if (guest.RunsGuests)
-            SetState(TieringState.Observing, Reasons.RunsGuests(_orders.Domain.Name));
+            SetState(TieringState.Observing, Reasons.RunsGuests(_orders.Domain));
         else
             SetState(TieringState.Tiering, guest.Problem);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent;
@@ -20,8 +21,9 @@ internal sealed record ForbiddenTier(string Text, string Mend)
         // The nodes of a running domain can be changed under restrictive only (libvirt 8.0 and later).
         bool live = mode == "restrictive";
         return new ForbiddenTier(
-            $"its numatune ({mode ?? "strict"}, nodes {nodeset}) forbids memory on node {node}" + (live ? "" : "; to be mended for its next start"),
-            $"virsh numatune {domain.Name} {(live ? "--live --config" : "--config")} --nodeset {NodeList.Format(nodes.Append(node))}");
+            $"its numatune ({mode ?? "strict"}, nodes {Shorten.ForMessage(nodeset)}) forbids memory on node {node}" + (live ? "" : "; to be mended for its next start"),
+            ShellCommand.OnDomain(domain, ["virsh", "numatune", .. live ? (string[])["--live", "--config"] : ["--config"],
+                "--nodeset", NodeList.Format(nodes.Append(node))]));
     }
 
     /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. Which pages are the cell's is not
@@ -33,8 +35,8 @@ internal sealed record ForbiddenTier(string Text, string Mend)
             if (ParseNodes(cell[1]) is { } nodes && !nodes.Contains(node))
             {
                 return new ForbiddenTier(
-                    $"its numatune (restrictive memnode of cell {cell[0]}, nodes {cell[1]}) forbids memory on node {node}; to be mended for its next start",
-                    $"virsh edit {domain.Name}");
+                    $"its numatune (restrictive memnode of cell {Shorten.ForMessage(cell[0])}, nodes {Shorten.ForMessage(cell[1])}) forbids memory on node {node}; to be mended for its next start",
+                    ShellCommand.OnDomain(domain, "virsh", "edit"));
             }
         }
         return null;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent;
 
@@ -13,18 +15,23 @@ internal sealed class HeatStore(string directory, ILogger log)
 {
     private const string Suffix = ".heat";
 
+    // A page's history is some bytes before it is compressed; the models, which are of no page, some kilobytes.
+    private const long MostBytesPerPage = 64, MostOther = 1 << 20;
+
     private string? _problem;
 
     /// <summary>The file of a domain.</summary>
     public string FileOf(Guid domain) => Path.Combine(directory, domain + Suffix);
 
     /// <summary>What was last saved of a domain; null if nothing.</summary>
-    public byte[]? Load(Guid domain)
+    /// <param name="domain">The domain.</param>
+    /// <param name="pages">Its memory in pages: a file that is larger than what was learned of them can be is not read.</param>
+    public byte[]? Load(Guid domain, long pages)
     {
         string file = FileOf(domain);
         try
         {
-            return File.Exists(file) ? File.ReadAllBytes(file) : null;
+            return File.Exists(file) ? BoundedFile.ReadBytes(file, (int)Math.Min(Array.MaxLength, MostOther + (pages * MostBytesPerPage))) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -69,7 +76,8 @@ internal sealed class HeatStore(string directory, ILogger log)
 
     private void Complain(string file, Exception e)
     {
-        if (Interlocked.Exchange(ref _problem, e.Message) != e.Message)
-            log.StateFileProblem(file, e.Message);
+        string problem = Shorten.Sentence(e.Message);
+        if (Interlocked.Exchange(ref _problem, problem) != problem)
+            log.StateFileProblem(file, problem);
     }
 }

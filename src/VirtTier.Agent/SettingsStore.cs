@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 
@@ -14,6 +15,9 @@ namespace VirtTier.Agent;
 /// </summary>
 internal sealed class SettingsStore(string directory, ILogger log)
 {
+    // Ten thousand domains with every attribute set.
+    private const int MostBytes = 4 << 20;
+
     private readonly string _file = Path.Combine(directory, "settings.json");
     private string? _written;
     private string? _problem;
@@ -25,7 +29,7 @@ internal sealed class SettingsStore(string directory, ILogger log)
         try
         {
             Dictionary<Guid, Dictionary<string, string>> saved =
-                JsonSerializer.Deserialize(File.ReadAllText(_file), SettingsStoreJson.Default.Settings) ?? [];
+                JsonSerializer.Deserialize(BoundedFile.ReadText(_file, MostBytes), SettingsStoreJson.Default.Settings) ?? [];
             foreach ((Guid uuid, Dictionary<string, string> attributes) in saved)
             {
                 (TieringSettings good, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes);
@@ -68,9 +72,10 @@ internal sealed class SettingsStore(string directory, ILogger log)
 
     private void Complain(Exception e)
     {
-        if (e.Message != _problem)
-            log.StateFileProblem(_file, e.Message);
-        _problem = e.Message;
+        string problem = Shorten.Sentence(e.Message);
+        if (problem != _problem)
+            log.StateFileProblem(_file, problem);
+        _problem = problem;
     }
 }
 

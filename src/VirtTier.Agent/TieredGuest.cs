@@ -105,6 +105,9 @@ internal sealed class TieredGuest
     /// <summary>What was learned of the guest's pages, for another <see cref="TieredGuest"/> of the same process.</summary>
     public byte[] SaveHeat() => _planner.SaveState(MemoryId());
 
+    /// <summary>Pages of the guest's layout.</summary>
+    public int PageCount => _memory.Layout.PageCount;
+
     /// <summary>Takes over what <see cref="SaveHeat"/> gave, before the first harvest.</summary>
     /// <returns>Null, or why it cannot be used.</returns>
     public string? RestoreHeat(ReadOnlySpan<byte> state) => _planner.RestoreState(state, MemoryId());

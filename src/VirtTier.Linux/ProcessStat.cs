@@ -19,7 +19,7 @@ public readonly record struct ProcessStat(char State, ulong UserTicks, ulong Sys
     /// <summary>Whether there is only its exit code left, for its parent to fetch.</summary>
     public bool HasEnded => State is 'Z' or 'X';
 
-    /// <summary>Reads that of a process; null when there is no such process.</summary>
+    /// <summary>Reads that of a process; null when there is no such process, or none that the file makes sense of.</summary>
     public static ProcessStat? Read(int pid, string procfs = "/proc")
     {
         try
@@ -36,11 +36,10 @@ public readonly record struct ProcessStat(char State, ulong UserTicks, ulong Sys
     {
         // Field 2 is the command in parentheses and may hold blanks and parentheses itself: count from the last one.
         string[] fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return fields.Length > 22 - 3
-            ? new(Text(3)[0], Number(14), Number(15), Number(22))
+        return fields.Length > 22 - 3 && Number(14) is { } user && Number(15) is { } system && Number(22) is { } start
+            ? new(fields[0][0], user, system, start)
             : null;
 
-        string Text(int field) => fields[field - 3];
-        ulong Number(int field) => ulong.Parse(Text(field), CultureInfo.InvariantCulture);
+        ulong? Number(int field) => ulong.TryParse(fields[field - 3], CultureInfo.InvariantCulture, out ulong number) ? number : null;
     }
 }

@@ -160,7 +160,7 @@ public sealed class DomainTiererTests : IDisposable
 
         tierer.Update((domain with { Numa = NumaHints.None with { Nodeset = "0" } }).Orders(Budget));
         await Eventually.IsTrue(() => tierer.Status.Reason!.StartsWith("its numatune (strict, nodes 0) forbids memory on node 1", StringComparison.Ordinal));
-        Assert.EndsWith("virsh numatune web1 --config --nodeset 0-1", tierer.Status.Reason, StringComparison.Ordinal);
+        Assert.EndsWith("virsh numatune --config --nodeset 0-1 web1", tierer.Status.Reason, StringComparison.Ordinal);
         Assert.Equal(0, _host.MoveCalls);
 
         _host.Forbidden = null;

@@ -39,12 +39,12 @@ public sealed class ReasonsTests
         Assert.Contains("journalctl -u virttier", Reasons.Failure(new InvalidOperationException("odd")), StringComparison.Ordinal);
 
     [Theory]
-    [InlineData(DomainState.Paused, "virsh resume web1")]
-    [InlineData(DomainState.Asleep, "virsh dompmwakeup web1")]
-    [InlineData(DomainState.Crashed, "virsh destroy web1")]
+    [InlineData(DomainState.Paused, "virsh domstate --reason web1")]
+    [InlineData(DomainState.Asleep, "nothing to do")]
+    [InlineData(DomainState.Crashed, "virsh domstate --reason web1")]
     [InlineData(DomainState.ShuttingDown, "nothing to do")]
     [InlineData(DomainState.Running, "is being copied")]
-    public void A_pause_says_what_ends_it(DomainState state, string remedy) =>
+    public void A_pause_says_what_to_look_at(DomainState state, string remedy) =>
         Assert.Contains(remedy, Reasons.Paused(Domains.Running() with { State = state }), StringComparison.Ordinal);
 
     [Fact]

@@ -3,6 +3,7 @@ using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Bus;
@@ -81,7 +82,7 @@ internal sealed class AgentObject : IDisposable
         IReadOnlyList<DomainStatus> domains = _status().Domains;
         return domains.FirstOrDefault(d => d.Name == nameOrUuid)
             ?? domains.FirstOrDefault(d => Guid.TryParse(nameOrUuid, out Guid uuid) && d.Uuid == uuid)
-            ?? throw new BusException(AgentInterface.NoSuchDomain, $"no running domain has the name or UUID '{nameOrUuid}'");
+            ?? throw new BusException(AgentInterface.NoSuchDomain, $"no running domain has the name or UUID '{Shorten.ForMessage(nameOrUuid)}'");
     }
 
     private DomainCurve Curve(DomainStatus domain) => _curve(domain.Uuid) is { } curve
@@ -118,7 +119,7 @@ internal sealed class AgentObject : IDisposable
 
     private object Property(string @interface, string name) =>
         AllProperties(@interface).GetValueOrDefault(name)
-        ?? throw new BusException(BusException.UnknownProperty, $"the interface {@interface} has no property {name}");
+        ?? throw new BusException(BusException.UnknownProperty, $"the interface {Shorten.ForMessage(@interface)} has no property {Shorten.ForMessage(name)}");
 
     // The bus's policy lets only root in; a bus with another policy must not open this door.
     private static void RequireRoot(BusMethodCall call)

@@ -47,7 +47,7 @@ internal static class DoctorCommand
         if (json)
             Console.WriteLine(report.ToJson());
         else
-            AnsiConsole.Markup(string.Concat(report.ToMarkup().Select(line => line + "\n")));
+            report.WriteTo(AnsiConsole.Console);
         return (int)report.Severity;
     }
 

@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using VirtTier.Libvirt.Processes;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
 using VirtTier.Memory.Sampling;
 
@@ -69,7 +70,7 @@ internal static class SampleCommand
         // A name with a slash would be a path out of the directory.
         return (guest.Contains('/', StringComparison.Ordinal) ? null : lockHolder(Path.Combine(RunDirectory, guest + ".pid")))
             ?? throw new GuestMemoryException(
-                GuestMemoryError.NotAGuest, $"'{guest}' is neither a pid nor a domain that runs (virsh list shows those)");
+                GuestMemoryError.NotAGuest, $"'{Shorten.ForMessage(guest)}' is neither a pid nor a domain that runs (virsh list shows those)");
     }
 
     /// <summary>Prints samples until there were <paramref name="count"/>, the guest ends, or <paramref name="cancel"/> is set.</summary>

@@ -33,7 +33,7 @@ internal static class StatusCommand
         if (json)
             Console.WriteLine(status.ToJson());
         else
-            AnsiConsole.Write(StatusTable.Render(status));
+            StatusTable.WriteTo(AnsiConsole.Console, status);
         return NeedsAttention(status) ? ExitCode.Attention : ExitCode.Success;
     }
 

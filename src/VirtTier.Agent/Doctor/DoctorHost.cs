@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
+using VirtTier.Libvirt;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Memory.Sampling;
@@ -16,6 +17,9 @@ namespace VirtTier.Agent.Doctor;
 internal sealed record DoctorHost(
     string Root, IBus Bus, IGuestSamplerFactory Samplers, DomainSnapshot Domains, AgentConfig Config, bool IsRoot)
 {
+    // The longest is /proc/cpuinfo, with some 2 KiB a processor.
+    private const int MostBytes = 16 << 20;
+
     /// <summary>Where a path of the host is.</summary>
     /// <param name="path">An absolute path.</param>
     public string At(string path) => Path.Combine(Root, path.TrimStart('/'));
@@ -23,12 +27,12 @@ internal sealed record DoctorHost(
     /// <summary>Whether there is a file or directory of that path.</summary>
     public bool Has(string path) => Path.Exists(At(path));
 
-    /// <summary>The text of a file without white space around it; null when there is none, or it may not be read.</summary>
+    /// <summary>The text of a file without white space around it; null when there is none, it may not be read, or is longer than any of its kind.</summary>
     public string? Read(string path)
     {
         try
         {
-            return File.ReadAllText(At(path)).Trim();
+            return BoundedFile.ReadText(At(path), MostBytes).Trim();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -2,6 +2,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Spectre.Console;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -38,7 +39,7 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
             catch (Exception e) when (e is not OperationCanceledException)
 #pragma warning restore CA1031
             {
-                findings.Add(Finding.Error(check.GetType().Name, $"could not be looked at: {e.Message}", "virttier doctor --json  # and report it"));
+                findings.Add(Finding.Error(check.GetType().Name, $"could not be looked at: {Shorten.Sentence(e.Message)}", "virttier doctor --json  # and report it"));
             }
         }
         return new DoctorReport(findings.Max(f => f.Severity), findings);
@@ -58,6 +59,13 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
         }
         int errors = Findings.Count(f => f.Severity == Severity.Error), warnings = Findings.Count(f => f.Severity == Severity.Warning);
         yield return errors + warnings == 0 ? "[green]this host is ready[/]" : $"{errors} errors, {warnings} warnings";
+    }
+
+    /// <summary>Writes it for people. No line is broken, so that a command can be copied whole.</summary>
+    public void WriteTo(IAnsiConsole console)
+    {
+        console.Profile.Width = int.MaxValue;
+        console.Markup(string.Concat(ToMarkup().Select(line => line + "\n")));
     }
 
     private static string Label(Severity severity) => severity switch

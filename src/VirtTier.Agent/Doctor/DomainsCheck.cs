@@ -9,6 +9,9 @@ namespace VirtTier.Agent.Doctor;
 /// <summary>What of each running domain keeps its pages from a tier: its numatune, a cpuset, its settings.</summary>
 internal sealed class DomainsCheck : IDoctorCheck
 {
+    // A VM that starts, ends or is migrated in has no known process for a moment. Nothing that could be done to it is safe in all its states.
+    private const string LookAgain = "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes";
+
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel)
     {
         HostMemory memory;
@@ -29,13 +32,10 @@ internal sealed class DomainsCheck : IDoctorCheck
     private static IEnumerable<Finding> Look(DoctorHost host, HostMemory memory, RunningDomain domain)
     {
         string check = $"domain {domain.Name}";
-        foreach (SettingsProblem problem in domain.SettingsProblems)
-            yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}", $"virttier set {domain.Name} --unset {problem.Attribute}");
+        foreach (Finding finding in Problems(domain))
+            yield return finding;
         if (domain.Process is not ProcessIdentity process)
-        {
-            yield return Finding.Error(check, domain.ProcessProblem!, $"virsh destroy {domain.Name} && virsh start {domain.Name}");
             yield break;
-        }
 
         (int? fast, IReadOnlyList<int> slow) = Nodes(host, memory, process.Pid);
         if (fast is int above && Forbids(host, domain, process.Pid, above) is { } notFast)
@@ -44,6 +44,26 @@ internal sealed class DomainsCheck : IDoctorCheck
         ForbiddenTier?[] notSlow = [.. slow.Select(node => Forbids(host, domain, process.Pid, node))];
         if (notSlow.Length > 0 && notSlow.All(forbidden => forbidden is not null))
             yield return Finding.Error(check, notSlow[0]!.Text, notSlow[0]!.Mend);
+    }
+
+    /// <summary>What libvirt's picture of a domain says is wrong with it, whatever the host is like.</summary>
+    internal static IEnumerable<Finding> Problems(RunningDomain domain)
+    {
+        string check = $"domain {domain.Name}";
+        foreach (SettingsProblem problem in domain.SettingsProblems)
+            yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}", SettingsMend(domain));
+        if (domain.Process is null)
+            yield return Finding.Error(check, $"its QEMU is not known: {domain.ProcessProblem}", LookAgain);
+    }
+
+    /// <summary>One command for all that is wrong: with a part of it taken out the settings would be refused still.</summary>
+    private static string SettingsMend(RunningDomain domain)
+    {
+        string[] names = [.. domain.SettingsProblems.Select(p => p.Attribute).Distinct()];
+        // What is no attribute, or one whose name was shortened, is for a person to see.
+        return Array.TrueForAll(names, name => name != TieringSettings.ElementName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or ':'))
+            ? ShellCommand.OnDomain(domain, ["virttier", "set", .. names.SelectMany(name => (string[])["--unset", name])])
+            : ShellCommand.OnDomain(domain, "virsh", "metadata", "--uri", TieringSettings.MetadataNamespace, "--key", "virttier", "--live", "--edit");
     }
 
     private static ForbiddenTier? Forbids(DoctorHost host, RunningDomain domain, int pid, int node) =>

@@ -15,7 +15,7 @@ internal sealed class HookCheck : IDoctorCheck
     {
         (HookState.Installed, string path) => Finding.Ok("hook", $"{path} is in place"),
         (HookState.Outdated, string path) => Finding.Warning("hook", $"{path} is of another version than this program", "virttier hook install"),
-        (HookState.NotExecutable, string path) => Finding.Warning("hook", $"{path} is not executable, so that libvirt passes over it", $"chmod 755 {path}"),
+        (HookState.NotExecutable, string path) => Finding.Warning("hook", $"{path} is not executable, so that libvirt passes over it", ShellCommand.Of("chmod", "755", path)),
         _ => Finding.Warning("hook", "libvirt's qemu hook is not installed: the agent learns of VMs some milliseconds later, and there is no admission control", "virttier hook install"),
     };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -22,7 +23,7 @@ internal sealed class KernelCheck : IDoctorCheck
             && new Version(major, minor) >= s_oldest;
         return known
             ? Finding.Ok("kernel", $"Linux {release}")
-            : Finding.Error("kernel", $"Linux {release} is older than {s_oldest}, the oldest that the kernel module was shown on", "apt install linux-image-amd64");
+            : Finding.Error("kernel", $"Linux {Shorten.ForMessage(release)} is older than {s_oldest}, the oldest that the kernel module was shown on", "apt install linux-image-amd64");
     }
 
     private static Finding Kvm(DoctorHost host)
@@ -46,10 +47,14 @@ internal sealed class KernelCheck : IDoctorCheck
         string? module = flags.Contains(" svm", StringComparison.Ordinal) ? "kvm_amd"
             : flags.Contains(" vmx", StringComparison.Ordinal) ? "kvm_intel" : null;
         return module is null
-            ? Finding.Error("kvm", "the processor offers no virtualization: it has none, or the firmware hides it", "systemctl reboot --firmware-setup")
+            ? Finding.Error("kvm", "the processor offers no virtualization: it has none, or the firmware hides it", FirmwareSetup)
             : Finding.Error("kvm", "KVM is not loaded", $"modprobe {module}");
     }
 
+    // pgrep's status is 1 where it finds nothing: guests can run without virtualization, too.
+    private const string FirmwareSetup = "pgrep qemu; test $? -eq 1 && systemctl reboot --firmware-setup";
+
+    // modprobe -r refuses while a guest runs.
     private static string Reload(string module, string option) =>
         $"echo 'options {module} {option}' > /etc/modprobe.d/virttier-kvm.conf && modprobe -r {module} && modprobe {module}";
 }

@@ -2,6 +2,7 @@
 using System.Globalization;
 using VirtTier.Agent.Bus;
 using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -37,7 +38,7 @@ internal sealed class RightsCheck : IDoctorCheck
 
         // "unconfined", or "NAME (enforce)"; empty without AppArmor.
         if (host.Read($"/proc/{pid}/attr/current") is string profile && profile.EndsWith("(enforce)", StringComparison.Ordinal))
-            yield return Finding.Warning("rights", $"AppArmor confines the agent to the profile {profile}, which is not VirtTier's", $"aa-complain '{profile.Split(' ')[0]}'");
+            yield return Finding.Warning("rights", $"AppArmor confines the agent to the profile {Shorten.ForMessage(profile)}, which is not VirtTier's", ShellCommand.Of("aa-complain", profile[..^" (enforce)".Length]));
     }
 
     private static async Task<uint?> AgentPidAsync(IBus bus, CancellationToken cancel)

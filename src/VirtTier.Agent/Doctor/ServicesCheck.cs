@@ -18,10 +18,46 @@ internal sealed class ServicesCheck : IDoctorCheck
     {
         if (host.Domains.Link.Connected)
             return Finding.Ok("libvirt", $"libvirt-dbus answers; {host.Domains.Domains.Count} domains run");
-        string mend = !await IsOnBusAsync(host.Bus, "org.libvirt", cancel) ? "apt install libvirt-dbus"
-            : host.IsRoot ? "systemctl restart libvirtd libvirt-dbus"
-            : "sudo virttier doctor";
-        return Finding.Error("libvirt", host.Domains.Link.Reason!, mend);
+        return Finding.Error("libvirt", host.Domains.Link.Reason!, await LibvirtMendAsync(host, cancel));
+    }
+
+    /// <summary>What mends a libvirt that does not answer, by how it does not. libvirtd is never restarted: that ends migrations and saves.</summary>
+    private static async Task<string> LibvirtMendAsync(DoctorHost host, CancellationToken cancel)
+    {
+        const string Start = "systemctl start libvirt-dbus", Service = "/usr/sbin/libvirt-dbus";
+        if (!await IsOnBusAsync(host.Bus, "org.libvirt", cancel))
+            return host.Has(Service) ? Start : "apt install libvirt-dbus";
+        try
+        {
+            await host.Bus.CallAsync(
+                new("org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "ListDomains", new BusBody("u", 1u), s_timeout), cancel);
+            return "virttier doctor # once more: it has just answered";
+        }
+        catch (BusException e)
+        {
+            return e.ErrorName switch
+            {
+                BusException.AccessDenied => "sudo virttier doctor",
+                BusException.NoReply or BusException.Timeout => "timeout 10 virsh -c qemu:///system list && systemctl restart libvirt-dbus "
+                    + "# if that does not answer either, a hook or a daemon is stuck: ps -C libvirtd,virtqemud,qemu -o pid,etime,stat,args",
+                "org.libvirt.Error" => LibvirtdMend(host, e.Message),
+                _ => Start,
+            };
+        }
+    }
+
+    /// <summary>What keeps libvirt-dbus, which answers, from libvirtd.</summary>
+    private static string LibvirtdMend(DoctorHost host, string error)
+    {
+        if (Says("Permission denied") || Says("authentication") || Says("access denied"))
+            return "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus";
+        if (!Says("No such file or directory") && !Says("Connection refused"))
+            return "systemctl restart libvirt-dbus";
+        return host.Has("/usr/sbin/libvirtd") ? "systemctl start libvirtd"
+            : host.Has("/usr/sbin/virtqemud") ? "systemctl start virtqemud"
+            : "apt install libvirt-daemon-system";
+
+        bool Says(string text) => error.Contains(text, StringComparison.OrdinalIgnoreCase);
     }
 
     private static async Task<Finding> MachinedAsync(DoctorHost host, CancellationToken cancel) =>

@@ -11,7 +11,8 @@ internal sealed class TiersCheck : IDoctorCheck
 {
     private const string Check = "tiers";
     private const string NameTiers = "editor /etc/virttier/virttier.yaml # tiers: {fast: [...], slow: [...]}";
-    private const string BringOnline = "daxctl reconfigure-device --mode=system-ram all";
+    // Not "all": a device may be a guest's, with what the guest keeps in it.
+    private const string BringOnline = "daxctl list # then, of a device that nobody uses: daxctl reconfigure-device --mode=system-ram DEVICE";
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
         Task.FromResult<IReadOnlyList<Finding>>([.. Look(host)]);

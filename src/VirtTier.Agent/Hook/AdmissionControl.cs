@@ -42,7 +42,7 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
             {
                 return $"its min of {Sizes.Show(min)} of DRAM cannot be met: of the pool of {Sizes.Show(pool.PoolBytes)}, "
                     + $"{Sizes.Show(promised.Sum())} is promised to {promised.Count(bytes => bytes > 0)} other domains and {Sizes.Show(left)} is left; "
-                    + "lower min (virttier set --min), stop another domain, or enlarge the pool (pool.dram)";
+                    + "lower min (virttier set --min), promise another domain less, or enlarge the pool (pool.dram)";
             }
             _starting[domain.Uuid] = (Promise(settings, domain.MemoryBytes), time.GetTimestamp());
         }

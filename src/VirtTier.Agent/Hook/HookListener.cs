@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Hook;
 
@@ -17,7 +19,7 @@ internal sealed class HookListener(AdmissionControl admission, Action wake, Time
     private static readonly TimeSpan s_untilLook = TimeSpan.FromMilliseconds(50);
 
     /// <summary>libvirt accepts no larger definition (VIR_NET_MESSAGE_MAX).</summary>
-    private const long MostBytes = 32L << 20;
+    private const int MostBytes = 32 << 20;
 
     private readonly Lock _lock = new();
     private ITimer? _look; // under _lock; null while none is due
@@ -46,7 +48,7 @@ internal sealed class HookListener(AdmissionControl admission, Action wake, Time
         Interlocked.Increment(ref _calls);
         string? refusal = Read(xmlFile) is DomainDefinition domain ? admission.Admit(domain) : null;
         if (refusal is not null)
-            log.StartRefused(name, refusal);
+            log.StartRefused(Shorten.ForMessage(name), refusal);
         return refusal;
     }
 
@@ -63,11 +65,11 @@ internal sealed class HookListener(AdmissionControl admission, Action wake, Time
     {
         try
         {
-            return new FileInfo(xmlFile).Length <= MostBytes ? DomainDefinition.Parse(File.ReadAllText(xmlFile)) : null;
+            return DomainDefinition.Parse(BoundedFile.ReadText(xmlFile, MostBytes));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or ArgumentException)
         {
-            log.HookUnreadable(xmlFile, e.Message);
+            log.HookUnreadable(Shorten.ForMessage(xmlFile), Shorten.Sentence(e.Message));
             return null;
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Status;
@@ -11,7 +12,8 @@ internal static class Reasons
     public const string Attaching = "the sampler is being attached; nothing to do";
 
     /// <summary>The settings say off.</summary>
-    public static string Off(string domain) => $"left alone, as its settings say; to tier it: virttier set {domain} --mode enforce";
+    public static string Off(RunningDomain domain) =>
+        $"left alone, as its settings say; to tier it: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "enforce")}";
 
     /// <param name="problem">Why its process is not known; null when it is, and it is about to be attached.</param>
     public static string NoProcess(string? problem) => problem is null
@@ -19,20 +21,24 @@ internal static class Reasons
         : $"{problem}; it is looked for every few seconds, and if this stays: virttier doctor";
 
     /// <summary>The guest does not run, or its memory is being copied.</summary>
+    /// <remarks>Why it is paused is not known here: by a user, for an I/O error, to be migrated in, as part of a save. So the command only
+    /// looks. To resume, wake or end a guest is its owner's to decide.</remarks>
     public static string Paused(RunningDomain domain) => domain switch
     {
         { MigratingOut: true } => BeingCopied,
-        { State: DomainState.Paused } => $"the guest is suspended; tiering goes on after: virsh resume {domain.Name}",
-        { State: DomainState.Asleep } => $"the guest sleeps; tiering goes on after: virsh dompmwakeup {domain.Name}",
-        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; end it with: virsh destroy {domain.Name}",
+        { State: DomainState.Paused } => $"the guest is paused; tiering goes on when it runs; why it is paused: {Why(domain)}",
+        { State: DomainState.Asleep } => "the guest sleeps; tiering goes on when it wakes; nothing to do",
+        { State: DomainState.Crashed } => $"the guest has crashed and is kept for inspection; why it crashed: {Why(domain)}",
         { State: DomainState.ShuttingDown } => "the guest is shutting down; nothing to do",
         _ => BeingCopied,
     };
 
+    private static string Why(RunningDomain domain) => ShellCommand.OnDomain(domain, "virsh", "domstate", "--reason");
+
     /// <summary>What nested guests touch is not seen, so their memory would look cold.</summary>
-    public static string RunsGuests(string domain) =>
+    public static string RunsGuests(RunningDomain domain) =>
         "the guest runs guests of its own (nested virtualization, such as Hyper-V, VBS or WSL2), and what those touch is not seen: it is observed, "
-        + $"and nothing of it is moved while it does; if that is as you wish: virttier set {domain} --mode observe";
+        + $"and nothing of it is moved while it does; if that is as you wish: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
 
     private const string BeingCopied =
         "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";
@@ -40,7 +46,7 @@ internal static class Reasons
     /// <summary>Attaching, sampling or moving failed; it is tried again.</summary>
     public static string Failure(Exception exception) => exception is GuestMemoryException failure
         ? failure.Message + WhatToDo(failure.Kind)
-        : $"unexpected failure ({exception.Message}), tried again; please report it with: journalctl -u virttier";
+        : $"unexpected failure ({Shorten.Sentence(exception.Message)}), tried again; please report it with: journalctl -u virttier";
 
     // The messages of the other kinds name the command already.
     private static string WhatToDo(GuestMemoryError kind) => kind switch

@@ -2,6 +2,7 @@
 using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
+using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Status;
 
@@ -23,7 +24,15 @@ internal static class StatusTable
         AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
     }
 
-    /// <summary>Everything.</summary>
+    /// <summary>Writes it once. No complaint is broken into lines, so that a command in it can be copied whole.</summary>
+    public static void WriteTo(IAnsiConsole console, AgentStatus status)
+    {
+        console.Write(new Rows(HostLine(status), Domains(status.Domains)));
+        console.Profile.Width = int.MaxValue;
+        console.Markup(string.Concat(Complaints(status).Select(line => line + "\n")));
+    }
+
+    /// <summary>Everything, as it fits the screen.</summary>
     public static IRenderable Render(AgentStatus status)
     {
         List<IRenderable> parts = [HostLine(status), Domains(status.Domains)];
@@ -49,7 +58,7 @@ internal static class StatusTable
 
     private static Markup[] Row(DomainStatus d) =>
     [
-        new(d.Name.EscapeMarkup()),
+        new(Name(d)),
         new(State(d)),
         new(Sizes.Show(d.MemoryBytes)),
         new(d.State == TieringState.Off ? "-" : Sizes.Show(d.BudgetBytes)),
@@ -85,6 +94,8 @@ internal static class StatusTable
         return $"[{colour}]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/]";
     }
 
+    private static string Name(DomainStatus d) => Shorten.ForMessage(d.Name).EscapeMarkup();
+
     private static IEnumerable<string> Complaints(AgentStatus status)
     {
         if (!status.Libvirt.Connected)
@@ -92,9 +103,9 @@ internal static class StatusTable
         foreach (DomainStatus d in status.Domains)
         {
             if (d.Reason is not null)
-                yield return $"[{(d.NeedsAttention ? "yellow" : "grey")}]{d.Name.EscapeMarkup()}:[/] {d.Reason.EscapeMarkup()}";
+                yield return $"[{(d.NeedsAttention ? "yellow" : "grey")}]{Name(d)}:[/] {d.Reason.EscapeMarkup()}";
             foreach (SettingProblemStatus p in d.Problems)
-                yield return $"[yellow]{d.Name.EscapeMarkup()}:[/] {p.Attribute.EscapeMarkup()}=\"{p.Value.EscapeMarkup()}\": {p.Message.EscapeMarkup()}";
+                yield return $"[yellow]{Name(d)}:[/] {p.Attribute.EscapeMarkup()}=\"{p.Value.EscapeMarkup()}\": {p.Message.EscapeMarkup()}";
         }
     }
 }

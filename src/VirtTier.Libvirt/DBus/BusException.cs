@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Settings;
+
 namespace VirtTier.Libvirt.DBus;
 
 /// <summary>A D-Bus error: one that a service answered with, or one of the bus itself.</summary>
 /// <param name="errorName">The D-Bus error name, e.g. <c>org.libvirt.Error</c>.</param>
-/// <param name="message">What went wrong, for people.</param>
-public sealed class BusException(string errorName, string message) : Exception(message)
+/// <param name="message">What went wrong, for people. It may be anybody's: it is made to fit into a message.</param>
+public sealed class BusException(string errorName, string message) : Exception(Shorten.Sentence(message))
 {
     /// <summary>The service did not answer in time, or went away before it did.</summary>
     public const string NoReply = "org.freedesktop.DBus.Error.NoReply";
+
+    /// <summary>The same, as newer buses call it when the time was too short.</summary>
+    public const string Timeout = "org.freedesktop.DBus.Error.Timeout";
 
     /// <summary>The bus is not reachable.</summary>
     public const string Disconnected = "org.freedesktop.DBus.Error.Disconnected";

@@ -59,7 +59,7 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         }
         catch (FormatException e)
         {
-            throw new LibvirtException($"{domain.Name}: {e.Message}", e);
+            throw new LibvirtException($"{Shorten.ForMessage(domain.Name)}: {e.Message}", e);
         }
     }
 

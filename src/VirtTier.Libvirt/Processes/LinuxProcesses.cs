@@ -8,6 +8,9 @@ namespace VirtTier.Libvirt.Processes;
 /// <summary>The processes of this host, from /proc, file locks and pidfds.</summary>
 public sealed class LinuxProcesses : IHostProcesses, IDisposable
 {
+    // A command line may have a quarter of the stack's limit, 2 MiB unless that is raised: such a process is no QEMU of libvirt's.
+    private const int MostBytes = 4 << 20;
+
     private readonly ProcessEndWatcher _endWatcher = new();
 
     /// <summary>Ends all watches.</summary>
@@ -64,7 +67,7 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
     {
         try
         {
-            return File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"));
+            return BoundedFile.ReadText(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"), MostBytes);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -20,35 +20,46 @@ public static class ProcessFacts
     }
 
     /// <summary>The NUMA nodes on which the cpuset of the process lets it have memory.</summary>
-    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
     public static IReadOnlyList<int> ReadAllowedNodes(int pid, string procfs = "/proc") => ReadList(pid, "Mems_allowed_list:", procfs);
 
     /// <summary>The processors on which the process may run.</summary>
-    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
     public static IReadOnlyList<int> ReadAllowedCpus(int pid, string procfs = "/proc") => ReadList(pid, "Cpus_allowed_list:", procfs);
 
     internal static string Read(int pid, string file, string procfs)
     {
+        string directory = Path.Combine(procfs, pid.ToString(CultureInfo.InvariantCulture));
         try
         {
-            return File.ReadAllText(Path.Combine(procfs, pid.ToString(CultureInfo.InvariantCulture), file));
+            if (KernelText.ReadIfPresent(Path.Combine(directory, file)) is { } text)
+                return text;
         }
-        catch (IOException)
+        catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.Failed && !Directory.Exists(directory))
         {
-            // No such directory, or ESRCH from a read of one that has just gone.
-            throw Gone(pid);
+            // ESRCH from a read of one that has just gone.
         }
+        throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
     }
 
-    private static ProcessStat ReadStat(int pid, string procfs) => ProcessStat.Read(pid, procfs) ?? throw Gone(pid);
+    private static ProcessStat ReadStat(int pid, string procfs) => ProcessStat.Read(pid, procfs)
+        ?? throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
 
     private static IReadOnlyList<int> ReadList(int pid, string key, string procfs)
     {
         string? line = Read(pid, "status", procfs).Split('\n').FirstOrDefault(l => l.StartsWith(key, StringComparison.Ordinal));
-        return line is null
-            ? throw new GuestMemoryException(GuestMemoryError.Unsupported, $"/proc/{pid}/status has no {key} line: this kernel has no cpusets")
-            : NodeList.Parse(line[key.Length..]);
+        if (line is null)
+            throw new GuestMemoryException(GuestMemoryError.Unsupported, $"/proc/{pid}/status has no {key} line: this kernel has no cpusets");
+        try
+        {
+            return NodeList.Parse(line[key.Length..]);
+        }
+        catch (FormatException e)
+        {
+            throw Failure(pid, "status", procfs, $"{key} {e.Message}");
+        }
     }
 
-    private static GuestMemoryException Gone(int pid) => new(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+    private static GuestMemoryException Failure(int pid, string file, string procfs, string why) =>
+        new(GuestMemoryError.Failed, $"cannot read {Path.Combine(procfs, pid.ToString(CultureInfo.InvariantCulture), file)}: {why}");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.IO.Compression;
+using System.Text;
 
 namespace VirtTier.Replay.Traces;
 
@@ -14,6 +15,10 @@ namespace VirtTier.Replay.Traces;
 /// </remarks>
 public static class TraceReader
 {
+    // Without an end of the line the whole of a file, or of what its gzip unfolds to, would be one.
+    private const int LongestLine = 4096;
+    private const int LongestQuote = 60;
+
     private static ReadOnlySpan<byte> GzipMagic => [0x1f, 0x8b];
 
     /// <summary>Reads a trace, access by access, and closes the stream at its end.</summary>
@@ -50,6 +55,8 @@ public static class TraceReader
         while (ReadLine(reader, number + 1) is { } line)
         {
             number++;
+            if (line.Length > LongestLine)
+                throw Wrong(number, line, $"a line has at most {LongestLine} characters");
             if (line.Length > 0 && line[0] != '#')
                 yield return ParseLine(line, number);
         }
@@ -59,7 +66,11 @@ public static class TraceReader
     {
         try
         {
-            return reader.ReadLine();
+            StringBuilder line = new();
+            int next = -1;
+            while (line.Length <= LongestLine && (next = reader.Read()) is not (< 0 or '\n'))
+                line.Append((char)next);
+            return next < 0 && line.Length == 0 ? null : line.ToString().TrimEnd('\r');
         }
         catch (InvalidDataException e)
         {
@@ -91,8 +102,11 @@ public static class TraceReader
             ? ulong.TryParse(text[2..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out gfn)
             : ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out gfn);
 
-    private static InvalidDataException Wrong(long line, ReadOnlySpan<char> what, string right) =>
-        new($"line {line}: \"{what}\": {right}.");
+    private static InvalidDataException Wrong(long line, ReadOnlySpan<char> what, string right)
+    {
+        char[] shown = [.. what[..Math.Min(what.Length, LongestQuote)].ToArray().Select(c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c)];
+        return new($"line {line}: \"{new string(shown)}{(what.Length > LongestQuote ? "..." : "")}\": {right}.");
+    }
 
     private static IEnumerable<TraceAccess> ReadBinary(Stream stream)
     {

@@ -27,7 +27,7 @@ public sealed class ForbiddenTierTests
         DomainStatus? status = null;
         await Eventually.TrueAsync(
             () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null }, tiered.ToString);
-        const string Mend = "virsh numatune web1 --config --nodeset 0-1";
+        const string Mend = "virsh numatune --config --nodeset 0-1 web1";
         Assert.Equal($"its numatune (strict, nodes 0) forbids memory on node 1; to be mended for its next start; mend it with: {Mend}", status!.Reason);
         Assert.True(status.NeedsAttention);
         Assert.Equal(0, kernel.WorkOn(host.ReadPid("web1")).Moves);

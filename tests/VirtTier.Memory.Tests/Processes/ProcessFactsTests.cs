@@ -41,6 +41,37 @@ public sealed class ProcessFactsTests : IDisposable
     }
 
     [Fact]
+    public void Files_that_make_no_sense_are_named_in_a_short_sentence()
+    {
+        const string Stat = "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n";
+        const string Status = "Name:\tqemu\nCpus_allowed_list:\t0-3\nMems_allowed_list:\t0-1\n";
+        Random random = new(14);
+        for (int run = 0; run < 500; run++)
+        {
+            _tree.File("42/stat", run == 0 ? "" : run == 1 ? new string('\u001b', 1 << 15) : run == 2 ? new string('x', 1 << 20) : Damage(Stat));
+            _tree.File("42/status", run == 1 ? "Mems_allowed_list:" + new string('x', 1 << 15) : Damage(Status));
+            foreach (Action read in (Action[])[() => ProcessFacts.ReadStartTime(42, _tree.Root), () => ProcessFacts.ReadCpuTime(42, _tree.Root), () => ProcessFacts.ReadAllowedNodes(42, _tree.Root), () => ProcessFacts.ReadAllowedCpus(42, _tree.Root)])
+            {
+                if (Record.Exception(read) is not { } error)
+                    continue;
+                GuestMemoryException failure = Assert.IsType<GuestMemoryException>(error);
+                Assert.Contains("/42/stat", failure.Message, StringComparison.Ordinal);
+                Assert.True(failure.Kind is GuestMemoryError.Failed or GuestMemoryError.Unsupported);
+                Assert.InRange(failure.Message.Length, 1, 300);
+                Assert.DoesNotContain(failure.Message, char.IsControl);
+            }
+        }
+
+        string Damage(string text)
+        {
+            char[] damaged = text.ToCharArray();
+            for (int change = random.Next(4); change >= 0; change--)
+                damaged[random.Next(damaged.Length)] = (char)random.Next(1, 127);
+            return new string(damaged, 0, random.Next(2) == 0 ? damaged.Length : random.Next(damaged.Length));
+        }
+    }
+
+    [Fact]
     public void An_allowed_node_passes_the_preflight()
     {
         Status("0-1");

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+
+namespace VirtTier.Agent;
+
+/// <summary>Commands that are printed for a person to paste into a POSIX shell: each word arrives as it was meant, whatever is in it.</summary>
+internal static class ShellCommand
+{
+    private const string Plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,-";
+
+    /// <summary>A command of these words.</summary>
+    public static string Of(params IEnumerable<string> words) => string.Join(' ', words.Select(Quote));
+
+    /// <summary>A command of <c>virsh</c> or <c>virttier</c> on one domain, which is named last: both end their options at <c>--</c>.</summary>
+    public static string OnDomain(RunningDomain domain, params IEnumerable<string> words)
+    {
+        string name = NameOf(domain);
+        return Of(name.StartsWith('-') ? [.. words, "--", name] : [.. words, name]);
+    }
+
+    /// <summary>A command that writes a line into a file.</summary>
+    public static string Write(string text, string file) => $"{Of("echo", text)} > {Quote(file)}";
+
+    // virsh takes a number for an id and a UUID for one before it looks at names. What cannot be seen cannot be copied.
+    private static string NameOf(RunningDomain domain) =>
+        domain.Name.All(char.IsAsciiDigit) || Guid.TryParse(domain.Name, out _) || Shorten.ForMessage(domain.Name) != domain.Name
+            ? domain.Uuid.ToString()
+            : domain.Name;
+
+    private static string Quote(string word) => word.Length > 0 && word.All(Plain.Contains)
+        ? word
+        : $"'{word.Replace("'", """'\''""", StringComparison.Ordinal)}'";
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Text;
+
+namespace VirtTier.Libvirt;
+
+/// <summary>Reads files whose length somebody else decides, or the kernel, which tells none: never more than is asked for.</summary>
+public static class BoundedFile
+{
+    /// <summary>The text of a file.</summary>
+    /// <exception cref="IOException">There is none, it cannot be read, or is longer.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
+    public static string ReadText(string path, int mostBytes)
+    {
+        using StreamReader reader = new(new MemoryStream(ReadBytes(path, mostBytes)), Encoding.UTF8);
+        return reader.ReadToEnd();
+    }
+
+    /// <summary>The bytes of a file.</summary>
+    /// <exception cref="IOException">There is none, it cannot be read, or is longer.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
+    public static byte[] ReadBytes(string path, int mostBytes)
+    {
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1);
+        using MemoryStream read = new();
+        byte[] part = new byte[1 << 14];
+        for (int count; (count = file.Read(part)) > 0;)
+        {
+            if (read.Length + count > mostBytes)
+                throw new IOException($"{path} has more than {mostBytes} bytes, which is more than any of its kind has");
+            read.Write(part, 0, count);
+        }
+        return read.ToArray();
+    }
+}
