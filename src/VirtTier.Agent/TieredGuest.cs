@@ -31,6 +31,7 @@ internal sealed class TieredGuest
     private readonly ProcessIdentity _process;
     private readonly IGuestSampler _sampler;
     private readonly DomainTiererContext _context;
+    private readonly Action _progress;
     private readonly int _fastNode;
     private readonly IReadOnlyList<int> _slowNodes;
     private readonly double _writeWeight;
@@ -58,16 +59,18 @@ internal sealed class TieredGuest
     private long _landmines;
     private long _faultSamples;
 
-    public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context)
+    public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context, Action progress)
     {
         _process = process;
         _sampler = sampler;
         _context = context;
+        _progress = progress;
         (_fastNode, _slowNodes) = context.Host.NodesFor(process.Pid);
         _writeWeight = _slowNodes is [int slow, ..] ? context.Host.WriteWeight(_fastNode, slow) : 1;
         _canSample = context.Sampling.FaultRate > 0 && sampler.GetInfo().Features.HasFlag(SamplerFeatures.FaultSampling);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
+        _memory.Progress = progress;
         (_buffers, _planner) = StartOver(layout);
     }
 
@@ -170,6 +173,7 @@ internal sealed class TieredGuest
         _harvested = _context.Time.GetTimestamp();
         foreach (GuestRegion region in _memory.Layout.Regions)
         {
+            _progress();
             HarvestResult result = _sampler.Harvest(region, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
             _isDirtyLogged = result.IsDirtyLogged;
             if (result.Generation != _generation && Relayout())
@@ -196,6 +200,7 @@ internal sealed class TieredGuest
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
             SamplerInfo info = _sampler.GetInfo();
             CountLandmines((long)info.Armed);
+            _progress();
             Plan(orders, moves, scratch);
             pacer.EndRound(_plan, HarvestTime(info));
             Sample(KindsWorthSampling());

@@ -22,6 +22,7 @@ internal sealed class TieringService : IAsyncDisposable
     private readonly SemaphoreSlim _reconciling = new(1);
     private readonly ILogger _log;
     private readonly Dictionary<Guid, DomainTierer> _tierers = [];
+    private readonly Dictionary<Guid, Task> _leaving = []; // under _tierers, as _tierers
     private readonly Dictionary<Guid, DomainOrders> _announced = [];
     private readonly HashSet<(string Name, ProcessIdentity? Process)> _twinsTold = [];
     private readonly long _started;
@@ -53,17 +54,19 @@ internal sealed class TieringService : IAsyncDisposable
     /// <summary>Brings what is attached in line with the picture of the domains, and again each time that there is another one.</summary>
     /// <param name="nextPicture">Gives the newest picture as soon as its version is another one than that told.</param>
     /// <param name="reconciled">Told of each picture that was followed.</param>
+    /// <param name="loop">Told of each picture, and while there is no new one.</param>
     /// <param name="stop">Ends it, with an <see cref="OperationCanceledException"/>.</param>
     public async Task ReconcileForeverAsync(
-        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, CancellationToken stop)
+        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, WatchedLoop loop, CancellationToken stop)
     {
         // The version to begin with is that of no picture: the first one may be there already.
         for (long seen = -1; ;)
         {
-            DomainSnapshot snapshot = await nextPicture(seen, stop);
+            DomainSnapshot snapshot = await loop.IdleAsync(nextPicture(seen, stop));
             await ReconcileAsync(snapshot);
             reconciled(snapshot);
             seen = snapshot.Version;
+            loop.Progress();
         }
     }
 
@@ -74,9 +77,7 @@ internal sealed class TieringService : IAsyncDisposable
         try
         {
             _snapshot = snapshot;
-            await FollowAsync(snapshot);
-            if (snapshot.Link.Connected)
-                _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
+            Follow(snapshot);
         }
         finally
         {
@@ -91,7 +92,7 @@ internal sealed class TieringService : IAsyncDisposable
         try
         {
             if (_snapshot is not null)
-                await FollowAsync(_snapshot);
+                Follow(_snapshot);
         }
         finally
         {
@@ -107,7 +108,7 @@ internal sealed class TieringService : IAsyncDisposable
         await _reconciling.WaitAsync();
         try
         {
-            await ReplaceAsync(config, _context with { Host = host, Sampling = config.Sampling });
+            Replace(config, _context with { Host = host, Sampling = config.Sampling });
         }
         finally
         {
@@ -128,7 +129,7 @@ internal sealed class TieringService : IAsyncDisposable
             if (host.IsSame(_context.Host))
                 return null;
             _context.Scratch.Renew();
-            await ReplaceAsync(_config, _context with { Host = host });
+            Replace(_config, _context with { Host = host });
             return host;
         }
         finally
@@ -137,7 +138,7 @@ internal sealed class TieringService : IAsyncDisposable
         }
     }
 
-    private async Task ReplaceAsync(AgentConfig config, DomainTiererContext context)
+    private void Replace(AgentConfig config, DomainTiererContext context)
     {
         bool anew = !context.Host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
         (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
@@ -154,9 +155,9 @@ internal sealed class TieringService : IAsyncDisposable
             throw;
         }
         if (anew)
-            await DetachAllAsync();
+            DetachAll();
         if (_snapshot is not null)
-            await FollowAsync(_snapshot);
+            Follow(_snapshot);
     }
 
     /// <summary>What the pool is promised to, for admission control.</summary>
@@ -165,7 +166,7 @@ internal sealed class TieringService : IAsyncDisposable
         _orders.ToDictionary(o => o.Domain.Uuid, o => AdmissionControl.Promise(o.Settings, o.Domain.MemoryBytes)),
         _config.Defaults);
 
-    private async Task FollowAsync(DomainSnapshot snapshot)
+    private void Follow(DomainSnapshot snapshot)
     {
         _link = snapshot.Link;
         _orders = Order(WithoutTwins(snapshot.Domains));
@@ -173,25 +174,25 @@ internal sealed class TieringService : IAsyncDisposable
         Dictionary<Guid, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
             .ToDictionary(o => o.Domain.Uuid);
-        List<DomainTierer> ending = [];
         lock (_tierers)
         {
             foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
             {
                 if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process)
                     continue;
-                _tierers.Remove(uuid);
-                ending.Add(tierer);
+                Detach(uuid, tierer);
             }
             foreach ((Guid uuid, DomainOrders orders) in wanted)
             {
                 if (_tierers.TryGetValue(uuid, out DomainTierer? tierer))
                     tierer.Update(orders);
                 else
-                    _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders);
+                    _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(uuid, Task.CompletedTask));
             }
         }
-        await Task.WhenAll(ending.Select(tierer => tierer.DisposeAsync().AsTask()));
+        // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
+        if (snapshot.Link.Connected)
+            _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
     }
 
     /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two connections) the one
@@ -229,7 +230,10 @@ internal sealed class TieringService : IAsyncDisposable
             new LibvirtStatus(_link.Connected, _link.Reason),
             _context.Host.Status(),
             _context.Host.PoolBytes,
-            domains);
+            domains)
+        {
+            Hung = _context.Loops.Hung,
+        };
     }
 
     /// <summary>How a domain's slow accesses would fall with more DRAM; null while too little is known of it.</summary>
@@ -242,19 +246,31 @@ internal sealed class TieringService : IAsyncDisposable
     /// <summary>Detaches every sampler.</summary>
     public async ValueTask DisposeAsync()
     {
-        await DetachAllAsync();
+        DetachAll();
+        Task[] leaving;
+        lock (_tierers)
+            leaving = [.. _leaving.Values];
+        await Task.WhenAll(leaving);
         _reconciling.Dispose();
     }
 
-    private async Task DetachAllAsync()
+    private void DetachAll()
     {
-        DomainTierer[] all;
         lock (_tierers)
         {
-            all = [.. _tierers.Values];
-            _tierers.Clear();
+            foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
+                Detach(uuid, tierer);
         }
-        await Task.WhenAll(all.Select(tierer => tierer.DisposeAsync().AsTask()));
+    }
+
+    /// <summary>Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of must not
+    /// hold up the others.</summary>
+    private void Detach(Guid uuid, DomainTierer tierer)
+    {
+        foreach (Guid gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
+            _leaving.Remove(gone);
+        _tierers.Remove(uuid);
+        _leaving[uuid] = Task.WhenAll(_leaving.GetValueOrDefault(uuid, Task.CompletedTask), tierer.DisposeAsync().AsTask());
     }
 
     private List<DomainOrders> Order(IReadOnlyList<RunningDomain> running)

@@ -64,6 +64,7 @@ internal sealed class DomainTable(
             return;
         await _machines.RefreshAsync(cancellation).ConfigureAwait(false);
         QemuProcessFinder finder = new(processes, _machines, options.RunDirectory);
+        options.Progress();
         foreach (TrackedDomain tracked in unknown)
             tracked.UpdateProcess(finder.Find(tracked.Domain!.Uuid, tracked.Domain.Name), processes, work.Wake);
     }
@@ -77,6 +78,7 @@ internal sealed class DomainTable(
 
     private async Task ReadDomainAsync(string path, CancellationToken cancellation)
     {
+        options.Progress();
         TrackedDomain tracked = _tracked.GetValueOrDefault(path) ?? new TrackedDomain(path, options.LastGoodSettings, logger);
         try
         {
@@ -111,6 +113,7 @@ internal sealed class DomainTable(
 
     private async Task ReadJobAsync(TrackedDomain tracked, CancellationToken cancellation)
     {
+        options.Progress();
         try
         {
             tracked.UpdateMigratingOut(await _libvirt.HasMemoryJobAsync(tracked.Path, cancellation).ConfigureAwait(false));

@@ -25,6 +25,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public FakeHost()
     {
+        Loops = new LoopWatch(Time, Log);
         WriteNode(0, "0-1023", "10 20");
         WriteNode(1, "", "20 10");
         Write("sys/devices/system/node/online", "0-1");
@@ -64,6 +65,15 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     public FakeLog Log { get; } = new();
 
     public SkippingTime Time { get; } = new();
+
+    /// <summary>Watches the loops of the domains.</summary>
+    public LoopWatch Loops { get; }
+
+    /// <summary>What the kernel does before a harvest.</summary>
+    public Action BeforeHarvest { get; set; } = () => { };
+
+    /// <summary>What the kernel does before it lets go of a guest of a process that was attached so manieth (from 1).</summary>
+    public Action<int> BeforeDetach { get; set; } = _ => { };
 
     /// <summary>Where what was learned of domains is kept.</summary>
     public string HeatDirectory => Path.Combine(_root.FullName, "heat");
@@ -113,6 +123,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             new RoundScratchPool(() => new ResidencyReader(this, Path.Combine(_root.FullName, "proc"), sys)),
             new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
+            Loops,
             Time,
             Log);
     }
@@ -241,6 +252,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public HarvestResult Harvest(GuestRegion range, HarvestBuffers buffers, HarvestOptions options)
         {
+            host.BeforeHarvest();
             host.Harvests++;
             _harvestTime += host.HarvestTime;
             buffers.Accessed.Clear();
@@ -275,6 +287,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public void Dispose()
         {
+            host.BeforeDetach(number);
             Volatile.Write(ref host._faultRate, 0);
             Interlocked.Decrement(ref host._attached);
         }
