@@ -67,6 +67,8 @@ internal static class AgentDaemon
 
         IReadOnlyList<TierStatus> tiers = host.Status();
         log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)), Sizes.Show(host.PoolBytes));
+        if (config.IsEmptyFile)
+            log.ConfigEmpty(configPath);
         if (host.Problem is string problem)
             log.HostProblem(problem);
         foreach (string assumption in host.Assumptions)

@@ -39,8 +39,11 @@ internal sealed class ConfigReload : IDisposable
         using WatchedLoop loop = _loops.Add("reading the configuration again", LoopWatch.UsualLimit);
         try
         {
-            await _apply(ConfigReader.ReadFile(_path));
+            AgentConfig config = ConfigReader.ReadFile(_path);
+            await _apply(config);
             _log.Reloaded();
+            if (config.IsEmptyFile)
+                _log.ConfigEmpty(_path);
         }
         catch (ConfigException e)
         {

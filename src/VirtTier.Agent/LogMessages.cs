@@ -66,6 +66,9 @@ internal static partial class LogMessages
     [LoggerMessage(21, LogLevel.Warning, "{Loop}: goes on")]
     public static partial void LoopGoesOn(this ILogger log, string loop);
 
+    [LoggerMessage(22, LogLevel.Warning, "{File} is empty: every key has its default")]
+    public static partial void ConfigEmpty(this ILogger log, string file);
+
     [LoggerMessage(18, LogLevel.Error, "{Domain}: unexpected failure, trying again")]
     public static partial void Failed(this ILogger log, Exception exception, string domain);
 }

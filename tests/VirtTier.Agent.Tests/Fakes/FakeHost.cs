@@ -192,6 +192,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>What sysfs says of nodes now.</summary>
     public NumaTopology ReadTopology() => NumaTopology.Read(Path.Combine(_root.FullName, "sys"));
 
+    /// <summary>A file of the host.</summary>
+    public string PathOf(string path) => Path.Combine(_root.FullName, path);
+
     /// <summary>Writes a file of the host.</summary>
     public void Write(string path, string text)
     {
