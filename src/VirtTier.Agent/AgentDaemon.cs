@@ -18,9 +18,6 @@ namespace VirtTier.Agent;
 /// <summary>Puts the parts together and runs them until told to stop.</summary>
 internal static class AgentDaemon
 {
-    // A third of the unit's WatchdogSec, and often enough for the line that systemctl status shows.
-    private static readonly TimeSpan s_proofOfLife = TimeSpan.FromSeconds(5);
-
     // A few rounds: budgets follow what rounds have shown, and a domain needs some to fill what it was given.
     private static readonly TimeSpan s_division = TimeSpan.FromSeconds(5);
 
@@ -34,6 +31,7 @@ internal static class AgentDaemon
     {
         ILogger log = logs.CreateLogger("virttier");
         TimeProvider time = TimeProvider.System;
+        LoopWatch loops = new(time, log);
         HostMemory host = HostMemory.Read(config, NumaTopology.Read());
         LinuxNumaCalls numaCalls = new();
         PageMover mover = new(numaCalls, new PageMoverOptions { BytesPerSecond = (long)config.HostRate.BytesPerSecond }, time);
@@ -45,18 +43,20 @@ internal static class AgentDaemon
             new RoundScratchPool(() => new ResidencyReader(numaCalls)),
             config.Sampling,
             new HeatStore(Path.Combine(StateFile.Directory, "heat"), log),
+            loops,
             time,
             log);
 
         await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
         using LinuxProcesses processes = new();
         SettingsStore settings = new(StateFile.Directory, log);
-        DomainMonitorOptions options = new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load() };
+        using WatchedLoop watching = loops.Add("watching domains", LoopWatch.UsualLimit);
+        DomainMonitorOptions options = new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
         await using TieringService service = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
         using HookListener hook = new(new AdmissionControl(service.Promises, time), monitor.Wake, time, log);
-        using ConfigReload reload = new(configPath, Apply, log);
+        using ConfigReload reload = new(configPath, Apply, loops, log);
         using AgentObject agentObject = new(bus, service.Status, service.Curve, hook, reload.RunAsync);
 
         async Task Apply(AgentConfig fresh)
@@ -70,6 +70,8 @@ internal static class AgentDaemon
 
         IReadOnlyList<TierStatus> tiers = host.Status();
         log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)), Sizes.Show(host.PoolBytes));
+        if (config.IsEmptyFile)
+            log.ConfigEmpty(configPath);
         if (host.Problem is string problem)
             log.HostProblem(problem);
         foreach (string assumption in host.Assumptions)
@@ -80,12 +82,18 @@ internal static class AgentDaemon
         try
         {
             hookDirectory?.AdmissionControl = config.AdmissionControl;
+            using WatchedLoop following = loops.Add("following domains", LoopWatch.UsualLimit);
+            using WatchedLoop dividing = loops.Add("dividing the pool", LoopWatch.UsualLimit);
+            using WatchedLoop memory = loops.Add("watching the host's memory", LoopWatch.UsualLimit);
+            using WatchedLoop answering = loops.Add("answering on D-Bus", LoopWatch.UsualLimit);
+            using WatchedLoop proving = loops.Add("proving life", LoopWatch.UsualLimit);
             await AgentLoops.RunAsync(stop,
-                ("watching domains", monitor.RunAsync),
-                ("following domains", token => service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, token)),
-                ("dividing the pool", token => DivideForeverAsync(service, time, token)),
-                ("watching the host's memory", new HostWatch(service, () => NumaTopology.Read(), time, log).RunAsync),
-                ("proving life", token => ProveLifeForeverAsync(service, time, token)));
+                (watching, monitor.RunAsync),
+                (following, token => service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, following, token)),
+                (dividing, token => DivideForeverAsync(service, dividing, time, token)),
+                (memory, token => new HostWatch(service, () => NumaTopology.Read(), time, log).RunAsync(memory, token)),
+                (answering, token => BusWatch.RunAsync(bus, answering, time, token)),
+                (proving, token => ProveLifeForeverAsync(service, loops, proving, time, token)));
         }
         catch (OperationCanceledException)
         {
@@ -94,18 +102,24 @@ internal static class AgentDaemon
         log.Stopped(service.Count);
     }
 
-    private static async Task DivideForeverAsync(TieringService service, TimeProvider time, CancellationToken stop)
+    private static async Task DivideForeverAsync(TieringService service, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(s_division, time);
         while (await timer.WaitForNextTickAsync(stop))
+        {
             await service.DivideAgainAsync();
+            loop.Progress();
+        }
     }
 
-    private static async Task ProveLifeForeverAsync(TieringService service, TimeProvider time, CancellationToken stop)
+    private static async Task ProveLifeForeverAsync(TieringService service, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
-        using PeriodicTimer timer = new(s_proofOfLife, time);
+        using PeriodicTimer timer = new(LoopWatch.Interval, time);
         do
-            ServiceManager.Alive($"{service.Count} domains attached");
+        {
+            ServiceManager.Alive($"{service.Count} domains attached", loops.Look());
+            loop.Progress();
+        }
         while (await timer.WaitForNextTickAsync(stop));
     }
 }

@@ -13,6 +13,7 @@ internal sealed class ConfigReload : IDisposable
 {
     private readonly string _path;
     private readonly Func<AgentConfig, Task> _apply;
+    private readonly LoopWatch _loops;
     private readonly ILogger _log;
     private readonly SemaphoreSlim _one = new(1);
     private readonly PosixSignalRegistration _hangUp;
@@ -20,11 +21,13 @@ internal sealed class ConfigReload : IDisposable
     /// <param name="path">The configuration file.</param>
     /// <param name="apply">Puts a configuration in force; throws <see cref="ConfigException"/>, having changed nothing, if it does not
     /// fit the host.</param>
+    /// <param name="loops">Watches each reload.</param>
     /// <param name="log">Gets a line for each reload.</param>
-    public ConfigReload(string path, Func<AgentConfig, Task> apply, ILogger log)
+    public ConfigReload(string path, Func<AgentConfig, Task> apply, LoopWatch loops, ILogger log)
     {
         _path = path;
         _apply = apply;
+        _loops = loops;
         _log = log;
         _hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp);
     }
@@ -33,10 +36,14 @@ internal sealed class ConfigReload : IDisposable
     public async Task RunAsync()
     {
         await _one.WaitAsync();
+        using WatchedLoop loop = _loops.Add("reading the configuration again", LoopWatch.UsualLimit);
         try
         {
-            await _apply(ConfigReader.ReadFile(_path));
+            AgentConfig config = ConfigReader.ReadFile(_path);
+            await _apply(config);
             _log.Reloaded();
+            if (config.IsEmptyFile)
+                _log.ConfigEmpty(_path);
         }
         catch (ConfigException e)
         {

@@ -24,10 +24,14 @@ internal sealed class DomainTierer : IAsyncDisposable
     private const int SaveRarity = 100;
 
     private readonly DomainTiererContext _context;
+    // Of a step over the whole guest a GiB takes milliseconds; a busy machine may take a hundred times as long.
+    private static readonly TimeSpan s_limitPerGiB = TimeSpan.FromSeconds(1);
+
     private readonly ProcessIdentity _process;
     private readonly ILogger _log;
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _changed = new(0, 1);
+    private readonly WatchedLoop _progress;
     private readonly Task _loop;
     private volatile DomainOrders _orders;
     private volatile CancellationTokenSource _pause = new(); // cancelled while the orders are to pause
@@ -39,13 +43,16 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <param name="context">What all domains share.</param>
     /// <param name="process">The domain's QEMU process.</param>
     /// <param name="orders">What to do; see <see cref="Update"/>.</param>
-    public DomainTierer(DomainTiererContext context, ProcessIdentity process, DomainOrders orders)
+    /// <param name="before">Ends when whoever had the domain before has let go of it: then it is attached to. Null for nobody.</param>
+    public DomainTierer(DomainTiererContext context, ProcessIdentity process, DomainOrders orders, Task? before = null)
     {
         _context = context;
         _process = process;
         _orders = orders;
         _log = context.Log;
-        _loop = Task.Run(RunAsync);
+        _progress = context.Loops.Add(
+            $"tiering domain {orders.Domain.Name}", LoopWatch.UsualLimit + s_limitPerGiB * (orders.Domain.MemoryBytes / (double)(1 << 30)));
+        _loop = Task.Run(() => RunAsync(before ?? Task.CompletedTask));
     }
 
     /// <summary>The process that this object is about.</summary>
@@ -89,13 +96,16 @@ internal sealed class DomainTierer : IAsyncDisposable
         _changed.Dispose();
     }
 
-    private async Task RunAsync()
+    private async Task RunAsync(Task before)
     {
+        using WatchedLoop progress = _progress;
         ResiliencePipeline retry = NewRetry();
         try
         {
+            await before.WaitAsync(_stop.Token);
             await retry.ExecuteAsync(async token =>
             {
+                _progress.Progress();
                 using IGuestSampler sampler = _context.Samplers.Attach(_process.Pid);
                 // A pid may have been taken over between libvirt's word and the attach; its start time cannot.
                 if (ProcessFacts.ReadStartTime(_process.Pid) != _process.StartTime)
@@ -153,7 +163,7 @@ internal sealed class DomainTierer : IAsyncDisposable
 
     private async Task TierAsync(IGuestSampler sampler, CancellationToken stop)
     {
-        TieredGuest guest = new(_process, sampler, _context);
+        TieredGuest guest = new(_process, sampler, _context, _progress.Progress);
         _log.Attached(_orders.Domain.Name, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
         RestoreHeat(guest);
         try
@@ -177,6 +187,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         bool watching = false;
         for (;; await WaitForHarvestAsync(guest, stop))
         {
+            _progress.Progress();
             DomainOrders orders = _orders;
             if (orders.IsPaused || guest.IsDirtyLogging())
             {
@@ -234,7 +245,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         if (time <= TimeSpan.Zero)
             return;
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        await Task.WhenAny(Task.Delay(time, _context.Time, awake.Token), _changed.WaitAsync(awake.Token));
+        await _progress.IdleAsync(Task.WhenAny(Task.Delay(time, _context.Time, awake.Token), _changed.WaitAsync(awake.Token)));
         await awake.CancelAsync();
         stop.ThrowIfCancellationRequested();
     }

@@ -13,6 +13,7 @@ namespace VirtTier.Agent;
 /// <param name="Scratch">Memory for rounds.</param>
 /// <param name="Sampling">How guests are looked at.</param>
 /// <param name="Heat">What outlives the agent.</param>
+/// <param name="Loops">Watches the loop of each.</param>
 /// <param name="Time">The clock.</param>
 /// <param name="Log">Where log lines go.</param>
 internal sealed record DomainTiererContext(
@@ -23,6 +24,7 @@ internal sealed record DomainTiererContext(
     RoundScratchPool Scratch,
     SamplingPace Sampling,
     HeatStore Heat,
+    LoopWatch Loops,
     TimeProvider Time,
     ILogger Log);
 

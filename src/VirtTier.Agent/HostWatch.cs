@@ -21,11 +21,16 @@ internal sealed class HostWatch(TieringService service, Func<NumaTopology> read,
     private string? _problem;
 
     /// <summary>Looks until it is stopped, which ends it with an <see cref="OperationCanceledException"/>.</summary>
-    public async Task RunAsync(CancellationToken stop)
+    /// <param name="loop">Told of each look.</param>
+    /// <param name="stop">Ends it.</param>
+    public async Task RunAsync(WatchedLoop loop, CancellationToken stop)
     {
         using PeriodicTimer timer = new(Interval, time);
         while (await timer.WaitForNextTickAsync(stop))
+        {
             await LookAsync();
+            loop.Progress();
+        }
     }
 
     /// <summary>Looks once. What does not fit the configuration, or cannot be read, leaves all as it is.</summary>

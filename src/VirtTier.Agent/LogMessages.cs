@@ -64,6 +64,15 @@ internal static partial class LogMessages
     [LoggerMessage(17, LogLevel.Debug, "{Domain}: round {Round}: {Fast} fast, {Slow} slow, {Hot} hot; promoted {Promoted}, demoted {Demoted} pages")]
     public static partial void Round(this ILogger log, string domain, long round, string fast, string slow, string hot, long promoted, long demoted);
 
+    [LoggerMessage(20, LogLevel.Error, "{Loop}: nothing has happened there for {Limit} s; systemd restarts the agent unless it goes on")]
+    public static partial void LoopHangs(this ILogger log, string loop, double limit);
+
+    [LoggerMessage(21, LogLevel.Warning, "{Loop}: goes on")]
+    public static partial void LoopGoesOn(this ILogger log, string loop);
+
+    [LoggerMessage(22, LogLevel.Warning, "{File} is empty: every key has its default")]
+    public static partial void ConfigEmpty(this ILogger log, string file);
+
     [LoggerMessage(18, LogLevel.Error, "{Domain}: unexpected failure, trying again")]
     public static partial void Failed(this ILogger log, Exception exception, string domain);
 }

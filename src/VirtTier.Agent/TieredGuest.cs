@@ -35,6 +35,7 @@ internal sealed class TieredGuest
     private readonly ProcessIdentity _process;
     private readonly IGuestSampler _sampler;
     private readonly DomainTiererContext _context;
+    private readonly Action _progress;
     private readonly int _fastNode;
     private readonly IReadOnlyList<int> _slowNodes;
     private readonly double _writeWeight;
@@ -63,11 +64,12 @@ internal sealed class TieredGuest
     private long _landmines;
     private long _faultSamples;
 
-    public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context)
+    public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context, Action progress)
     {
         _process = process;
         _sampler = sampler;
         _context = context;
+        _progress = progress;
         (_fastNode, _slowNodes) = context.Host.NodesFor(process.Pid);
         _writeWeight = _slowNodes is [int slow, ..] ? context.Host.WriteWeight(_fastNode, slow) : 1;
         SamplerFeatures features = sampler.GetInfo().Features;
@@ -75,6 +77,7 @@ internal sealed class TieredGuest
         _canSample = context.Sampling.FaultRate > 0 && features.HasFlag(SamplerFeatures.FaultSampling);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
+        _memory.Progress = progress;
         (_buffers, _planner) = StartOver(layout);
     }
 
@@ -183,6 +186,7 @@ internal sealed class TieredGuest
         _harvested = _context.Time.GetTimestamp();
         foreach (GfnRange range in _memory.Layout.GfnRanges)
         {
+            _progress();
             HarvestResult result = _sampler.Harvest(range, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
             _isDirtyLogged = result.IsDirtyLogged;
             _ranGuests |= result.RunsGuests;
@@ -212,6 +216,7 @@ internal sealed class TieredGuest
             _ranGuests = false;
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests;
             CountLandmines((long)info.Armed);
+            _progress();
             Plan(orders, moves, scratch);
             pacer.EndRound(_plan, HarvestTime(info));
             Sample(KindsWorthSampling());

@@ -26,6 +26,7 @@ internal sealed class TieringService : IAsyncDisposable
     private readonly SemaphoreSlim _reconciling = new(1);
     private readonly ILogger _log;
     private readonly Dictionary<Guid, DomainTierer> _tierers = [];
+    private readonly Dictionary<Guid, Task> _leaving = []; // under _tierers, as _tierers
     private readonly Dictionary<Guid, DomainOrders> _announced = [];
     private readonly HashSet<(string Name, ProcessIdentity? Process)> _oddTold = [];
     private readonly long _started;
@@ -57,17 +58,19 @@ internal sealed class TieringService : IAsyncDisposable
     /// <summary>Brings what is attached in line with the picture of the domains, and again each time that there is another one.</summary>
     /// <param name="nextPicture">Gives the newest picture as soon as its version is another one than that told.</param>
     /// <param name="reconciled">Told of each picture that was followed.</param>
+    /// <param name="loop">Told of each picture, and while there is no new one.</param>
     /// <param name="stop">Ends it, with an <see cref="OperationCanceledException"/>.</param>
     public async Task ReconcileForeverAsync(
-        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, CancellationToken stop)
+        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, WatchedLoop loop, CancellationToken stop)
     {
         // The version to begin with is that of no picture: the first one may be there already.
         for (long seen = -1; ;)
         {
-            DomainSnapshot snapshot = await nextPicture(seen, stop);
+            DomainSnapshot snapshot = await loop.IdleAsync(nextPicture(seen, stop));
             await ReconcileAsync(snapshot);
             reconciled(snapshot);
             seen = snapshot.Version;
+            loop.Progress();
         }
     }
 
@@ -78,9 +81,7 @@ internal sealed class TieringService : IAsyncDisposable
         try
         {
             _snapshot = snapshot;
-            await FollowAsync(snapshot);
-            if (snapshot.Link.Connected)
-                _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
+            Follow(snapshot);
         }
         finally
         {
@@ -95,7 +96,7 @@ internal sealed class TieringService : IAsyncDisposable
         try
         {
             if (_snapshot is not null)
-                await FollowAsync(_snapshot);
+                Follow(_snapshot);
         }
         finally
         {
@@ -111,7 +112,7 @@ internal sealed class TieringService : IAsyncDisposable
         await _reconciling.WaitAsync();
         try
         {
-            await ReplaceAsync(config, _context with { Host = host, Sampling = config.Sampling });
+            Replace(config, _context with { Host = host, Sampling = config.Sampling });
         }
         finally
         {
@@ -132,7 +133,7 @@ internal sealed class TieringService : IAsyncDisposable
             if (host.IsSame(_context.Host))
                 return null;
             _context.Scratch.Renew();
-            await ReplaceAsync(_config, _context with { Host = host });
+            Replace(_config, _context with { Host = host });
             return host;
         }
         finally
@@ -141,7 +142,7 @@ internal sealed class TieringService : IAsyncDisposable
         }
     }
 
-    private async Task ReplaceAsync(AgentConfig config, DomainTiererContext context)
+    private void Replace(AgentConfig config, DomainTiererContext context)
     {
         bool anew = !context.Host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
         (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
@@ -158,9 +159,9 @@ internal sealed class TieringService : IAsyncDisposable
             throw;
         }
         if (anew)
-            await DetachAllAsync();
+            DetachAll();
         if (_snapshot is not null)
-            await FollowAsync(_snapshot);
+            Follow(_snapshot);
     }
 
     /// <summary>What the pool is promised to, for admission control.</summary>
@@ -169,7 +170,7 @@ internal sealed class TieringService : IAsyncDisposable
         _orders.ToDictionary(o => o.Domain.Uuid, o => AdmissionControl.Promise(o.Settings, o.Domain.MemoryBytes)),
         _config.Defaults);
 
-    private async Task FollowAsync(DomainSnapshot snapshot)
+    private void Follow(DomainSnapshot snapshot)
     {
         _link = snapshot.Link;
         _orders = Order(Sound(snapshot.Domains));
@@ -177,7 +178,6 @@ internal sealed class TieringService : IAsyncDisposable
         Dictionary<Guid, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
             .ToDictionary(o => o.Domain.Uuid);
-        List<DomainTierer> ending = [];
         lock (_tierers)
         {
             foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
@@ -185,18 +185,19 @@ internal sealed class TieringService : IAsyncDisposable
                 if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process
                     && !tierer.HasEnded)
                     continue;
-                _tierers.Remove(uuid);
-                ending.Add(tierer);
+                Detach(uuid, tierer);
             }
             foreach ((Guid uuid, DomainOrders orders) in wanted)
             {
                 if (_tierers.TryGetValue(uuid, out DomainTierer? tierer))
                     tierer.Update(orders);
                 else
-                    _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders);
+                    _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(uuid, Task.CompletedTask));
             }
         }
-        await DetachAsync(ending);
+        // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
+        if (snapshot.Link.Connected)
+            _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
     }
 
     /// <summary>The domains that can be counted with: one that cannot is left alone, and said so once.</summary>
@@ -207,7 +208,7 @@ internal sealed class TieringService : IAsyncDisposable
         {
             try
             {
-                _ = BudgetDivider.Demand(domain, domain.Settings, null, 0);
+                _ = BudgetRequests.Of(domain.Settings, domain.MemoryBytes, domain.UsableMemoryBytes);
                 sound.Add(domain);
             }
             catch (Exception e) when (e is ArgumentException or ArithmeticException)
@@ -257,7 +258,10 @@ internal sealed class TieringService : IAsyncDisposable
             new LibvirtStatus(_link.Connected, _link.Reason),
             _context.Host.Status(),
             _context.Host.PoolBytes,
-            domains);
+            domains)
+        {
+            Hung = _context.Loops.Hung,
+        };
     }
 
     /// <summary>How a domain's slow accesses would fall with more DRAM; null while too little is known of it.</summary>
@@ -270,34 +274,54 @@ internal sealed class TieringService : IAsyncDisposable
     /// <summary>Detaches every sampler.</summary>
     public async ValueTask DisposeAsync()
     {
-        await DetachAllAsync();
-        _reconciling.Dispose();
-    }
-
-    private async Task DetachAllAsync()
-    {
-        DomainTierer[] all;
+        DetachAll();
+        Task[] leaving;
         lock (_tierers)
-        {
-            all = [.. _tierers.Values];
-            _tierers.Clear();
-        }
-        await DetachAsync(all);
-    }
-
-    /// <summary>Lets go of guests. One for which the kernel does not come back is left to itself: the others have to be
-    /// followed.</summary>
-    private async Task DetachAsync(IReadOnlyList<DomainTierer> ending)
-    {
-        (DomainTierer Tierer, Task End)[] ends = [.. ending.Select(tierer => (tierer, tierer.DisposeAsync().AsTask()))];
+            leaving = [.. _leaving.Values];
         try
         {
-            await Task.WhenAll(ends.Select(end => end.End)).WaitAsync(s_detachPatience, _context.Time);
+            // systemd would end one that hangs, too, and lose what the others have learned.
+            await Task.WhenAll(leaving).WaitAsync(s_detachPatience, _context.Time);
         }
         catch (TimeoutException)
         {
-            foreach ((DomainTierer tierer, _) in ends.Where(end => !end.End.IsCompleted))
-                _log.DetachStuck(tierer.Status.Name, tierer.Process.Pid);
+            // Which of them is in the log.
+        }
+        _reconciling.Dispose();
+    }
+
+    private void DetachAll()
+    {
+        lock (_tierers)
+        {
+            foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
+                Detach(uuid, tierer);
+        }
+    }
+
+    /// <summary>
+    /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of must not hold
+    /// up the others.
+    /// </summary>
+    private void Detach(Guid uuid, DomainTierer tierer)
+    {
+        foreach (Guid gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
+            _leaving.Remove(gone);
+        _tierers.Remove(uuid);
+        Task end = tierer.DisposeAsync().AsTask();
+        _ = TellIfStuckAsync(tierer, end);
+        _leaving[uuid] = Task.WhenAll(_leaving.GetValueOrDefault(uuid, Task.CompletedTask), end);
+    }
+
+    private async Task TellIfStuckAsync(DomainTierer tierer, Task end)
+    {
+        try
+        {
+            await end.WaitAsync(s_detachPatience, _context.Time);
+        }
+        catch (TimeoutException)
+        {
+            _log.DetachStuck(tierer.Status.Name, tierer.Process.Pid);
         }
     }
 

@@ -32,8 +32,10 @@ public readonly record struct ProcessStat(char State, ulong UserTicks, ulong Sys
         }
     }
 
-    internal static ProcessStat? Parse(string stat)
+    /// <summary>Reads the content of such a file; null when it makes no sense.</summary>
+    public static ProcessStat? Parse(string stat)
     {
+        ArgumentNullException.ThrowIfNull(stat);
         // Field 2 is the command in parentheses and may hold blanks and parentheses itself: count from the last one.
         string[] fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
         return fields.Length > 22 - 3 && Number(14) is { } user && Number(15) is { } system && Number(22) is { } start

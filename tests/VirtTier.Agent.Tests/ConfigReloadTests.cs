@@ -17,6 +17,7 @@ public sealed class ConfigReloadTests : IDisposable
         using ConfigReload reload = new(
             _path,
             _ => ++applied == 1 ? throw new IOException("node0 is gone") : Task.CompletedTask,
+            new LoopWatch(TimeProvider.System, NullLogger.Instance),
             NullLogger.Instance);
 
         ConfigException error = await Assert.ThrowsAsync<ConfigException>(reload.RunAsync);

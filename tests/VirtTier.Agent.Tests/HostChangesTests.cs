@@ -111,7 +111,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     {
         (TieringService service, _) = await StartAsync();
         using CancellationTokenSource stop = new();
-        Task loop = new HostWatch(service, _host.ReadTopology, _host.Time, _host.Log) { Interval = TimeSpan.FromMilliseconds(20) }.RunAsync(stop.Token);
+        Task loop = new HostWatch(service, _host.ReadTopology, _host.Time, _host.Log) { Interval = TimeSpan.FromMilliseconds(20) }.RunAsync(_host.Loops.Add("watching", LoopWatch.UsualLimit), stop.Token);
         _host.AddNode(2, 512);
         await Eventually.IsTrue(() => service.Status().Tiers[1].Nodes.Contains(2));
         await stop.CancelAsync();

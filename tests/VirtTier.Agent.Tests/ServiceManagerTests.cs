@@ -24,7 +24,7 @@ public sealed class ServiceManagerTests : IDisposable
         using Socket manager = Listen(path);
         Environment.SetEnvironmentVariable(Variable, path);
         ServiceManager.Ready("watching libvirt");
-        ServiceManager.Alive("3 domains attached: ä");
+        ServiceManager.Alive("3 domains attached: ä", []);
         ServiceManager.Stopping();
         Assert.Equal("READY=1\nSTATUS=watching libvirt", Receive(manager));
         Assert.Equal("WATCHDOG=1\nSTATUS=3 domains attached: ä", Receive(manager));

@@ -16,7 +16,7 @@ internal static class AgentCommand
             Description = "Configuration file; all defaults when it does not exist",
             DefaultValueFactory = _ => AgentConfig.DefaultPath,
         };
-        Option<bool> check = new("--check") { Description = "Read the configuration, say what is wrong with it, and exit" };
+        Option<bool> check = new("--check") { Description = "Check the configuration, by itself and against this host, say what is wrong, and exit" };
         Option<LogLevel> logLevel = new("--log-level")
         {
             Description = "Least level that is logged",
@@ -32,22 +32,25 @@ internal static class AgentCommand
     {
         try
         {
-            AgentConfig config = ConfigReader.ReadFile(configPath);
             if (check)
-            {
-                Console.WriteLine($"{configPath}: good");
-                return ExitCode.Success;
-            }
+                return ConfigCheck.Run(configPath, () => NumaTopology.Read(), Console.Out);
+            AgentConfig config = ConfigReader.ReadFile(configPath);
             using ILoggerFactory logs = LoggerFactory.Create(builder => builder
                 .SetMinimumLevel(logLevel)
                 .AddSystemdConsole(options => options.IncludeScopes = false));
             await AgentDaemon.RunAsync(configPath, config, logs, cancel);
             return ExitCode.Success;
         }
-        catch (Exception e) when (e is ConfigException or GuestMemoryException)
+        catch (ConfigException e)
         {
             await Console.Error.WriteLineAsync($"virttier: {e.Message}");
             return ExitCode.BadInput;
+        }
+        catch (GuestMemoryException e)
+        {
+            // The host's, not the configuration's: it may be mended, or come later, so that systemd is to try again.
+            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
+            return ExitCode.Attention;
         }
     }
 }

@@ -38,5 +38,5 @@ internal static class StatusCommand
     }
 
     private static bool NeedsAttention(AgentStatus status) =>
-        !status.Libvirt.Connected || status.Domains.Any(d => d.NeedsAttention);
+        !status.Libvirt.Connected || status.Hung.Count > 0 || status.Domains.Any(d => d.NeedsAttention);
 }

@@ -12,6 +12,9 @@ internal sealed record AgentConfig
     /// <summary>Where the packages put the configuration.</summary>
     public const string DefaultPath = "/etc/virttier/virttier.yaml";
 
+    /// <summary>Whether the file is there and has nothing in it, not even a comment: it may have lost what it said.</summary>
+    public bool IsEmptyFile { get; init; }
+
     /// <summary>The settings of a domain whose metadata leaves them out (<c>defaults</c>).</summary>
     public TieringSettings Defaults { get; init; } = TieringSettings.Default;
 

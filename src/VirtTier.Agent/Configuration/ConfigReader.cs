@@ -63,7 +63,7 @@ internal sealed class ConfigReader
         ConfigReader reader = new(file);
         return yaml.Documents.Count switch
         {
-            0 => new AgentConfig(),
+            0 => new AgentConfig { IsEmptyFile = string.IsNullOrWhiteSpace(text) },
             1 => reader.ReadRoot(yaml.Documents[0].RootNode),
             _ => throw reader.Error(yaml.Documents[1].RootNode, "a second YAML document; the configuration is one document"),
         };

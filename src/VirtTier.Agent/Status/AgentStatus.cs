@@ -20,6 +20,9 @@ internal sealed record AgentStatus(
     long PoolBytes,
     IReadOnlyList<DomainStatus> Domains)
 {
+    /// <summary>What the agent does that hangs, in words: systemd restarts the agent unless it goes on.</summary>
+    public IReadOnlyList<string> Hung { get; init; } = [];
+
     /// <summary>One line of JSON, as it travels over D-Bus.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.AgentStatus);
 

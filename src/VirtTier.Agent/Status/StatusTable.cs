@@ -100,6 +100,8 @@ internal static class StatusTable
     {
         if (!status.Libvirt.Connected)
             yield return $"[red]libvirt:[/] {status.Libvirt.Problem.EscapeMarkup()}";
+        foreach (string does in status.Hung)
+            yield return $"[red]the agent hangs:[/] {does.EscapeMarkup()}; systemd restarts it unless it goes on";
         foreach (DomainStatus d in status.Domains)
         {
             if (d.Reason is not null)

@@ -19,8 +19,12 @@ internal static class ServiceManager
     /// <summary>The service has begun to stop.</summary>
     public static void Stopping() => Notify("STOPPING=1");
 
-    /// <summary>Proof of life for <c>WatchdogSec=</c>, and the line that <c>systemctl status</c> shows.</summary>
-    public static void Alive(string status) => Notify($"WATCHDOG=1\nSTATUS={status}");
+    /// <summary>Proof of life for <c>WatchdogSec=</c> unless something hangs, and the line that <c>systemctl status</c> shows.</summary>
+    public static void Alive(string status, IReadOnlyList<string> hung) => Notify(ProofOfLife(status, hung));
+
+    /// <summary>What <see cref="Alive"/> says. Without the proof systemd restarts the service.</summary>
+    internal static string ProofOfLife(string status, IReadOnlyList<string> hung) =>
+        hung.Count == 0 ? $"WATCHDOG=1\nSTATUS={status}" : $"STATUS={status}; hangs: {string.Join(", ", hung)}";
 
     /// <summary>Sends to a socket's path, or to the abstract name after an <c>@</c>; false when it could not be sent.</summary>
     internal static bool TrySend(string? address, string state)

@@ -14,6 +14,9 @@ namespace VirtTier.Libvirt.Domains;
 /// </summary>
 public sealed class DomainMonitor : IDisposable
 {
+    // How long an idle monitor may say nothing of its progress.
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(15);
+
     private readonly DomainMonitorOptions _options;
     private readonly IHostProcesses _processes;
     private readonly TimeProvider _time;
@@ -130,11 +133,15 @@ public sealed class DomainMonitor : IDisposable
 
     private async Task WaitForWorkAsync(CancellationToken cancellation)
     {
-        using CancellationTokenSource waitOver = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        Task heartbeat = Task.Delay(Heartbeat, _time, waitOver.Token);
-        await Task.WhenAny(_work.Woken, heartbeat).ConfigureAwait(false);
-        await waitOver.CancelAsync().ConfigureAwait(false);
-        cancellation.ThrowIfCancellationRequested();
+        for (TimeSpan left = Heartbeat; left > TimeSpan.Zero && !_work.Woken.IsCompleted; left -= LongestSilence)
+        {
+            _options.Progress();
+            using CancellationTokenSource waitOver = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            Task wait = Task.Delay(left < LongestSilence ? left : LongestSilence, _time, waitOver.Token);
+            await Task.WhenAny(_work.Woken, wait).ConfigureAwait(false);
+            await waitOver.CancelAsync().ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
+        }
     }
 
     /// <summary>libvirt-dbus says nothing of a restart of libvirtd and has lost the events around it: read everything.</summary>

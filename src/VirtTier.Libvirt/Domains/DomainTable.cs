@@ -88,6 +88,7 @@ internal sealed class DomainTable(
             return;
         await _machines.RefreshAsync(cancellation).ConfigureAwait(false);
         QemuProcessFinder finder = new(processes, _machines, options.RunDirectory);
+        options.Progress();
         foreach (TrackedDomain tracked in unknown)
         {
             bool isNewRun = tracked.HasEnded;
@@ -114,6 +115,7 @@ internal sealed class DomainTable(
 
     private async Task ReadDomainAsync(string path, CancellationToken cancellation)
     {
+        options.Progress();
         TrackedDomain tracked = _tracked.GetValueOrDefault(path) ?? new TrackedDomain(path, options.LastGoodSettings, logger);
         try
         {
@@ -152,6 +154,7 @@ internal sealed class DomainTable(
 
     private async Task ReadJobAsync(TrackedDomain tracked, CancellationToken cancellation)
     {
+        options.Progress();
         try
         {
             tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancellation).ConfigureAwait(false));

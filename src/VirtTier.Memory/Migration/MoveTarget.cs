@@ -41,6 +41,9 @@ public sealed class MoveTarget
     /// </summary>
     public TokenBucket Work { get; }
 
+    /// <summary>Called at each step of a migration, and now and then while it waits for its rate.</summary>
+    public Action Progress { get; set; } = () => { };
+
     /// <summary>Sums of all migration since the guest was attached.</summary>
     public MoveCounters Counters { get; } = new();
 

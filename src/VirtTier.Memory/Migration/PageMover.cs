@@ -19,6 +19,9 @@ namespace VirtTier.Memory.Migration;
 /// </remarks>
 public sealed class PageMover
 {
+    // What waits for its rate says at least this often that it goes on.
+    private static readonly TimeSpan s_longestSilence = TimeSpan.FromSeconds(15);
+
     private readonly INumaCalls _calls;
     private readonly PageMoverOptions _options;
     private readonly TimeProvider _time;
@@ -128,8 +131,12 @@ public sealed class PageMover
     private async ValueTask WaitForRateAsync(MoveTarget target, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        target.Progress();
         for (TimeSpan delay = LongestDelay(); delay > TimeSpan.Zero; delay = LongestDelay())
-            await Task.Delay(delay, _time, cancellationToken).ConfigureAwait(false);
+        {
+            await Task.Delay(delay < s_longestSilence ? delay : s_longestSilence, _time, cancellationToken).ConfigureAwait(false);
+            target.Progress();
+        }
 
         TimeSpan LongestDelay() =>
             TimeSpan.FromTicks(Math.Max(Rate.Delay().Ticks, Math.Max(target.Rate.Delay().Ticks, target.Work.Delay().Ticks)));

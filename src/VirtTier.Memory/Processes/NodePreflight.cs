@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Linux;
+
 namespace VirtTier.Memory;
 
 /// <summary>A NUMA node that the cpuset of a process forbids.</summary>
@@ -16,7 +18,7 @@ public sealed record ForbiddenNode(int Node, IReadOnlyList<int> Allowed, string 
 public static class NodePreflight
 {
     /// <summary>Null if the process may have memory on <paramref name="node"/>.</summary>
-    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    /// <exception cref="GuestMemoryException">The process has ended, or a file of its cgroup cannot be read; the message names it.</exception>
     /// <remarks>
     /// move_pages(2) asks the cpuset of exactly the process it is given, which for a QEMU under libvirt is the emulator
     /// cgroup, written for <c>numatune</c>. The command names the outermost cgroup that lacks the node: an inner one cannot allow
@@ -53,10 +55,7 @@ public static class NodePreflight
         {
             directory = Path.Combine(directory, name);
             string file = Path.Combine(directory, "cpuset.mems");
-            if (!File.Exists(file))
-                continue;
-            IReadOnlyList<int> own = NodeList.Parse(File.ReadAllText(file));
-            if (own.Count > 0 && !own.Contains(node))
+            if (KernelText.ReadListIfPresent(file) is { Count: > 0 } own && !own.Contains(node))
                 return file;
         }
 

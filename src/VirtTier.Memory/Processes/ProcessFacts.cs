@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Linux;
+using VirtTier.Memory.Linux;
 
 namespace VirtTier.Memory;
 
@@ -8,11 +9,11 @@ namespace VirtTier.Memory;
 public static class ProcessFacts
 {
     /// <summary>When the process started: <see cref="ProcessStat.StartTime"/>.</summary>
-    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
     public static ulong ReadStartTime(int pid, string procfs = "/proc") => ReadStat(pid, procfs).StartTime;
 
     /// <summary>CPU time that the process has used, that of its guest included.</summary>
-    /// <exception cref="GuestMemoryException">The process has ended.</exception>
+    /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
     public static TimeSpan ReadCpuTime(int pid, string procfs = "/proc")
     {
         ProcessStat stat = ReadStat(pid, procfs);
@@ -42,8 +43,11 @@ public static class ProcessFacts
         throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
     }
 
-    private static ProcessStat ReadStat(int pid, string procfs) => ProcessStat.Read(pid, procfs)
-        ?? throw new GuestMemoryException(GuestMemoryError.ProcessGone, $"process {pid} has ended");
+    private static ProcessStat ReadStat(int pid, string procfs)
+    {
+        string stat = Read(pid, "stat", procfs);
+        return ProcessStat.Parse(stat) ?? throw Failure(pid, "stat", procfs, $"{KernelText.Quote(stat)} makes no sense");
+    }
 
     private static IReadOnlyList<int> ReadList(int pid, string key, string procfs)
     {

@@ -30,6 +30,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public FakeHost()
     {
+        Loops = new LoopWatch(Time, Log);
         WriteNode(0, "0-1023", "10 20");
         WriteNode(1, "", "20 10");
         Write("sys/devices/system/node/online", "0-1");
@@ -69,6 +70,15 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     public FakeLog Log { get; } = new();
 
     public SkippingTime Time { get; } = new();
+
+    /// <summary>Watches the loops of the domains.</summary>
+    public LoopWatch Loops { get; }
+
+    /// <summary>What the kernel does before a harvest.</summary>
+    public Action BeforeHarvest { get; set; } = () => { };
+
+    /// <summary>What the kernel does before it lets go of a guest of a process that was attached so manieth (from 1).</summary>
+    public Action<int> BeforeDetach { get; set; } = _ => { };
 
     /// <summary>Where what was learned of domains is kept.</summary>
     public string HeatDirectory => Path.Combine(_root.FullName, "heat");
@@ -127,6 +137,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
             new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
+            Loops,
             Time,
             Log);
     }
@@ -195,6 +206,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>What sysfs says of nodes now.</summary>
     public NumaTopology ReadTopology() => NumaTopology.Read(Path.Combine(_root.FullName, "sys"));
 
+    /// <summary>A file of the host.</summary>
+    public string PathOf(string path) => Path.Combine(_root.FullName, path);
+
     /// <summary>Writes a file of the host.</summary>
     public void Write(string path, string text)
     {
@@ -257,6 +271,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
+            host.BeforeHarvest();
             host.Harvests++;
             _harvestTime += host.HarvestTime;
             buffers.Accessed.Clear();
@@ -291,6 +306,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public void Dispose()
         {
+            host.BeforeDetach(number);
             Volatile.Write(ref host._faultRate, 0);
             Interlocked.Decrement(ref host._attached);
         }

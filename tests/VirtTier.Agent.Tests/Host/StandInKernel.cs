@@ -73,6 +73,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
             new RoundScratchPool(() => new ResidencyReader(this, "/proc", _tree.At("sys"))),
             new SamplingPace(interval, HarvestsPerRound: 2, CpuShare: 1, FaultRate: 0),
             new HeatStore(_tree.At("heat"), log),
+            new LoopWatch(TimeProvider.System, log),
             TimeProvider.System,
             log);
     }

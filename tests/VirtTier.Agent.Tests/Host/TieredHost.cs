@@ -13,8 +13,10 @@ internal sealed class TieredHost : IAsyncDisposable
     private TieredHost(WatchedHost watched, StandInKernel kernel, TimeSpan interval)
     {
         Watched = watched;
-        Service = new TieringService(new AgentConfig(), kernel.Context(interval, Watched.Log));
-        _follow = Service.ReconcileForeverAsync(Watched.Monitor.WaitForChangeAsync, _ => { }, _stop.Token);
+        DomainTiererContext context = kernel.Context(interval, Watched.Log);
+        Service = new TieringService(new AgentConfig(), context);
+        _follow = Service.ReconcileForeverAsync(
+            Watched.Monitor.WaitForChangeAsync, _ => { }, context.Loops.Add("following domains", LoopWatch.UsualLimit), _stop.Token);
     }
 
     internal WatchedHost Watched { get; }

@@ -12,10 +12,12 @@ internal sealed class FakeHost : IHostProcesses
 
     private readonly List<(ProcessIdentity Process, Action Ended)> _watches = [];
 
+    private int _progress;
+
     internal FakeHost()
     {
         Bus.Services["org.libvirt"] = AnswerLibvirt;
-        Monitor = new(Bus, this, new DomainMonitorOptions { RunDirectory = "/run" }, Time, Log);
+        Monitor = new(Bus, this, new DomainMonitorOptions { RunDirectory = "/run", Progress = () => Interlocked.Increment(ref _progress) }, Time, Log);
     }
 
     internal FakeBus Bus { get; } = new();
@@ -25,6 +27,9 @@ internal sealed class FakeHost : IHostProcesses
     internal RecordingLogger<DomainMonitor> Log { get; } = new();
 
     internal DomainMonitor Monitor { get; }
+
+    /// <summary>How often the monitor said that it goes on.</summary>
+    internal int Progress => Volatile.Read(ref _progress);
 
     /// <summary>What runs under libvirt.</summary>
     internal List<FakeDomain> Domains { get; } = [];

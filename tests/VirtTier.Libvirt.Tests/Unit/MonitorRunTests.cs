@@ -86,6 +86,26 @@ public sealed class MonitorRunTests : IAsyncDisposable
         Assert.Equal(7, _host.Find("web1")!.Settings.Shares); // what the failed look was to read is not forgotten
     }
 
+    [Fact]
+    public async Task However_long_the_heartbeat_an_idle_one_says_now_and_then_that_it_goes_on()
+    {
+        await UntilQuietAsync();
+        _host.Monitor.Heartbeat = TimeSpan.FromMinutes(5);
+        _host.Monitor.Wake();
+        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
+        _host.Time.Advance(Options.ShortestInterval);
+        TimeSpan wake = TimeSpan.FromSeconds(15);
+        for (int wakes = 0; wakes < 3; wakes++)
+        {
+            await _host.Time.UntilAwaitedAsync(wake);
+            int before = _host.Progress;
+            _host.Time.Advance(wake);
+            await _host.Time.UntilAwaitedAsync(wake);
+            Assert.True(_host.Progress > before);
+        }
+        Assert.Equal(2, Looks);
+    }
+
     private int Looks => _host.CountCalls("ListDomains");
 
     /// <summary>Lets the shortest interval pass, until the loop waits for hints.</summary>
