@@ -221,6 +221,21 @@ public sealed class ReplayTests
     }
 
     [Fact]
+    public void Own_policy_keeps_less_headroom_where_it_decides_by_harvest_and_no_other_differs()
+    {
+        TraceFamily growing = TraceFamilies.All.Single(f => f.Name == "growing");
+        Trace trace = Trace.Load(() => growing.Generate(300_000, seed: 5), rounds: 25, harvests: 4);
+        int budget = ReplayEngine.BudgetOf(trace, 0.2);
+        ReplayResult Run(string policy, Decision decision, Trace? cut = null) =>
+            ReplayPolicies.Run(cut ?? trace, policy, budget, Observation.Bits, Allocation.Headroom, 1, samples: null, decision);
+        Assert.True(Run("virttier", Decision.Harvest).Net > Run("virttier", Decision.Round).Net + 0.01);
+        Assert.Equal(Run("naive", Decision.Round), Run("naive", Decision.Harvest));
+        // With one harvest a round they are the same.
+        Trace whole = Trace.Load(() => growing.Generate(300_000, seed: 5), rounds: 25, harvests: 1);
+        Assert.Equal(Run("virttier", Decision.Round, whole), Run("virttier", Decision.Harvest, whole));
+    }
+
+    [Fact]
     public void Command_prints_json_and_refuses_what_makes_no_sense()
     {
         string path = Path.GetTempFileName();

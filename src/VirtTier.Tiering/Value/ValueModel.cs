@@ -15,8 +15,8 @@ namespace VirtTier.Tiering.Value;
 /// </remarks>
 internal sealed class ValueModel
 {
-    // A domain's habits last for tens of rounds, not for ever.
-    private const double Discount = 0.95;
+    // What a move earns comes over many rounds where pages are accessed less than once a round, but habits do not last for ever.
+    private const double Discount = 0.97;
 
     // Values start from the last round's, so that a few sweeps bring them to their end; the first time needs more.
     private const int SweepsAtFirst = 24;
