@@ -49,6 +49,8 @@ internal sealed class TieredGuest
     private TimeSpan _harvestTime;
     private CpuReading _guestTime;
     private MovesDone _moved;
+    private long _leftFast;
+    private long _demotedWithin;
     private AccessKinds _sampledKinds;
     private long _landmines;
     private long _faultSamples;
@@ -187,7 +189,7 @@ internal sealed class TieredGuest
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null;
             SamplerInfo info = _sampler.GetInfo();
             CountLandmines((long)info.Armed);
-            Plan(orders, moves, scratch);
+            Plan(orders, moves, pacer.Interval, scratch);
             pacer.EndRound(_plan, HarvestTime(info));
             Sample(KindsWorthSampling());
             long demoted = 0;
@@ -199,13 +201,16 @@ internal sealed class TieredGuest
                 (demoted, promoted) = await ExchangeAsync(slow, stop);
                 ObserveMoves();
             }
+            _leftFast = _plan.FastPages - demoted + promoted;
+            demoted += _demotedWithin;
+            _demotedWithin = 0;
             return _figures = new DomainFigures
             {
                 Rounds = _figures.Rounds + 1,
                 HeatRounds = _planner.Rounds,
                 RoundSeconds = pacer.Interval.TotalSeconds,
-                FastBytes = (_plan.FastPages - demoted + promoted) * PageSizes.PageBytes,
-                SlowBytes = (_plan.SlowPages + demoted - promoted) * PageSizes.PageBytes,
+                FastBytes = _leftFast * PageSizes.PageBytes,
+                SlowBytes = (_plan.FastPages + _plan.SlowPages - _leftFast) * PageSizes.PageBytes,
                 HotBytes = _plan.HotPages * PageSizes.PageBytes,
                 HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
                 PromotedPages = _figures.PromotedPages + promoted,
@@ -222,6 +227,24 @@ internal sealed class TieredGuest
         }
     }
 
+    /// <summary>Between two rounds: makes room again for the pages that the guest is yet to touch for the first time.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="stop">Ends the moves.</param>
+    /// <returns>True if pages were moved.</returns>
+    public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
+    {
+        if (_slowNode is not int slow || orders.Mode != TieringMode.Enforce || Problem is not null || _planner.BornPages == 0)
+            return false;
+        _planner.RestoreHeadroom(_leftFast + _planner.BornPages, _plan);
+        if (_plan.Demotions.IsEmpty)
+            return false;
+        MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, slow, stop);
+        ObserveMoves();
+        _leftFast -= report.Moved;
+        _demotedWithin += report.Moved;
+        return true;
+    }
+
     /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will.</summary>
     private string? FindForbidden(RunningDomain domain)
     {
@@ -235,8 +258,11 @@ internal sealed class TieredGuest
         return null;
     }
 
-    private void Plan(DomainOrders orders, bool moves, RoundScratch scratch)
+    private void Plan(DomainOrders orders, bool moves, TimeSpan round, RoundScratch scratch)
     {
+        // After a rest there are the harvests of a round, an interval apart, with a decision after each.
+        SamplingPace sampling = _context.Sampling;
+        _planner.DecisionSpacing = 1 - ((sampling.HarvestsPerRound - 1) * (sampling.Interval / round));
         Span<byte> tiers = scratch.Pages(_memory.Layout.PageCount);
         scratch.Reader.Read(_process.Pid, _memory.Layout, 0, tiers);
         // Pages that somebody else moved back are not to be fought over.
