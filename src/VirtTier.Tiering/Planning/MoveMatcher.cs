@@ -25,7 +25,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
 
     private readonly CandidateList _coldest = new(samples.States);
     private readonly CandidateList _hottest = new(samples.States);
-    private readonly int[] _worstFirst = new int[samples.States];
+    private readonly StateOrder _byValue = new(samples.States);
     private readonly int[] _bestFirst = new int[samples.States];
     private int _nextCold;
 
@@ -44,10 +44,10 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     public void Fill(MovePlan plan, RoundCensus census, ReadOnlySpan<byte> residency, long maxMoves, long spare, double cost)
     {
         long excess = Math.Max(0, plan.FastPages - plan.TargetPages);
-        SortWorstFirst();
-        _hottest.Prepare(census.Slow, PromotableBestFirst(cost, census.Quarters), maxMoves);
+        ReadOnlySpan<int> worstFirst = _byValue.Sort(census.Fast.Pages, census.Slow.Pages, model.Value);
+        _hottest.Prepare(census.Slow, PromotableBestFirst(worstFirst, cost, census.Quarters), maxMoves);
         long swaps = _hottest.Count > 0 ? (maxMoves / 2) + PageSizes.BlockPages : 0;
-        _coldest.Prepare(census.Fast, _worstFirst, Math.Min(maxMoves, excess + swaps + spare));
+        _coldest.Prepare(census.Fast, worstFirst, Math.Min(maxMoves, excess + swaps + spare));
         Collect(residency);
         Match(plan, maxMoves, cost);
     }
@@ -69,23 +69,16 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
         }
     }
 
-    private void SortWorstFirst()
-    {
-        for (int state = 0; state < _worstFirst.Length; state++)
-            _worstFirst[state] = state;
-        _worstFirst.AsSpan().Sort((a, b) => model.Value[a].CompareTo(model.Value[b]));
-    }
-
-    // The states that are worth a promotion at least where DRAM is to spare. The worst-first order must stand.
-    private ReadOnlySpan<int> PromotableBestFirst(double cost, int quarters)
+    // The states that are worth a promotion at least where DRAM is to spare.
+    private ReadOnlySpan<int> PromotableBestFirst(ReadOnlySpan<int> worstFirst, double cost, int quarters)
     {
         int count = 0;
         // On belief alone nothing comes in but what the first round itself has shown to go on, for which it must have quarters.
         if (!model.HasLearned && quarters < PageState.Quarters)
             return [];
-        for (int i = _worstFirst.Length - 1; i >= 0; i--)
+        for (int i = worstFirst.Length - 1; i >= 0; i--)
         {
-            int state = _worstFirst[i];
+            int state = worstFirst[i];
             if (model.SpareValue[state] > cost && (model.HasLearned || PageState.IsGoingOn(state % PageState.Own)))
                 _bestFirst[count++] = state;
         }

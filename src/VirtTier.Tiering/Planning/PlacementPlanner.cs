@@ -376,6 +376,8 @@ public sealed class PlacementPlanner
         {
             long fast = _census.Fast.Pages[state];
             long slow = _census.Slow.Pages[state];
+            if ((fast | slow) == 0)
+                continue;
             fastPages += fast;
             slowPages += slow;
             fastRate += fast * _model.MeanRate(state);
