@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Replay;
+using VirtTier.Replay.Policies;
 using VirtTier.Replay.Traces;
 
 namespace VirtTier.Bench;
@@ -10,6 +11,10 @@ internal static class TieringBench
 {
     private const int Accesses = 1_500_000;
     private const int Seed = 1;
+    private const int Replicas = 6;
+
+    // Which of its services are awake is drawn on the way, so replicas have nothing in common.
+    private const string WithoutReplicas = "bursts";
 
     public static void Run(BarTable bars)
     {
@@ -17,6 +22,7 @@ internal static class TieringBench
         foreach (TraceFamily family in TraceFamilies.All)
             traces.Add((family, Trace.Load(() => family.Generate(Accesses, Seed), rounds: 50, harvests: 4)));
         Run(bars, traces, Allocation.Headroom, share: 0.79, net: 0.71, moves: 0.35);
+        RunKnownRates(bars, traces);
         Run(bars, traces, Allocation.Populated, share: 0.64, net: 0.60, moves: 0.22);
     }
 
@@ -60,6 +66,34 @@ internal static class TieringBench
         bars.AtLeast($"{name}: share above freeze, worst family", worst, -0.005);
         bars.AtMost($"{name}: moves of naive's where nothing can be gained, worst family", wasted, 0.05);
         bars.AtLeast($"{name}: gap closed from freeze to hindsight, mean", gaps / families, 0.5);
+    }
+
+    // How near the planner comes to a plan made with the rates of all pages known, from other traces of the same structure.
+    private static void RunKnownRates(BarTable bars, List<(TraceFamily Family, Trace Trace)> traces)
+    {
+        Console.WriteLine();
+        Console.WriteLine($"{"Headroom",-10} {"freeze",13} {"virttier",13} {"rates known",13} {"gap closed",11}");
+        double gaps = 0;
+        int families = 0;
+        foreach ((TraceFamily family, Trace trace) in traces)
+        {
+            if (!family.CanGain || family.Name == WithoutReplicas)
+                continue;
+            int budget = ReplayEngine.BudgetOf(trace, 0.2);
+            ReplayResult Play(string policy) => ReplayPolicies.Run(trace, policy, budget, Observation.Bits, Allocation.Headroom, cost: 1);
+            ReplayResult freeze = Play(ReplayPolicies.Freeze);
+            ReplayResult own = Play(ReplayPolicies.VirtTier);
+            ReplicaRates rates = new(trace, [.. Enumerable.Range(1, Replicas).Select(replica => (Func<Trace>)(() =>
+                Trace.Load(() => family.Generate(Accesses, Seed, replica), trace.Rounds, trace.Harvests)))]);
+            HindsightPolicy plan = new(trace, budget, Allocation.Headroom, cost: 1, rates);
+            ReplayResult known = ReplayEngine.Run(trace, plan, budget, Observation.Bits, Allocation.Headroom, cost: 1, Decision.Round);
+            double gap = (own.Net - freeze.Net) / (known.Net - freeze.Net);
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"{family.Name,-10} {Show(freeze)} {Show(own)} {Show(known)} {gap,11:F2}"));
+            gaps += gap;
+            families++;
+        }
+        bars.AtLeast("headroom: gap closed from freeze to a plan with known rates, mean", gaps / families, 0.6);
     }
 
     private static string Show(ReplayResult result) =>

@@ -207,7 +207,12 @@ internal sealed class DomainTierer : IAsyncDisposable
             if (!harvest || !watching)
                 continue;
             if (++harvests % sampling.HarvestsPerRound != 0)
+            {
+                using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop, _pause.Token);
+                if (await guest.RestoreHeadroomAsync(orders, end.Token))
+                    watching = guest.SinceHarvest < sampling.Interval;
                 continue;
+            }
 
             await RoundAsync(guest, orders, pacer, stop);
             if (_context.Time.GetElapsedTime(saved) >= saveInterval)

@@ -60,6 +60,9 @@ internal sealed class TieredGuest
     private long _boundRead;
     private TimeSpan _boundKeptFor;
     private (long Fast, long Slow) _boundPages;
+    private long _leftFast;
+    private long _demotedWithin;
+    private IReadOnlyList<int> _slowAllowed = []; // of the last round
     private AccessKinds _sampledKinds;
     private long _landmines;
     private long _faultSamples;
@@ -211,13 +214,14 @@ internal sealed class TieredGuest
                 _bound = null; // who changes the one may have changed the other
             _forbidden = forbidden;
             Problem = _context.Host.Problem ?? forbidden;
+            _slowAllowed = slowNodes;
             SamplerInfo info = _sampler.GetInfo();
             RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
             _ranGuests = false;
             bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests;
             CountLandmines((long)info.Armed);
             _progress();
-            Plan(orders, moves, scratch);
+            Plan(orders, moves, pacer.Interval, scratch);
             pacer.EndRound(_plan, HarvestTime(info));
             Sample(KindsWorthSampling());
             long demoted = 0;
@@ -229,14 +233,17 @@ internal sealed class TieredGuest
                 (demoted, promoted) = await ExchangeAsync(slowNodes, stop);
                 ObserveMoves();
             }
+            _leftFast = _plan.FastPages - demoted + promoted;
+            demoted += _demotedWithin;
+            _demotedWithin = 0;
             Problem ??= _bound?.Note;
             return _figures = new DomainFigures
             {
                 Rounds = _figures.Rounds + 1,
                 HeatRounds = _planner.Rounds,
                 RoundSeconds = pacer.Interval.TotalSeconds,
-                FastBytes = (_boundPages.Fast + _plan.FastPages - demoted + promoted) * PageSizes.PageBytes,
-                SlowBytes = (_boundPages.Slow + _plan.SlowPages + demoted - promoted) * PageSizes.PageBytes,
+                FastBytes = (_boundPages.Fast + _leftFast) * PageSizes.PageBytes,
+                SlowBytes = (_boundPages.Slow + _plan.FastPages + _plan.SlowPages - _leftFast) * PageSizes.PageBytes,
                 HotBytes = _plan.HotPages * PageSizes.PageBytes,
                 HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
                 PromotedPages = _figures.PromotedPages + promoted,
@@ -251,6 +258,26 @@ internal sealed class TieredGuest
         {
             _context.Scratch.Return(scratch);
         }
+    }
+
+    /// <summary>Between two rounds: makes room again for the pages that the guest is yet to touch for the first time.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="stop">Ends the moves.</param>
+    /// <returns>True if pages were moved.</returns>
+    public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
+    {
+        // Bound memory is not in the plan: an access to it would pass for a birth.
+        bool mayMove = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests && _boundPages is (0, 0);
+        if (!mayMove || _slowAllowed.Count == 0 || _planner.BornPages == 0)
+            return false;
+        _planner.RestoreHeadroom(_leftFast + _planner.BornPages, _plan);
+        if (_plan.Demotions.IsEmpty)
+            return false;
+        MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _slowAllowed, stop);
+        ObserveMoves();
+        _leftFast -= report.Moved;
+        _demotedWithin += report.Moved;
+        return true;
     }
 
     /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will.</summary>
@@ -284,8 +311,11 @@ internal sealed class TieredGuest
         return _bound;
     }
 
-    private void Plan(DomainOrders orders, bool moves, RoundScratch scratch)
+    private void Plan(DomainOrders orders, bool moves, TimeSpan round, RoundScratch scratch)
     {
+        // After a rest there are the harvests of a round, an interval apart, with a decision after each.
+        SamplingPace sampling = _context.Sampling;
+        _planner.DecisionSpacing = 1 - ((sampling.HarvestsPerRound - 1) * (sampling.Interval / round));
         Span<byte> tiers = scratch.Pages(_memory.Layout.PageCount);
         scratch.Reader.Read(_process.Pid, _memory.Layout, 0, tiers);
         // Pages that somebody else moved back are not to be fought over.

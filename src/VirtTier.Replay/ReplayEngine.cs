@@ -25,6 +25,16 @@ public enum Allocation
     Populated,
 }
 
+/// <summary>When a policy may move pages.</summary>
+public enum Decision
+{
+    /// <summary>At the end of each round.</summary>
+    Round,
+
+    /// <summary>After each harvest too, if it is a policy that has something to decide then.</summary>
+    Harvest,
+}
+
 /// <summary>What a replay comes to.</summary>
 /// <param name="Pages">Distinct pages of the trace.</param>
 /// <param name="Budget">Of these, how many may be fast.</param>
@@ -58,8 +68,9 @@ public static class ReplayEngine
     /// <param name="observation">What the policy sees.</param>
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
+    /// <param name="decision">When the policy is asked.</param>
     public static ReplayResult Run(
-        Trace trace, IReplayPolicy policy, int budget, Observation observation, Allocation allocation, double cost)
+        Trace trace, IReplayPolicy policy, int budget, Observation observation, Allocation allocation, double cost, Decision decision)
     {
         ArgumentNullException.ThrowIfNull(trace);
         ArgumentNullException.ThrowIfNull(policy);
@@ -82,6 +93,8 @@ public static class ReplayEngine
                         fast += touch.Count;
                 }
                 policy.Observe(observation == Observation.Counts ? touches : ToBits(touches, bits));
+                if (decision == Decision.Harvest && harvest < trace.Harvests - 1)
+                    policy.EndHarvest(placement);
             }
             // What is decided after the last round would serve no access.
             if (round < trace.Rounds - 1)

@@ -34,19 +34,24 @@ public static class ReplayPolicies
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
     /// <param name="samples">Fault samples a round that <see cref="VirtTier"/> gets; null for none.</param>
+    /// <param name="decision">When a policy may move pages; only <see cref="VirtTier"/> has something to decide within a round.</param>
     /// <exception cref="ArgumentException">No policy has that name.</exception>
     public static ReplayResult Run(
-        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples = null)
+        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples = null,
+        Decision decision = Decision.Harvest)
     {
         ArgumentNullException.ThrowIfNull(trace);
         if (policy == Oracle)
             return OracleBound.Run(trace, budget, cost);
-        return ReplayEngine.Run(trace, Create(trace, policy, budget, observation, allocation, cost, samples), budget, observation, allocation, cost);
+        IReplayPolicy chosen = Create(trace, policy, budget, observation, allocation, cost, samples, decision);
+        return ReplayEngine.Run(trace, chosen, budget, observation, allocation, cost, decision);
     }
 
-    private static IReplayPolicy Create(Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples) => policy switch
+    private static IReplayPolicy Create(
+        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples,
+        Decision decision) => policy switch
     {
-        VirtTier => new VirtTierPolicy(trace, observation, allocation, cost, samples),
+        VirtTier => new VirtTierPolicy(trace, observation, allocation, cost, decision, samples),
         Freeze => new FreezePolicy(),
         Naive => new NaivePolicy(trace.Pages),
         "ewma-gap" => new EwmaGapPolicy(trace.Pages),

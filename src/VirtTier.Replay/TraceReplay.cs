@@ -21,6 +21,9 @@ public sealed record ReplayOptions(string TracePath, double DramPercent)
     /// <summary>What policies see.</summary>
     public Observation Observe { get; init; } = Observation.Bits;
 
+    /// <summary>When the agent's own planner may move pages.</summary>
+    public Decision Decide { get; init; } = Decision.Harvest;
+
     /// <summary>How pages get their memory.</summary>
     public Allocation Alloc { get; init; } = Allocation.Headroom;
 
@@ -70,7 +73,7 @@ public static class TraceReplay
         }
         int budget = ReplayEngine.BudgetOf(trace, options.DramPercent / 100);
         ReplaySamples? samples = options.Samples > 0 ? new ReplaySamples(options.Samples, options.WriteWeight) : null;
-        ReplayResult result = ReplayPolicies.Run(trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples);
+        ReplayResult result = ReplayPolicies.Run(trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples, options.Decide);
         if (options.Json)
             WriteJson(options, result, output);
         else

@@ -60,6 +60,25 @@ public sealed class DomainTiererTests : IDisposable
     }
 
     [Fact]
+    public async Task Room_for_new_pages_is_made_after_each_harvest()
+    {
+        const int born = 20;
+        _host.GrownTo = 3000;
+        HashSet<(long Round, int Harvest)> moves = [];
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && _host.HotFastPages == _host.HotPages.Count);
+        _host.BeforeMove = () => moves.Add((tierer.Status.Rounds, _host.Harvests));
+        _host.BornPerHarvest = born;
+        await Eventually.IsTrue(() => _host.GrownTo == FakeHost.GuestPages);
+        _host.BeforeMove = null;
+
+        // Once births are expected there are rounds in which moves come after most of the four harvests, of which the last ends it.
+        int[] byRound = [.. moves.GroupBy(m => m.Round).Select(g => g.Count())];
+        Assert.True(byRound.Max() > 2, $"moves by round: {string.Join(", ", byRound)}");
+        Assert.InRange(_host.FastPages, Budget - (6 * born), Budget + born);
+    }
+
+    [Fact]
     public async Task Observe_finds_the_same_hot_pages_and_moves_none()
     {
         await using DomainTierer tierer = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));

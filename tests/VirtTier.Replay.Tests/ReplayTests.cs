@@ -2,6 +2,7 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using VirtTier.Replay.Policies;
 using VirtTier.Replay.Traces;
 
 namespace VirtTier.Replay.Tests;
@@ -218,6 +219,47 @@ public sealed class ReplayTests
         string message = Assert.Throws<InvalidDataException>(() => Read(Gzip(stream.ToArray())[..^4])).Message;
         Assert.Contains("record ", message, StringComparison.Ordinal);
         Assert.Contains("gzip data breaks off", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Own_policy_keeps_less_headroom_where_it_decides_by_harvest_and_no_other_differs()
+    {
+        TraceFamily growing = TraceFamilies.All.Single(f => f.Name == "growing");
+        Trace trace = Trace.Load(() => growing.Generate(300_000, seed: 5), rounds: 25, harvests: 4);
+        int budget = ReplayEngine.BudgetOf(trace, 0.2);
+        ReplayResult Run(string policy, Decision decision, Trace? cut = null) =>
+            ReplayPolicies.Run(cut ?? trace, policy, budget, Observation.Bits, Allocation.Headroom, 1, samples: null, decision);
+        Assert.True(Run("virttier", Decision.Harvest).Net > Run("virttier", Decision.Round).Net + 0.01);
+        Assert.Equal(Run("naive", Decision.Round), Run("naive", Decision.Harvest));
+        // With one harvest a round they are the same.
+        Trace whole = Trace.Load(() => growing.Generate(300_000, seed: 5), rounds: 25, harvests: 1);
+        Assert.Equal(Run("virttier", Decision.Round, whole), Run("virttier", Decision.Harvest, whole));
+    }
+
+    [Fact]
+    public void A_plan_by_known_rates_lies_between_the_planner_and_hindsight()
+    {
+        TraceFamily shift = TraceFamilies.All.Single(f => f.Name == "shift");
+        Trace Replica(int number) => Trace.Load(() => shift.Generate(300_000, seed: 5, number), rounds: 25, harvests: 4);
+        Trace trace = Replica(0);
+        int budget = ReplayEngine.BudgetOf(trace, 0.2);
+        ReplicaRates rates = new(trace, [.. Enumerable.Range(1, 4).Select(number => (Func<Trace>)(() => Replica(number)))]);
+        double known = ReplayEngine.Run(
+            trace, new HindsightPolicy(trace, budget, Allocation.Headroom, 1, rates), budget, Observation.Bits, Allocation.Headroom, 1, Decision.Round).Net;
+        double Net(string policy) => ReplayPolicies.Run(trace, policy, budget, Observation.Bits, Allocation.Headroom, 1).Net;
+        Assert.InRange(known, Net("virttier"), Net("hindsight") - 0.01);
+
+        // The same pages are popular, and others are accessed.
+        double total = 0, off = 0;
+        for (int page = 0; page < trace.Pages; page++)
+        {
+            total += rates.Rate(page, 3);
+            Assert.InRange(rates.ChanceOfBirth(page, 3), 0, 1);
+        }
+        Assert.InRange(total, 0.95 * 12_000, 12_000);
+        foreach (PageTouch touch in trace.Slice(3, 0))
+            off += Math.Abs((4 * touch.Count) - rates.Rate(touch.Page, 3));
+        Assert.True(off > 0, "replicas are no copies");
     }
 
     [Fact]

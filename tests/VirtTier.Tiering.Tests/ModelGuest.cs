@@ -13,6 +13,7 @@ internal sealed class ModelGuest
     private readonly ulong[] _accessed;
     private readonly MappingSize[] _sizes;
     private readonly byte[] _residency;
+    private int _leftFast;
 
     public ModelGuest(int pages, bool hugePages = false, int seed = 1, bool sampled = false)
     {
@@ -76,6 +77,20 @@ internal sealed class ModelGuest
         PeakFast = Math.Max(PeakFast, Fast);
     }
 
+    /// <summary>Makes room within a round, for as many fast pages as there should be by what is known of the last decision and of births.</summary>
+    public void RestoreHeadroom()
+    {
+        long known = _leftFast + Planner.BornPages;
+        Planner.RestoreHeadroom(Fast, Plan);
+        if (_leftFast > 0)
+            Assert.Equal(Fast, known);
+        Assert.Equal(0, Plan.PromotedPages);
+        int fast = Fast;
+        Move(Plan.Demotions.Span, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
+        Moved += Plan.DemotedPages;
+        _leftFast -= (int)Plan.DemotedPages;
+    }
+
     /// <summary>Rounds of four harvests, in each of which the guest does the same.</summary>
     public void Run(int rounds, long budget, Action access, long maxMoves = long.MaxValue)
     {
@@ -85,6 +100,8 @@ internal sealed class ModelGuest
             {
                 access();
                 Harvest();
+                if (Planner.DecisionSpacing < 1 && harvest < 3)
+                    RestoreHeadroom();
             }
             EndRound(budget, maxMoves);
         }
@@ -114,6 +131,7 @@ internal sealed class ModelGuest
         Move(Plan.Demotions.Span, Residency.Fast, Residency.Slow, ref fast, atMost: long.MaxValue);
         Move(Plan.Promotions.Span, Residency.Slow, Residency.Fast, ref fast, Plan.TargetPages);
         Moved += Plan.DemotedPages + Plan.PromotedPages;
+        _leftFast = Fast;
         Assert.Equal(Fast, Plan.FastPages - Plan.DemotedPages + Plan.PromotedPages);
     }
 

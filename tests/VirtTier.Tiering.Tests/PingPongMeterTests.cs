@@ -52,6 +52,18 @@ public sealed class PingPongMeterTests
     }
 
     [Fact]
+    public void What_leaves_within_a_round_and_returns_in_the_next_came_back()
+    {
+        PingPongMeter meter = new(Pages);
+        for (int round = 0; round < 40; round++)
+        {
+            meter.Observe(Plan([], Range(0, 100)));
+            meter.ObserveWithin(Plan(Range(0, 100), []));
+        }
+        Assert.InRange(meter.Share, 0.95, 1);
+    }
+
+    [Fact]
     public void Planner_shows_it_and_moves_less_while_it_is_high()
     {
         Assert.Equal(MoveMatcher.Cost(1, pingPong: 0), MoveMatcher.Cost(1, pingPong: 0.4));

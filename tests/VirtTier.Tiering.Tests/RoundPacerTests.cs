@@ -30,6 +30,16 @@ public sealed class RoundPacerTests
     }
 
     [Fact]
+    public void Demotions_within_the_round_are_movement()
+    {
+        RoundPacer pacer = Pacer();
+        pacer.EndRound(new MovePlan { FastPages = 1000, DemotedWithinPages = 3 }, s_cheap);
+        Assert.Equal(TimeSpan.FromMilliseconds(100), pacer.Interval);
+        pacer.EndRound(new MovePlan { FastPages = 1000 }, s_cheap);
+        Assert.Equal(TimeSpan.FromMilliseconds(125), pacer.Interval);
+    }
+
+    [Fact]
     public void Cpu_share_has_precedence()
     {
         RoundPacer pacer = Pacer();

@@ -24,6 +24,7 @@ internal static class ReplayCommand
         Option<int> rounds = new("--rounds") { Description = "Equal slices of the trace's time, a decision after each", DefaultValueFactory = _ => s_defaults.Rounds };
         Option<int> harvests = new("--harvests") { Description = "Looks at the accessed bits in a round", DefaultValueFactory = _ => s_defaults.Harvests };
         Option<Observation> observe = new("--observe") { Description = "What the policy sees: accessed bits or counts", DefaultValueFactory = _ => s_defaults.Observe };
+        Option<Decision> decide = new("--decide") { Description = "When virttier moves pages: harvest or round", DefaultValueFactory = _ => s_defaults.Decide };
         Option<Allocation> alloc = new("--alloc") { Description = "Where new pages go: headroom or populated", DefaultValueFactory = _ => s_defaults.Alloc };
         Option<double> cost = new("--cost") { Description = "What moving a page costs, in accesses", DefaultValueFactory = _ => s_defaults.Cost };
         Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
@@ -36,13 +37,14 @@ internal static class ReplayCommand
 
         Command command = new("replay", "Play a recorded trace against a policy: share of accesses served fast, pages moved")
         {
-            trace, dram, rounds, harvests, observe, alloc, cost, unit, samples, writeWeight, policy, json,
+            trace, dram, rounds, harvests, observe, decide, alloc, cost, unit, samples, writeWeight, policy, json,
         };
         command.SetAction(result => Run(new ReplayOptions(result.GetRequiredValue(trace), result.GetValue(dram))
         {
             Rounds = result.GetValue(rounds),
             Harvests = result.GetValue(harvests),
             Observe = result.GetValue(observe),
+            Decide = result.GetValue(decide),
             Alloc = result.GetValue(alloc),
             Cost = result.GetValue(cost),
             RunPages = result.GetValue(unit) == "2M" ? PageSizes.BlockPages : 1,

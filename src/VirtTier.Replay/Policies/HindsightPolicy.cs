@@ -19,6 +19,7 @@ public sealed class HindsightPolicy : IReplayPolicy
     private const int PriceSteps = 40;
 
     private readonly TraceCounts _counts;
+    private readonly ReplicaRates? _known;
     private readonly double _cost;
     private readonly double[] _price;
     private readonly float[] _gain;
@@ -29,9 +30,11 @@ public sealed class HindsightPolicy : IReplayPolicy
     /// <param name="budget">Most pages in DRAM.</param>
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
-    public HindsightPolicy(Trace trace, int budget, Allocation allocation, double cost)
+    /// <param name="known">What is known of the trace, if not all: then it is no hindsight, but the best that could be done by rates.</param>
+    public HindsightPolicy(Trace trace, int budget, Allocation allocation, double cost, ReplicaRates? known = null)
     {
         ArgumentNullException.ThrowIfNull(trace);
+        _known = known;
         _counts = new TraceCounts(trace);
         _cost = cost;
         _gain = new float[(long)trace.Pages * trace.Rounds];
@@ -61,24 +64,29 @@ public sealed class HindsightPolicy : IReplayPolicy
         _round++;
         List<int> fast = [];
         // Who wants in, and what being in gains: a page that is born in the coming round comes in without a move.
-        List<(int Page, double Gain)> entrants = [];
+        List<(int Page, double Gain, double Chance)> entrants = [];
         for (int page = 0; page < _counts.Pages; page++)
         {
             double gain = Gain(page, _round);
             if (placement.Residencies[page] == Residency.Fast)
                 fast.Add(page);
             else if (placement.Residencies[page] == Residency.Slow && gain > _cost)
-                entrants.Add((page, gain - _cost));
-            else if (placement.Residencies[page] == Residency.Absent && gain > 0 && _counts.FirstRound(page) == _round)
-                entrants.Add((page, gain));
+                entrants.Add((page, gain - _cost, 1));
+            else if (placement.Residencies[page] == Residency.Absent && gain > 0 && ChanceOfBirth(page) is > 0 and double chance)
+                entrants.Add((page, gain, chance));
         }
         entrants.Sort((a, b) => b.Gain.CompareTo(a.Gain));
         fast.Sort((a, b) => Gain(a, _round).CompareTo(Gain(b, _round)));
 
         int room = placement.Budget - placement.Fast;
         int evicted = 0;
-        foreach ((int page, double gain) in entrants)
+        double due = 0;
+        foreach ((int page, double gain, double chance) in entrants)
         {
+            // Of pages that may be born, as many find room as are expected.
+            if (chance < 1 && (due += chance) < 1)
+                continue;
+            due -= chance < 1 ? 1 : 0;
             if (room > 0)
             {
                 room--;
@@ -116,18 +124,20 @@ public sealed class HindsightPolicy : IReplayPolicy
 
     private ref float Gain(int page, int round) => ref _gain[((long)page * _counts.Rounds) + round];
 
+    private double ChanceOfBirth(int page) => _known?.ChanceOfBirth(page, _round) ?? (_counts.FirstRound(page) == _round ? 1 : 0);
+
     // Fills in what the page gains by being fast from each round on, and counts the rounds in which it would be.
     private void PlanPage(int page, bool[]? populated, int[] wanted)
     {
-        int first = populated is null ? _counts.FirstRound(page) : 0;
+        int first = populated is null ? _known?.FirstRound(page) ?? _counts.FirstRound(page) : 0;
         IReadOnlyList<(int Round, int Count)> touched = _counts.Of(page);
         int next = touched.Count - 1;
         double ifFast = 0;
         double ifSlow = 0;
         for (int round = _counts.Rounds - 1; round >= first; round--)
         {
-            int count = 0;
-            if (next >= 0 && touched[next].Round == round)
+            float count = _known?.Rate(page, round) ?? 0;
+            if (_known is null && next >= 0 && touched[next].Round == round)
                 count = touched[next--].Count;
             double stay = count - _price[round] + Math.Max(ifFast, ifSlow - _cost);
             ifSlow = Math.Max(ifSlow, ifFast - _cost);

@@ -28,8 +28,10 @@ public sealed class VirtTierPolicy : IReplayPolicy
     /// <param name="observation">With counts, the planner is told how many accesses the bits stand for.</param>
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
+    /// <param name="decision">Whether it is asked after each harvest.</param>
     /// <param name="samples">Fault samples that it gets; null for none.</param>
-    public VirtTierPolicy(Trace trace, Observation observation, Allocation allocation, double cost, ReplaySamples? samples = null)
+    public VirtTierPolicy(
+        Trace trace, Observation observation, Allocation allocation, double cost, Decision decision, ReplaySamples? samples = null)
     {
         ArgumentNullException.ThrowIfNull(trace);
         _counts = observation == Observation.Counts;
@@ -40,7 +42,12 @@ public sealed class VirtTierPolicy : IReplayPolicy
         // How much of its memory a growing guest will touch is not for the planner to know: as much again stays absent.
         long known = (allocation == Allocation.Headroom ? 2L : 1) * trace.Pages * _runPages;
         int guestPages = checked((int)((known + PageSizes.BlockPages - 1) / PageSizes.BlockPages * PageSizes.BlockPages));
-        _planner = new PlacementPlanner(guestPages, sampled: samples is not null) { MoveCost = cost, WriteWeight = samples?.WriteWeight ?? 1 };
+        _planner = new PlacementPlanner(guestPages, sampled: samples is not null)
+        {
+            MoveCost = cost,
+            WriteWeight = samples?.WriteWeight ?? 1,
+            DecisionSpacing = decision == Decision.Harvest ? 1.0 / trace.Harvests : 1,
+        };
         _accessed = new ulong[guestPages / 64];
         _sizes = new MappingSize[guestPages / PageSizes.BlockPages];
         Array.Fill(_sizes, _runPages == PageSizes.BlockPages ? MappingSize.Size2M : MappingSize.Size4K);
@@ -71,6 +78,13 @@ public sealed class VirtTierPolicy : IReplayPolicy
     }
 
     /// <inheritdoc/>
+    public void EndHarvest(ReplayPlacement placement)
+    {
+        _planner.RestoreHeadroom((long)placement.Fast * _runPages, _plan);
+        CarryOut(placement);
+    }
+
+    /// <inheritdoc/>
     public void EndRound(ReplayPlacement placement)
     {
         for (int page = 0; page < placement.Residencies.Length; page++)
@@ -79,6 +93,11 @@ public sealed class VirtTierPolicy : IReplayPolicy
         _landmines = 0;
         _isWriteRound = _samplesWrites && !_isWriteRound;
         _planner.EndRound(_residency, (long)placement.Budget * _runPages, maxMoves: long.MaxValue, _plan);
+        CarryOut(placement);
+    }
+
+    private void CarryOut(ReplayPlacement placement)
+    {
         foreach (PageRun run in _plan.Demotions.Span)
             placement.Demote(run.First / _runPages);
         foreach (PageRun run in _plan.Promotions.Span)

@@ -31,11 +31,13 @@ public sealed class Trace
     private const int SampleSeed = 1;
 
     private readonly List<PageTouch>[] _slices;
+    private readonly Dictionary<ulong, int> _index;
 
-    private Trace(int pages, int runPages, long accesses, int rounds, int harvests, List<PageTouch>[] slices)
+    private Trace(Dictionary<ulong, int> index, int runPages, long accesses, int rounds, int harvests, List<PageTouch>[] slices)
     {
         RunPages = runPages;
-        Pages = pages;
+        _index = index;
+        Pages = index.Count;
         Accesses = accesses;
         Rounds = rounds;
         Harvests = harvests;
@@ -47,6 +49,9 @@ public sealed class Trace
 
     /// <summary>Pages that count as one in the trace: 1, or the 512 of a block.</summary>
     public int RunPages { get; }
+
+    /// <summary>The address of each page run in units of its size, and its number here.</summary>
+    internal IReadOnlyDictionary<ulong, int> Runs => _index;
 
     /// <summary>Accesses in the whole trace, each write as many as it counts for.</summary>
     public long Accesses { get; }
@@ -134,7 +139,7 @@ public sealed class Trace
                 _ => touch with { Fetches = touch.Fetches + 1 },
             };
         }
-        return new Trace(index.Count, runPages, accesses, rounds, harvests, slices);
+        return new Trace(index, runPages, accesses, rounds, harvests, slices);
     }
 
     /// <summary>The pages touched in one harvest of one round.</summary>

@@ -14,9 +14,13 @@ public sealed record TraceFamily(string Name, string Meaning, bool CanGain, Func
     /// <summary>Makes the trace.</summary>
     /// <param name="accesses">Its length.</param>
     /// <param name="seed">Seed of its chance.</param>
-    public IEnumerable<TraceAccess> Generate(int accesses, int seed)
+    /// <param name="replica">
+    /// With another number, the same pages are popular, but which of them is accessed next is drawn anew: families draw what is popular before
+    /// the first access.
+    /// </param>
+    public IEnumerable<TraceAccess> Generate(int accesses, int seed, int replica = 0)
     {
-        Random pages = new(seed);
+        ReplicaRandom pages = new(seed);
         Random kinds = new(seed + 1);
         long time = 0;
         foreach (int gfn in Accesses(pages, accesses))
@@ -29,6 +33,21 @@ public sealed record TraceFamily(string Name, string Meaning, bool CanGain, Func
             };
             yield return new TraceAccess(time, (ulong)gfn, kind);
             time += AccessNs;
+            if (replica > 0 && time == AccessNs)
+                pages.Reseed(seed + replica);
         }
+    }
+
+    private sealed class ReplicaRandom(int seed) : Random
+    {
+        private Random _source = new(seed);
+
+        public void Reseed(int other) => _source = new Random(other);
+
+        public override int Next(int maxValue) => _source.Next(maxValue);
+
+        public override int Next(int minValue, int maxValue) => _source.Next(minValue, maxValue);
+
+        public override double NextDouble() => _source.NextDouble();
     }
 }

@@ -25,18 +25,28 @@ internal sealed class PageHistory(int pages)
     public int State(int page) => PageState.Of(_heat[page], _recency[page], Neighbours[page]);
 
     /// <summary>Takes in that a quarter of the round found a page accessed.</summary>
-    public void Hit(int page, int quarter) => _recency[page] |= (byte)(1 << quarter);
+    /// <returns>Whether it is the first that is seen of the page since it had no memory.</returns>
+    public bool Hit(int page, int quarter)
+    {
+        bool first = _recency[page] == PageState.Absent;
+        _recency[page] |= (byte)(1 << quarter);
+        return first;
+    }
 
     /// <summary>Takes in which of 64 pages a quarter of the round found accessed.</summary>
-    public void Hit(int firstPage, ulong accessed, int quarter)
+    /// <returns>Of how many of them it is the first that is seen since they had no memory.</returns>
+    public int Hit(int firstPage, ulong accessed, int quarter)
     {
         if (accessed == 0)
-            return;
+            return 0;
         ref byte recency = ref _recency[firstPage];
         Vector256<byte> bit = Vector256.Create((byte)(1 << quarter));
-        Mark(ref recency, (uint)accessed, bit);
-        Mark(ref Unsafe.Add(ref recency, Neighbourhood.Pages), (uint)(accessed >> Neighbourhood.Pages), bit);
+        return Mark(ref recency, (uint)accessed, bit)
+            + Mark(ref Unsafe.Add(ref recency, Neighbourhood.Pages), (uint)(accessed >> Neighbourhood.Pages), bit);
     }
+
+    /// <summary>Whether the running round found a page accessed.</summary>
+    public bool IsHit(int page) => (_recency[page] & PageState.HitMask) != 0;
 
     /// <summary>Pages of a neighbourhood that the running round found accessed.</summary>
     public int HitsIn(int firstPage)
@@ -173,6 +183,10 @@ internal sealed class PageHistory(int pages)
         return differences == Vector256<byte>.Zero;
     }
 
-    private static void Mark(ref byte recency, uint accessed, Vector256<byte> bit) =>
-        (Vector256.LoadUnsafe(ref recency) | (BitMask.Expand(accessed) & bit)).StoreUnsafe(ref recency);
+    private static int Mark(ref byte recency, uint accessed, Vector256<byte> bit)
+    {
+        Vector256<byte> before = Vector256.LoadUnsafe(ref recency);
+        (before | (BitMask.Expand(accessed) & bit)).StoreUnsafe(ref recency);
+        return BitOperations.PopCount(Vector256.Equals(before, Vector256<byte>.Zero).ExtractMostSignificantBits() & accessed);
+    }
 }

@@ -21,18 +21,29 @@ internal sealed class Headroom
     private const int FloorDivisor = 128;
     private const long GreatestFloor = 4096;
 
+    // From one decision to the next births differ more than from round to round.
+    private const double MarginWithin = 1.2;
+
+    // A list of what to demote within the round costs as much again as what is demoted, so it may as well last for a round with more births.
+    private const double ListMargin = 1.5;
+
     private double _expectedBirths;
 
     /// <summary>Takes the number of pages born in the round that ended.</summary>
     public void Observe(long born) => _expectedBirths = Math.Max(born, _expectedBirths * DecayPerRound);
 
-    /// <summary>Pages to keep free in the round that begins.</summary>
+    /// <summary>Pages to keep free until the next decision.</summary>
     /// <param name="budget">The budget in pages.</param>
     /// <param name="absent">Pages that can still be born.</param>
-    public long Pages(long budget, long absent)
+    /// <param name="spacing">Share of the round until then.</param>
+    public long Pages(long budget, long absent, double spacing)
     {
         long expected = Math.Min((long)(_expectedBirths * Margin), (long)(budget * GreatestShare));
         long floor = Math.Min(budget / FloorDivisor, GreatestFloor);
-        return Math.Min(expected + floor, absent);
+        return Math.Min((long)((expected + floor) * Math.Min(1, spacing * MarginWithin)), absent);
     }
+
+    /// <summary>Pages that may have to go within the round to make room again.</summary>
+    /// <param name="absent">Pages that can still be born.</param>
+    public long DemotionsWithin(long absent) => Math.Min((long)(_expectedBirths * ListMargin), absent);
 }

@@ -25,8 +25,9 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
 
     private readonly CandidateList _coldest = new(samples.States);
     private readonly CandidateList _hottest = new(samples.States);
-    private readonly int[] _worstFirst = new int[samples.States];
+    private readonly StateOrder _byValue = new(samples.States);
     private readonly int[] _bestFirst = new int[samples.States];
+    private int _nextCold;
 
     /// <summary>What a move must earn, in accesses.</summary>
     /// <param name="moveCost">Of it, its price.</param>
@@ -38,35 +39,46 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     /// <param name="census">The round that ended.</param>
     /// <param name="residency">One <see cref="Residency"/> a page.</param>
     /// <param name="maxMoves">Most pages to move, both ways together.</param>
+    /// <param name="spare">Pages to keep in mind for <see cref="DemoteNext"/>.</param>
     /// <param name="cost">What a move must earn.</param>
-    public void Fill(MovePlan plan, RoundCensus census, ReadOnlySpan<byte> residency, long maxMoves, double cost)
+    public void Fill(MovePlan plan, RoundCensus census, ReadOnlySpan<byte> residency, long maxMoves, long spare, double cost)
     {
         long excess = Math.Max(0, plan.FastPages - plan.TargetPages);
-        SortWorstFirst();
-        _hottest.Prepare(census.Slow, PromotableBestFirst(cost, census.Quarters), maxMoves);
+        ReadOnlySpan<int> worstFirst = _byValue.Sort(census.Fast.Pages, census.Slow.Pages, model.Value);
+        _hottest.Prepare(census.Slow, PromotableBestFirst(worstFirst, cost, census.Quarters), maxMoves);
         long swaps = _hottest.Count > 0 ? (maxMoves / 2) + PageSizes.BlockPages : 0;
-        _coldest.Prepare(census.Fast, _worstFirst, Math.Min(maxMoves, excess + swaps));
+        _coldest.Prepare(census.Fast, worstFirst, Math.Min(maxMoves, excess + swaps + spare));
         Collect(residency);
         Match(plan, maxMoves, cost);
     }
 
-    private void SortWorstFirst()
+    /// <summary>Demotes what was next to go when the last plan was made, and was not accessed since, until the target is met.</summary>
+    /// <param name="plan">Receives the demotions; its figures are there already.</param>
+    /// <param name="maxMoves">Most pages to move.</param>
+    public void DemoteNext(MovePlan plan, long maxMoves)
     {
-        for (int state = 0; state < _worstFirst.Length; state++)
-            _worstFirst[state] = state;
-        _worstFirst.AsSpan().Sort((a, b) => model.Value[a].CompareTo(model.Value[b]));
+        for (; _nextCold < _coldest.Count && plan.FastPages - plan.DemotedPages > plan.TargetPages; _nextCold++)
+        {
+            PageRun run = _coldest[_nextCold];
+            if (plan.DemotedPages + run.Count > maxMoves)
+                return;
+            // Its mapping may have been broken up or joined since.
+            bool isWhole = run.IsBlock == (sizes[run.First / PageSizes.BlockPages] == MappingSize.Size2M);
+            if (isWhole && !history.IsHit(run.First))
+                plan.Demote(run, model.Rate[_coldest.State(_nextCold)]);
+        }
     }
 
-    // The states that are worth a promotion at least where DRAM is to spare. The worst-first order must stand.
-    private ReadOnlySpan<int> PromotableBestFirst(double cost, int quarters)
+    // The states that are worth a promotion at least where DRAM is to spare.
+    private ReadOnlySpan<int> PromotableBestFirst(ReadOnlySpan<int> worstFirst, double cost, int quarters)
     {
         int count = 0;
         // On belief alone nothing comes in but what the first round itself has shown to go on, for which it must have quarters.
         if (!model.HasLearned && quarters < PageState.Quarters)
             return [];
-        for (int i = _worstFirst.Length - 1; i >= 0; i--)
+        for (int i = worstFirst.Length - 1; i >= 0; i--)
         {
-            int state = _worstFirst[i];
+            int state = worstFirst[i];
             if (model.SpareValue[state] > cost && (model.HasLearned || PageState.IsGoingOn(state % PageState.Own)))
                 _bestFirst[count++] = state;
         }
@@ -152,6 +164,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
             fast += run.Count - freed;
             moves += run.Count + freed;
         }
+        _nextCold = cold;
     }
 
     // A swap is two moves.

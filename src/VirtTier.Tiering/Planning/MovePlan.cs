@@ -5,8 +5,8 @@ using VirtTier.Primitives;
 namespace VirtTier.Tiering.Planning;
 
 /// <summary>
-/// What a round decided, and the figures behind it. Filled by <see cref="PlacementPlanner.EndRound"/>; reused from round
-/// to round, so its contents are valid until the next one.
+/// What a round decided, and the figures behind it. Filled by <see cref="PlacementPlanner.EndRound"/>, or with demotions alone by
+/// <see cref="PlacementPlanner.RestoreHeadroom"/>; reused, so its contents are valid until the next one.
 /// </summary>
 /// <remarks>
 /// Carry out <see cref="Demotions"/> first, in order. If some of them fail, promote only while the domain's fast pages
@@ -50,6 +50,9 @@ public sealed class MovePlan
 
     /// <summary>Pages that got memory since the round before.</summary>
     public long BornPages { get; internal set; }
+
+    /// <summary>Pages demoted since the round before, by <see cref="PlacementPlanner.RestoreHeadroom"/>.</summary>
+    public long DemotedWithinPages { get; internal set; }
 
     /// <summary>Resident pages in regular use: more likely than not to be accessed in the coming round.</summary>
     public long HotPages { get; internal set; }

@@ -39,16 +39,26 @@ internal sealed class PingPongMeter
     /// <summary>The share, 0..1, over the last rounds in which anything moved.</summary>
     public double Share => _moved > 0 ? _cameBack / _moved : 0;
 
-    /// <summary>Takes in what a round moves.</summary>
+    /// <summary>Takes in what a round's plan moves.</summary>
     public void Observe(MovePlan plan)
     {
         _round++;
+        _recentRuns *= Memory;
+        if (plan.Demotions.Length + plan.Promotions.Length > 0)
+        {
+            _moved *= Memory;
+            _cameBack *= Memory;
+        }
+        ObserveWithin(plan);
+    }
+
+    /// <summary>Takes in what is moved within a round.</summary>
+    public void ObserveWithin(MovePlan plan)
+    {
         int runs = plan.Demotions.Length + plan.Promotions.Length;
-        _recentRuns = (_recentRuns * Memory) + runs;
+        _recentRuns += runs;
         if (runs == 0)
             return;
-        _moved *= Memory;
-        _cameBack *= Memory;
         uint oneIn = BitOperations.RoundUpToPowerOf2((uint)Math.Ceiling(_recentRuns * RoomForEach / _entries.Length));
         Observe(plan.Demotions.Span, up: 0, oneIn);
         Observe(plan.Promotions.Span, up: 1, oneIn);

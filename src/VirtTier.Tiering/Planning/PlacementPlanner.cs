@@ -8,7 +8,7 @@ namespace VirtTier.Tiering.Planning;
 
 /// <summary>
 /// Decides for one domain which pages should change tier: fed with accessed bits several times a round, asked for a plan
-/// at the end of it. Pure: no I/O, no clock, no threads; not safe for use by two threads at once.
+/// at the end of it, and within it for room for pages that are born. Pure: no I/O, no clock, no threads; not safe for use by two threads at once.
 /// </summary>
 /// <remarks>
 /// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each 2 MiB, eight for
@@ -33,6 +33,12 @@ public sealed class PlacementPlanner
     private double? _accesses;
     private long _rounds;
     private bool _residencyKnown;
+    private long _hitFirst;
+    private long _budgetPages;
+    private long _headroomPages;
+    private long _movesLeft;
+    private long _demotedWithin;
+    private double _decisionSpacing = 1;
     private double _moveCost = 1;
     private double _writeWeight = 1;
 
@@ -78,6 +84,27 @@ public sealed class PlacementPlanner
             _moveCost = value;
         }
     }
+
+    /// <summary>
+    /// Share of a round that may pass from one decision to the next: 1 while only <see cref="EndRound"/> decides, less where
+    /// <see cref="RestoreHeadroom"/> does after each harvest.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">Not above 0 and at most 1.</exception>
+    public double DecisionSpacing
+    {
+        get => _decisionSpacing;
+        set
+        {
+            if (value is not (> 0 and <= 1))
+                throw new ArgumentOutOfRangeException(nameof(value), value, "Decisions are more than 0 and at most 1 round apart.");
+            _decisionSpacing = value;
+        }
+    }
+
+    /// <summary>
+    /// Pages born since the last round ended, as far as harvests show: those that they found accessed and that had no memory then.
+    /// </summary>
+    public long BornPages => _residencyKnown ? _hitFirst : 0;
 
     /// <summary>Reads of slow memory that a write to it costs as much as; 1 unless known. Only <see cref="Sample"/> tells where writes go.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Not a number above 0.</exception>
@@ -128,11 +155,12 @@ public sealed class PlacementPlanner
                 continue;
             if (_sizes[block] == MappingSize.Size2M)
             {
-                _history.Hit(first, quarter);
+                if (_history.Hit(first, quarter))
+                    _hitFirst += PageSizes.BlockPages;
                 continue;
             }
             for (int word = 0; word < words.Length; word++)
-                _history.Hit(first + (word * WordPages), words[word], quarter);
+                _hitFirst += _history.Hit(first + (word * WordPages), words[word], quarter);
         }
     }
 
@@ -177,14 +205,38 @@ public sealed class PlacementPlanner
         _samples.Weigh(_writeWeight);
         TakeCensus(residency, plan);
         plan.BudgetPages = budgetPages;
-        plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages);
+        plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages, _decisionSpacing);
+        (_budgetPages, _headroomPages) = (budgetPages, plan.HeadroomPages);
         double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
         _model.Solve(_census.Fast.Pages, _census.Slow.Pages, plan.TargetPages, cost);
         FillFigures(plan);
-        _matcher.Fill(plan, _census, residency, maxMoves, cost);
+        long spare = _decisionSpacing < 1 ? _headroom.DemotionsWithin(plan.AbsentPages) : 0;
+        _matcher.Fill(plan, _census, residency, maxMoves, spare, cost);
+        _movesLeft = maxMoves - plan.DemotedPages - plan.PromotedPages;
+        plan.DemotedWithinPages = _demotedWithin;
+        _demotedWithin = 0;
         _pingPong.Observe(plan);
         plan.PingPongShare = _pingPong.Share;
         _shareError.Predict(plan.PlannedFastShare);
+    }
+
+    /// <summary>
+    /// Decides within a round, after a harvest, what to demote to have the headroom of the last plan again: the pages that were next to go then, less
+    /// those accessed since. It looks at no more pages than it demotes and passes over, and keeps the round's move limit.
+    /// </summary>
+    /// <param name="fastPages">Pages in the fast tier now: those that the last decision left there, and <see cref="BornPages"/>.</param>
+    /// <param name="plan">Filled with demotions; nothing before the first round has ended.</param>
+    public void RestoreHeadroom(long fastPages, MovePlan plan)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(fastPages);
+        ArgumentNullException.ThrowIfNull(plan);
+        plan.Clear();
+        plan.FastPages = fastPages;
+        (plan.BudgetPages, plan.HeadroomPages) = (_budgetPages, _headroomPages);
+        _matcher.DemoteNext(plan, _movesLeft);
+        _movesLeft -= plan.DemotedPages;
+        _demotedWithin += plan.DemotedPages;
+        _pingPong.ObserveWithin(plan);
     }
 
     /// <summary>How the domain's slow accesses would fall with more DRAM, as of the last round that ended.</summary>
@@ -306,6 +358,7 @@ public sealed class PlacementPlanner
             _expectedHarvests = _harvests;
         }
         _harvests = _quarters = 0;
+        _hitFirst = 0;
         _accesses = null;
 
         plan.AbsentPages = _census.Absent;
@@ -323,6 +376,8 @@ public sealed class PlacementPlanner
         {
             long fast = _census.Fast.Pages[state];
             long slow = _census.Slow.Pages[state];
+            if ((fast | slow) == 0)
+                continue;
             fastPages += fast;
             slowPages += slow;
             fastRate += fast * _model.MeanRate(state);

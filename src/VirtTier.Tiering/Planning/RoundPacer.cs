@@ -49,7 +49,7 @@ public sealed class RoundPacer
     public void EndRound(MovePlan plan, TimeSpan harvestTime)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        double moved = (plan.DemotedPages + plan.PromotedPages) / (double)Math.Max(1, plan.FastPages);
+        double moved = (plan.DemotedWithinPages + plan.DemotedPages + plan.PromotedPages) / (double)Math.Max(1, plan.FastPages);
         double factor = moved > Restless ? Faster : moved < Restful ? Slower : 1;
         TimeSpan next = TimeSpan.FromTicks(Math.Clamp((long)(Interval.Ticks * factor), _shortest.Ticks, _longest.Ticks));
         TimeSpan affordable = harvestTime / _cpuShare;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.Intrinsics;
 using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Planning;
 
@@ -11,29 +12,33 @@ namespace VirtTier.Tiering.Value;
 internal sealed class StateStatistics
 {
     // A round's weight after ten more is a third: long enough to learn rare states, short enough to unlearn a phase.
-    private const double Memory = 0.9;
+    private const float Memory = 0.9f;
 
     // Belief counts as much as this many pages: that of a page's own state before anything was seen, and, in each
     // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
-    private const double PriorPages = 10;
+    private const float PriorPages = 10;
 
     // Of a guest of which no page was yet seen to come back, or not to: a move is certain, a return is not.
-    private const double UnseenReturns = 0.1;
+    private const float UnseenReturns = 0.1f;
 
+    // The outcomes of a state side by side: one vector.
     private readonly float[] _seen = new float[PageState.Count * PageState.Outcomes];
-    private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes];
+    private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes]; // the levels of a recency side by side, for vectors over them
     private readonly float[] _neighboursSeen = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
     private readonly float[] _neighboursChance = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
 
-    private double _returns = UnseenReturns;
+    private float _returns = UnseenReturns;
 
     public StateStatistics() => Estimate();
 
     /// <summary>Whether any round was seen to turn out: before, all is belief.</summary>
     public bool HasLearned { get; private set; }
 
-    /// <summary>The chance of each outcome of a state's coming round.</summary>
-    public ReadOnlySpan<float> Outcomes(int state) => _chance.AsSpan(state * PageState.Outcomes, PageState.Outcomes);
+    /// <summary>The chance of an outcome of the coming round, for each level of a state of level 0.</summary>
+    public ReadOnlySpan<float> Chances(int state, int outcome) => _chance.AsSpan(Place(state, outcome), PageState.Levels);
+
+    /// <summary>The chance of an outcome of a state's coming round.</summary>
+    public float Chance(int state, int outcome) => _chance[Place(state, outcome)];
 
     /// <summary>The chance of each neighbourhood after a round of a page in one, with this outcome.</summary>
     public ReadOnlySpan<float> NeighboursAfter(int neighbours, int outcome) =>
@@ -68,67 +73,70 @@ internal sealed class StateStatistics
         Estimate();
     }
 
+    private static int Place(int state, int outcome)
+    {
+        int level = state % PageState.Levels;
+        return ((state - level) * PageState.Outcomes) + (outcome * PageState.Levels) + level;
+    }
+
     private static void Blend(float[] seen, ReadOnlySpan<int> round)
     {
-        for (int i = 0; i < seen.Length; i++)
-            seen[i] = (float)((seen[i] * Memory) + round[i]);
+        for (int i = 0; i < seen.Length; i += Vector256<float>.Count)
+        {
+            Vector256<float> added = Vector256.ConvertToSingle(Vector256.Create(round.Slice(i, Vector256<float>.Count)));
+            ((Vector256.Create(seen, i) * Memory) + added).CopyTo(seen, i);
+        }
     }
 
     private void Estimate()
     {
-        Span<double> belief = stackalloc double[PageState.Outcomes];
         _returns = Returns();
         for (int own = 0; own < PageState.Own; own++)
         {
-            BelieveOwn(own, belief);
+            Vector256<float> belief = BelieveOwn(own) * PriorPages;
             for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
             {
-                int first = ((neighbours * PageState.Own) + own) * PageState.Outcomes;
-                double pages = PriorPages + Sum(_seen.AsSpan(first, PageState.Outcomes));
+                int state = (neighbours * PageState.Own) + own;
+                Vector256<float> seen = Seen(state);
+                Vector256<float> chance = (seen + belief) / (PriorPages + Vector256.Sum(seen));
                 for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
-                    _chance[first + outcome] = (float)((_seen[first + outcome] + (PriorPages * belief[outcome])) / pages);
+                    _chance[Place(state, outcome)] = chance[outcome];
             }
         }
         EstimateNeighbours();
     }
 
+    private Vector256<float> Seen(int state) => Vector256.Create(_seen, state * PageState.Outcomes);
+
     // The chance of each outcome of a page's own state, whatever its neighbourhood.
-    private void BelieveOwn(int own, Span<double> belief)
+    private Vector256<float> BelieveOwn(int own)
     {
-        double pages = PriorPages;
-        for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
-        {
-            belief[outcome] = PriorPages * Prior(own, outcome);
-            for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
-            {
-                float seen = _seen[(((neighbours * PageState.Own) + own) * PageState.Outcomes) + outcome];
-                belief[outcome] += seen;
-                pages += seen;
-            }
-        }
-        foreach (ref double chance in belief)
-            chance /= pages;
+        Vector256<float> seen = Prior(own) * PriorPages;
+        for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
+            seen += Seen((neighbours * PageState.Own) + own);
+        return seen / Vector256.Sum(seen);
     }
 
     // Idle pages grow older together into states that none was seen in, so how often they come back is carried over from the younger.
-    private double Prior(int own, int outcome)
+    private Vector256<float> Prior(int own)
     {
-        double chance = ValuePrior.Chances[(own * PageState.Outcomes) + outcome];
+        Vector256<float> chance = Vector256.Create(ValuePrior.Chances, own * PageState.Outcomes);
         if (!PageState.IsIdle(own))
             return chance;
-        return outcome > 0 ? chance * _returns : 1 - (_returns * (1 - chance));
+        Vector256<float> returning = chance * _returns;
+        return returning.WithElement(0, 1 - (_returns * (1 - chance[0])));
     }
 
     // How often idle pages came back, of what was believed of them; no more, as there is no telling how much more.
-    private double Returns()
+    private float Returns()
     {
-        double believed = PriorPages, seen = PriorPages * UnseenReturns;
+        float believed = PriorPages, seen = PriorPages * UnseenReturns;
         for (int state = 0; state < PageState.Count; state++)
         {
             int own = state % PageState.Own;
             if (!PageState.IsIdle(own))
                 continue;
-            double all = Sum(_seen.AsSpan(state * PageState.Outcomes, PageState.Outcomes));
+            float all = Vector256.Sum(Seen(state));
             believed += all * (1 - ValuePrior.Chances[own * PageState.Outcomes]);
             seen += all - _seen[state * PageState.Outcomes];
         }

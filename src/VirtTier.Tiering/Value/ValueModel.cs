@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.Intrinsics;
 using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Planning;
 
@@ -15,8 +16,8 @@ namespace VirtTier.Tiering.Value;
 /// </remarks>
 internal sealed class ValueModel
 {
-    // A domain's habits last for tens of rounds, not for ever.
-    private const double Discount = 0.95;
+    // What a move earns comes over many rounds where pages are accessed less than once a round, but habits do not last for ever.
+    private const float Discount = 0.97f;
 
     // Values start from the last round's, so that a few sweeps bring them to their end; the first time needs more.
     private const int SweepsAtFirst = 24;
@@ -24,12 +25,11 @@ internal sealed class ValueModel
 
     private readonly StateStatistics _statistics = new();
     private readonly AccessScale _scale = new();
-    private readonly double[] _rate;
-    private readonly double[] _value;
-    private readonly double[] _spareValue;
-    private readonly double[] _later = new double[PageState.Own * PageState.Outcomes];
-    private readonly double[] _swept = new double[PageState.Count];
-    private readonly int[] _byRate;
+    private readonly ValueSweep _sweep;
+    private readonly float[] _rate;
+    private readonly float[] _value;
+    private readonly float[] _spareValue;
+    private readonly StateOrder _byRate;
     private readonly bool[] _solved;
     private double _firstAccesses = 1;
 
@@ -37,10 +37,11 @@ internal sealed class ValueModel
     public ValueModel(int weights)
     {
         int states = PageState.Weighted(0, weights);
-        _rate = new double[states];
-        _value = new double[states];
-        _spareValue = new double[states];
-        _byRate = new int[states];
+        _sweep = new ValueSweep(_statistics, Discount);
+        _rate = new float[states];
+        _value = new float[states];
+        _spareValue = new float[states];
+        _byRate = new StateOrder(states);
         _solved = new bool[weights];
         EstimateRates();
     }
@@ -49,7 +50,7 @@ internal sealed class ValueModel
     public bool HasLearned => _statistics.HasLearned;
 
     /// <summary>Accesses, by their weight, that a page of each weighted state is expected to get in the coming round.</summary>
-    public ReadOnlySpan<double> Rate => _rate;
+    public ReadOnlySpan<float> Rate => _rate;
 
     /// <summary>
     /// Accesses that the pages of a state together are expected to get in the coming round, each. It is <see cref="Rate"/> but for pages that were
@@ -58,10 +59,10 @@ internal sealed class ValueModel
     public double MeanRate(int state) => PageState.IsUntouched(state % PageState.Own) ? _rate[state] * _firstAccesses : _rate[state];
 
     /// <summary>What a page of each weighted state gains by being fast rather than slow, in accesses.</summary>
-    public ReadOnlySpan<double> Value => _value;
+    public ReadOnlySpan<float> Value => _value;
 
     /// <summary>The same where DRAM is to spare, at no price.</summary>
-    public ReadOnlySpan<double> SpareValue => _spareValue;
+    public ReadOnlySpan<float> SpareValue => _spareValue;
 
     /// <summary>What a DRAM page is worth for a round: the accesses to the last page that finds room.</summary>
     public double MarginalValue { get; private set; }
@@ -70,7 +71,7 @@ internal sealed class ValueModel
     public double AccessesOf(int outcome) => _scale.Of(outcome);
 
     /// <summary>Chance that a page of a state is accessed in the coming round.</summary>
-    public double ChanceOfAccess(int state) => 1 - _statistics.Outcomes(state % PageState.Count)[0];
+    public double ChanceOfAccess(int state) => 1 - _statistics.Chance(state % PageState.Count, outcome: 0);
 
     /// <summary>Takes in how a round turned out.</summary>
     /// <param name="census">The round.</param>
@@ -104,47 +105,13 @@ internal sealed class ValueModel
             int first = PageState.Weighted(0, weight);
             if (!fast.Slice(first, PageState.Count).ContainsAnyExcept(0) && !slow.Slice(first, PageState.Count).ContainsAnyExcept(0))
                 continue;
-            ReadOnlySpan<double> rate = _rate.AsSpan(first, PageState.Count);
+            ReadOnlySpan<float> rate = _rate.AsSpan(first, PageState.Count);
             for (int sweep = 0; sweep < (_solved[weight] ? Sweeps : SweepsAtFirst); sweep++)
             {
-                Sweep(_value.AsSpan(first, PageState.Count), rate, MarginalValue, cost);
-                Sweep(_spareValue.AsSpan(first, PageState.Count), rate, 0, cost);
+                _sweep.Run(_value.AsSpan(first, PageState.Count), rate, (float)MarginalValue, (float)cost);
+                _sweep.Run(_spareValue.AsSpan(first, PageState.Count), rate, price: 0, (float)cost);
             }
             _solved[weight] = true;
-        }
-    }
-
-    private void Sweep(Span<double> value, ReadOnlySpan<double> rate, double marginalValue, double cost)
-    {
-        for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
-        {
-            FoldNeighbours(value, neighbours, cost);
-            for (int own = 0; own < PageState.Own; own++)
-            {
-                int state = (neighbours * PageState.Own) + own;
-                ReadOnlySpan<float> chance = _statistics.Outcomes(state);
-                double later = 0;
-                foreach (Transition next in Transition.After[own])
-                    later += chance[next.Outcome] * next.Chance * _later[(next.Outcome * PageState.Own) + next.State];
-                _swept[state] = rate[state] - marginalValue + later;
-            }
-        }
-        _swept.CopyTo(value);
-    }
-
-    // What each own state is worth later, averaged over the neighbourhoods that may follow this one.
-    private void FoldNeighbours(ReadOnlySpan<double> value, int neighbours, double cost)
-    {
-        for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
-        {
-            ReadOnlySpan<float> chance = _statistics.NeighboursAfter(neighbours, outcome);
-            for (int own = 0; own < PageState.Own; own++)
-            {
-                double later = 0;
-                for (int next = 0; next < chance.Length; next++)
-                    later += chance[next] * Math.Clamp(Discount * value[(next * PageState.Own) + own], -cost, cost);
-                _later[(outcome * PageState.Own) + own] = later;
-            }
         }
     }
 
@@ -162,11 +129,10 @@ internal sealed class ValueModel
 
     private double MarginalValueOf(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room)
     {
-        for (int state = 0; state < _byRate.Length; state++)
-            _byRate[state] = state;
-        _byRate.AsSpan().Sort((a, b) => _rate[b].CompareTo(_rate[a]));
-        foreach (int state in _byRate)
+        ReadOnlySpan<int> lowestFirst = _byRate.Sort(fast, slow, _rate);
+        for (int i = lowestFirst.Length - 1; i >= 0; i--)
         {
+            int state = lowestFirst[i];
             room -= fast[state] + slow[state];
             if (room < 0)
                 return _rate[state];
@@ -176,14 +142,16 @@ internal sealed class ValueModel
 
     private void EstimateRates()
     {
-        for (int state = 0; state < PageState.Count; state++)
+        for (int state = 0; state < PageState.Count; state += PageState.Levels)
         {
-            ReadOnlySpan<float> chance = _statistics.Outcomes(state);
-            double rate = 0;
-            for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
-                rate += chance[outcome] * _scale.Of(outcome);
-            for (int weight = 0; weight < _solved.Length; weight++)
-                _rate[PageState.Weighted(state, weight)] = rate * AccessWeight.Factor(weight);
+            for (int level = 0; level < PageState.Levels; level += Vector256<float>.Count)
+            {
+                Vector256<float> rate = Vector256<float>.Zero;
+                for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
+                    rate += Vector256.Create(_statistics.Chances(state, outcome)[level..]) * (float)_scale.Of(outcome);
+                for (int weight = 0; weight < _solved.Length; weight++)
+                    (rate * (float)AccessWeight.Factor(weight)).CopyTo(_rate, PageState.Weighted(state + level, weight));
+            }
         }
     }
 }

@@ -19,11 +19,11 @@ internal static class ValuePrior
     private const int Quarters = PageState.Quarters;
 
     /// <summary>The chance of each outcome, state by state.</summary>
-    public static double[] Chances { get; } = Build();
+    public static float[] Chances { get; } = Build();
 
-    private static double[] Build()
+    private static float[] Build()
     {
-        double[] chances = new double[PageState.Own * PageState.Outcomes];
+        float[] chances = new float[PageState.Own * PageState.Outcomes];
         for (int recency = 0; recency < PageState.Recencies; recency++)
         {
             for (int level = 0; level < PageState.Levels; level++)
@@ -31,7 +31,7 @@ internal static class ValuePrior
                 double mean = Belief(recency, PageState.RelativeHeat(level));
                 int first = PageState.Combine(recency, level) * PageState.Outcomes;
                 for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
-                    chances[first + outcome] = BetaBinomial(PageState.QuartersOf(outcome), mean) * ShareOf(outcome);
+                    chances[first + outcome] = (float)(BetaBinomial(PageState.QuartersOf(outcome), mean) * ShareOf(outcome));
             }
         }
         return chances;

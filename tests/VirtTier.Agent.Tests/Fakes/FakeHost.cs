@@ -22,6 +22,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private const ulong Hva = 0x40000000;
 
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("virttier-test-");
+    private readonly List<int> _pids = [];
     private int _attached;
     private int _attachments;
     private int _moveCalls;
@@ -47,6 +48,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     /// <summary>The pages that the guest of the so manieth attachment (from 1) touches, where not <see cref="HotPages"/>.</summary>
     public Dictionary<int, HashSet<int>> HotPagesOf { get; } = [];
+
+    /// <summary>The page from which on the guest has no memory yet; see <see cref="BornPerHarvest"/>.</summary>
+    public int GrownTo { get; set; } = GuestPages;
+
+    /// <summary>Pages that the guest touches for the first time between any two harvests, as long as it has such; they come to the fast node.</summary>
+    public int BornPerHarvest { get; set; }
 
     /// <summary>What each harvest takes of a CPU.</summary>
     public TimeSpan HarvestTime { get; set; }
@@ -118,7 +125,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>The most pages that were on the fast node after any call that moved some, since it was last set.</summary>
     public int MostFast { get; set; }
 
-    public int FastPages => NodeOf.Count(node => node == 0);
+    public int FastPages => NodeOf.AsSpan(0, GrownTo).Count(0);
 
     public int HotFastPages => HotPages.Count(page => NodeOf[page] == 0);
 
@@ -244,14 +251,34 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>Has a process run the guest as well.</summary>
     public void AddProcess(int pid)
     {
-        // Every page is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
-        // asks move_pages.
+        _pids.Add(pid);
+        WritePagemap(pid);
+    }
+
+    private void Grow(HarvestBuffers buffers)
+    {
+        int grownTo = Math.Min(GrownTo + BornPerHarvest, GuestPages);
+        for (; GrownTo < grownTo; GrownTo++)
+            buffers.Accessed[GrownTo / 64] |= 1UL << (GrownTo % 64);
+        WritePagemap();
+    }
+
+    // Every page that the guest has is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
+    // asks move_pages.
+    private void WritePagemap()
+    {
+        foreach (int pid in _pids)
+            WritePagemap(pid);
+    }
+
+    private void WritePagemap(int pid)
+    {
         byte[] entries = new byte[GuestPages * sizeof(ulong)];
-        for (int page = 0; page < GuestPages; page++)
+        for (int page = 0; page < GrownTo; page++)
             BinaryPrimitives.WriteUInt64LittleEndian(entries.AsSpan(page * sizeof(ulong)), 1UL << 63);
         string path = Path.Combine(_root.FullName, "proc", pid.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        using FileStream file = File.Create(path);
+        using FileStream file = File.Open(path, FileMode.OpenOrCreate);
         file.Position = (long)(Hva / PageSizes.PageBytes * sizeof(ulong));
         file.Write(entries);
     }
@@ -278,6 +305,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             HashSet<int> hot = host.HotPagesOf.GetValueOrDefault(number, host.HotPages);
             foreach (int page in hot)
                 buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            if (host.BornPerHarvest > 0)
+                host.Grow(buffers);
             MemoryMarshal.AsMemory(buffers.Sizes).Span.Fill(host.HugePages ? MappingSize.Size2M : MappingSize.Size4K);
             if (host.FaultRate > 0)
             {

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+
+namespace VirtTier.Tiering.Tests;
+
+/// <summary>Room for pages that are born, kept from round to round or from harvest to harvest.</summary>
+public sealed class HeadroomTests
+{
+    private const int Pages = 16_384;
+    private const int Budget = 2048;
+    private const int Hot = 500;
+    private const int BornPerHarvest = 60;
+
+    /// <summary>A guest that touches a hot set, and new pages at a steady pace; far above its budget at first.</summary>
+    private static (ModelGuest Guest, Action Grow) Growing(double spacing)
+    {
+        ModelGuest guest = new(Pages);
+        guest.Planner.DecisionSpacing = spacing;
+        int grown = 3000;
+        guest.Touch(..grown);
+        guest.Harvest();
+        guest.EndRound(Budget);
+        return (guest, () =>
+        {
+            guest.Touch(grown..(grown + BornPerHarvest));
+            grown += BornPerHarvest;
+            guest.Touch(..Hot);
+        });
+    }
+
+    [Fact]
+    public void Kept_by_harvests_it_is_smaller_and_the_budget_is_kept_all_the_same()
+    {
+        (ModelGuest guest, Action grow) = Growing(spacing: 0.25);
+        guest.Run(3, Budget, grow);
+        guest.PeakFast = 0;
+        guest.Run(30, Budget, grow);
+
+        Assert.InRange(guest.PeakFast, Budget - BornPerHarvest, Budget);
+        Assert.InRange(guest.Plan.HeadroomPages, BornPerHarvest, 2 * BornPerHarvest);
+        Assert.Equal(1, guest.ShareFast(..Hot));
+
+        (ModelGuest other, grow) = Growing(spacing: 1);
+        other.Run(33, Budget, grow);
+        Assert.True(other.Plan.HeadroomPages > 3 * guest.Plan.HeadroomPages, $"{other.Plan.HeadroomPages} pages of headroom for a round");
+    }
+
+    [Fact]
+    public void Within_a_round_no_more_is_demoted_than_was_born()
+    {
+        (ModelGuest guest, Action grow) = Growing(spacing: 0.25);
+        guest.Run(4, Budget, grow);
+        int fast = guest.Fast;
+        long moved = guest.Moved;
+        for (int harvest = 0; harvest < 3; harvest++)
+        {
+            grow();
+            guest.Harvest();
+            guest.RestoreHeadroom();
+            Assert.Equal(fast, guest.Fast);
+            Assert.Equal(BornPerHarvest, guest.Plan.DemotedPages);
+        }
+        grow();
+        guest.Harvest();
+        guest.EndRound(Budget);
+        Assert.Equal(3 * BornPerHarvest, guest.Plan.DemotedWithinPages);
+        Assert.Equal(moved + (3 * BornPerHarvest) + guest.Plan.DemotedPages + guest.Plan.PromotedPages, guest.Moved);
+
+        guest.RestoreHeadroom();
+        Assert.Equal(0, guest.Plan.DemotedPages);
+        guest.EndRound(Budget);
+        Assert.Equal(0, guest.Plan.DemotedWithinPages);
+    }
+
+    [Fact]
+    public void What_was_accessed_since_the_last_round_is_passed_over()
+    {
+        (ModelGuest guest, Action grow) = Growing(spacing: 0.25);
+        guest.Run(4, Budget, grow);
+        // Which pages are next to go is seen from a planner in the same state.
+        (ModelGuest twin, Action growTwin) = Growing(spacing: 0.25);
+        twin.Run(4, Budget, growTwin);
+        growTwin();
+        twin.Harvest();
+        twin.RestoreHeadroom();
+        PageRun[] next = twin.Plan.Demotions.ToArray();
+        Assert.Equal(BornPerHarvest, next.Length);
+
+        grow();
+        foreach (PageRun run in next.AsSpan(0, 20))
+            guest.Touch(run.First);
+        guest.Harvest();
+        guest.RestoreHeadroom();
+        Assert.Equal(BornPerHarvest, guest.Plan.DemotedPages);
+        Assert.Equal(next[20..], guest.Plan.Demotions.ToArray()[..^20]);
+    }
+
+    [Fact]
+    public void Blocks_that_were_broken_up_or_joined_since_are_passed_over()
+    {
+        ModelGuest guest = new(64 * 512, hugePages: true);
+        guest.Planner.DecisionSpacing = 0.25;
+        int block = 20;
+        guest.Touch(..(block * 512));
+        guest.Harvest();
+        guest.EndRound(8 * 512);
+        guest.Run(3, 8 * 512, Grow);
+        int[] fast = [.. Enumerable.Range(0, block).Where(b => guest.ShareFast((b * 512)..((b * 512) + 1)) == 1)];
+        foreach (int one in fast)
+            guest.Sizes[one] = MappingSize.Size4K;
+        Grow();
+        guest.Harvest();
+        Assert.Equal(512, guest.Planner.BornPages);
+        guest.RestoreHeadroom();
+        Assert.Equal(0, guest.Plan.DemotedPages);
+
+        void Grow()
+        {
+            guest.Touch(block++ * 512);
+            guest.Touch(0);
+        }
+    }
+
+    [Fact]
+    public void The_move_limit_is_the_rounds()
+    {
+        (ModelGuest guest, Action grow) = Growing(spacing: 0.25);
+        guest.Run(4, Budget, grow);
+        for (int harvest = 0; harvest < 4; harvest++)
+        {
+            grow();
+            guest.Harvest();
+        }
+        // What is born in four harvests has to go, and then moves are left for a harvest and a half.
+        const long most = (4 * BornPerHarvest) + (3 * BornPerHarvest / 2);
+        guest.EndRound(Budget, most);
+        long left = most - guest.Plan.DemotedPages - guest.Plan.PromotedPages;
+        Assert.InRange(left, BornPerHarvest + 1, (2 * BornPerHarvest) - 1);
+        long demoted = 0;
+        for (int harvest = 0; harvest < 3; harvest++)
+        {
+            grow();
+            guest.Harvest();
+            guest.RestoreHeadroom();
+            demoted += guest.Plan.DemotedPages;
+        }
+        Assert.Equal(left, demoted);
+    }
+
+    [Fact]
+    public void Before_a_round_has_ended_nothing_is_known_to_be_born_and_nothing_demoted()
+    {
+        ModelGuest guest = new(Pages);
+        guest.Planner.DecisionSpacing = 0.25;
+        guest.Touch(..4000);
+        guest.Harvest();
+        Assert.Equal(0, guest.Planner.BornPages);
+        guest.RestoreHeadroom();
+        Assert.Equal(0, guest.Plan.DemotedPages);
+        guest.EndRound(Pages);
+        Assert.Equal(0, guest.Planner.BornPages);
+    }
+
+    [Fact]
+    public void Born_pages_are_those_first_accessed_in_any_of_the_rounds_harvests()
+    {
+        ModelGuest guest = new(Pages);
+        guest.Touch(..4000);
+        guest.Harvest();
+        guest.EndRound(Pages);
+        guest.Touch(3900..4100);
+        guest.Harvest();
+        Assert.Equal(100, guest.Planner.BornPages);
+        guest.Touch(4000..4103);
+        guest.Touch(9000);
+        guest.Harvest();
+        Assert.Equal(104, guest.Planner.BornPages);
+        guest.EndRound(Pages);
+        Assert.Equal(104, guest.Plan.BornPages);
+        Assert.Equal(0, guest.Planner.BornPages);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1.01)]
+    [InlineData(double.NaN)]
+    public void Decisions_are_apart_by_no_more_than_a_round(double spacing) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new PlacementPlanner(512) { DecisionSpacing = spacing });
+}
