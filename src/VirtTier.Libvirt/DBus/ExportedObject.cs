@@ -77,7 +77,7 @@ internal sealed class ExportedObject(string path, string introspection, Func<Bus
     {
         try
         {
-            context.ReplyError(error.ErrorName, MessageCodec.Sendable(error.Message));
+            context.ReplyError(error.ErrorName, error.Message); // which shows what no D-Bus string may hold as \u0000
         }
         catch (Exception e) when (e is DBusConnectionClosedException or DBusConnectionException or ObjectDisposedException)
         {

@@ -84,10 +84,6 @@ internal static partial class MessageCodec
     /// <exception cref="ArgumentException">The text is no object path.</exception>
     internal static void RequirePath(string path) => Require(ObjectPath().IsMatch(path), path, "object path");
 
-    /// <summary>The text without what no D-Bus string may hold.</summary>
-    internal static string Sendable(string text) =>
-        IsSendable(text) ? text : string.Concat(text.Select(c => c == '\0' || char.IsSurrogate(c) ? '\uFFFD' : c));
-
     private static bool IsSendable(string text)
     {
         for (int i = 0; i < text.Length; i++)

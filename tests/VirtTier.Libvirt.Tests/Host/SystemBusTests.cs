@@ -212,7 +212,7 @@ public sealed class SystemBusTests : IAsyncLifetime
     {
         await ExportAsync(_ => throw new InvalidOperationException("bro\0ken"));
         BusException broken = await Assert.ThrowsAsync<BusException>(() => CallAsync("Break", BusBody.Empty));
-        Assert.Equal("bro\ufffdken", broken.Message);
+        Assert.Equal(@"bro\u0000ken", broken.Message);
     }
 
     [Fact]
