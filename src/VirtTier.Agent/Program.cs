@@ -14,6 +14,8 @@ RootCommand root = new("VirtTier keeps the hot pages of each virtual machine in 
     CurveCommand.Create(),
     GetCommand.Create(),
     SetCommand.Create(),
+    ModeCommand.CreateEnable(),
+    ModeCommand.CreateObserve(),
     MetricsCommand.Create(),
     ReloadCommand.Create(),
     SampleCommand.Create(),
@@ -21,4 +23,5 @@ RootCommand root = new("VirtTier keeps the hot pages of each virtual machine in 
     ReplayCommand.Create(),
     SimulateCommand.Create(),
 };
+OverviewCommand.MakeDefaultOf(root);
 return await root.Parse(args).InvokeAsync();

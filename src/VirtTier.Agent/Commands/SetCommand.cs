@@ -96,7 +96,7 @@ internal static class SetCommand
         ? "nothing set, the host's defaults hold"
         : string.Join(' ', attributes.Select(a => $"{a.Key}={a.Value}"));
 
-    private static async Task<int> FailAsync(string message, int code)
+    internal static async Task<int> FailAsync(string message, int code)
     {
         foreach (string line in message.Split('\n'))
             await Console.Error.WriteLineAsync($"virttier: {line}");

@@ -34,9 +34,10 @@ internal static class StatusCommand
             Console.WriteLine(status.ToJson());
         else
             StatusTable.WriteTo(AnsiConsole.Console, status);
-        return NeedsAttention(status) ? ExitCode.Attention : ExitCode.Success;
+        return ExitCodeOf(status);
     }
 
-    private static bool NeedsAttention(AgentStatus status) =>
-        !status.Libvirt.Connected || status.Hung.Count > 0 || status.Domains.Any(d => d.NeedsAttention);
+    /// <summary>Whether something in it needs a person.</summary>
+    internal static int ExitCodeOf(AgentStatus status) =>
+        !status.Libvirt.Connected || status.Hung.Count > 0 || status.Domains.Any(d => d.NeedsAttention) ? ExitCode.Attention : ExitCode.Success;
 }

@@ -63,6 +63,28 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     }
 
     [Fact]
+    public async Task A_vm_is_observed_and_enabled_again_in_both_copies_and_a_bare_call_says_what_is_next()
+    {
+        await agent.Host.DefineAsync(new TestDomain("switched"));
+        await agent.Host.VirshAsync("start", "switched");
+        Assert.Equal("switched (live): mode=observe\nswitched (config): mode=observe", await agent.ToolOkAsync("observe", "switched"));
+        await agent.UntilAsync("switched", d => d.Mode == "observe");
+
+        (_, string output, _) = await agent.ToolAsync();
+        Assert.Contains("switched", output, StringComparison.Ordinal);
+        Assert.Matches("(?m)^next: vir", output);
+
+        Assert.Contains("switched (live): mode=enforce\nswitched (config): mode=enforce", await agent.ToolOkAsync("enable", "--all"), StringComparison.Ordinal);
+        await agent.UntilAsync("switched", d => d.Mode == "enforce");
+
+        (int exitCode, _, string errors) = await agent.ToolAsync("enable", "no-such-vm", "switched");
+        Assert.Equal(4, exitCode);
+        Assert.Contains("no-such-vm", errors, StringComparison.Ordinal);
+        Assert.NotEqual(0, (await agent.ToolAsync("enable")).ExitCode);
+        await agent.Host.VirshAsync("destroy", "switched");
+    }
+
+    [Fact]
     public async Task A_broken_configuration_leaves_the_old_one_in_force_and_a_good_one_holds_at_once()
     {
         await agent.ConfigureAsync("pool: { dram: 128MiB }\nhook:\n  admission: on\n");

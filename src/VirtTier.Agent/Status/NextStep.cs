@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace VirtTier.Agent.Status;
+
+/// <summary>The one thing to do next, told by a bare <c>virttier</c>.</summary>
+/// <param name="Why">What it is for, in a few words.</param>
+/// <param name="Command">To be pasted.</param>
+internal sealed record NextStep(string Why, string Command)
+{
+    /// <summary>When the agent does not answer.</summary>
+    public static NextStep WithoutAgent { get; } = new("what this host lacks", "virttier doctor");
+
+    /// <summary>What a status calls for first.</summary>
+    public static NextStep Of(AgentStatus status)
+    {
+        if (status.Hung.Count > 0)
+            return new("the agent hangs, systemd will restart it; what it did before", "journalctl -u virttier");
+        if (!status.Libvirt.Connected || status.Tiers.Any(tier => tier.Nodes.Count == 0))
+            return new("what this host lacks", "virttier doctor");
+        if (status.Domains.FirstOrDefault(d => d.Problems.Count > 0) is { } mistaken)
+            return new("its settings cannot be used; what they are", ShellCommand.OnDomain(mistaken.Name, mistaken.Uuid, "virttier", "get"));
+        if (status.Domains.Any(d => d.NeedsAttention))
+            return new("what keeps these VMs from being tiered", "virttier doctor");
+        if (status.Domains.Count == 0)
+            return new("no VM runs; which there are", "virsh list --all");
+        if (status.Domains.All(d => d.Mode == "observe"))
+            return new("nothing is moved yet: all VMs are only observed; to let VirtTier move their pages", "virttier enable --all");
+        return new("to watch it", "virttier top");
+    }
+}
