@@ -13,8 +13,8 @@ using VirtTier.Tiering.Value;
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
-/// The agent's object on a bus of the test's own, whose policy is that of a system bus with the packaged files included. The agent
-/// knows one domain, web1.
+/// The agent's object on a bus of the test's own, whose policy is that of a system bus with the packaged files included.
+/// The agent knows one domain, web1.
 /// </summary>
 public abstract class AgentOnBus : IAsyncLifetime
 {
@@ -87,7 +87,8 @@ public abstract class AgentOnBus : IAsyncLifetime
         await Eventually.TrueAsync(() => File.Exists(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
 
         Bus = new SystemBus(NullLogger.Instance, Address);
-        AdmissionControl admission = new(() => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
+        PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);
+        AdmissionControl admission = new(() => nothingLeft, TimeProvider.System);
         Hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
         _object = new AgentObject(Bus, () => Status, uuid => uuid == Status.Domains[0].Uuid ? Curve : null, Hook, () =>
         {
@@ -122,11 +123,12 @@ public abstract class AgentOnBus : IAsyncLifetime
     /// <param name="user">The command that busctl is run by, as another user; empty for root.</param>
     /// <param name="verb">busctl's.</param>
     /// <param name="call">The method and its arguments.</param>
-    private protected Task<(int ExitCode, string Output, string Errors)> BusctlAsync(string[] user, string verb, params string[] call)
+    private protected Task<(int ExitCode, string Output, string Errors)> BusctlAsync(
+        string[] user, string verb, params string[] call)
     {
         string[] @interface = verb == "call" ? ["org.virttier.Agent1"] : [];
-        return RunAsync(
-            [.. user, "busctl", "--address=" + Address, verb, "org.virttier.Agent1", "/org/virttier/Agent1", .. @interface, .. call]);
+        return RunAsync([
+            .. user, "busctl", "--address=" + Address, verb, "org.virttier.Agent1", "/org/virttier/Agent1", .. @interface, .. call]);
     }
 
     /// <summary>Runs a program, with this bus as the system's.</summary>

@@ -42,7 +42,8 @@ public sealed class MetricsOnBusTests : AgentOnBus
         for (int scrape = 0; scrape < 2; scrape++)
         {
             using HttpResponseMessage answer = await client.GetAsync(new Uri("metrics", UriKind.Relative), Cancel);
-            Assert.Equal((HttpStatusCode.OK, MetricsPage.ContentType), (answer.StatusCode, answer.Content.Headers.ContentType?.ToString()));
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+            Assert.Equal(MetricsPage.ContentType, answer.Content.Headers.ContentType?.ToString());
             Assert.Equal(page, await answer.Content.ReadAsStringAsync(Cancel));
         }
         using HttpResponseMessage elsewhere = await client.GetAsync(new Uri("favicon.ico", UriKind.Relative), Cancel);
