@@ -61,7 +61,8 @@ public sealed class BusPolicyTests : IAsyncLifetime
         await Eventually.TrueAsync(() => File.Exists(Socket), () => File.ReadAllText(Path.Combine(_directory, "dbus.log")));
 
         _bus = new SystemBus(NullLogger.Instance, Address);
-        AdmissionControl admission = new(() => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
+        AdmissionControl admission = new(
+            () => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
         _hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
         AgentStatus status = new("1.2.3", 5, new LibvirtStatus(true, null), [], 1 << 20, []);
         _object = new AgentObject(_bus, () => status, _ => null, _hook, () =>
@@ -119,7 +120,8 @@ public sealed class BusPolicyTests : IAsyncLifetime
         (int exitCode, string output, string errors) = await BusctlAsync(Operator, "introspect");
 
         Assert.True(exitCode == 0, errors);
-        foreach (string line in new[] { @"\.ListDomains +method +- +a\(ssss\)", @"\.GetDomain +method +s +s", @"\.Reload +method +- +-", "\\.Version +property +s +\"1\\.2\\.3\"", @"\.LibvirtConnected +property +b +true" })
+        foreach (string line in new[] { @"\.ListDomains +method +- +a\(ssss\)", @"\.GetDomain +method +s +s",
+            @"\.Reload +method +- +-", "\\.Version +property +s +\"1\\.2\\.3\"", @"\.LibvirtConnected +property +b +true" })
             Assert.Matches(line, output);
     }
 
@@ -127,7 +129,8 @@ public sealed class BusPolicyTests : IAsyncLifetime
     public async Task Nobody_but_root_may_own_the_name()
     {
         (int exitCode, _, string errors) = await RunAsync(
-            [.. Nobody, "busctl", "--address=" + Address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "2"]);
+            [.. Nobody, "busctl", "--address=" + Address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "2"]);
 
         Assert.NotEqual(0, exitCode);
         Assert.Contains("Access denied", errors, StringComparison.Ordinal);
@@ -137,20 +140,24 @@ public sealed class BusPolicyTests : IAsyncLifetime
     public async Task Signals_of_others_such_as_libvirts_still_reach_the_agent()
     {
         TaskCompletionSource received = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        using IDisposable subscription = _bus.Subscribe("type='signal',interface='org.libvirt.Connect'", _ => received.TrySetResult());
+        using IDisposable subscription =
+            _bus.Subscribe("type='signal',interface='org.libvirt.Connect'", _ => received.TrySetResult());
 
         // More than once: the match rule may still be on its way to the bus.
         await Eventually.TrueAsync(
             async () =>
             {
-                await RunAsync([.. Nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect", "DomainEvent", "oii", "/x", "2", "0"]);
+                await RunAsync([.. Nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect",
+                    "DomainEvent", "oii", "/x", "2", "0"]);
                 return received.Task.IsCompleted;
             },
             () => "no signal has come");
     }
 
-    private Task<(int ExitCode, string Output, string Errors)> BusctlAsync(string[] user, string verb, params string[] call) => RunAsync(
-        [.. user, "busctl", "--address=" + Address, verb, "org.virttier.Agent1", "/org/virttier/Agent1", .. (string[])(verb == "call" ? ["org.virttier.Agent1"] : []), .. call]);
+    private Task<(int ExitCode, string Output, string Errors)> BusctlAsync(
+        string[] user, string verb, params string[] call) => RunAsync(
+        [.. user, "busctl", "--address=" + Address, verb, "org.virttier.Agent1", "/org/virttier/Agent1",
+            .. (string[])(verb == "call" ? ["org.virttier.Agent1"] : []), .. call]);
 
     private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string[] command)
     {
