@@ -3,7 +3,8 @@ using System.Text;
 
 namespace VirtTier.Libvirt;
 
-/// <summary>Reads files whose length somebody else decides, or the kernel, which tells none: never more than is asked for.</summary>
+/// <summary>Reads files whose length somebody else decides, or the kernel,
+/// which tells none: never more than is asked for.</summary>
 public static class BoundedFile
 {
     /// <summary>The text of a file.</summary>

@@ -42,6 +42,7 @@ public readonly record struct ProcessStat(char State, ulong UserTicks, ulong Sys
             ? new(fields[0][0], user, system, start)
             : null;
 
-        ulong? Number(int field) => ulong.TryParse(fields[field - 3], CultureInfo.InvariantCulture, out ulong number) ? number : null;
+        ulong? Number(int field) =>
+            ulong.TryParse(fields[field - 3], CultureInfo.InvariantCulture, out ulong number) ? number : null;
     }
 }

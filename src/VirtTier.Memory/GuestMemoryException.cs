@@ -19,7 +19,8 @@ public enum GuestMemoryError
     /// <summary>The process has ended: nothing to retry.</summary>
     ProcessGone,
 
-    /// <summary>The process runs no KVM guest (yet: QEMU creates it some milliseconds after it starts). Retry a few times.</summary>
+    /// <summary>The process runs no KVM guest (yet: QEMU creates it some milliseconds after it starts).
+    /// Retry a few times.</summary>
     NotAGuest,
 
     /// <summary>Another process samples this guest now. Retry later.</summary>

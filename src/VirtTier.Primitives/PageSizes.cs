@@ -2,8 +2,8 @@
 namespace VirtTier.Primitives;
 
 /// <summary>
-/// The sizes in which memory is counted. A page is 4 KiB. A block is 2 MiB: 512 pages, at a multiple of 512, which the second-level
-/// table can map as one.
+/// The sizes in which memory is counted. A page is 4 KiB. A block is 2 MiB: 512 pages, at a multiple of 512, which the
+/// second-level table can map as one.
 /// </summary>
 public static class PageSizes
 {

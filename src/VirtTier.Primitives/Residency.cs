@@ -2,13 +2,13 @@
 namespace VirtTier.Primitives;
 
 /// <summary>
-/// Where a page is, one byte a page: first the number of its NUMA node, as the kernel tells it, and then its tier, as the planner is told it.
-/// <see cref="Absent"/> is the same in both.
+/// Where a page is, one byte a page: first the number of its NUMA node, as the kernel tells it, and then its tier, as the planner
+/// is told it. <see cref="Absent"/> is the same in both.
 /// </summary>
 public static class Residency
 {
-    /// <summary>The highest node that has a value of its own, which is its number. Such hosts have at most some dozen nodes; numbers above are
-    /// seen for memory of accelerators on other processors than x86.</summary>
+    /// <summary>The highest node that has a value of its own, which is its number. Such hosts have at most some dozen nodes;
+    /// numbers above are seen for memory of accelerators on other processors than x86.</summary>
     public const byte HighestNode = 0xFC;
 
     /// <summary>A page on any node above <see cref="HighestNode"/>.</summary>

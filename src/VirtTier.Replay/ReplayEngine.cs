@@ -70,7 +70,8 @@ public static class ReplayEngine
     /// <param name="cost">What one moved page costs, in accesses.</param>
     /// <param name="decision">When the policy is asked.</param>
     public static ReplayResult Run(
-        Trace trace, IReplayPolicy policy, int budget, Observation observation, Allocation allocation, double cost, Decision decision)
+        Trace trace, IReplayPolicy policy, int budget, Observation observation, Allocation allocation, double cost,
+        Decision decision)
     {
         ArgumentNullException.ThrowIfNull(trace);
         ArgumentNullException.ThrowIfNull(policy);

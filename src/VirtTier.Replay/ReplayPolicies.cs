@@ -34,10 +34,12 @@ public static class ReplayPolicies
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
     /// <param name="samples">Fault samples a round that <see cref="VirtTier"/> gets; null for none.</param>
-    /// <param name="decision">When a policy may move pages; only <see cref="VirtTier"/> has something to decide within a round.</param>
+    /// <param name="decision">When a policy may move pages; only <see cref="VirtTier"/> has something
+    /// to decide within a round.</param>
     /// <exception cref="ArgumentException">No policy has that name.</exception>
     public static ReplayResult Run(
-        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples = null,
+        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost,
+        ReplaySamples? samples = null,
         Decision decision = Decision.Harvest)
     {
         ArgumentNullException.ThrowIfNull(trace);
@@ -48,7 +50,8 @@ public static class ReplayPolicies
     }
 
     private static IReplayPolicy Create(
-        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost, ReplaySamples? samples,
+        Trace trace, string policy, int budget, Observation observation, Allocation allocation, double cost,
+        ReplaySamples? samples,
         Decision decision) => policy switch
     {
         VirtTier => new VirtTierPolicy(trace, observation, allocation, cost, decision, samples),

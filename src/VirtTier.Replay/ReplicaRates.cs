@@ -4,8 +4,9 @@ using VirtTier.Replay.Traces;
 namespace VirtTier.Replay;
 
 /// <summary>
-/// How often each page of a trace is to be expected to be accessed in each round, and when for the first time: the mean of replicas, traces of the same
-/// structure with other chance. A plan made from it knows all that could be known, but not which of equally popular pages is accessed next.
+/// How often each page of a trace is to be expected to be accessed in each round, and when for the first time: the mean of
+/// replicas, traces of the same structure with other chance. A plan made from it knows all that could be known, but not which of
+/// equally popular pages is accessed next.
 /// </summary>
 public sealed class ReplicaRates
 {

@@ -65,7 +65,8 @@ public static class TraceReplay
         try
         {
             trace = Trace.Load(
-                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.RunPages, options.WriteWeight);
+                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.RunPages,
+                options.WriteWeight);
         }
         catch (InvalidDataException e)
         {
@@ -73,7 +74,8 @@ public static class TraceReplay
         }
         int budget = ReplayEngine.BudgetOf(trace, options.DramPercent / 100);
         ReplaySamples? samples = options.Samples > 0 ? new ReplaySamples(options.Samples, options.WriteWeight) : null;
-        ReplayResult result = ReplayPolicies.Run(trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples, options.Decide);
+        ReplayResult result = ReplayPolicies.Run(
+            trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples, options.Decide);
         if (options.Json)
             WriteJson(options, result, output);
         else
@@ -90,7 +92,8 @@ public static class TraceReplay
         Require(options.RunPages is 1 or PageSizes.BlockPages, "--unit", options.RunPages, "1 (4K) or 512 (2M) pages");
         Require(options.Samples >= 0, "--samples", options.Samples, "0 or more a round");
         Require(options.WriteWeight is >= 1 and <= 100, "--write-weight", options.WriteWeight, "1 to 100 accesses");
-        Require(ReplayPolicies.Names.Contains(options.Policy), "--policy", options.Policy, string.Join(", ", ReplayPolicies.Names));
+        Require(ReplayPolicies.Names.Contains(options.Policy), "--policy", options.Policy,
+            string.Join(", ", ReplayPolicies.Names));
     }
 
     private static void Require(bool isRight, string option, object value, string right)
@@ -121,7 +124,8 @@ public static class TraceReplay
     {
         CultureInfo culture = CultureInfo.InvariantCulture;
         output.WriteLine(string.Create(culture, $"policy    {options.Policy}"));
-        output.WriteLine(string.Create(culture, $"trace     {result.Accesses} accesses to {result.Pages} pages, of which {result.Budget} fit into DRAM"));
+        output.WriteLine(string.Create(
+            culture, $"trace     {result.Accesses} accesses to {result.Pages} pages, of which {result.Budget} fit into DRAM"));
         output.WriteLine(string.Create(culture, $"share     {result.Share:F4} of the accesses served from DRAM"));
         output.WriteLine(string.Create(culture, $"moves     {result.Moves} pages"));
         output.WriteLine(string.Create(culture, $"net       {result.Net:F4} at a cost of {result.Cost} accesses a move"));

@@ -41,7 +41,8 @@ internal sealed class BudgetWatch
         if (!_accounts.TryGetValue(pid, out Account? account) || account.Readings == 0)
             return (false, "the budget was never met");
         return (account.Over == 0, string.Create(CultureInfo.InvariantCulture,
-            $"{account.Over} of {account.Readings} readings above the budget{(account.Over > 0 ? $", by up to {account.WorstOver} pages" : "")}"));
+            $"{account.Over} of {account.Readings} readings above the "
+                + $"budget{(account.Over > 0 ? $", by up to {account.WorstOver} pages" : "")}"));
     }
 
     private sealed record Account

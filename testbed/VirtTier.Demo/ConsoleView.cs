@@ -15,7 +15,8 @@ internal sealed class ConsoleView(LiveDisplayContext? live) : IDemoView
     private IRenderable? _table;
     private long _shown;
 
-    public void Step(string what) => Add(new Markup($"[grey]{TimeProvider.System.GetElapsedTime(_started):mm\\:ss}[/] {what.EscapeMarkup()}"));
+    public void Step(string what) =>
+        Add(new Markup($"[grey]{TimeProvider.System.GetElapsedTime(_started):mm\\:ss}[/] {what.EscapeMarkup()}"));
 
     public void Trouble(string what) => Add(new Markup($"[yellow]{what.EscapeMarkup()}[/]"));
 
@@ -34,7 +35,8 @@ internal sealed class ConsoleView(LiveDisplayContext? live) : IDemoView
     }
 
     public static Markup CheckLine(Check check) => new(
-        $"  {(check.Passed ? "[green]ok  [/]" : "[red]FAIL[/]")} {check.Name.EscapeMarkup()} [grey]({check.Detail.EscapeMarkup()})[/]");
+        $"  {(check.Passed ? "[green]ok  [/]" : "[red]FAIL[/]")} {check.Name.EscapeMarkup()} "
+            + $"[grey]({check.Detail.EscapeMarkup()})[/]");
 
     private void Add(IRenderable line)
     {

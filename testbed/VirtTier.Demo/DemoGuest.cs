@@ -18,7 +18,8 @@ internal abstract record DemoGuest(string Name, int MemoryMebibytes, string? Tie
     /// <summary>The guest frames that it keeps touching, by its own account.</summary>
     public abstract Task<IReadOnlySet<int>> HotFramesAsync(EmulatedHost host, CancellationToken cancel);
 
-    /// <summary>Signs of undisturbed life, by its own account: a count that grows while it runs, and pages found damaged.</summary>
+    /// <summary>Signs of undisturbed life, by its own account: a count that grows while it runs,
+    /// and pages found damaged.</summary>
     public abstract Task<(long Heartbeats, int Starts, int Damaged)> LifeAsync(EmulatedHost host, CancellationToken cancel);
 }
 
@@ -26,7 +27,8 @@ internal abstract record DemoGuest(string Name, int MemoryMebibytes, string? Tie
 internal sealed record PayloadDemoGuest(PayloadGuest Payload, string? Tiering, int BudgetMebibytes, bool HugePages = false)
     : DemoGuest(Payload.Name, Payload.MemoryMebibytes, Tiering, BudgetMebibytes)
 {
-    public override Task StartAsync(EmulatedHost host, CancellationToken cancel) => host.StartAsync(Payload, Tiering, HugePages, cancel);
+    public override Task StartAsync(EmulatedHost host, CancellationToken cancel) =>
+        host.StartAsync(Payload, Tiering, HugePages, cancel);
 
     public override async Task<IReadOnlySet<int>> HotFramesAsync(EmulatedHost host, CancellationToken cancel) =>
         Payload.HotFrames((await host.LogOfAsync(Payload, cancel)).Shifts);
@@ -65,24 +67,35 @@ internal static class DemoGuests
 
     /// <summary>Its hot set (64 MiB) is larger than its budget; it writes half of it.</summary>
     public static PayloadDemoGuest Percent { get; } = new(
-        new PayloadGuest { Name = "percent", MemoryMebibytes = 160, HotPages = 16384, StrideFrames = 1, WrittenPages = 8192 }, "dram=\"20%\"", 32);
+        new PayloadGuest { Name = "percent", MemoryMebibytes = 160, HotPages = 16384, StrideFrames = 1, WrittenPages = 8192 },
+        "dram=\"20%\"", 32);
 
     public static PayloadDemoGuest Plain { get; } = new(
         new PayloadGuest { Name = "plain", MemoryMebibytes = 128, HotPages = 4096, StrideFrames = 3 }, null, 32);
 
     public static PayloadDemoGuest Observe { get; } = new(
-        new PayloadGuest { Name = "observe", MemoryMebibytes = 96, HotPages = 4096, StrideFrames = 2 }, "dram=\"24MiB\" mode=\"observe\"", 24);
+        new PayloadGuest { Name = "observe", MemoryMebibytes = 96, HotPages = 4096, StrideFrames = 2 },
+        "dram=\"24MiB\" mode=\"observe\"", 24);
 
     public static PayloadDemoGuest Shared { get; } = new(
-        new PayloadGuest { Name = "shared", MemoryMebibytes = 128, HotPages = 6144, StrideFrames = 2, Memory = GuestMemory.SharedMemfd }, "dram=\"40MiB\"", 40);
+        new PayloadGuest
+        {
+            Name = "shared",
+            MemoryMebibytes = 128,
+            HotPages = 6144,
+            StrideFrames = 2,
+            Memory = GuestMemory.SharedMemfd,
+        }, "dram=\"40MiB\"", 40);
 
     public static LinuxDemoGuest Linux { get; } = new(new LinuxGuest { Name = "linux" }, "dram=\"96MiB\"", 96);
 
-    /// <summary>Its hot set is 32 whole pages of 2 MiB, and one page in each of 32 more, which accessed bits cannot tell from these.</summary>
+    /// <summary>Its hot set is 32 whole pages of 2 MiB, and one page in each of 32 more,
+    /// which accessed bits cannot tell from these.</summary>
     public static PayloadDemoGuest Huge { get; } = new(
         new PayloadGuest
         {
-            Name = "huge", MemoryMebibytes = 256, HotPages = 16384, StrideFrames = 1, HotStartFrame = 0x4000, StepPages = 6151, LonePages = 32,
+            Name = "huge", MemoryMebibytes = 256, HotPages = 16384, StrideFrames = 1, HotStartFrame = 0x4000,
+            StepPages = 6151, LonePages = 32,
             LoneStartFrame = 0xc000 + 77,
         },
         "dram=\"96MiB\"", 96, HugePages: true);

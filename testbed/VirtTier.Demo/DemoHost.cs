@@ -12,7 +12,8 @@ namespace VirtTier.Demo;
 internal sealed class DemoHost(EmulatedHost host)
 {
     private const string Folder = "demo";
-    private const string AskStatus = "busctl --json=short call org.virttier.Agent1 /org/virttier/Agent1 org.virttier.Agent1 GetStatus";
+    private const string AskStatus =
+        "busctl --json=short call org.virttier.Agent1 /org/virttier/Agent1 org.virttier.Agent1 GetStatus";
 
     private long _readingsTaken;
     private string _share = "";
@@ -31,7 +32,8 @@ internal sealed class DemoHost(EmulatedHost host)
             File.Delete(old);
     }
 
-    /// <summary>Builds the packages for the host's kernel and installs them with dpkg, as a user would, then sets the defaults.</summary>
+    /// <summary>Builds the packages for the host's kernel and installs them with dpkg, as a user would,
+    /// then sets the defaults.</summary>
     public async Task InstallAsync(CancellationToken cancel)
     {
         string kernel = (await RunAsync("uname -r", cancel)).Trim();
@@ -65,11 +67,12 @@ internal sealed class DemoHost(EmulatedHost host)
         return (result.ExitCode, [.. report.RootElement.GetProperty("findings").EnumerateArray().Select(DoctorLine.FromJson)]);
     }
 
-    /// <summary>What the emulator did wrong, in words: the host is gone, or a payload's virtual CPU holds registers of the host. Null
-    /// when neither is so, and when the host died in our module.</summary>
+    /// <summary>What the emulator did wrong, in words: the host is gone, or a payload's virtual CPU holds registers of the host.
+    /// Null when neither is so, and when the host died in our module.</summary>
     public async Task<string?> EmulatorFailureAsync(CancellationToken cancel)
     {
-        CommandResult lost = await host.RunAsync("for guest in $(virsh --quiet list --name); do guest-lost $guest && echo $guest; done; true", cancellation: cancel);
+        CommandResult lost = await host.RunAsync(
+            "for guest in $(virsh --quiet list --name); do guest-lost $guest && echo $guest; done; true", cancellation: cancel);
         if (lost.ExitCode == 0)
         {
             string[] guests = lost.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
@@ -77,12 +80,15 @@ internal sealed class DemoHost(EmulatedHost host)
         }
         // A call trace through our module is no fault of the emulator's.
         string console = await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(_share)!, "console.log"), cancel);
-        return console.Contains("[kvm_ept_sample]", StringComparison.Ordinal) ? null : $"the host is gone or answers no more: {lost.Error.Trim()}";
+        return console.Contains("[kvm_ept_sample]", StringComparison.Ordinal)
+            ? null
+            : $"the host is gone or answers no more: {lost.Error.Trim()}";
     }
 
     /// <summary>Adds a line to the agent's configuration and has it read again; an empty one takes the last line away.</summary>
     public Task ConfigureAsync(string line, CancellationToken cancel) => RunAsync(
-        $"cd /etc/virttier && {(line.Length > 0 ? $"echo '{line}' >> virttier.yaml" : "sed -i '$d' virttier.yaml")} && systemctl reload virttier", cancel);
+        $"cd /etc/virttier && {(line.Length > 0 ? $"echo '{line}' >> virttier.yaml" : "sed -i '$d' virttier.yaml")} && "
+            + "systemctl reload virttier", cancel);
 
     /// <summary>Where a guest's pages are, by the kernel's word.</summary>
     /// <param name="guest">The guest.</param>
@@ -98,8 +104,8 @@ internal sealed class DemoHost(EmulatedHost host)
     }
 
     /// <summary>
-    /// Shifts a guest's hot set, and then reads again and again where its pages are and what the agent's rounds have come to; all in
-    /// one script in the host, so that what happens outside of it does not count.
+    /// Shifts a guest's hot set, and then reads again and again where its pages are and what the agent's rounds have come to; all
+    /// in one script in the host, so that what happens outside of it does not count.
     /// </summary>
     /// <param name="guest">The guest.</param>
     /// <param name="rounds">Rounds after which it ends.</param>
@@ -140,16 +146,19 @@ internal sealed class DemoHost(EmulatedHost host)
         List<(double, long)> readings = [];
         for (int n = 1; n <= count; n++)
         {
-            Placement placement = Placement.Of(await File.ReadAllBytesAsync(Path.Combine(files, $"{n}.pages"), cancel), hotFrames);
+            Placement placement = Placement.Of(
+                await File.ReadAllBytesAsync(Path.Combine(files, $"{n}.pages"), cancel), hotFrames);
             readings.Add((placement.HotShare, await RoundsAsync(n)));
         }
         return (await RoundsAsync(0), readings);
 
         async Task<long> RoundsAsync(int n) =>
-            StatusOf(await File.ReadAllTextAsync(Path.Combine(files, $"{n}.status"), cancel)).Domains.Single(d => d.Name == guest.Name).Rounds;
+            StatusOf(await File.ReadAllTextAsync(Path.Combine(files, $"{n}.status"),
+                cancel)).Domains.Single(d => d.Name == guest.Name).Rounds;
     }
 
-    /// <summary>The guest frames in what <c>virttier record</c> writes of a guest, harvest by harvest; its agent must have let go of it.</summary>
+    /// <summary>The guest frames in what <c>virttier record</c> writes of a guest, harvest by harvest;
+    /// its agent must have let go of it.</summary>
     public async Task<int[]> RecordAsync(DemoGuest guest, int seconds, CancellationToken cancel)
     {
         string file = $"{Folder}/{guest.Name}.vttr.gz";
@@ -192,7 +201,8 @@ internal sealed class DemoHost(EmulatedHost host)
         while (!File.Exists(Path.Combine(root.FullName, "VirtTier.sln")))
             root = root.Parent ?? throw new TestbedException("the demo does not run from a checkout of the repository");
         await RunHereAsync(Path.Combine(root.FullName, "testbed", "install-deps"), [$"linux-headers-{kernel}"], [], cancel);
-        await RunHereAsync(Path.Combine(root.FullName, "packaging", "build-debs"), [destination], [("KERNEL", kernel), ("PACKAGES", "agent module")], cancel);
+        await RunHereAsync(Path.Combine(root.FullName, "packaging", "build-debs"), [destination],
+            [("KERNEL", kernel), ("PACKAGES", "agent module")], cancel);
     }
 
     private static async Task RunHereAsync(

@@ -11,7 +11,8 @@ internal sealed class DemoSession(DemoHost host, IDemoView view)
 {
     private const int MostAttempts = 3;
 
-    /// <summary>Whether the emulator failed in the last attempt, so that what is not shown may be no fault of VirtTier's.</summary>
+    /// <summary>Whether the emulator failed in the last attempt, so that what is not shown may be no
+    /// fault of VirtTier's.</summary>
     public bool EmulatorFailed { get; private set; }
 
     /// <summary>Boots the host, installs VirtTier and runs the scenario; the host stays up.</summary>

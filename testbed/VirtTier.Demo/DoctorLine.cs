@@ -11,6 +11,7 @@ namespace VirtTier.Demo;
 internal sealed record DoctorLine(string Check, string Severity, string Text, string? Mend)
 {
     public static DoctorLine FromJson(JsonElement finding) => new(
-        finding.GetProperty("check").GetString()!, finding.GetProperty("severity").GetString()!, finding.GetProperty("text").GetString()!,
+        finding.GetProperty("check").GetString()!, finding.GetProperty("severity").GetString()!,
+        finding.GetProperty("text").GetString()!,
         finding.TryGetProperty("mend", out JsonElement mend) ? mend.GetString() : null);
 }

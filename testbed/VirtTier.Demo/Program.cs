@@ -20,7 +20,8 @@ IReadOnlyList<Check> checks = [];
 try
 {
     if (AnsiConsole.Profile.Capabilities.Interactive)
-        await AnsiConsole.Live(new Text("")).StartAsync(async live => checks = await new DemoSession(host, new ConsoleView(live)).RunAsync(stop.Token));
+        await AnsiConsole.Live(new Text("")).StartAsync(
+            async live => checks = await new DemoSession(host, new ConsoleView(live)).RunAsync(stop.Token));
     else
         checks = await new DemoSession(host, new ConsoleView(null)).RunAsync(stop.Token);
 }

@@ -12,7 +12,8 @@ namespace VirtTier.Demo;
 /// </summary>
 internal sealed class Scenario(DemoHost host, IDemoView view)
 {
-    // All limits are in the time that the host had (HostClock). It is some ten times slower than a real one, and so is the agent in it.
+    // All limits are in the time that the host had (HostClock). It is some ten times slower than a real one,
+    // and so is the agent in it.
     private static readonly TimeSpan s_settleLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_followLimit = TimeSpan.FromMinutes(2);
     // Without libvirt's signal the agent would find a changed definition too, within a minute.
@@ -29,8 +30,10 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     public static IReadOnlyList<string> CheckNames { get; } =
     [
         HookTells, .. DemoGuests.All.Select(Settles), SamplesWhereTheyTell, DoctorFindsAllWell, DoctorNamesWhatIsNot,
-        ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowedSoon, ShiftIsFollowed, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
-        BadSizeIsNamed, MendedIsForgotten, WritesAreWeighed, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches, .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
+        ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowedSoon, ShiftIsFollowed,
+        SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
+        BadSizeIsNamed, MendedIsForgotten, WritesAreWeighed, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches,
+        .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
         .. DemoGuests.All.Select(Undisturbed), StopDetaches, SamplesAreTrue, RecordingIsTrue,
     ];
 
@@ -113,7 +116,9 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             foreach (DemoGuest guest in unsettled.ToArray())
             {
                 // A guest that is observed only is found, not settled.
-                (bool settled, details[guest]) = guest.Observed ? HotSetFound(guest) : InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+                (bool settled, details[guest]) = guest.Observed
+                    ? HotSetFound(guest)
+                    : InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
                 if (!settled)
                     continue;
                 unsettled.Remove(guest);
@@ -123,9 +128,11 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         }, s_settleLimit, cancel);
         foreach (DemoGuest guest in unsettled)
             Report(Settles(guest), false, details.GetValueOrDefault(guest, "never looked at"));
-        bool sampled = await UntilAsync(() => Task.FromResult(StatusOf(DemoGuests.Huge)?.FaultSamples > 0), s_followLimit, cancel);
+        bool sampled = await UntilAsync(
+            () => Task.FromResult(StatusOf(DemoGuests.Huge)?.FaultSamples > 0), s_followLimit, cancel);
         DomainStatus[] all = [.. (_status?.Domains ?? []).Where(d => d.FaultSamples > 0)];
-        Report(SamplesWhereTheyTell, sampled && all.Length == 1, string.Join(", ", all.Select(d => $"{d.FaultSamples} of {d.Name}")));
+        Report(SamplesWhereTheyTell, sampled && all.Length == 1,
+            string.Join(", ", all.Select(d => $"{d.FaultSamples} of {d.Name}")));
     }
 
     private async Task ConsultDoctorAsync(CancellationToken cancel)
@@ -134,7 +141,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         (int exitCode, IReadOnlyList<DoctorLine> lines) = await host.ConsultDoctorAsync(cancel);
         string[] wrong = [.. lines.Where(l => l.Severity != "Ok").Select(l => $"{l.Check}: {l.Text}")];
         string domains = lines.FirstOrDefault(l => l.Check == "domains")?.Text ?? "no line on domains";
-        Report(DoctorFindsAllWell, exitCode == 0 && wrong.Length == 0 && lines.Any(l => l.Check == "tiers") && domains.Contains($" {DemoGuests.All.Count} ", StringComparison.Ordinal),
+        Report(DoctorFindsAllWell, exitCode == 0 && wrong.Length == 0 && lines.Any(l => l.Check == "tiers")
+            && domains.Contains($" {DemoGuests.All.Count} ", StringComparison.Ordinal),
             $"{lines.Count} lines; domains: {domains}; not well: {(wrong.Length == 0 ? "nothing" : string.Join("; ", wrong))}");
 
         await host.RunAsync("chmod -x /etc/libvirt/hooks/qemu.d/virttier", cancel); // hurts nobody: no guest starts meanwhile
@@ -150,7 +158,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private async Task ObserveAsync(CancellationToken cancel)
     {
         Placement placement = await host.PlacementAsync(DemoGuests.Observe, cancel);
-        Report(ObserveMovesNothing, placement.Slow == 0 && StatusOf(DemoGuests.Observe) is { PromotedPages: 0, DemotedPages: 0 }, placement.ToString());
+        Report(ObserveMovesNothing, placement.Slow == 0 && StatusOf(DemoGuests.Observe) is { PromotedPages: 0, DemotedPages: 0 },
+            placement.ToString());
         (bool found, string detail) = HotSetFound(DemoGuests.Observe);
         Report(ObserveReportsHotSet, found, detail);
     }
@@ -165,7 +174,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         await SetMetadataAsync(guest, $"<tiering dram=\"{guest.BudgetMebibytes / 2}MiB\"/>", cancel);
         _budgets.Begin(_pids[guest.Name], half);
         HostClock clock = await host.Host.ClockAsync(cancel);
-        bool known = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 19), s_signalLimit, cancel);
+        bool known = await UntilAsync(
+            () => Task.FromResult(StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 19), s_signalLimit, cancel);
         Report(HalvedIsKnown, known, $"after {clock.Elapsed.TotalSeconds:0.0} s");
         string detail = "";
         bool followed = await UntilAsync(async () =>
@@ -180,7 +190,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     {
         PayloadDemoGuest guest = DemoGuests.Plain;
         view.Step($"{guest.Name}'s hot set shifts by half");
-        (long before, IReadOnlyList<(double, long)> readings) = await host.ShiftAndWatchAsync(guest, ShiftWatch.MostRounds + 1, s_followLimit, cancel);
+        (long before, IReadOnlyList<(double, long)> readings) =
+            await host.ShiftAndWatchAsync(guest, ShiftWatch.MostRounds + 1, s_followLimit, cancel);
         (bool soon, string course) = ShiftWatch.Judge(before, readings);
         Report(ShiftIsFollowedSoon, soon, course);
         string detail = "";
@@ -199,7 +210,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         PayloadDemoGuest guest = DemoGuests.Shared;
         view.Step($"virsh suspend {guest.Name}");
         await host.RunAsync($"virsh --quiet suspend {guest.Name}", cancel);
-        bool paused = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.State == TieringState.Paused), s_followLimit, cancel);
+        bool paused = await UntilAsync(
+            () => Task.FromResult(StatusOf(guest)?.State == TieringState.Paused), s_followLimit, cancel);
         DomainStatus? before = StatusOf(guest);
         await Task.Delay(TimeSpan.FromSeconds(5), cancel);
         await LookAsync(cancel);
@@ -223,11 +235,14 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         PayloadDemoGuest guest = DemoGuests.Percent;
         view.Step($"virsh metadata {guest.Name} --live: dram=\"lots\"");
         await SetMetadataAsync(guest, "<tiering dram=\"lots\"/>", cancel);
-        bool named = await UntilAsync(() => Task.FromResult(StatusOf(guest)?.Problems.Any(p => p.Attribute == "dram" && p.Value == "lots") ?? false), s_followLimit, cancel);
+        bool named = await UntilAsync(
+            () => Task.FromResult(StatusOf(guest)?.Problems.Any(p => p.Attribute == "dram" && p.Value == "lots") ?? false),
+            s_followLimit, cancel);
         (bool inPlace, string detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
         Report(BadSizeChangesNothing, inPlace && StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 20, detail);
         CommandResult tool = await host.Host.RunAsync("virttier status", cancellation: cancel);
-        string said = tool.Output.Split('\n').FirstOrDefault(l => l.Contains("dram=\"lots\"", StringComparison.Ordinal), "virttier status does not name it").Trim();
+        string said = tool.Output.Split('\n').FirstOrDefault(l => l.Contains("dram=\"lots\"", StringComparison.Ordinal),
+            "virttier status does not name it").Trim();
         Report(BadSizeIsNamed, named && tool.ExitCode == 1 && said.StartsWith(guest.Name, StringComparison.Ordinal), said);
 
         await SetMetadataAsync(guest, $"<tiering {guest.Tiering}/>", cancel);
@@ -250,7 +265,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         view.Step($"virttier.yaml: tiers.write_weight: {weight}, and systemctl reload virttier");
         await host.ConfigureAsync($"tiers: {{ write_weight: {weight} }}", cancel);
         bool weighed = await UntilAsync(
-            async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95), s_settleLimit, cancel);
+            async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95),
+            s_settleLimit, cancel);
         await host.ConfigureAsync("", cancel);
         Report(WritesAreWeighed, weighed, string.Create(CultureInfo.InvariantCulture,
             $"a write weighs {weight} reads: pages that it writes fill {before:P1} of its DRAM before, {after:P1} after"));
@@ -264,7 +280,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         bool back = await UntilAsync(() => Task.FromResult(
             _status is not null && _status.Domains.Count(GoesOn) == guests), s_followLimit, cancel);
         string restarts = (await host.RunAsync("systemctl show --property=NRestarts --value virttier", cancel)).Trim();
-        Report(KilledAgentComesBack, back && restarts == "1", $"{_status?.Domains.Count(GoesOn) ?? 0} of {guests} guests tiered with the heat they had, {restarts} restart");
+        Report(KilledAgentComesBack, back && restarts == "1",
+            $"{_status?.Domains.Count(GoesOn) ?? 0} of {guests} guests tiered with the heat they had, {restarts} restart");
 
         List<string> wrong = [];
         foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
@@ -278,11 +295,13 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             }, s_followLimit, cancel))
                 wrong.Add($"{guest.Name}: {detail}");
         }
-        Report(KilledAgentDisturbsNobody, wrong.Count == 0, wrong.Count == 0 ? $"{guests - 1} guests as before" : string.Join("; ", wrong));
+        Report(KilledAgentDisturbsNobody, wrong.Count == 0,
+            wrong.Count == 0 ? $"{guests - 1} guests as before" : string.Join("; ", wrong));
     }
 
     // What it learned before the restart counts on.
-    private static bool GoesOn(DomainStatus domain) => domain is { State: TieringState.Tiering, Rounds: > 0 } && domain.HeatRounds > domain.Rounds;
+    private static bool GoesOn(DomainStatus domain) =>
+        domain is { State: TieringState.Tiering, Rounds: > 0 } && domain.HeatRounds > domain.Rounds;
 
     private async Task DestroyAsync(CancellationToken cancel)
     {
@@ -311,10 +330,12 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         }
         foreach (DemoGuest guest in DemoGuests.All)
         {
-            (long Heartbeats, int Starts, int Damaged) life = _destroyed.TryGetValue(guest.Name, out var last) ? last : await guest.LifeAsync(host.Host, cancel);
+            (long Heartbeats, int Starts, int Damaged) life =
+                _destroyed.TryGetValue(guest.Name, out var last) ? last : await guest.LifeAsync(host.Host, cancel);
             bool samePid = _destroyed.ContainsKey(guest.Name) || await host.PidAsync(guest, cancel) == _pids[guest.Name];
             Report(Undisturbed(guest), life is { Heartbeats: > 0, Starts: 1, Damaged: 0 } && samePid,
-                $"{life.Heartbeats} heartbeats, started {life.Starts} time, {life.Damaged} damaged pages, {(samePid ? "one process" : "another process")}");
+                $"{life.Heartbeats} heartbeats, started {life.Starts} time, {life.Damaged} damaged pages, "
+                    + $"{(samePid ? "one process" : "another process")}");
         }
     }
 
@@ -325,7 +346,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         string users = (await host.RunAsync("cat /sys/module/kvm_ept_sample/refcnt", cancel)).Trim();
         string running = (await host.RunAsync("virsh --quiet list --name | grep -c .", cancel)).Trim();
         int guests = DemoGuests.All.Count - 1;
-        Report(StopDetaches, users == "0" && running == guests.ToString(CultureInfo.InvariantCulture), $"samplers open: {users}; guests running: {running}");
+        Report(StopDetaches, users == "0" && running == guests.ToString(CultureInfo.InvariantCulture),
+            $"samplers open: {users}; guests running: {running}");
     }
 
     // The agent samples no more, so the tools may.
@@ -333,28 +355,33 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     {
         PayloadDemoGuest guest = DemoGuests.Size;
         // Its own code is a ROM right below 4 GiB, and always in use.
-        HashSet<int> truth = [.. guest.Payload.HotFrames(), .. Enumerable.Range(PayloadGuest.FirstRomFrame, PayloadGuest.RomFrames)];
+        HashSet<int> truth = [.. guest.Payload.HotFrames(),
+            .. Enumerable.Range(PayloadGuest.FirstRomFrame, PayloadGuest.RomFrames)];
 
         const int count = 200;
         view.Step($"virttier sample {guest.Name} --count {count}");
-        CommandResult sampled = await host.Host.RunAsync($"virttier sample {guest.Name} --rate 100 --count {count}", cancellation: cancel);
+        CommandResult sampled = await host.Host.RunAsync(
+            $"virttier sample {guest.Name} --rate 100 --count {count}", cancellation: cancel);
         int[] frames = FramesOf(sampled.Output);
         int hot = frames.Count(guest.Payload.HotFrames().Contains);
         int wrong = frames.Count(f => !truth.Contains(f));
         Report(SamplesAreTrue, frames.Length == count && wrong == 0 && hot > count / 2 && frames.Distinct().Count() > count / 4,
-            $"{frames.Length} samples of {frames.Distinct().Count()} pages: {hot} of hot pages, {wrong} of pages not in use {sampled.Error.Trim()}");
+            $"{frames.Length} samples of {frames.Distinct().Count()} pages: {hot} of hot pages, "
+                + $"{wrong} of pages not in use {sampled.Error.Trim()}");
 
         view.Step($"virttier record {guest.Name}");
         frames = await host.RecordAsync(guest, seconds: 3, cancel);
         int[] found = [.. frames.Distinct()];
         hot = found.Count(guest.Payload.HotFrames().Contains);
         Report(RecordingIsTrue, hot == guest.Payload.HotFrames().Count && found.All(truth.Contains),
-            $"{frames.Length} accesses of {found.Length} pages: {hot} of {guest.Payload.HotFrames().Count} hot pages, {found.Count(f => !truth.Contains(f))} pages not in use");
+            $"{frames.Length} accesses of {found.Length} pages: {hot} of {guest.Payload.HotFrames().Count} hot pages, "
+                + $"{found.Count(f => !truth.Contains(f))} pages not in use");
     }
 
     /// <summary>The guest frames in the output of <c>virttier sample</c>.</summary>
     internal static int[] FramesOf(string output) =>
-        [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => Convert.ToInt32(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[2], 16))];
+        [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(
+            line => Convert.ToInt32(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[2], 16))];
 
     /// <summary>
     /// What a budget promises: with room for the whole hot set, at least 0.99 of it is in DRAM; else at least 0.97 of the
@@ -369,7 +396,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         double filled = placement.Dram / (double)budgetPages;
         double hot = placement.HotInDram / (double)Math.Max(1, placement.Dram);
         return (filled >= 0.97 && hot >= 0.99, string.Create(CultureInfo.InvariantCulture,
-            $"the budget of {budgetPages} pages is smaller than the hot set of {placement.Hot}: {filled:P1} of it filled, {hot:P1} of that with hot pages"));
+            $"the budget of {budgetPages} pages is smaller than the hot set of {placement.Hot}: {filled:P1} of it filled, "
+                + $"{hot:P1} of that with hot pages"));
     }
 
     private (bool Found, string Detail) HotSetFound(DemoGuest guest)
@@ -388,10 +416,13 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private static string Undisturbed(DemoGuest guest) => $"{guest.Name}: ran on undisturbed, its memory whole";
 
     private Task<string> SetMetadataAsync(DemoGuest guest, string element, CancellationToken cancel) =>
-        host.RunAsync($"virsh --quiet metadata {guest.Name} --uri urn:virttier:tiering:1 --key virttier --live --set '{element}'", cancel);
+        host.RunAsync(
+            $"virsh --quiet metadata {guest.Name} --uri urn:virttier:tiering:1 --key virttier --live --set '{element}'", cancel);
 
     private async Task<int> SamplersAsync(CancellationToken cancel) =>
-        int.Parse(await host.RunAsync("ls -l /proc/$(systemctl show --property=MainPID --value virttier)/fd | grep -c kvm_ept_sample", cancel), CultureInfo.InvariantCulture);
+        int.Parse(
+            await host.RunAsync("ls -l /proc/$(systemctl show --property=MainPID --value virttier)/fd | grep -c kvm_ept_sample",
+                cancel), CultureInfo.InvariantCulture);
 
     private DomainStatus? StatusOf(DemoGuest guest) => _status?.Domains.FirstOrDefault(d => d.Name == guest.Name);
 

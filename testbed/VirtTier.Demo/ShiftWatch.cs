@@ -3,7 +3,8 @@ using System.Globalization;
 
 namespace VirtTier.Demo;
 
-/// <summary>Judges how soon the agent follows a hot set that shifted: within five rounds, .95 of the new set must be in DRAM.</summary>
+/// <summary>Judges how soon the agent follows a hot set that shifted: within five rounds,
+/// .95 of the new set must be in DRAM.</summary>
 internal static class ShiftWatch
 {
     /// <summary>The rounds within which it must have followed.</summary>

@@ -37,7 +37,8 @@ public sealed class EmulatedHost(string script, string name)
         throw new TestbedException($"no testbed/testbed above {AppContext.BaseDirectory}; run from a checkout of the repository");
     }
 
-    /// <summary>Builds the image where needed, boots the host and returns when libvirt answers in it; at once if it is up.</summary>
+    /// <summary>Builds the image where needed, boots the host and returns when libvirt answers in it;
+    /// at once if it is up.</summary>
     /// <param name="progress">Told each step of a build, which takes minutes, and every 15 seconds that it goes on.</param>
     /// <param name="cancellation">Stops waiting.</param>
     /// <exception cref="TestbedException">It did not come up.</exception>
@@ -53,11 +54,13 @@ public sealed class EmulatedHost(string script, string name)
     /// <param name="limit">Time after which the host ends it, for what hangs; a quarter of an hour when null.</param>
     /// <param name="echo">Where each line of its output goes as it comes, besides the result.</param>
     /// <param name="cancellation">Stops waiting; the command itself goes on until its limit.</param>
-    public Task<CommandResult> RunAsync(string command, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
+    public Task<CommandResult> RunAsync(
+        string command, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
     {
         int seconds = (int)Math.Ceiling((limit ?? DefaultLimit).TotalSeconds);
         return ScriptAsync(
-            ["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, echo is null ? null : echo.WriteLine, cancellation: cancellation);
+            ["run", "-t", seconds.ToString(CultureInfo.InvariantCulture)], command, echo is null ? null : echo.WriteLine,
+            cancellation: cancellation);
     }
 
     /// <summary>The folder of this machine that the host sees as <c>/share</c>.</summary>
@@ -153,7 +156,8 @@ public sealed class EmulatedHost(string script, string name)
         await File.WriteAllBytesAsync(here, content, cancellation).ConfigureAwait(false);
         try
         {
-            CommandResult result = await RunAsync($"install -D -m {mode} /share/{passing} '{destination}'", cancellation: cancellation)
+            CommandResult result = await RunAsync(
+                $"install -D -m {mode} /share/{passing} '{destination}'", cancellation: cancellation)
                 .ConfigureAwait(false);
             result.RequireSuccess();
         }
@@ -164,7 +168,8 @@ public sealed class EmulatedHost(string script, string name)
     }
 
     private async Task<CommandResult> ScriptAsync(
-        string[] arguments, string? input, Action<string>? echo = null, Action<string>? progress = null, CancellationToken cancellation = default)
+        string[] arguments, string? input, Action<string>? echo = null, Action<string>? progress = null,
+        CancellationToken cancellation = default)
     {
         var start = new ProcessStartInfo(script, arguments)
         {

@@ -7,7 +7,8 @@ namespace VirtTier.Testbed;
 /// <summary>The libvirt domains of the guests: KVM, one vCPU, no devices but a command port and a log.</summary>
 internal static class GuestDomain
 {
-    /// <summary>The folder of the emulated host for the guests' ROMs, kernels, logs and command pipes; QEMU's user owns it.</summary>
+    /// <summary>The folder of the emulated host for the guests' ROMs, kernels, logs and command pipes;
+    /// QEMU's user owns it.</summary>
     public const string Folder = "/var/lib/libvirt/testbed";
 
     private static readonly XNamespace Tiering = "urn:virttier:tiering:1";

@@ -4,8 +4,8 @@ using System.Globalization;
 namespace VirtTier.Testbed;
 
 /// <summary>
-/// Time as an emulated host had it: the time that its emulator's threads stood in the queue for a processor is not counted. A limit
-/// in this time is the same on a busy machine as on a quiet one, and a host that hangs still runs into it.
+/// Time as an emulated host had it: the time that its emulator's threads stood in the queue for a processor is not counted. A
+/// limit in this time is the same on a busy machine as on a quiet one, and a host that hangs still runs into it.
 /// </summary>
 public sealed class HostClock
 {
@@ -35,7 +35,8 @@ public sealed class HostClock
         get
         {
             Dictionary<string, long> queued = Queued();
-            // The thread that waited longest: what the host does in turn goes through one of them at a time. One that came since began at zero.
+            // The thread that waited longest: what the host does in turn goes through one of them at a time.
+            // One that came since began at zero.
             long longest = queued.Select(thread => thread.Value - _queued.GetValueOrDefault(thread.Key)).DefaultIfEmpty().Max();
             _lost += Math.Max(0, longest);
             _queued = queued;
@@ -44,7 +45,8 @@ public sealed class HostClock
         }
     }
 
-    // Nanoseconds in the run queue by thread: the second figure of schedstat (the kernel's Documentation/scheduler/sched-stats.rst).
+    // Nanoseconds in the run queue by thread: the second figure of schedstat (the kernel's
+    // Documentation/scheduler/sched-stats.rst).
     private Dictionary<string, long> Queued()
     {
         Dictionary<string, long> queued = [];

@@ -20,7 +20,8 @@ public sealed class HostProgram
         _share = share;
     }
 
-    /// <summary>The folder of this machine that the host sees as <see cref="Folder"/> of its share, for files of the program's.</summary>
+    /// <summary>The folder of this machine that the host sees as <see cref="Folder"/> of its share,
+    /// for files of the program's.</summary>
     public string ShareFolder => _share;
 
     /// <summary>The program's folder in the host's share, as the host sees it.</summary>
@@ -38,7 +39,8 @@ public sealed class HostProgram
         string runtime = RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/');
         string dotnet = Path.GetFullPath(Path.Combine(runtime, "../../.."));
         await CopyAsync(AppContext.BaseDirectory, share, cancellation).ConfigureAwait(false);
-        await CopyAsync(runtime, Path.Combine(share, "dotnet", Path.GetRelativePath(dotnet, runtime)), cancellation).ConfigureAwait(false);
+        await CopyAsync(runtime, Path.Combine(share, "dotnet", Path.GetRelativePath(dotnet, runtime)),
+            cancellation).ConfigureAwait(false);
         await CopyAsync(Path.Combine(dotnet, "host"), Path.Combine(share, "dotnet/host"), cancellation).ConfigureAwait(false);
         return new HostProgram(host, name, share);
     }
@@ -49,15 +51,18 @@ public sealed class HostProgram
     /// <param name="cancellation">Stops waiting.</param>
     /// <exception cref="TestbedException">It does not compile.</exception>
     public Task CompileAsync(string source, string program, CancellationToken cancellation = default) =>
-        RunHereAsync("gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", Path.Combine(_share, program), source], cancellation);
+        RunHereAsync(
+            "gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", Path.Combine(_share, program), source], cancellation);
 
     /// <summary>Runs the program in the host, in a copy of its folder on the host's own disk.</summary>
     /// <param name="arguments">Its arguments, as a shell takes them.</param>
     /// <param name="limit">Time after which the host ends it; see <see cref="EmulatedHost.RunAsync"/> when null.</param>
     /// <param name="echo">Where each line of its output goes as it comes.</param>
     /// <param name="cancellation">Stops waiting.</param>
-    /// <returns>Its output and exit code. What it wrote to the file <c>results.xml</c>, if it did, is in <see cref="ShareFolder"/>.</returns>
-    public Task<CommandResult> RunAsync(string arguments, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
+    /// <returns>Its output and exit code. What it wrote to the file <c>results.xml</c>, if it did, is in
+    /// <see cref="ShareFolder"/>.</returns>
+    public Task<CommandResult> RunAsync(
+        string arguments, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
     {
         string program = Path.GetFileNameWithoutExtension(Environment.GetCommandLineArgs()[0]);
         return _host.RunAsync(

@@ -4,8 +4,8 @@ using System.Globalization;
 namespace VirtTier.Testbed;
 
 /// <summary>
-/// A Linux guest: Debian's kernel, busybox, and the program <c>workset</c> (testbed/guests/workset.c), which writes an area once and
-/// then touches only a scattered hot part of it. <see cref="LinuxGuestLog"/> tells which guest frames that part is.
+/// A Linux guest: Debian's kernel, busybox, and the program <c>workset</c> (testbed/guests/workset.c), which writes an area once
+/// and then touches only a scattered hot part of it. <see cref="LinuxGuestLog"/> tells which guest frames that part is.
 /// </summary>
 public sealed class LinuxGuest
 {

@@ -6,8 +6,8 @@ namespace VirtTier.Testbed;
 
 /// <summary>
 /// A bare-metal guest with exactly known accesses (testbed/guests/payload.S): all of its memory from 1 MiB up is written once,
-/// then only a hot set, scattered over that memory, is touched for ever, and lone pages, each by itself in 2 MiB. Page numbers are guest
-/// frame numbers (gfn) of 4 KiB.
+/// then only a hot set, scattered over that memory, is touched for ever, and lone pages, each by itself in 2 MiB. Page numbers
+/// are guest frame numbers (gfn) of 4 KiB.
 /// </summary>
 public sealed class PayloadGuest
 {
@@ -48,8 +48,8 @@ public sealed class PayloadGuest
     public int HotStartFrame { get; init; } = FirstFrame;
 
     /// <summary>
-    /// Pages of the hot set from one touch to the next, without a common factor with <see cref="HotPages"/>. With 1 a pass is a sweep; with
-    /// more it goes all over the set, and which page of a neighbourhood is touched first is another in each pass.
+    /// Pages of the hot set from one touch to the next, without a common factor with <see cref="HotPages"/>. With 1 a pass is a
+    /// sweep; with more it goes all over the set, and which page of a neighbourhood is touched first is another in each pass.
     /// </summary>
     public int StepPages { get; init; } = 1;
 
@@ -59,8 +59,8 @@ public sealed class PayloadGuest
     /// <summary>The first of them.</summary>
     public int LoneStartFrame { get; init; } = FirstFrame;
 
-    /// <summary>Pages of the hot set, from its first, that passes write (and check what the pass before wrote), while they only read the others;
-    /// null: all.</summary>
+    /// <summary>Pages of the hot set, from its first, that passes write (and check what the pass before wrote), while they only
+    /// read the others; null: all.</summary>
     public int? WrittenPages { get; init; }
 
     /// <summary>Time from the start of one pass over the hot set to the next; at most 4 s.</summary>
@@ -120,7 +120,10 @@ public sealed class PayloadGuest
 
     /// <summary>Of <see cref="HotFrames"/>, before any shift, those that are written.</summary>
     public IReadOnlySet<int> WrittenFrames() =>
-        new HashSet<int>(Enumerable.Range(0, WrittenPages ?? HotPages).Select(i => HotStartFrame + i * StrideFrames)) { StateFrame };
+        new HashSet<int>(Enumerable.Range(0, WrittenPages ?? HotPages).Select(i => HotStartFrame + i * StrideFrames))
+        {
+            StateFrame,
+        };
 
     /// <summary>Where the guest's reports go in the host.</summary>
     public string LogPath => $"{GuestDomain.Folder}/{Name}.log";
@@ -136,12 +139,15 @@ public sealed class PayloadGuest
     {
         Require(MemoryMebibytes is >= 2 and <= 3072, nameof(MemoryMebibytes), MemoryMebibytes, "2..3072 (below the PCI hole)");
         Require(HotPages >= 2 && HotPages % 2 == 0, nameof(HotPages), HotPages, "an even number from 2 up");
-        Require(StepPages >= 1 && StepPages < HotPages && BigInteger.GreatestCommonDivisor(StepPages, HotPages) == 1, nameof(StepPages), StepPages,
+        Require(StepPages >= 1 && StepPages < HotPages && BigInteger.GreatestCommonDivisor(StepPages, HotPages) == 1,
+            nameof(StepPages), StepPages,
             $"below {HotPages} and without a common factor with it");
-        Require(WrittenPages is null || (WrittenPages >= 0 && WrittenPages <= HotPages), nameof(WrittenPages), WrittenPages ?? 0, $"0..{HotPages}");
+        Require(WrittenPages is null || (WrittenPages >= 0 && WrittenPages <= HotPages), nameof(WrittenPages), WrittenPages ?? 0,
+            $"0..{HotPages}");
         Require(StrideFrames >= 1, nameof(StrideFrames), StrideFrames, "1 or more");
         Require(PassesPerHeartbeat >= 1, nameof(PassesPerHeartbeat), PassesPerHeartbeat, "1 or more");
-        Require(PassPeriod > TimeSpan.Zero && PassPeriod <= LongestPeriod, nameof(PassPeriod), PassPeriod, "above 0, at most 4 s");
+        Require(PassPeriod > TimeSpan.Zero && PassPeriod <= LongestPeriod, nameof(PassPeriod), PassPeriod,
+            "above 0, at most 4 s");
         Require(HotStartFrame >= FirstFrame, nameof(HotStartFrame), HotStartFrame, $"{FirstFrame} or more");
         long end = HotStartFrame + (long)(Places - 1) * StrideFrames + 1;
         Require(end <= Frames, nameof(HotPages), HotPages,

@@ -30,7 +30,8 @@ public sealed class DemoRun : IAsyncLifetime
     private async Task ShowLogsAsync(CancellationToken cancel)
     {
         CommandResult logs = await _host.Host.RunAsync(
-            "journalctl --unit virttier --no-pager; dmesg | tail -n 30; tail -n 15 /var/log/libvirt/qemu/*.log", cancellation: cancel);
+            "journalctl --unit virttier --no-pager; dmesg | tail -n 30; tail -n 15 /var/log/libvirt/qemu/*.log",
+            cancellation: cancel);
         await Console.Error.WriteLineAsync(logs.Output + logs.Error);
         foreach (Check check in Checks.Where(c => !c.Passed))
             await Console.Error.WriteLineAsync(check.ToString());

@@ -14,7 +14,8 @@ public sealed class DemoTests(DemoRun demo) : IClassFixture<DemoRun>
     public void The_main_job(string name)
     {
         Assert.SkipWhen(
-            demo.EmulatorFailed && !demo.Checks.Any(c => c.Name == name && c.Passed), $"{name}: the emulator failed in three attempts");
+            demo.EmulatorFailed && !demo.Checks.Any(c => c.Name == name && c.Passed),
+            $"{name}: the emulator failed in three attempts");
         Check check = Assert.Single(demo.Checks, c => c.Name == name);
         Assert.True(check.Passed, $"{check.Name}: {check.Detail}");
     }

@@ -50,7 +50,8 @@ public sealed unsafe class LibcTests : IDisposable
 
     [Fact]
     public void A_program_that_is_started_does_not_inherit_the_file() =>
-        Assert.Contains($"flags:\t0{Convert.ToString(O_CLOEXEC | 0x8000, 8)}", File.ReadAllText($"/proc/self/fdinfo/{_file.DangerousGetHandle()}"));
+        Assert.Contains($"flags:\t0{Convert.ToString(O_CLOEXEC | 0x8000, 8)}",
+            File.ReadAllText($"/proc/self/fdinfo/{_file.DangerousGetHandle()}"));
 
     [Fact]
     public void Each_call_tells_its_own_error()
@@ -128,7 +129,8 @@ public sealed unsafe class LibcTests : IDisposable
             for (int i = 0; i < times; i++)
             {
                 _ = Libc.Read(_file, buffer) + Libc.Pread(_file, buffer, 0) + Libc.Ioctl(_file, 0x5401, 0);
-                _ = Libc.PollReadable(_file, 0) + Libc.MovePages(0, addresses, nodes, status, 0) + Libc.MovePages(0, addresses, [], status, 0);
+                _ = Libc.PollReadable(_file, 0) + Libc.MovePages(0, addresses, nodes, status, 0)
+                    + Libc.MovePages(0, addresses, [], status, 0);
                 _ = Libc.ThreadCpuTime();
             }
         }

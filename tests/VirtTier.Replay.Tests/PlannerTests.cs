@@ -34,7 +34,9 @@ public sealed class PlannerTests
         }
         Trace trace = Trace.Load(Accesses, rounds: 50, harvests: 4);
         int budget = ReplayEngine.BudgetOf(trace, 0.2);
-        double Net(Observation observation) => ReplayPolicies.Run(trace, "virttier", budget, observation, Allocation.Populated, cost: 1).Net;
-        Assert.True(Net(Observation.Counts) > Net(Observation.Bits) + 0.02, $"counts {Net(Observation.Counts)}, bits {Net(Observation.Bits)}");
+        double Net(Observation observation) =>
+            ReplayPolicies.Run(trace, "virttier", budget, observation, Allocation.Populated, cost: 1).Net;
+        Assert.True(Net(Observation.Counts) > Net(Observation.Bits) + 0.02,
+            $"counts {Net(Observation.Counts)}, bits {Net(Observation.Bits)}");
     }
 }

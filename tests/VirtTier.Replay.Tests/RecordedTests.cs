@@ -4,7 +4,8 @@ using VirtTier.Replay.Traces;
 
 namespace VirtTier.Replay.Tests;
 
-/// <summary>Recorded programs and a guest (see Recordings/README.md), replayed as <c>virttier replay --dram 20%</c> does.</summary>
+/// <summary>Recorded programs and a guest (see Recordings/README.md), replayed as <c>virttier
+/// replay --dram 20%</c> does.</summary>
 public sealed class RecordedTests
 {
     // The floors are .02 below what the planner reached when they were written.
@@ -30,8 +31,9 @@ public sealed class RecordedTests
         Assert.True(own.Moves <= 0.4 * naive.Moves, $"{own.Moves} moves, of naive {naive.Moves}");
     }
 
-    // What `virttier record` saw of a real guest: one access for each page found accessed in a harvest. A move costs one as well, so only the
-    // share tells something: in truth a bit stands for many accesses. The floors are .02 below what was reached when they were written.
+    // What `virttier record` saw of a real guest: one access for each page found accessed in a harvest. A move costs one as well,
+    // so only the share tells something: in truth a bit stands for many accesses. The floors are .02 below what
+    // was reached when they were written.
     [Theory]
     [InlineData("guest-build", Allocation.Headroom, 0.867)]
     [InlineData("guest-build", Allocation.Populated, 0.787)]
@@ -47,8 +49,8 @@ public sealed class RecordedTests
         Assert.True(own >= freeze - 0.005, $"share {own:F3}, of freeze {freeze:F3}");
     }
 
-    // Where a write counts as four reads, samples tell where writes go. The blocks of these small programs are too few to gain much by that; they
-    // must not lose by it either.
+    // Where a write counts as four reads, samples tell where writes go. The blocks of these small programs are too few to gain
+    // much by that; they must not lose by it either.
     [Theory]
     [InlineData("sqlite", -0.005)]
     [InlineData("cc1", 0.005)]
@@ -59,14 +61,15 @@ public sealed class RecordedTests
         const int weight = 4;
         Trace trace = Load(name, writeWeight: weight);
         double Share(ReplaySamples? samples) => ReplayPolicies.Run(
-            trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, Allocation.Populated, cost: 1, samples).Share;
+            trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, Allocation.Populated,
+            cost: 1, samples).Share;
         double without = Share(null);
         double with = Share(new ReplaySamples(100, weight));
         Assert.True(with >= without + gain, $"share {with:F3}, without samples {without:F3}");
     }
 
-    // These traces have one access for each page found accessed in a harvest, so a block has the more accesses the more of its pages are in use.
-    // The floors are .02 below what was reached when they were written.
+    // These traces have one access for each page found accessed in a harvest, so a block has the more accesses the more of its
+    // pages are in use. The floors are .02 below what was reached when they were written.
     [Theory]
     [InlineData("guest-database", Allocation.Headroom, 0.578)]
     [InlineData("guest-database", Allocation.Populated, 0.622)]

@@ -50,18 +50,21 @@ public sealed class ReplayTests
     [Fact]
     public void A_write_counts_as_so_many_accesses()
     {
-        TraceAccess[] accesses = [new(0, 5, AccessKind.Write), new(1, 6, AccessKind.Read), new(2, 6, AccessKind.Read), new(3, 6, AccessKind.Fetch)];
+        TraceAccess[] accesses = [new(0, 5, AccessKind.Write), new(1, 6, AccessKind.Read), new(2, 6, AccessKind.Read),
+            new(3, 6, AccessKind.Fetch)];
         Trace trace = Trace.Load(() => accesses, rounds: 1, harvests: 1, runPages: 1, writeWeight: 4);
         Assert.Equal(7, trace.Accesses);
         ReplayResult result = ReplayPolicies.Run(trace, "freeze", budget: 1, Observation.Bits, Allocation.Headroom, cost: 1);
         Assert.Equal(4.0 / 7, result.Share);
-        Assert.Equal(4.0 / 7, ReplayPolicies.Run(trace, "oracle", budget: 1, Observation.Bits, Allocation.Headroom, cost: 1).Share);
+        Assert.Equal(
+            4.0 / 7, ReplayPolicies.Run(trace, "oracle", budget: 1, Observation.Bits, Allocation.Headroom, cost: 1).Share);
     }
 
     [Fact]
     public void A_fault_sample_is_the_first_access_to_a_unit_after_a_moment_of_the_slice()
     {
-        // In each slice of ten: reads of the run's page 3 at its beginning, and later a write of page 511 and a read of page 7 at one time.
+        // In each slice of ten: reads of the run's page 3 at its beginning, and later a write of page 511
+        // and a read of page 7 at one time.
         IEnumerable<TraceAccess> Accesses()
         {
             for (int slice = 0; slice < 1000; slice++)
@@ -82,7 +85,8 @@ public sealed class ReplayTests
         Assert.InRange(Count(7), 150, 250);
         Assert.InRange(Count(0), 60, 140);
         Assert.InRange(Count(null), 250, 350);
-        Assert.All(samples, s => Assert.Equal(s?.Offset is 3 or 7 or 511, s?.IsWritten ?? false)); // the write is still to come, or just then
+        // the write is still to come, or just then
+        Assert.All(samples, s => Assert.Equal(s?.Offset is 3 or 7 or 511, s?.IsWritten ?? false));
     }
 
     [Fact]
@@ -155,7 +159,8 @@ public sealed class ReplayTests
             Assert.InRange(result.Share, 0.02, 1);
         }
         Assert.Contains("there are virttier, freeze", Assert.Throws<ArgumentException>(
-            () => ReplayPolicies.Run(trace, "best", budget, Observation.Bits, Allocation.Headroom, 1)).Message, StringComparison.Ordinal);
+            () => ReplayPolicies.Run(trace, "best", budget, Observation.Bits, Allocation.Headroom, 1)).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -186,7 +191,8 @@ public sealed class ReplayTests
             writer.Write(access);
         byte[] written = stream.ToArray();
         Assert.Equal(accesses, Read(zipped ? Gzip(written) : written));
-        Assert.Contains("ends in the middle", Assert.Throws<InvalidDataException>(() => Read(written[..^1])).Message, StringComparison.Ordinal);
+        Assert.Contains("ends in the middle", Assert.Throws<InvalidDataException>(() => Read(written[..^1])).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -196,14 +202,16 @@ public sealed class ReplayTests
     [InlineData("10 5 q", "line 1: \"q\": an access is r, w or x")]
     public void Bad_lines_are_named(string text, string message) =>
         Assert.Contains(
-            message, Assert.Throws<InvalidDataException>(() => Read(Encoding.ASCII.GetBytes(text))).Message, StringComparison.Ordinal);
+            message, Assert.Throws<InvalidDataException>(() => Read(Encoding.ASCII.GetBytes(text))).Message,
+            StringComparison.Ordinal);
 
     [Theory]
     [InlineData(4)]
     [InlineData(200)]
     public void Zipped_trace_that_was_cut_off_is_no_trace(int lost)
     {
-        byte[] zipped = Gzip(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 1000).Select(i => $"{i} {i * 7919 % 1009} r\n"))));
+        byte[] zipped = Gzip(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 1000).Select(
+            i => $"{i} {i * 7919 % 1009} r\n"))));
         string message = Assert.Throws<InvalidDataException>(() => Read(zipped[..^lost])).Message;
         Assert.Contains("line ", message, StringComparison.Ordinal);
         Assert.Contains("gzip data breaks off", message, StringComparison.Ordinal);
@@ -245,7 +253,8 @@ public sealed class ReplayTests
         int budget = ReplayEngine.BudgetOf(trace, 0.2);
         ReplicaRates rates = new(trace, [.. Enumerable.Range(1, 4).Select(number => (Func<Trace>)(() => Replica(number)))]);
         double known = ReplayEngine.Run(
-            trace, new HindsightPolicy(trace, budget, Allocation.Headroom, 1, rates), budget, Observation.Bits, Allocation.Headroom, 1, Decision.Round).Net;
+            trace, new HindsightPolicy(trace, budget, Allocation.Headroom, 1, rates), budget, Observation.Bits,
+            Allocation.Headroom, 1, Decision.Round).Net;
         double Net(string policy) => ReplayPolicies.Run(trace, policy, budget, Observation.Bits, Allocation.Headroom, 1).Net;
         Assert.InRange(known, Net("virttier"), Net("hindsight") - 0.01);
 
@@ -280,7 +289,16 @@ public sealed class ReplayTests
 
             output.GetStringBuilder().Clear();
             File.WriteAllText(path, "0 1 r\n1 2 w\n2 2 r\n9 2 r\n");
-            Assert.Equal(0, TraceReplay.Run(new ReplayOptions(path, 50) { Rounds = 2, Policy = "freeze", Json = true, WriteWeight = 3, Samples = 5 }, output));
+            Assert.Equal(
+                0,
+                TraceReplay.Run(new ReplayOptions(path, 50)
+                {
+                    Rounds = 2,
+                    Policy = "freeze",
+                    Json = true,
+                    WriteWeight = 3,
+                    Samples = 5,
+                }, output));
             using JsonDocument weighted = JsonDocument.Parse(output.ToString());
             Assert.Equal(6, weighted.RootElement.GetProperty("accesses").GetInt64());
             Assert.Equal("--write-weight 0: must be 1 to 100 accesses.", Assert.Throws<ArgumentException>(
@@ -291,7 +309,8 @@ public sealed class ReplayTests
             ArgumentException bad = Assert.Throws<ArgumentException>(() => TraceReplay.Run(new ReplayOptions(path, 101), output));
             Assert.Contains("--dram 101: must be a percentage", bad.Message, StringComparison.Ordinal);
             File.WriteAllText(path, "");
-            InvalidDataException empty = Assert.Throws<InvalidDataException>(() => TraceReplay.Run(new ReplayOptions(path, 50), output));
+            InvalidDataException empty = Assert.Throws<InvalidDataException>(
+                () => TraceReplay.Run(new ReplayOptions(path, 50), output));
             Assert.Contains(path, empty.Message, StringComparison.Ordinal);
         }
         finally

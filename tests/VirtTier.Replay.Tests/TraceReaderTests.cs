@@ -26,7 +26,8 @@ public sealed class TraceReaderTests
     public void A_line_that_unfolds_without_end_is_given_up_soon()
     {
         Endless endless = new();
-        Assert.Contains("at most 4096 characters", Assert.Throws<InvalidDataException>(() => TraceReader.Read(endless).Count()).Message, StringComparison.Ordinal);
+        Assert.Contains("at most 4096 characters",
+            Assert.Throws<InvalidDataException>(() => TraceReader.Read(endless).Count()).Message, StringComparison.Ordinal);
         Assert.InRange(endless.Taken, 1, 1 << 20);
     }
 
@@ -35,7 +36,8 @@ public sealed class TraceReaderTests
     [InlineData("1 2 r\r\n\r\n3 0x4 w")]
     [InlineData("# comment\n\n1 2 r\n3 4 w\n")]
     public void Lines_end_as_they_do_anywhere(string text) =>
-        Assert.Equal([new TraceAccess(1, 2, AccessKind.Read), new TraceAccess(3, 4, AccessKind.Write)], TraceReader.Read(new MemoryStream(Encoding.UTF8.GetBytes(text))));
+        Assert.Equal([new TraceAccess(1, 2, AccessKind.Read), new TraceAccess(3, 4, AccessKind.Write)],
+            TraceReader.Read(new MemoryStream(Encoding.UTF8.GetBytes(text))));
 
     [Theory]
     [InlineData(false, false)]
@@ -64,7 +66,8 @@ public sealed class TraceReaderTests
 
     private static byte[] Good(bool binary, bool zipped)
     {
-        TraceAccess[] accesses = [.. Enumerable.Range(1, 50).Select(i => new TraceAccess(i * 1000, (ulong)(i * 37 % 11), (AccessKind)(i % 3)))];
+        TraceAccess[] accesses =
+            [.. Enumerable.Range(1, 50).Select(i => new TraceAccess(i * 1000, (ulong)(i * 37 % 11), (AccessKind)(i % 3)))];
         using MemoryStream plain = new();
         if (binary)
         {
@@ -74,7 +77,8 @@ public sealed class TraceReaderTests
         }
         else
         {
-            plain.Write(Encoding.UTF8.GetBytes(string.Concat(accesses.Select(a => $"{a.TimeNs} {a.Gfn} {"rwx"[(int)a.Kind]}\n"))));
+            plain.Write(Encoding.UTF8.GetBytes(string.Concat(accesses.Select(
+                a => $"{a.TimeNs} {a.Gfn} {"rwx"[(int)a.Kind]}\n"))));
         }
         if (!zipped)
             return plain.ToArray();

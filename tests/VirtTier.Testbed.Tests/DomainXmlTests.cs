@@ -8,7 +8,8 @@ public sealed class DomainXmlTests
     private static readonly XNamespace Tiering = "urn:virttier:tiering:1";
 
     private static XElement Payload(GuestMemory memory = GuestMemory.Anonymous, string? tiering = null) =>
-        XElement.Parse(new PayloadGuest { Name = "web1", MemoryMebibytes = 64, HotPages = 100, Memory = memory }.DomainXml(tiering));
+        XElement.Parse(new PayloadGuest { Name = "web1", MemoryMebibytes = 64, HotPages = 100, Memory = memory }.DomainXml(
+            tiering));
 
     [Fact]
     public void A_payload_is_a_kvm_domain_with_its_rom_as_loader()
@@ -46,7 +47,13 @@ public sealed class DomainXmlTests
     [Fact]
     public void A_linux_guest_boots_a_kernel_that_is_told_its_working_set()
     {
-        var guest = new LinuxGuest { Name = "lin", AreaMebibytes = 80, HotMebibytes = 8, PassPause = TimeSpan.FromMilliseconds(500) };
+        var guest = new LinuxGuest
+        {
+            Name = "lin",
+            AreaMebibytes = 80,
+            HotMebibytes = 8,
+            PassPause = TimeSpan.FromMilliseconds(500),
+        };
         XElement os = XElement.Parse(guest.DomainXml()).Element("os")!;
 
         Assert.Equal(LinuxGuest.KernelPath, (string?)os.Element("kernel"));

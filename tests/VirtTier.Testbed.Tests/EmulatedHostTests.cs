@@ -27,7 +27,8 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     {
         Assert.Equal("Y", (await fixture.RunAsync("cat /sys/module/kvm_amd/parameters/npt")).Trim());
         Assert.Equal("0", (await fixture.RunAsync("cat /proc/sys/kernel/numa_balancing")).Trim());
-        Assert.Contains("[never]", await fixture.RunAsync("cat /sys/kernel/mm/transparent_hugepage/enabled"), StringComparison.Ordinal);
+        Assert.Contains("[never]", await fixture.RunAsync("cat /sys/kernel/mm/transparent_hugepage/enabled"),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -49,7 +50,8 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     [Fact]
     public async Task A_command_over_its_limit_is_ended_in_the_host()
     {
-        CommandResult result = await fixture.Host.RunAsync("echo begun; sleep 777", TimeSpan.FromSeconds(2), cancellation: Cancellation);
+        CommandResult result = await fixture.Host.RunAsync(
+            "echo begun; sleep 777", TimeSpan.FromSeconds(2), cancellation: Cancellation);
 
         Assert.Equal(124, result.ExitCode);
         Assert.Equal("begun\n", result.Output);
@@ -61,7 +63,8 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     public async Task Commands_run_side_by_side()
     {
         // The first waits for what the second does: in turn, they would never end.
-        Task<CommandResult> first = fixture.Host.RunAsync("until [ -e /run/second ]; do sleep 0.1; done", TimeSpan.FromSeconds(60), cancellation: Cancellation);
+        Task<CommandResult> first = fixture.Host.RunAsync(
+            "until [ -e /run/second ]; do sleep 0.1; done", TimeSpan.FromSeconds(60), cancellation: Cancellation);
         Task<CommandResult> second = fixture.Host.RunAsync("touch /run/second", cancellation: Cancellation);
 
         Assert.Equal([0, 0], (await Task.WhenAll(first, second)).Select(result => result.ExitCode));

@@ -22,7 +22,8 @@ public sealed class GuestLogTests
     [Fact]
     public void A_linux_guests_hot_frames_are_told_as_ranges()
     {
-        LinuxGuestLog log = LinuxGuestLog.Parse("[ 1.0] kernel says\r\ntouched 9\r\nhot 5-7\r\nhot 9-9\r\nhot-end 4\r\nalive 10\r\nalive 20\r\n");
+        LinuxGuestLog log = LinuxGuestLog.Parse(
+            "[ 1.0] kernel says\r\ntouched 9\r\nhot 5-7\r\nhot 9-9\r\nhot-end 4\r\nalive 10\r\nalive 20\r\n");
 
         Assert.Equal([5, 6, 7, 9], log.HotFrames!.Order());
         Assert.Equal(20, log.Passes);

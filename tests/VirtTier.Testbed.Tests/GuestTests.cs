@@ -19,7 +19,8 @@ public sealed class GuestTests(HostFixture fixture)
         await fixture.Host.StartAsync(guest, "dram=\"16MiB\"", cancellation: Cancellation);
 
         Assert.Contains("type='kvm'", await fixture.RunAsync("virsh dumpxml shifter"), StringComparison.Ordinal);
-        Assert.Contains("dram=\"16MiB\"", (await fixture.RunAsync("virsh metadata shifter --uri urn:virttier:tiering:1")).Replace('\'', '"'),
+        Assert.Contains("dram=\"16MiB\"",
+            (await fixture.RunAsync("virsh metadata shifter --uri urn:virttier:tiering:1")).Replace('\'', '"'),
             StringComparison.Ordinal);
         await BeatsAsync(guest, more: 2);
         await fixture.Host.ShiftAsync(guest, Cancellation);
@@ -62,7 +63,8 @@ public sealed class GuestTests(HostFixture fixture)
 
         // One signed byte a page in gfn order.
         string nodes = await fixture.RunAsync($"residency {pid} --pages /run/pages > /dev/null && od -An -v -td1 -w1 /run/pages");
-        int[] node = [.. nodes.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
+        int[] node =
+            [.. nodes.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
         Assert.Equal(guest.Frames, node.Length);
         Assert.Equal([-1, 1, -1], node[..3]);
         Assert.All(node[PagesBelowOneMebibyte..], n => Assert.Equal(1, n));
@@ -100,7 +102,8 @@ public sealed class GuestTests(HostFixture fixture)
         long before = log.Passes;
         await HostFixture.EventuallyAsync(
             fixture.Host,
-            async () => (await fixture.Host.LogOfAsync(guest, Cancellation)).Passes >= before + 20, "two heartbeats of the Linux guest");
+            async () => (await fixture.Host.LogOfAsync(guest, Cancellation)).Passes >= before + 20,
+            "two heartbeats of the Linux guest");
         Assert.Equal(0, (await fixture.Host.LogOfAsync(guest, Cancellation)).DamagedPages);
         await DestroyAsync(guest.Name);
     }
@@ -120,7 +123,8 @@ public sealed class GuestTests(HostFixture fixture)
     private async Task BeatsAsync(PayloadGuest guest, int more)
     {
         int before = (await LogAsync(guest)).Heartbeats;
-        await HostFixture.EventuallyAsync(fixture.Host, async () => (await LogAsync(guest)).Heartbeats >= before + more, $"{more} heartbeats");
+        await HostFixture.EventuallyAsync(
+            fixture.Host, async () => (await LogAsync(guest)).Heartbeats >= before + more, $"{more} heartbeats");
     }
 
     private async Task<string> PidAsync(string guest) => (await fixture.RunAsync($"cat /run/libvirt/qemu/{guest}.pid")).Trim();
@@ -129,5 +133,6 @@ public sealed class GuestTests(HostFixture fixture)
         int.Parse(await fixture.RunAsync($"awk '/AnonHugePages/ {{ print $2 }}' /proc/{await PidAsync(guest)}/smaps_rollup"),
             CultureInfo.InvariantCulture);
 
-    private Task<string> DestroyAsync(string guest) => fixture.RunAsync($"virsh --quiet destroy {guest} && virsh --quiet undefine {guest}");
+    private Task<string> DestroyAsync(string guest) =>
+        fixture.RunAsync($"virsh --quiet destroy {guest} && virsh --quiet undefine {guest}");
 }

@@ -3,7 +3,8 @@ using System.Diagnostics;
 
 namespace VirtTier.Testbed.Tests;
 
-/// <summary>kernel_patch/kvm-hook on a host: builds KVM for the host's kernel from Debian's source, which takes minutes.</summary>
+/// <summary>kernel_patch/kvm-hook on a host: builds KVM for the host's kernel from Debian's source,
+/// which takes minutes.</summary>
 [Trait("Ring", "emulated")]
 [Trait("Speed", "long")]
 public sealed class KvmHookTests : IAsyncLifetime
@@ -23,7 +24,8 @@ public sealed class KvmHookTests : IAsyncLifetime
         string tool = Path.Combine(root, "kernel_patch", "kvm-hook"), share = await _host.ShareAsync(Cancellation);
         // Beside the share, which a new host finds empty: a build is kept for the next run.
         string builds = Path.Combine(Path.GetDirectoryName(share)!, "kvm-hook");
-        await RunHereAsync(Path.Combine(root, "testbed", "install-deps"), [$"linux-headers-{release}", "patch", "xz-utils"], builds);
+        await RunHereAsync(Path.Combine(root, "testbed", "install-deps"),
+            [$"linux-headers-{release}", "patch", "xz-utils"], builds);
         await RunHereAsync(tool, ["build", release], builds);
         Directory.CreateDirectory(Path.Combine(share, "kvm-hook", release));
         foreach (string file in Directory.EnumerateFiles(Path.Combine(builds, release), "*.ko"))
@@ -53,8 +55,10 @@ public sealed class KvmHookTests : IAsyncLifetime
         Assert.Equal(Refused, refused.ExitCode);
         Assert.Contains("stop or migrate them first", refused.Error, StringComparison.Ordinal);
         long before = (await _host.LogOfAsync(guest, Cancellation)).Heartbeats;
-        await HostFixture.EventuallyAsync(_host, async () => (await _host.LogOfAsync(guest, Cancellation)).Heartbeats > before, "a heartbeat");
-        Assert.Equal((1, 0), ((await _host.LogOfAsync(guest, Cancellation)).Starts, (await _host.LogOfAsync(guest, Cancellation)).DamagedPages));
+        await HostFixture.EventuallyAsync(
+            _host, async () => (await _host.LogOfAsync(guest, Cancellation)).Heartbeats > before, "a heartbeat");
+        Assert.Equal((1, 0),
+            ((await _host.LogOfAsync(guest, Cancellation)).Starts, (await _host.LogOfAsync(guest, Cancellation)).DamagedPages));
 
         await RunAsync("virsh destroy hooked && virsh undefine hooked");
         (await HookAsync("remove")).RequireSuccess();
@@ -66,7 +70,8 @@ public sealed class KvmHookTests : IAsyncLifetime
 
     private Task<CommandResult> HookAsync(string verb) => _host.RunAsync($"{Tool} {verb}", cancellation: Cancellation);
 
-    private async Task<string> RunAsync(string command) => (await _host.RunAsync(command, cancellation: Cancellation)).RequireSuccess();
+    private async Task<string> RunAsync(string command) =>
+        (await _host.RunAsync(command, cancellation: Cancellation)).RequireSuccess();
 
     private static async Task RunHereAsync(string program, string[] arguments, string built)
     {

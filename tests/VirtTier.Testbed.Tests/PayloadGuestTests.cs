@@ -43,7 +43,8 @@ public sealed class PayloadGuestTests
         byte[] rom = guest.BuildRom();
 
         uint[] parameters = [.. Enumerable.Range(0, 12).Select(i => Parameter(rom, i))];
-        Assert.Equal([0x100000, 64 * 256 - 0x100, 0x800000, 1000, 5 * 4096, 2000, 250, 50_000_000, 7, 0x3805000, 4, 301], parameters);
+        Assert.Equal(
+            [0x100000, 64 * 256 - 0x100, 0x800000, 1000, 5 * 4096, 2000, 250, 50_000_000, 7, 0x3805000, 4, 301], parameters);
     }
 
     [Fact]
@@ -73,16 +74,25 @@ public sealed class PayloadGuestTests
     [Fact]
     public void Lone_pages_are_hot_each_by_itself_in_2_MiB_and_must_fit()
     {
-        PayloadGuest Lone(int pages) => new() { Name = "p", MemoryMebibytes = 64, HotPages = 100, LoneStartFrame = 0x3805, LonePages = pages };
+        PayloadGuest Lone(int pages) =>
+            new() { Name = "p", MemoryMebibytes = 64, HotPages = 100, LoneStartFrame = 0x3805, LonePages = pages };
         Assert.Equal([0x3805, 0x3a05, 0x3c05, 0x3e05], Lone(4).HotFrames().Where(frame => frame >= 0x3805).Order());
         Assert.NotEmpty(Lone(4).BuildRom());
-        Assert.Contains("LonePages is 5", Assert.Throws<ArgumentException>(() => Lone(5).BuildRom()).Message, StringComparison.Ordinal);
+        Assert.Contains("LonePages is 5", Assert.Throws<ArgumentException>(() => Lone(5).BuildRom()).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
     public void The_first_pages_of_the_set_are_those_that_are_written()
     {
-        PayloadGuest guest = new() { Name = "p", MemoryMebibytes = 64, HotPages = 1000, HotStartFrame = 0x800, WrittenPages = 400 };
+        PayloadGuest guest = new()
+        {
+            Name = "p",
+            MemoryMebibytes = 64,
+            HotPages = 1000,
+            HotStartFrame = 0x800,
+            WrittenPages = 400,
+        };
         Assert.Equal(401, guest.WrittenFrames().Count);
         Assert.True(guest.WrittenFrames().IsProperSubsetOf(guest.HotFrames()));
         Assert.Contains(0x800 + 399 * 3, guest.WrittenFrames());
@@ -96,7 +106,8 @@ public sealed class PayloadGuestTests
     public void A_step_that_would_leave_pages_out_is_refused(int step)
     {
         PayloadGuest guest = new() { Name = "p", MemoryMebibytes = 64, HotPages = 1000, StepPages = step };
-        Assert.Contains($"StepPages is {step}", Assert.Throws<ArgumentException>(guest.BuildRom).Message, StringComparison.Ordinal);
+        Assert.Contains($"StepPages is {step}", Assert.Throws<ArgumentException>(guest.BuildRom).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -97,7 +97,8 @@ public sealed class HeatFileFormatTests
         PlacementPlanner planner = new(Pages);
         Assert.Contains("laid out otherwise", planner.RestoreState(state, layout: 43), StringComparison.Ordinal);
         Assert.Contains("no heat state", planner.RestoreState(state.AsSpan(0, 10), layout: 42), StringComparison.Ordinal);
-        Assert.Contains($"it is of {Pages} pages", new PlacementPlanner(8192).RestoreState(state, layout: 42), StringComparison.Ordinal);
+        Assert.Contains($"it is of {Pages} pages", new PlacementPlanner(8192).RestoreState(state, layout: 42),
+            StringComparison.Ordinal);
         byte[] otherVersion = [.. state];
         otherVersion[8]++;
         Assert.Contains("version 5", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);

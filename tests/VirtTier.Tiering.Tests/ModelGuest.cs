@@ -77,7 +77,8 @@ internal sealed class ModelGuest
         PeakFast = Math.Max(PeakFast, Fast);
     }
 
-    /// <summary>Makes room within a round, for as many fast pages as there should be by what is known of the last decision and of births.</summary>
+    /// <summary>Makes room within a round, for as many fast pages as there should be by what is known of the
+    /// last decision and of births.</summary>
     public void RestoreHeadroom()
     {
         long known = _leftFast + Planner.BornPages;

@@ -30,7 +30,8 @@ public sealed class PingPongMeterTests
         // Half of what moves from now on moves for good.
         int fresh = 2 * count;
         for (int round = 40; round < 120; round++, fresh = (fresh + count) % (Pages - count))
-            meter.Observe(round % 2 == 0 ? Plan(Range(0, count), Range(fresh, count)) : Plan(Range(fresh, count), Range(0, count)));
+            meter.Observe(
+                round % 2 == 0 ? Plan(Range(0, count), Range(fresh, count)) : Plan(Range(fresh, count), Range(0, count)));
         Assert.InRange(meter.Share, 0.4, 0.6);
     }
 
@@ -79,7 +80,8 @@ public sealed class PingPongMeterTests
         Assert.InRange(most, 0.2, 1);
     }
 
-    private static PageRun[] Range(int first, int count) => [.. Enumerable.Range(first, count).Select(page => new PageRun(page, 1))];
+    private static PageRun[] Range(int first, int count) =>
+        [.. Enumerable.Range(first, count).Select(page => new PageRun(page, 1))];
 
     private static MovePlan Plan(PageRun[] demoted, PageRun[] promoted)
     {

@@ -13,7 +13,8 @@ public sealed class PoolDividerTests
 
     private static DramCurve Curve(params (long Pages, double Rate)[] groups) => new(groups, error: 0);
 
-    private static BudgetDemand Auto(DramCurve? curve, long previous = 0, int shares = 100, MemoryAmount? min = null, MemoryAmount? max = null) =>
+    private static BudgetDemand Auto(
+        DramCurve? curve, long previous = 0, int shares = 100, MemoryAmount? min = null, MemoryAmount? max = null) =>
         new(new BudgetRequest(Memory, null, min, max, shares), curve, previous);
 
     private static long[] Divide(long pool, params BudgetDemand[] demands)
@@ -25,7 +26,8 @@ public sealed class PoolDividerTests
     }
 
     // Domains of which nothing is known: shares alone divide.
-    private static BudgetDemand[] Unknown(params BudgetRequest[] requests) => [.. requests.Select(r => new BudgetDemand(r, null, 0))];
+    private static BudgetDemand[] Unknown(params BudgetRequest[] requests) =>
+        [.. requests.Select(r => new BudgetDemand(r, null, 0))];
 
     private static long[] Divide(long pool, params BudgetRequest[] requests) => Divide(pool, Unknown(requests));
 
@@ -75,7 +77,8 @@ public sealed class PoolDividerTests
 
     [Fact]
     public void Pool_larger_than_all_memory_gives_each_all_of_its_own() =>
-        Assert.Equal([GiBPages, 2 * GiBPages], Divide(100 * GiBPages, new BudgetRequest(GiBPages), new BudgetRequest(2 * GiBPages)));
+        Assert.Equal([GiBPages, 2 * GiBPages],
+            Divide(100 * GiBPages, new BudgetRequest(GiBPages), new BudgetRequest(2 * GiBPages)));
 
     [Fact]
     public void Not_a_page_of_the_pool_is_lost_to_rounding()

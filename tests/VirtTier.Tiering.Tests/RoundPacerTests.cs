@@ -51,7 +51,8 @@ public sealed class RoundPacerTests
     public void Nonsense_is_refused()
     {
         Assert.Throws<ArgumentOutOfRangeException>("shortest", () => new RoundPacer(TimeSpan.Zero, TimeSpan.FromSeconds(1), 0.1));
-        Assert.Throws<ArgumentOutOfRangeException>("longest", () => new RoundPacer(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1), 0.1));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "longest", () => new RoundPacer(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1), 0.1));
         Assert.Throws<ArgumentOutOfRangeException>("cpuShare", () => new RoundPacer(s_cheap, s_cheap, 1.1));
     }
 }

@@ -81,7 +81,8 @@ public sealed class ValueSweepTests
     {
         using MemoryStream stream = new();
         using BinaryWriter writer = new(stream);
-        int numbers = (PageState.Count * PageState.Outcomes) + (Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes);
+        int numbers =
+            (PageState.Count * PageState.Outcomes) + (Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes);
         for (int i = 0; i < numbers; i++)
             writer.Write(random.NextSingle() * 100);
         stream.Position = 0;

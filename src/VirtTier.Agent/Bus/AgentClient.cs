@@ -37,12 +37,14 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
     /// <param name="nameOrUuid">The domain.</param>
     /// <param name="cancel">Ends the wait.</param>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
-    /// <exception cref="NoCurveException">There is no such domain, or too little is known of it; the message says which.</exception>
+    /// <exception cref="NoCurveException">There is no such domain, or too little is known of it;
+    /// the message says which.</exception>
     public async Task<DomainCurve> GetCurveAsync(string nameOrUuid, CancellationToken cancel)
     {
         try
         {
-            return DomainCurve.FromJson((await CallAsync(AgentInterface.GetCurve, new BusBody("s", nameOrUuid), cancel)).Get<string>(0));
+            return DomainCurve.FromJson(
+                (await CallAsync(AgentInterface.GetCurve, new BusBody("s", nameOrUuid), cancel)).Get<string>(0));
         }
         catch (BusException e) when (e.ErrorName is AgentInterface.NoSuchDomain or AgentInterface.NoCurve)
         {

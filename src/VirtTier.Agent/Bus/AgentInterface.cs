@@ -28,7 +28,8 @@ internal static class AgentInterface
     /// <summary>From the qemu hook: a domain's name, libvirt's operation on it, and the file with its XML.</summary>
     public const string Notify = "Notify";
 
-    /// <summary>From the qemu hook, before a start: a domain's name and the file with its XML; why it may not start, or nothing.</summary>
+    /// <summary>From the qemu hook, before a start: a domain's name and the file with its XML;
+    /// why it may not start, or nothing.</summary>
     public const string Admit = "Admit";
 
     /// <summary>The error of <see cref="GetDomain"/> and <see cref="GetCurve"/> for a domain that does not run.</summary>

@@ -45,7 +45,8 @@ internal sealed class AgentObject : IDisposable
             case (Properties, "GetAll"):
                 return new BusBody("a{sv}", AllProperties(call.Body.Get<string>(0)));
             case ("" or AgentInterface.Name, AgentInterface.ListDomains):
-                object[] domains = [.. _status().Domains.Select(d => new object[] { d.Uuid.ToString(), d.Name, d.StateName, d.Reason ?? "" })];
+                object[] domains =
+                    [.. _status().Domains.Select(d => new object[] { d.Uuid.ToString(), d.Name, d.StateName, d.Reason ?? "" })];
                 return new BusBody("a(ssss)", (object)domains);
             case ("" or AgentInterface.Name, AgentInterface.GetDomain):
                 return new BusBody("s", Find(call.Body.Get<string>(0)).ToJson());
@@ -82,14 +83,17 @@ internal sealed class AgentObject : IDisposable
         IReadOnlyList<DomainStatus> domains = _status().Domains;
         return domains.FirstOrDefault(d => d.Name == nameOrUuid)
             ?? domains.FirstOrDefault(d => Guid.TryParse(nameOrUuid, out Guid uuid) && d.Uuid == uuid)
-            ?? throw new BusException(AgentInterface.NoSuchDomain, $"no running domain has the name or UUID '{Shorten.ForMessage(nameOrUuid)}'");
+            ?? throw new BusException(
+                AgentInterface.NoSuchDomain,
+                $"no running domain has the name or UUID '{Shorten.ForMessage(nameOrUuid)}'");
     }
 
     private DomainCurve Curve(DomainStatus domain) => _curve(domain.Uuid) is { } curve
         ? DomainCurve.Of(domain, curve)
         : throw new BusException(
             AgentInterface.NoCurve,
-            $"too little is known of {domain.Name} yet: {domain.Reason ?? "two rounds (some seconds) after it was attached there is a curve"}");
+            $"too little is known of {domain.Name} yet: "
+                + $"{domain.Reason ?? "two rounds (some seconds) after it was attached there is a curve"}");
 
     private async Task ReloadAsync()
     {
@@ -119,7 +123,9 @@ internal sealed class AgentObject : IDisposable
 
     private object Property(string @interface, string name) =>
         AllProperties(@interface).GetValueOrDefault(name)
-        ?? throw new BusException(BusException.UnknownProperty, $"the interface {Shorten.ForMessage(@interface)} has no property {Shorten.ForMessage(name)}");
+        ?? throw new BusException(
+            BusException.UnknownProperty,
+            $"the interface {Shorten.ForMessage(@interface)} has no property {Shorten.ForMessage(name)}");
 
     // The bus's policy lets only root in; a bus with another policy must not open this door.
     private static void RequireRoot(BusMethodCall call)

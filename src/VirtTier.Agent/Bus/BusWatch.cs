@@ -4,8 +4,8 @@ using VirtTier.Libvirt.DBus;
 namespace VirtTier.Agent.Bus;
 
 /// <summary>
-/// Finds out whether the bus's thread goes on, which answers calls and the hook: it asks the bus something now and then. An error is an
-/// answer too, as that there is no bus: the thread gave it.
+/// Finds out whether the bus's thread goes on, which answers calls and the hook: it asks the bus something now and then. An error
+/// is an answer too, as that there is no bus: the thread gave it.
 /// </summary>
 internal static class BusWatch
 {
@@ -23,7 +23,8 @@ internal static class BusWatch
         {
             try
             {
-                await bus.CallAsync(new("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", BusBody.Empty, s_interval), stop);
+                await bus.CallAsync(new("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId",
+                    BusBody.Empty, s_interval), stop);
             }
             catch (BusException)
             {

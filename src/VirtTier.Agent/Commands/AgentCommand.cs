@@ -16,7 +16,10 @@ internal static class AgentCommand
             Description = "Configuration file; all defaults when it does not exist",
             DefaultValueFactory = _ => AgentConfig.DefaultPath,
         };
-        Option<bool> check = new("--check") { Description = "Check the configuration, by itself and against this host, say what is wrong, and exit" };
+        Option<bool> check = new("--check")
+        {
+            Description = "Check the configuration, by itself and against this host, say what is wrong, and exit",
+        };
         Option<LogLevel> logLevel = new("--log-level")
         {
             Description = "Least level that is logged",

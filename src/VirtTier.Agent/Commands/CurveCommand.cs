@@ -13,7 +13,10 @@ internal static class CurveCommand
     {
         Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain" };
         Option<bool> json = new("--json") { Description = "Print one JSON document (sizes in bytes, shares 0..1)" };
-        Command command = new("curve", "Show what share of a domain's accesses would go to slow memory with more DRAM, or less") { domain, json };
+        Command command = new("curve", "Show what share of a domain's accesses would go to slow memory with more DRAM, or less")
+        {
+            domain, json,
+        };
         command.SetAction((result, cancel) => RunAsync(result.GetRequiredValue(domain), result.GetValue(json), cancel));
         return command;
     }

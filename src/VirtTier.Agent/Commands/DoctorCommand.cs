@@ -22,8 +22,15 @@ internal static class DoctorCommand
     public static Command Create()
     {
         Option<bool> json = new("--json") { Description = "Print one JSON document" };
-        Option<string> config = new("--config") { Description = "Configuration file", DefaultValueFactory = _ => AgentConfig.DefaultPath };
-        Command command = new("doctor", "Check what VirtTier needs of this host; exit status 0: ready, 1: warnings, 2: errors") { json, config };
+        Option<string> config = new("--config")
+        {
+            Description = "Configuration file",
+            DefaultValueFactory = _ => AgentConfig.DefaultPath,
+        };
+        Command command = new("doctor", "Check what VirtTier needs of this host; exit status 0: ready, 1: warnings, 2: errors")
+        {
+            json, config,
+        };
         command.SetAction((result, cancel) => RunAsync(result.GetValue(json), result.GetRequiredValue(config), cancel));
         return command;
     }
@@ -55,7 +62,8 @@ internal static class DoctorCommand
     private static async Task<DomainSnapshot> LookAtLibvirtAsync(IBus bus, CancellationToken cancel)
     {
         using LinuxProcesses processes = new();
-        using DomainMonitor monitor = new(bus, processes, new DomainMonitorOptions(), TimeProvider.System, NullLogger<DomainMonitor>.Instance);
+        using DomainMonitor monitor = new(
+            bus, processes, new DomainMonitorOptions(), TimeProvider.System, NullLogger<DomainMonitor>.Instance);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Task run = monitor.RunAsync(stop.Token);
         try
@@ -64,7 +72,10 @@ internal static class DoctorCommand
         }
         catch (TimeoutException)
         {
-            return monitor.Current with { Link = LibvirtLink.Waiting($"libvirt did not answer within {s_libvirtLimit.TotalSeconds:0} s") };
+            return monitor.Current with
+            {
+                Link = LibvirtLink.Waiting($"libvirt did not answer within {s_libvirtLimit.TotalSeconds:0} s"),
+            };
         }
         finally
         {

@@ -7,7 +7,8 @@ internal static class ExitCode
     /// <summary>Done, and all is well.</summary>
     public const int Success = 0;
 
-    /// <summary>Something of the host, not of the input, needs a person: a domain waits, a setting is wrong, sysfs cannot be read.</summary>
+    /// <summary>Something of the host, not of the input, needs a person: a domain waits, a setting is wrong,
+    /// sysfs cannot be read.</summary>
     public const int Attention = 1;
 
     /// <summary>Not done: the configuration or an argument cannot be used.</summary>

@@ -17,7 +17,10 @@ internal static class GetCommand
     {
         Argument<string> domain = new("domain") { Description = "Name or UUID" };
         Option<bool> json = new("--json") { Description = "Print one JSON document" };
-        Command command = new("get", "Show a domain's settings: as it runs (live) and for its next start (config)") { domain, json };
+        Command command = new("get", "Show a domain's settings: as it runs (live) and for its next start (config)")
+        {
+            domain, json,
+        };
         command.SetAction((result, cancel) => RunAsync(result.GetRequiredValue(domain), result.GetValue(json), cancel));
         return command;
     }
@@ -74,7 +77,8 @@ internal sealed record DomainSettingsView(string Name, Guid Uuid, SettingsCopyVi
         List<string[]> rows = [[Name, Live is null ? "live (off)" : "live", Config is null ? "config (transient)" : "config"]];
         rows.AddRange(names.Select(name => (string[])[name, Value(Live, name), Value(Config, name)]));
         int[] widths = [.. Enumerable.Range(0, 2).Select(column => rows.Max(row => row[column].Length))];
-        IEnumerable<string> lines = rows.Select(row => $"{row[0].PadRight(widths[0])}  {row[1].PadRight(widths[1])}  {row[2]}".TrimEnd());
+        IEnumerable<string> lines = rows.Select(
+            row => $"{row[0].PadRight(widths[0])}  {row[1].PadRight(widths[1])}  {row[2]}".TrimEnd());
         return string.Join('\n', [.. lines, .. Complaints("live", Live), .. Complaints("config", Config)]) + "\n";
     }
 

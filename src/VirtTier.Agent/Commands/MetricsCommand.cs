@@ -19,7 +19,10 @@ internal static class MetricsCommand
             Description = "Write to this file, for node_exporter's textfile collector; it is replaced as a whole",
             HelpName = "FILE",
         };
-        Option<bool> http = new("--http") { Description = "Answer one HTTP request on the standard streams, as virttier-exporter.socket has it" };
+        Option<bool> http = new("--http")
+        {
+            Description = "Answer one HTTP request on the standard streams, as virttier-exporter.socket has it",
+        };
         Command command = new("metrics", "Print the agent's figures in Prometheus' text format") { textFile, http };
         command.Validators.Add(result =>
         {

@@ -9,14 +9,16 @@ using VirtTier.Libvirt.Domains;
 namespace VirtTier.Agent.Commands;
 
 /// <summary>
-/// <c>virttier enable</c> and <c>virttier observe</c>: let pages of VMs be moved, or measure only. They set the VM's <c>mode</c>, now and
-/// for its next start; for a host whose <c>defaults</c> say <c>mode: observe</c>, this is the way in and back.
+/// <c>virttier enable</c> and <c>virttier observe</c>: let pages of VMs be moved, or measure only. They set the VM's <c>mode</c>,
+/// now and for its next start; for a host whose <c>defaults</c> say <c>mode: observe</c>, this is the way in and back.
 /// </summary>
 internal static class ModeCommand
 {
-    public static Command CreateEnable() => Create("enable", "enforce", "Let VirtTier move the pages of VMs, now and after their next start");
+    public static Command CreateEnable() =>
+        Create("enable", "enforce", "Let VirtTier move the pages of VMs, now and after their next start");
 
-    public static Command CreateObserve() => Create("observe", "observe", "Only measure VMs and move nothing, now and after their next start");
+    public static Command CreateObserve() =>
+        Create("observe", "observe", "Only measure VMs and move nothing, now and after their next start");
 
     private static Command Create(string name, string mode, string description)
     {
@@ -58,7 +60,8 @@ internal static class ModeCommand
             try
             {
                 DomainHandle domain = await libvirt.FindAsync(name, cancel);
-                foreach (string line in await SetCommand.ApplyAsync(libvirt, name, change, domain.IsActive, domain.IsPersistent, cancel))
+                foreach (string line in await SetCommand.ApplyAsync(
+                    libvirt, name, change, domain.IsActive, domain.IsPersistent, cancel))
                     Console.WriteLine(line);
             }
             catch (SettingsRefusedException e)

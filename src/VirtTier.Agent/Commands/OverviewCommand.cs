@@ -30,5 +30,6 @@ internal static class OverviewCommand
     }
 
     // Not through the console's markup: the command must come out as it is, and in one line.
-    private static void Say(NextStep step) => Console.WriteLine($"next: {step.Command}    ({step.Why}; all commands: virttier --help)");
+    private static void Say(NextStep step) =>
+        Console.WriteLine($"next: {step.Command}    ({step.Why}; all commands: virttier --help)");
 }

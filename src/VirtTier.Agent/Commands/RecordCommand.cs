@@ -22,8 +22,14 @@ internal static class RecordCommand
 
     public static Command Create()
     {
-        Argument<string> guest = new("guest") { Description = "Name of a running domain, or pid of a process that runs a KVM guest" };
-        Argument<string> file = new("file") { Description = "Trace to write, in replay's binary form; packed if its name ends with .gz" };
+        Argument<string> guest = new("guest")
+        {
+            Description = "Name of a running domain, or pid of a process that runs a KVM guest",
+        };
+        Argument<string> file = new("file")
+        {
+            Description = "Trace to write, in replay's binary form; packed if its name ends with .gz",
+        };
         Option<TimeSpan> interval = new("--interval")
         {
             Description = "Milliseconds from one harvest to the next",
@@ -36,27 +42,36 @@ internal static class RecordCommand
             DefaultValueFactory = _ => TimeSpan.MaxValue,
             CustomParser = result => ParseTime(result, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30)),
         };
-        Command command = new("record", "Record which pages a guest accesses, as a trace for replay") { guest, file, interval, duration };
+        Command command = new("record", "Record which pages a guest accesses, as a trace for replay")
+        {
+            guest, file, interval, duration,
+        };
         command.SetAction((result, cancel) => RunAsync(
-            result.GetRequiredValue(guest), result.GetRequiredValue(file), result.GetValue(interval), result.GetValue(duration), cancel));
+            result.GetRequiredValue(guest), result.GetRequiredValue(file), result.GetValue(interval),
+            result.GetValue(duration), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(string guest, string path, TimeSpan interval, TimeSpan duration, CancellationToken cancel)
+    private static async Task<int> RunAsync(
+        string guest, string path, TimeSpan interval, TimeSpan duration, CancellationToken cancel)
     {
         try
         {
             using LinuxProcesses processes = new();
             using IGuestSampler sampler = new KvmSamplerFactory().Attach(SampleCommand.FindPid(guest, processes.FindLockHolder));
             await using FileStream file = new(path, FileMode.CreateNew);
-            await using Stream packed = path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionLevel.Optimal) : new BufferedStream(file);
+            await using Stream packed = path.EndsWith(".gz", StringComparison.Ordinal)
+                ? new GZipStream(file, CompressionLevel.Optimal)
+                : new BufferedStream(file);
             (int harvests, long accesses) = await RecordAsync(sampler, packed, interval, duration, TimeProvider.System, cancel);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{accesses} accesses in {harvests} harvests"));
             return ExitCode.Success;
         }
         catch (GuestMemoryException e)
         {
-            string hint = e.Kind == GuestMemoryError.AlreadySampled ? "; if it is the agent, let it go with: virttier set DOMAIN --mode off" : "";
+            string hint = e.Kind == GuestMemoryError.AlreadySampled
+                ? "; if it is the agent, let it go with: virttier set DOMAIN --mode off"
+                : "";
             await Console.Error.WriteLineAsync($"virttier: {e.Message}{hint}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -70,7 +85,8 @@ internal static class RecordCommand
     /// Writes an access for each page of each harvest, at the time of the harvest. A harvest tells that a page was accessed, not
     /// how: all count as reads.
     /// </summary>
-    /// <returns>How many harvests and accesses were recorded, when the time is over, the guest ends or <paramref name="cancel"/> is set.</returns>
+    /// <returns>How many harvests and accesses were recorded, when the time is over,
+    /// the guest ends or <paramref name="cancel"/> is set.</returns>
     internal static async Task<(int Harvests, long Accesses)> RecordAsync(
         IGuestSampler sampler, Stream output, TimeSpan interval, TimeSpan duration, TimeProvider time, CancellationToken cancel)
     {
@@ -143,7 +159,8 @@ internal static class RecordCommand
             && number >= least / unit && number <= most / unit)
             return number * unit;
         string option = ((OptionResult)result.Parent!).IdentifierToken?.Value ?? "";
-        result.AddError(string.Create(CultureInfo.InvariantCulture, $"{option} '{text}': must be a number from {least / unit} to {most / unit}"));
+        result.AddError(string.Create(
+            CultureInfo.InvariantCulture, $"{option} '{text}': must be a number from {least / unit} to {most / unit}"));
         return least;
     }
 }

@@ -21,16 +21,48 @@ internal static class ReplayCommand
             Required = true,
             CustomParser = Percent,
         };
-        Option<int> rounds = new("--rounds") { Description = "Equal slices of the trace's time, a decision after each", DefaultValueFactory = _ => s_defaults.Rounds };
-        Option<int> harvests = new("--harvests") { Description = "Looks at the accessed bits in a round", DefaultValueFactory = _ => s_defaults.Harvests };
-        Option<Observation> observe = new("--observe") { Description = "What the policy sees: accessed bits or counts", DefaultValueFactory = _ => s_defaults.Observe };
-        Option<Decision> decide = new("--decide") { Description = "When virttier moves pages: harvest or round", DefaultValueFactory = _ => s_defaults.Decide };
-        Option<Allocation> alloc = new("--alloc") { Description = "Where new pages go: headroom or populated", DefaultValueFactory = _ => s_defaults.Alloc };
-        Option<double> cost = new("--cost") { Description = "What moving a page costs, in accesses", DefaultValueFactory = _ => s_defaults.Cost };
+        Option<int> rounds = new("--rounds")
+        {
+            Description = "Equal slices of the trace's time, a decision after each",
+            DefaultValueFactory = _ => s_defaults.Rounds,
+        };
+        Option<int> harvests = new("--harvests")
+        {
+            Description = "Looks at the accessed bits in a round",
+            DefaultValueFactory = _ => s_defaults.Harvests,
+        };
+        Option<Observation> observe = new("--observe")
+        {
+            Description = "What the policy sees: accessed bits or counts",
+            DefaultValueFactory = _ => s_defaults.Observe,
+        };
+        Option<Decision> decide = new("--decide")
+        {
+            Description = "When virttier moves pages: harvest or round",
+            DefaultValueFactory = _ => s_defaults.Decide,
+        };
+        Option<Allocation> alloc = new("--alloc")
+        {
+            Description = "Where new pages go: headroom or populated",
+            DefaultValueFactory = _ => s_defaults.Alloc,
+        };
+        Option<double> cost = new("--cost")
+        {
+            Description = "What moving a page costs, in accesses",
+            DefaultValueFactory = _ => s_defaults.Cost,
+        };
         Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
         unit.AcceptOnlyFromAmong("4K", "2M");
-        Option<int> samples = new("--samples") { Description = "Fault samples a round that virttier gets", DefaultValueFactory = _ => s_defaults.Samples };
-        Option<int> writeWeight = new("--write-weight") { Description = "Accesses that a write counts as", DefaultValueFactory = _ => s_defaults.WriteWeight };
+        Option<int> samples = new("--samples")
+        {
+            Description = "Fault samples a round that virttier gets",
+            DefaultValueFactory = _ => s_defaults.Samples,
+        };
+        Option<int> writeWeight = new("--write-weight")
+        {
+            Description = "Accesses that a write counts as",
+            DefaultValueFactory = _ => s_defaults.WriteWeight,
+        };
         Option<string> policy = new("--policy") { Description = "Who decides", DefaultValueFactory = _ => s_defaults.Policy };
         policy.AcceptOnlyFromAmong([.. ReplayPolicies.Names]);
         Option<bool> json = new("--json") { Description = "Print one JSON object" };
@@ -72,7 +104,8 @@ internal static class ReplayCommand
     private static double Percent(ArgumentResult result)
     {
         string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (text.EndsWith('%') && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
+        if (text.EndsWith('%') && double.TryParse(
+            text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
             return percent;
         result.AddError($"--dram '{text}': must be a share of the trace's pages, such as 20%");
         return 0;

@@ -9,7 +9,8 @@ using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent.Commands;
 
-/// <summary><c>virttier sample</c>: accesses of a guest as they are sampled. It talks to the kernel module; the agent need not run.</summary>
+/// <summary><c>virttier sample</c>: accesses of a guest as they are sampled. It talks to the kernel module;
+/// the agent need not run.</summary>
 internal static class SampleCommand
 {
     /// <summary>Where libvirt's QEMU driver keeps the pid files of its domains.</summary>
@@ -25,8 +26,15 @@ internal static class SampleCommand
 
     public static Command Create()
     {
-        Argument<string> guest = new("guest") { Description = "Name of a running domain, or pid of a process that runs a KVM guest" };
-        Option<int> rate = new("--rate") { Description = $"Samples a second, 1 to {HighestRate}", DefaultValueFactory = _ => DefaultRate };
+        Argument<string> guest = new("guest")
+        {
+            Description = "Name of a running domain, or pid of a process that runs a KVM guest",
+        };
+        Option<int> rate = new("--rate")
+        {
+            Description = $"Samples a second, 1 to {HighestRate}",
+            DefaultValueFactory = _ => DefaultRate,
+        };
         rate.Validators.Add(InRange(1, HighestRate));
         Option<AccessKinds> kinds = new("--kinds")
         {
@@ -34,9 +42,16 @@ internal static class SampleCommand
             DefaultValueFactory = _ => AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute,
             CustomParser = ParseKinds,
         };
-        Option<int> count = new("--count") { Description = "End after so many samples; without it Ctrl-C ends", DefaultValueFactory = _ => int.MaxValue };
+        Option<int> count = new("--count")
+        {
+            Description = "End after so many samples; without it Ctrl-C ends",
+            DefaultValueFactory = _ => int.MaxValue,
+        };
         count.Validators.Add(InRange(1, int.MaxValue));
-        Command command = new("sample", "Print accesses of a guest as they are sampled: time, guest frame, kind") { guest, rate, kinds, count };
+        Command command = new("sample", "Print accesses of a guest as they are sampled: time, guest frame, kind")
+        {
+            guest, rate, kinds, count,
+        };
         command.SetAction((result, cancel) => Task.FromResult(Run(
             result.GetRequiredValue(guest), result.GetValue(kinds), result.GetValue(rate), result.GetValue(count), cancel)));
         return command;
@@ -50,12 +65,15 @@ internal static class SampleCommand
             int pid = FindPid(guest, processes.FindLockHolder);
             var process = processes.Identify(pid);
             using IGuestSampler sampler = new KvmSamplerFactory().Attach(pid);
-            Print(sampler, kinds, rate, count, () => processes.Identify(pid) == process, TimeProvider.System, Console.Out, cancel);
+            Print(sampler, kinds, rate, count, () => processes.Identify(pid) == process, TimeProvider.System,
+                Console.Out, cancel);
             return ExitCode.Success;
         }
         catch (GuestMemoryException e)
         {
-            string hint = e.Kind == GuestMemoryError.AlreadySampled ? "; if it is the agent, let it go with: virttier set DOMAIN --mode off" : "";
+            string hint = e.Kind == GuestMemoryError.AlreadySampled
+                ? "; if it is the agent, let it go with: virttier set DOMAIN --mode off"
+                : "";
             Console.Error.WriteLine($"virttier: {e.Message}{hint}");
             return ExitCode.BadInput;
         }
@@ -70,12 +88,15 @@ internal static class SampleCommand
         // A name with a slash would be a path out of the directory.
         return (guest.Contains('/', StringComparison.Ordinal) ? null : lockHolder(Path.Combine(RunDirectory, guest + ".pid")))
             ?? throw new GuestMemoryException(
-                GuestMemoryError.NotAGuest, $"'{Shorten.ForMessage(guest)}' is neither a pid nor a domain that runs (virsh list shows those)");
+                GuestMemoryError.NotAGuest,
+                $"'{Shorten.ForMessage(guest)}' is neither a pid nor a domain that runs (virsh list shows those)");
     }
 
-    /// <summary>Prints samples until there were <paramref name="count"/>, the guest ends, or <paramref name="cancel"/> is set.</summary>
+    /// <summary>Prints samples until there were <paramref name="count"/>, the guest ends,
+    /// or <paramref name="cancel"/> is set.</summary>
     internal static void Print(
-        IGuestSampler sampler, AccessKinds kinds, int rate, int count, Func<bool> isAlive, TimeProvider time, TextWriter output, CancellationToken cancel)
+        IGuestSampler sampler, AccessKinds kinds, int rate, int count, Func<bool> isAlive, TimeProvider time, TextWriter output,
+        CancellationToken cancel)
     {
         var samples = new AccessSample[256];
         sampler.SampleFaults(kinds, rate);
@@ -90,7 +111,8 @@ internal static class SampleCommand
             int read = sampler.ReadSamples(samples.AsSpan(0, Math.Min(count, samples.Length)));
             string now = time.GetLocalNow().ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
             foreach (AccessSample sample in samples.AsSpan(0, read))
-                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{now}  gfn 0x{sample.Gfn:x}  {Letters(sample.Kinds)}"));
+                output.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture, $"{now}  gfn 0x{sample.Gfn:x}  {Letters(sample.Kinds)}"));
             output.Flush();
             count -= read;
         }
@@ -110,7 +132,13 @@ internal static class SampleCommand
         AccessKinds kinds = AccessKinds.None;
         foreach (char letter in text)
         {
-            kinds |= letter switch { 'r' => AccessKinds.Read, 'w' => AccessKinds.Write, 'x' => AccessKinds.Execute, _ => (AccessKinds)8 };
+            kinds |= letter switch
+            {
+                'r' => AccessKinds.Read,
+                'w' => AccessKinds.Write,
+                'x' => AccessKinds.Execute,
+                _ => (AccessKinds)8,
+            };
         }
         if (kinds is AccessKinds.None or >= (AccessKinds)8)
             result.AddError($"--kinds '{text}': must be made of r, w and x, such as rw");
@@ -119,7 +147,8 @@ internal static class SampleCommand
 
     private static Action<OptionResult> InRange(int least, int most) => result =>
     {
-        if (!int.TryParse(result.Tokens.Count == 1 ? result.Tokens[0].Value : null, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value))
+        if (!int.TryParse(result.Tokens.Count == 1 ? result.Tokens[0].Value : null, NumberStyles.AllowLeadingSign,
+            CultureInfo.InvariantCulture, out int value))
             return; // the parser says so
         if (value < least || value > most)
             result.AddError($"{result.IdentifierToken?.Value} {value}: must be from {least} to {most}");

@@ -23,12 +23,23 @@ internal static class SetCommand
     public static Command Create()
     {
         Argument<string> domain = new("domain") { Description = "Name or UUID" };
-        Option<string>[] settings = [.. TieringSettings.AttributeNames.Select(name => new Option<string>("--" + name) { Description = s_descriptions[name] })];
-        Option<string[]> unset = new("--unset") { Description = "Take an attribute out, so that the host's default holds", HelpName = "attribute" };
+        Option<string>[] settings = [.. TieringSettings.AttributeNames.Select(
+            name => new Option<string>("--" + name) { Description = s_descriptions[name] })];
+        Option<string[]> unset = new("--unset")
+        {
+            Description = "Take an attribute out, so that the host's default holds",
+            HelpName = "attribute",
+        };
         Option<bool> remove = new("--remove") { Description = "Take all attributes out" };
         Option<bool> live = new("--live") { Description = "Change the running domain (the default while it runs)" };
-        Option<bool> config = new("--config") { Description = "Change the definition, for the next start (the default while it is off)" };
-        Command command = new("set", "Change a domain's settings; those that are not named stay") { domain, unset, remove, live, config };
+        Option<bool> config = new("--config")
+        {
+            Description = "Change the definition, for the next start (the default while it is off)",
+        };
+        Command command = new("set", "Change a domain's settings; those that are not named stay")
+        {
+            domain, unset, remove, live, config,
+        };
         foreach (Option<string> setting in settings)
             command.Add(setting);
         command.SetAction((result, cancel) =>
@@ -45,7 +56,8 @@ internal static class SetCommand
     private static async Task<int> RunAsync(string name, SettingsChange change, bool live, bool config, CancellationToken cancel)
     {
         if (change is { Set.Count: 0, Unset.Count: 0, RemoveAll: false })
-            return await FailAsync("nothing to set: name an attribute, such as --dram 2GiB (virttier set --help lists them)", ExitCode.BadInput);
+            return await FailAsync("nothing to set: name an attribute, such as --dram 2GiB (virttier set --help lists them)",
+                ExitCode.BadInput);
         try
         {
             await using SystemBus bus = new(NullLogger.Instance);
@@ -73,7 +85,8 @@ internal static class SetCommand
         if (live && !domain.IsActive)
             throw new SettingsRefusedException($"--live: {domain.Name} does not run; say --config, or start it");
         if (config && !domain.IsPersistent)
-            throw new SettingsRefusedException($"--config: {domain.Name} is transient, it has no definition for a next start; say --live");
+            throw new SettingsRefusedException(
+                $"--config: {domain.Name} is transient, it has no definition for a next start; say --live");
 
         List<(DefinitionCopy Copy, IReadOnlyList<KeyValuePair<string, string>> Attributes)> writes = [];
         foreach (DefinitionCopy copy in Copies(domain, live, config))

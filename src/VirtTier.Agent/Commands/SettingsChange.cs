@@ -17,7 +17,8 @@ internal sealed record SettingsChange(
     {
         List<KeyValuePair<string, string>> attributes = RemoveAll
             ? []
-            : [.. current.Attributes.Where(a => !Unset.Contains(a.Key)).Select(a => KeyValuePair.Create(a.Key, Set.GetValueOrDefault(a.Key, a.Value)))];
+            : [.. current.Attributes.Where(a => !Unset.Contains(a.Key)).Select(
+                a => KeyValuePair.Create(a.Key, Set.GetValueOrDefault(a.Key, a.Value)))];
         attributes.AddRange(Set.Where(s => attributes.TrueForAll(a => a.Key != s.Key)));
         (_, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes, current.MemoryBytes);
         return problems.Count == 0 ? attributes : throw new SettingsRefusedException(string.Join('\n', problems.Select(Explain)));
@@ -25,7 +26,8 @@ internal sealed record SettingsChange(
 
     private string Explain(SettingsProblem problem) => Set.ContainsKey(problem.Attribute)
         ? $"--{problem.Attribute}: {problem.Message}"
-        : $"{problem.Attribute}=\"{problem.Value}\" was there before: {problem.Message}; take it out with --unset {problem.Attribute}";
+        : $"{problem.Attribute}=\"{problem.Value}\" was there before: {problem.Message}; "
+            + $"take it out with --unset {problem.Attribute}";
 }
 
 /// <summary>The settings would not be good; the message says which attribute and what would be right, a line each.</summary>

@@ -15,13 +15,32 @@ internal static class SimulateCommand
     public static Command Create()
     {
         Option<int> vms = new("--vms") { Description = "Synthetic VMs", DefaultValueFactory = _ => s_defaults.Guests };
-        Option<long> memory = new("--memory") { Description = "Memory of all VMs together, such as 12TiB", DefaultValueFactory = _ => s_defaults.MemoryBytes, CustomParser = Size };
-        Option<double> dram = new("--dram") { Description = "Fast memory as a share of it, such as 20%", DefaultValueFactory = _ => s_defaults.DramPercent, CustomParser = Percent };
+        Option<long> memory = new("--memory")
+        {
+            Description = "Memory of all VMs together, such as 12TiB",
+            DefaultValueFactory = _ => s_defaults.MemoryBytes,
+            CustomParser = Size,
+        };
+        Option<double> dram = new("--dram")
+        {
+            Description = "Fast memory as a share of it, such as 20%",
+            DefaultValueFactory = _ => s_defaults.DramPercent,
+            CustomParser = Percent,
+        };
         Option<int> rounds = new("--rounds") { Description = "Rounds to play", DefaultValueFactory = _ => s_defaults.Rounds };
-        Option<int> harvests = new("--harvests") { Description = "Harvests of a round", DefaultValueFactory = _ => s_defaults.Harvests };
-        Option<int> seed = new("--seed") { Description = "Seed of the first VM; each has the next one", DefaultValueFactory = _ => s_defaults.Seed };
+        Option<int> harvests = new("--harvests")
+        {
+            Description = "Harvests of a round",
+            DefaultValueFactory = _ => s_defaults.Harvests,
+        };
+        Option<int> seed = new("--seed")
+        {
+            Description = "Seed of the first VM; each has the next one",
+            DefaultValueFactory = _ => s_defaults.Seed,
+        };
         Option<bool> json = new("--json") { Description = "Print one JSON object" };
-        Command command = new("simulate", "Play a host of synthetic VMs under one pool: share served fast, the agent's memory and CPU")
+        Command command = new("simulate",
+            "Play a host of synthetic VMs under one pool: share served fast, the agent's memory and CPU")
         {
             vms, memory, dram, rounds, harvests, seed, json,
         };
@@ -54,7 +73,8 @@ internal static class SimulateCommand
     private static long Size(ArgumentResult result)
     {
         string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (SizeSpec.TryParse(text, out SizeSpec size, out string? error) && size.Kind == SizeKind.Bytes && size.Resolve(0) is ulong bytes and > 0 and < long.MaxValue)
+        if (SizeSpec.TryParse(text, out SizeSpec size, out string? error) && size.Kind == SizeKind.Bytes
+            && size.Resolve(0) is ulong bytes and > 0 and < long.MaxValue)
             return (long)bytes;
         result.AddError($"--memory '{text}': must be a size with a unit, such as 12TiB{(error is null ? "" : $" ({error})")}");
         return 0;
@@ -63,7 +83,8 @@ internal static class SimulateCommand
     private static double Percent(ArgumentResult result)
     {
         string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (text.EndsWith('%') && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
+        if (text.EndsWith('%') && double.TryParse(
+            text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
             return percent;
         result.AddError($"--dram '{text}': must be a share of the memory, such as 20%");
         return 0;

@@ -12,7 +12,10 @@ internal static class StatusCommand
     public static Command Create()
     {
         Option<bool> json = new("--json") { Description = "Print one JSON document (sizes in bytes)" };
-        Command command = new("status", "Show each running domain: budget, where its pages are, and what needs attention") { json };
+        Command command = new("status", "Show each running domain: budget, where its pages are, and what needs attention")
+        {
+            json,
+        };
         command.SetAction((result, cancel) => RunAsync(result.GetValue(json), cancel));
         return command;
     }
@@ -39,5 +42,7 @@ internal static class StatusCommand
 
     /// <summary>Whether something in it needs a person.</summary>
     internal static int ExitCodeOf(AgentStatus status) =>
-        !status.Libvirt.Connected || status.Hung.Count > 0 || status.Domains.Any(d => d.NeedsAttention) ? ExitCode.Attention : ExitCode.Success;
+        !status.Libvirt.Connected || status.Hung.Count > 0 || status.Domains.Any(d => d.NeedsAttention)
+            ? ExitCode.Attention
+            : ExitCode.Success;
 }

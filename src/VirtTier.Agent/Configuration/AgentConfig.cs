@@ -27,7 +27,8 @@ internal sealed record AgentConfig
     /// <summary>Most that harvesting one domain may use of one CPU, 0..1 (<c>sampling.domain_cpu</c>).</summary>
     public double HarvestCpuShare { get; init; } = 0.05;
 
-    /// <summary>Fault samples a second of one domain, where they tell what harvests cannot; 0 for none (<c>sampling.fault_rate</c>).</summary>
+    /// <summary>Fault samples a second of one domain, where they tell what harvests cannot; 0 for none
+    /// (<c>sampling.fault_rate</c>).</summary>
     public int FaultRate { get; init; } = 100;
 
     /// <summary>How guests are looked at (<c>sampling</c>).</summary>
@@ -39,10 +40,12 @@ internal sealed record AgentConfig
     /// <summary>NUMA nodes of the slow tier (<c>tiers.slow</c>); null: found on the host.</summary>
     public IReadOnlyList<int>? SlowNodes { get; init; }
 
-    /// <summary>Reads of the slow tier that a write to it costs as much as (<c>tiers.write_weight</c>); null: as the firmware says.</summary>
+    /// <summary>Reads of the slow tier that a write to it costs as much as (<c>tiers.write_weight</c>);
+    /// null: as the firmware says.</summary>
     public double? WriteWeight { get; init; }
 
-    /// <summary>Most migration traffic of one domain, unless its metadata says otherwise (<c>migration.domain_rate</c>).</summary>
+    /// <summary>Most migration traffic of one domain, unless its metadata says otherwise
+    /// (<c>migration.domain_rate</c>).</summary>
     public ByteRate DomainRate { get; init; } = ByteRate.Parse("200MiB/s");
 
     /// <summary>Most that moving the pages of one domain may take of one CPU, 0..1 (<c>migration.domain_cpu</c>).</summary>

@@ -16,12 +16,16 @@ internal static class ConfigCheck
     public static int Run(string path, Func<NumaTopology> readTopology, TextWriter output)
     {
         AgentConfig config = ConfigReader.ReadFile(path);
-        string what = config.IsEmptyFile ? "is empty: every key has its default" : !File.Exists(path) ? "does not exist: every key has its default" : "good";
+        string what = config.IsEmptyFile
+            ? "is empty: every key has its default"
+            : !File.Exists(path) ? "does not exist: every key has its default" : "good";
         output.WriteLine($"{path}: {what} (checked: syntax, keys, values and their limits)");
         try
         {
             HostMemory host = HostMemory.Read(config, readTopology());
-            output.WriteLine($"this host: good: {host.Describe()}; pool {Sizes.Show(host.PoolBytes)} (checked: the tiers' nodes exist and have memory)");
+            output.WriteLine(
+                $"this host: good: {host.Describe()}; pool {Sizes.Show(host.PoolBytes)} (checked: "
+                    + "the tiers' nodes exist and have memory)");
             if (host.Problem is not null)
                 output.WriteLine($"this host: {host.Problem}");
             return ExitCode.Success;

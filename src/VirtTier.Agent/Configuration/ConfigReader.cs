@@ -72,7 +72,8 @@ internal sealed class ConfigReader
     private static string Decode(string file, ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length > MostBytes)
-            throw new ConfigException($"{file}: longer than {MostBytes / 1024} KiB; a configuration has some hundred lines at most");
+            throw new ConfigException(
+                $"{file}: longer than {MostBytes / 1024} KiB; a configuration has some hundred lines at most");
         try
         {
             string text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes);
@@ -80,11 +81,13 @@ internal sealed class ConfigReader
         }
         catch (DecoderFallbackException e)
         {
-            throw new ConfigException($"{file}: not UTF-8: byte {e.Index} (0x{e.BytesUnknown?.FirstOrDefault():x2}) begins no character", e);
+            throw new ConfigException(
+                $"{file}: not UTF-8: byte {e.Index} (0x{e.BytesUnknown?.FirstOrDefault():x2}) begins no character", e);
         }
     }
 
-    /// <summary>Refuses characters that no text has. A file of NUL bytes, as a loss of power leaves behind, would pass for an empty one.</summary>
+    /// <summary>Refuses characters that no text has. A file of NUL bytes, as a loss of power leaves behind,
+    /// would pass for an empty one.</summary>
     private static void RequirePlainText(string file, string text)
     {
         for (int i = 0, line = 1, start = 0; i < text.Length; i++)
@@ -92,11 +95,14 @@ internal sealed class ConfigReader
             if (text[i] == '\n')
                 (line, start) = (line + 1, i + 1);
             else if (char.IsControl(text[i]) && text[i] is not ('\t' or '\r' or '\u0085'))
-                throw new ConfigException($"{file}:{line}:{i - start + 1}: the character U+{(int)text[i]:X4} is no text: the file is damaged; write it anew");
+                throw new ConfigException(
+                    $"{file}:{line}:{i - start + 1}: the character U+{(int)text[i]:X4} is no text: "
+                        + "the file is damaged; write it anew");
         }
     }
 
-    /// <summary>Refuses what is nested too deeply, and aliases, before anything recursive sees the text: either could take the whole stack.</summary>
+    /// <summary>Refuses what is nested too deeply, and aliases, before anything recursive sees the text: either
+    /// could take the whole stack.</summary>
     private static void RequireFlat(string file, string text)
     {
         Parser parser = new(new StringReader(text));
@@ -106,16 +112,19 @@ internal sealed class ConfigReader
             ParsingEvent now = parser.Current!;
             depth += now.NestingIncrease;
             if (depth > MostNesting)
-                throw new ConfigException($"{file}:{now.Start.Line}:{now.Start.Column}: nested more than {MostNesting} deep; no key needs that");
+                throw new ConfigException(
+                    $"{file}:{now.Start.Line}:{now.Start.Column}: nested more than {MostNesting} deep; no key needs that");
             if (now is AnchorAlias alias)
             {
                 throw new ConfigException(
-                    $"{file}:{now.Start.Line}:{now.Start.Column}: the alias '*{Shorten.ForMessage(alias.Value.Value)}' is not supported: write the value out");
+                    $"{file}:{now.Start.Line}:{now.Start.Column}: the alias '*{Shorten.ForMessage(alias.Value.Value)}' is not "
+                        + "supported: write the value out");
             }
         }
     }
 
-    /// <summary>The next event. Of some texts YamlDotNet's scanner says only that it is in no valid state; they are no YAML either.</summary>
+    /// <summary>The next event. Of some texts YamlDotNet's scanner says only that it is in no valid state;
+    /// they are no YAML either.</summary>
     private static bool MoveNext(string file, Parser parser)
     {
         try
@@ -138,7 +147,9 @@ internal sealed class ConfigReader
             ["defaults"] = node => config = config with { Defaults = ReadDefaults(node) },
             ["sampling"] = node => ReadMapping(node, "sampling", new()
             {
-                ["interval"] = n => config = config with { HarvestInterval = Duration(n, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1)) },
+                ["interval"] =
+                    n => config =
+                        config with { HarvestInterval = Duration(n, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1)) },
                 ["harvests_per_round"] = n => config = config with { HarvestsPerRound = Integer(n, 1, 64) },
                 ["domain_cpu"] = n => config = config with { HarvestCpuShare = CpuShare(n) },
                 ["fault_rate"] = n => config = config with { FaultRate = Integer(n, 0, 1000) },
@@ -161,7 +172,8 @@ internal sealed class ConfigReader
             }),
             ["libvirt"] = node => ReadMapping(node, "libvirt", new()
             {
-                ["heartbeat"] = n => config = config with { Heartbeat = Duration(n, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)) },
+                ["heartbeat"] =
+                    n => config = config with { Heartbeat = Duration(n, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)) },
             }),
             ["hook"] = node => ReadMapping(node, "hook", new()
             {
@@ -182,7 +194,8 @@ internal sealed class ConfigReader
             throw Error(tiers, $"tiers: NUMA node {node} is in both lists: a node belongs to one memory tier");
     }
 
-    /// <summary>The <c>defaults</c> block has the attributes of the metadata element, with the same meaning and the same parser.</summary>
+    /// <summary>The <c>defaults</c> block has the attributes of the metadata element,
+    /// with the same meaning and the same parser.</summary>
     private TieringSettings ReadDefaults(YamlNode node)
     {
         Dictionary<string, string> attributes = [];
@@ -194,7 +207,8 @@ internal sealed class ConfigReader
 
         (TieringSettings settings, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes);
         if (problems.Count > 0)
-            throw Error(places.GetValueOrDefault(problems[0].Attribute, node), $"defaults.{problems[0].Attribute}: {problems[0].Message}");
+            throw Error(places.GetValueOrDefault(problems[0].Attribute, node),
+                $"defaults.{problems[0].Attribute}: {problems[0].Message}");
         return settings;
     }
 
@@ -208,7 +222,10 @@ internal sealed class ConfigReader
         {
             string key = Scalar(keyNode);
             if (!keys.TryGetValue(key, out Action<YamlNode>? read))
-                throw Error(keyNode, $"unknown key '{Shorten.ForMessage(key)}'{(name.Length > 0 ? $" in '{name}'" : "")}; known: {string.Join(", ", keys.Keys)}");
+                throw Error(
+                    keyNode,
+                    $"unknown key '{Shorten.ForMessage(key)}'{(name.Length > 0 ? $" in '{name}'" : "")}; known: "
+                        + $"{string.Join(", ", keys.Keys)}");
             read(value);
         }
     }
@@ -227,16 +244,19 @@ internal sealed class ConfigReader
     private double Number(YamlNode node, double min, double max)
     {
         string text = Scalar(node);
-        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value >= min && value <= max)
+        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+            && value >= min && value <= max)
             return value;
-        throw Error(node, string.Create(CultureInfo.InvariantCulture, $"'{Shorten.ForMessage(text)}' must be a number from {min} to {max}"));
+        throw Error(node, string.Create(
+            CultureInfo.InvariantCulture, $"'{Shorten.ForMessage(text)}' must be a number from {min} to {max}"));
     }
 
     private double CpuShare(YamlNode node)
     {
         string text = Scalar(node);
         if (text.EndsWith('%')
-            && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent)
+            && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+                out double percent)
             && percent is >= 0.1 and <= 100)
             return percent / 100;
         throw Error(node, $"'{Shorten.ForMessage(text)}' must be a share of one CPU from 0.1% to 100%, such as 5%");
@@ -256,15 +276,20 @@ internal sealed class ConfigReader
         foreach ((string unit, double seconds) in units)
         {
             if (text.EndsWith(unit, StringComparison.Ordinal)
-                && double.TryParse(text.AsSpan(0, text.Length - unit.Length).Trim(), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number))
+                && double.TryParse(text.AsSpan(0, text.Length - unit.Length).Trim(), NumberStyles.AllowDecimalPoint,
+                    CultureInfo.InvariantCulture, out double number))
             {
-                // Compared as numbers first: what no TimeSpan can hold (and NaN, and infinity) would be an exception without a place.
-                if (number * seconds <= max.TotalSeconds && TimeSpan.FromSeconds(number * seconds) is var value && value >= min && value <= max)
+                // Compared as numbers first: what no TimeSpan can hold (and NaN, and infinity) would be
+                // an exception without a place.
+                if (number * seconds <= max.TotalSeconds && TimeSpan.FromSeconds(number * seconds) is var value
+                    && value >= min && value <= max)
                     return value;
                 break;
             }
         }
-        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a time with its unit, from {Show(min)} to {Show(max)}, such as 250ms or 3s");
+        throw Error(
+            node,
+            $"'{Shorten.ForMessage(text)}' must be a time with its unit, from {Show(min)} to {Show(max)}, such as 250ms or 3s");
 
         static string Show(TimeSpan t) => t < TimeSpan.FromSeconds(1) ? $"{t.TotalMilliseconds}ms" : $"{t.TotalSeconds}s";
     }
@@ -294,8 +319,11 @@ internal sealed class ConfigReader
         string text = Scalar(node);
         if (!SizeSpec.TryParse(text, out SizeSpec size, out string? problem))
             throw Error(node, problem);
-        return size.Kind == SizeKind.Auto ? throw Error(node, "'auto' is not a size for the pool; say for example 80% or 64GiB") : size;
+        return size.Kind == SizeKind.Auto
+            ? throw Error(node, "'auto' is not a size for the pool; say for example 80% or 64GiB")
+            : size;
     }
 
-    private ConfigException Error(YamlNode node, string message) => new($"{_file}:{node.Start.Line}:{node.Start.Column}: {message}");
+    private ConfigException Error(YamlNode node, string message) =>
+        new($"{_file}:{node.Start.Line}:{node.Start.Column}: {message}");
 }

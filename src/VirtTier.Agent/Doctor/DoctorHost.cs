@@ -27,7 +27,8 @@ internal sealed record DoctorHost(
     /// <summary>Whether there is a file or directory of that path.</summary>
     public bool Has(string path) => Path.Exists(At(path));
 
-    /// <summary>The text of a file without white space around it; null when there is none, it may not be read, or is longer than any of its kind.</summary>
+    /// <summary>The text of a file without white space around it; null when there is none, it may not be read,
+    /// or is longer than any of its kind.</summary>
     public string? Read(string path)
     {
         try

@@ -13,7 +13,8 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
 {
     private static readonly IDoctorCheck[] s_checks =
     [
-        new KernelCheck(), new ModuleCheck(), new TiersCheck(), new InterferenceCheck(), new ServicesCheck(), new HookCheck(), new RightsCheck(),
+        new KernelCheck(), new ModuleCheck(), new TiersCheck(), new InterferenceCheck(), new ServicesCheck(), new HookCheck(),
+        new RightsCheck(),
         new DomainsCheck(),
     ];
 
@@ -39,7 +40,8 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
             catch (Exception e) when (e is not OperationCanceledException)
 #pragma warning restore CA1031
             {
-                findings.Add(Finding.Error(check.GetType().Name, $"could not be looked at: {Shorten.Sentence(e.Message)}", "virttier doctor --json  # and report it"));
+                findings.Add(Finding.Error(check.GetType().Name, $"could not be looked at: {Shorten.Sentence(e.Message)}",
+                    "virttier doctor --json  # and report it"));
             }
         }
         return new DoctorReport(findings.Max(f => f.Severity), findings);
@@ -53,11 +55,13 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
         int width = Findings.Max(f => f.Check.Length);
         foreach (Finding finding in Findings)
         {
-            yield return $"{Label(finding.Severity)}  {finding.Check.PadRight(width).EscapeMarkup()}  {finding.Text.EscapeMarkup()}";
+            yield return $"{Label(finding.Severity)}  {finding.Check.PadRight(width).EscapeMarkup()}  "
+                + $"{finding.Text.EscapeMarkup()}";
             if (finding.Mend is not null)
                 yield return $"       {new string(' ', width)}  [bold]mend it with: {finding.Mend.EscapeMarkup()}[/]";
         }
-        int errors = Findings.Count(f => f.Severity == Severity.Error), warnings = Findings.Count(f => f.Severity == Severity.Warning);
+        int errors = Findings.Count(f => f.Severity == Severity.Error),
+            warnings = Findings.Count(f => f.Severity == Severity.Warning);
         yield return errors + warnings == 0 ? "[green]this host is ready[/]" : $"{errors} errors, {warnings} warnings";
     }
 
@@ -76,6 +80,7 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
     };
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(DoctorReport))]
 internal sealed partial class DoctorJson : JsonSerializerContext;

@@ -9,8 +9,10 @@ namespace VirtTier.Agent.Doctor;
 /// <summary>What of each running domain keeps its pages from a tier: its numatune, a cpuset, its settings.</summary>
 internal sealed class DomainsCheck : IDoctorCheck
 {
-    // A VM that starts, ends or is migrated in has no known process for a moment. Nothing that could be done to it is safe in all its states.
-    private const string LookAgain = "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes";
+    // A VM that starts, ends or is migrated in has no known process for a moment.
+    // Nothing that could be done to it is safe in all its states.
+    private const string LookAgain =
+        "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes";
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel)
     {
@@ -51,7 +53,8 @@ internal sealed class DomainsCheck : IDoctorCheck
     {
         string check = $"domain {domain.Name}";
         foreach (SettingsProblem problem in domain.SettingsProblems)
-            yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}", SettingsMend(domain));
+            yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}",
+                SettingsMend(domain));
         if (domain.Process is null)
             yield return Finding.Error(check, $"its QEMU is not known: {domain.ProcessProblem}", LookAgain);
     }
@@ -61,9 +64,12 @@ internal sealed class DomainsCheck : IDoctorCheck
     {
         string[] names = [.. domain.SettingsProblems.Select(p => p.Attribute).Distinct()];
         // What is no attribute, or one whose name was shortened, is for a person to see.
-        return Array.TrueForAll(names, name => name != TieringSettings.ElementName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or ':'))
+        return Array.TrueForAll(
+            names,
+            name => name != TieringSettings.ElementName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or ':'))
             ? ShellCommand.OnDomain(domain, ["virttier", "set", .. names.SelectMany(name => (string[])["--unset", name])])
-            : ShellCommand.OnDomain(domain, "virsh", "metadata", "--uri", TieringSettings.MetadataNamespace, "--key", "virttier", "--live", "--edit");
+            : ShellCommand.OnDomain(domain, "virsh", "metadata", "--uri", TieringSettings.MetadataNamespace, "--key", "virttier",
+                "--live", "--edit");
     }
 
     private static ForbiddenTier? Forbids(DoctorHost host, RunningDomain domain, int pid, int node) =>

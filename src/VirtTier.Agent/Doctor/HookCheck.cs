@@ -14,9 +14,13 @@ internal sealed class HookCheck : IDoctorCheck
     private static Finding Hook(DoctorHost host) => new HookInstaller(host.Root).Look() switch
     {
         (HookState.Installed, string path) => Finding.Ok("hook", $"{path} is in place"),
-        (HookState.Outdated, string path) => Finding.Warning("hook", $"{path} is of another version than this program", "virttier hook install"),
-        (HookState.NotExecutable, string path) => Finding.Warning("hook", $"{path} is not executable, so that libvirt passes over it", ShellCommand.Of("chmod", "755", path)),
-        _ => Finding.Warning("hook", "libvirt's qemu hook is not installed: the agent learns of VMs some milliseconds later, and there is no admission control", "virttier hook install"),
+        (HookState.Outdated, string path) =>
+            Finding.Warning("hook", $"{path} is of another version than this program", "virttier hook install"),
+        (HookState.NotExecutable, string path) => Finding.Warning(
+            "hook", $"{path} is not executable, so that libvirt passes over it", ShellCommand.Of("chmod", "755", path)),
+        _ => Finding.Warning("hook",
+            "libvirt's qemu hook is not installed: the agent learns of VMs some milliseconds later, "
+                + "and there is no admission control", "virttier hook install"),
     };
 
     private static Finding AppArmor(DoctorHost host)
@@ -25,7 +29,8 @@ internal sealed class HookCheck : IDoctorCheck
             return Finding.Ok("apparmor", "off");
         string? profile = host.Read(Profile);
         return profile is null || profile.Contains("/etc/libvirt/hooks/", StringComparison.Ordinal)
-            || (host.Read("/etc/apparmor.d/local/usr.sbin.libvirtd")?.Contains("/etc/libvirt/hooks/", StringComparison.Ordinal) ?? false)
+            || (host.Read("/etc/apparmor.d/local/usr.sbin.libvirtd")?.Contains("/etc/libvirt/hooks/", StringComparison.Ordinal)
+                ?? false)
             ? Finding.Ok("apparmor", "on; libvirtd may run its hooks")
             : Finding.Warning(
                 "apparmor",

@@ -35,13 +35,15 @@ internal sealed class InterferenceCheck : IDoctorCheck
         return running.Length == 0
             ? [Finding.Ok("damon", "takes no accessed bits away")]
             : running.Select(damon => Finding.Warning(
-                "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses", ShellCommand.Write(damon.Off, damon.File)));
+                "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses",
+                ShellCommand.Write(damon.Off, damon.File)));
     }
 
     private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"
         ? Finding.Warning(
             "ksm",
-            $"merges pages of guests ({Shorten.ForMessage(host.Read("/sys/kernel/mm/ksm/pages_sharing") ?? "?")} merged now, and they stay so until they are written): a merged page is in one place for all that share it",
+            $"merges pages of guests ({Shorten.ForMessage(host.Read("/sys/kernel/mm/ksm/pages_sharing") ?? "?")} merged now, "
+                + "and they stay so until they are written): a merged page is in one place for all that share it",
             // Not 2: to part all that is merged at once may take more memory than there is.
             "systemctl disable --now ksmtuned ksm; echo 0 > /sys/kernel/mm/ksm/run")
         : Finding.Ok("ksm", "off");

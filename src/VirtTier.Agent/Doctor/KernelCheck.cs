@@ -23,7 +23,9 @@ internal sealed class KernelCheck : IDoctorCheck
             && new Version(major, minor) >= s_oldest;
         return known
             ? Finding.Ok("kernel", $"Linux {release}")
-            : Finding.Error("kernel", $"Linux {Shorten.ForMessage(release)} is older than {s_oldest}, the oldest that the kernel module was shown on", "apt install linux-image-amd64");
+            : Finding.Error("kernel",
+                $"Linux {Shorten.ForMessage(release)} is older than {s_oldest}, the oldest that the kernel module was shown on",
+                "apt install linux-image-amd64");
     }
 
     private static Finding Kvm(DoctorHost host)
@@ -33,15 +35,18 @@ internal sealed class KernelCheck : IDoctorCheck
         {
             return host.IsOn(Amd + "/parameters/npt")
                 ? Finding.Ok("kvm", "AMD with nested page tables (NPT)")
-                : Finding.Error("kvm", "nested page tables are off: guests have no accessed bits to read", Reload("kvm_amd", "npt=1"));
+                : Finding.Error("kvm", "nested page tables are off: guests have no accessed bits to read",
+                    Reload("kvm_amd", "npt=1"));
         }
         if (host.Has(Intel))
         {
             if (!host.IsOn(Intel + "/parameters/ept"))
-                return Finding.Error("kvm", "extended page tables (EPT) are off: guests have no accessed bits to read", Reload("kvm_intel", "ept=1"));
+                return Finding.Error("kvm", "extended page tables (EPT) are off: guests have no accessed bits to read",
+                    Reload("kvm_intel", "ept=1"));
             return host.IsOn(Intel + "/parameters/eptad")
                 ? Finding.Ok("kvm", "Intel with extended page tables (EPT) and accessed bits")
-                : Finding.Error("kvm", "the accessed bits of extended page tables (EPT) are off, or this processor has none", Reload("kvm_intel", "eptad=1"));
+                : Finding.Error("kvm", "the accessed bits of extended page tables (EPT) are off, or this processor has none",
+                    Reload("kvm_intel", "eptad=1"));
         }
         string flags = host.Read("/proc/cpuinfo") ?? "";
         string? module = flags.Contains(" svm", StringComparison.Ordinal) ? "kvm_amd"

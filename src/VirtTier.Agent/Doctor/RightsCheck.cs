@@ -12,7 +12,8 @@ internal sealed class RightsCheck : IDoctorCheck
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(5);
 
     // Bits of capabilities(7): move_pages(2) of others, the sampler and pagemap, frame numbers in pagemap.
-    private static readonly (string Name, int Bit)[] s_needed = [("CAP_SYS_PTRACE", 19), ("CAP_SYS_ADMIN", 21), ("CAP_SYS_NICE", 23)];
+    private static readonly (string Name, int Bit)[] s_needed =
+        [("CAP_SYS_PTRACE", 19), ("CAP_SYS_ADMIN", 21), ("CAP_SYS_NICE", 23)];
 
     public async Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel)
     {
@@ -28,17 +29,22 @@ internal sealed class RightsCheck : IDoctorCheck
 
     private static IEnumerable<Finding> Agent(DoctorHost host, uint pid)
     {
-        string? line = host.Read($"/proc/{pid}/status")?.Split('\n').FirstOrDefault(l => l.StartsWith("CapEff:", StringComparison.Ordinal));
-        if (line is null || !ulong.TryParse(line["CapEff:".Length..].Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong held))
+        string? line = host.Read($"/proc/{pid}/status")?.Split('\n').FirstOrDefault(
+            l => l.StartsWith("CapEff:", StringComparison.Ordinal));
+        if (line is null || !ulong.TryParse(
+            line["CapEff:".Length..].Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong held))
             yield break; // it has just ended
         string[] missing = [.. s_needed.Where(c => (held & (1UL << c.Bit)) == 0).Select(c => c.Name)];
         yield return missing.Length == 0
             ? Finding.Ok("rights", $"the agent (process {pid}) has the capabilities that it needs")
-            : Finding.Error("rights", $"the agent (process {pid}) lacks {string.Join(", ", missing)}", "systemctl revert virttier && systemctl restart virttier");
+            : Finding.Error("rights", $"the agent (process {pid}) lacks {string.Join(", ", missing)}",
+                "systemctl revert virttier && systemctl restart virttier");
 
         // "unconfined", or "NAME (enforce)"; empty without AppArmor.
         if (host.Read($"/proc/{pid}/attr/current") is string profile && profile.EndsWith("(enforce)", StringComparison.Ordinal))
-            yield return Finding.Warning("rights", $"AppArmor confines the agent to the profile {Shorten.ForMessage(profile)}, which is not VirtTier's", ShellCommand.Of("aa-complain", profile[..^" (enforce)".Length]));
+            yield return Finding.Warning("rights",
+                $"AppArmor confines the agent to the profile {Shorten.ForMessage(profile)}, which is not VirtTier's",
+                ShellCommand.Of("aa-complain", profile[..^" (enforce)".Length]));
     }
 
     private static async Task<uint?> AgentPidAsync(IBus bus, CancellationToken cancel)

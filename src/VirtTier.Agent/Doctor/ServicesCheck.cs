@@ -21,7 +21,8 @@ internal sealed class ServicesCheck : IDoctorCheck
         return Finding.Error("libvirt", host.Domains.Link.Reason!, await LibvirtMendAsync(host, cancel));
     }
 
-    /// <summary>What mends a libvirt that does not answer, by how it does not. libvirtd is never restarted: that ends migrations and saves.</summary>
+    /// <summary>What mends a libvirt that does not answer, by how it does not. libvirtd is never restarted: that
+    /// ends migrations and saves.</summary>
     private static async Task<string> LibvirtMendAsync(DoctorHost host, CancellationToken cancel)
     {
         const string Start = "systemctl start libvirt-dbus", Service = "/usr/sbin/libvirt-dbus";
@@ -30,7 +31,8 @@ internal sealed class ServicesCheck : IDoctorCheck
         try
         {
             await host.Bus.CallAsync(
-                new("org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "ListDomains", new BusBody("u", 1u), s_timeout), cancel);
+                new("org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "ListDomains", new BusBody("u", 1u), s_timeout),
+                cancel);
             return "virttier doctor # once more: it has just answered";
         }
         catch (BusException e)
@@ -38,8 +40,10 @@ internal sealed class ServicesCheck : IDoctorCheck
             return e.ErrorName switch
             {
                 BusException.AccessDenied => "sudo virttier doctor",
-                BusException.NoReply or BusException.Timeout => "timeout 10 virsh -c qemu:///system list && systemctl restart libvirt-dbus "
-                    + "# if that does not answer either, a hook or a daemon is stuck: ps -C libvirtd,virtqemud,qemu -o pid,etime,stat,args",
+                BusException.NoReply or BusException.Timeout =>
+                    "timeout 10 virsh -c qemu:///system list && systemctl restart libvirt-dbus "
+                    + "# if that does not answer either, a hook or a daemon is stuck: "
+                    + "ps -C libvirtd,virtqemud,qemu -o pid,etime,stat,args",
                 "org.libvirt.Error" => LibvirtdMend(host, e.Message),
                 _ => Start,
             };

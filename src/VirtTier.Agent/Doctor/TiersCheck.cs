@@ -12,7 +12,8 @@ internal sealed class TiersCheck : IDoctorCheck
     private const string Check = "tiers";
     private const string NameTiers = "editor /etc/virttier/virttier.yaml # tiers: {fast: [...], slow: [...]}";
     // Not "all": a device may be a guest's, with what the guest keeps in it.
-    private const string BringOnline = "daxctl list # then, of a device that nobody uses: daxctl reconfigure-device --mode=system-ram DEVICE";
+    private const string BringOnline =
+        "daxctl list # then, of a device that nobody uses: daxctl reconfigure-device --mode=system-ram DEVICE";
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
         Task.FromResult<IReadOnlyList<Finding>>([.. Look(host)]);
@@ -29,7 +30,8 @@ internal sealed class TiersCheck : IDoctorCheck
         }
         catch (Exception e) when (e is GuestMemoryException or ConfigException)
         {
-            failure = Finding.Error(Check, e.Message, e is ConfigException ? "editor /etc/virttier/virttier.yaml" : "apt install linux-image-amd64");
+            failure = Finding.Error(Check, e.Message,
+                e is ConfigException ? "editor /etc/virttier/virttier.yaml" : "apt install linux-image-amd64");
             (topology, memory) = (null!, null!);
         }
         if (failure is not null)
@@ -39,7 +41,9 @@ internal sealed class TiersCheck : IDoctorCheck
         }
 
         foreach (TierStatus tier in memory.Status())
-            yield return Finding.Ok(Check, $"{tier.Name}: {string.Join("; ", tier.Nodes.Select(node => Explain(host, topology, node)))}");
+            yield return Finding.Ok(
+                Check,
+                $"{tier.Name}: {string.Join("; ", tier.Nodes.Select(node => Explain(host, topology, node)))}");
         foreach (string assumption in memory.Assumptions)
             yield return Finding.Warning(Check, assumption, NameTiers);
         if (memory.Problem is not null)
@@ -54,10 +58,14 @@ internal sealed class TiersCheck : IDoctorCheck
 
     private static string ExplainWrites(DoctorHost host, NumaTopology topology, HostMemory memory, (int Fast, int Slow) pair)
     {
-        string source = host.Config.WriteWeight is not null ? "as the configuration says"
-            : topology.ReadPerformance(pair.Fast) is null || topology.ReadPerformance(pair.Slow) is null ? "the firmware says nothing of that"
+        string source = host.Config.WriteWeight is not null
+            ? "as the configuration says"
+            : topology.ReadPerformance(pair.Fast) is null || topology.ReadPerformance(pair.Slow) is null
+            ? "the firmware says nothing of that"
             : "by the firmware's tables";
-        return string.Create(CultureInfo.InvariantCulture, $"a write to node {pair.Slow} weighs {memory.WriteWeight(pair.Fast, pair.Slow):0.##} reads ({source})");
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"a write to node {pair.Slow} weighs {memory.WriteWeight(pair.Fast, pair.Slow):0.##} reads ({source})");
     }
 
     private static string Explain(DoctorHost host, NumaTopology topology, int id)
@@ -74,7 +82,8 @@ internal sealed class TiersCheck : IDoctorCheck
         const string Tiers = "/sys/devices/virtual/memory_tiering";
         if (!host.Has(Tiers))
             return "";
-        string? tier = Directory.EnumerateDirectories(host.At(Tiers), "memory_tier*").Select(d => Path.GetFileName(d)).FirstOrDefault(name => Lists(host, $"{Tiers}/{name}/nodelist", node));
+        string? tier = Directory.EnumerateDirectories(host.At(Tiers), "memory_tier*").Select(d => Path.GetFileName(d))
+            .FirstOrDefault(name => Lists(host, $"{Tiers}/{name}/nodelist", node));
         return tier is null ? "" : $", the kernel's {tier}";
     }
 

@@ -15,7 +15,8 @@ namespace VirtTier.Agent.Hook;
 /// <param name="time">The clock.</param>
 internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider time)
 {
-    /// <summary>A start that has neither come to be nor been given up by then (hooks of others may take long) is forgotten.</summary>
+    /// <summary>A start that has neither come to be nor been given up by then (hooks of others may
+    /// take long) is forgotten.</summary>
     private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(10);
 
     private readonly Lock _lock = new();
@@ -23,7 +24,8 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
 
     /// <summary>Lets a domain in, and keeps its minimum for it; or says why not, with the numbers.</summary>
     /// <param name="domain">The domain that is about to start.</param>
-    /// <returns>Null when it may start; else a sentence without quotation marks and line breaks: it goes through a shell's hands.</returns>
+    /// <returns>Null when it may start; else a sentence without quotation marks and line breaks: it goes
+    /// through a shell's hands.</returns>
     public string? Admit(DomainDefinition domain)
     {
         PoolPromises pool = promises();
@@ -33,15 +35,19 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
         long min = (long)(settings.Min.Resolve(domain.MemoryBytes) ?? 0);
         lock (_lock)
         {
-            foreach (Guid uuid in _starting.Where(s => pool.ByDomain.ContainsKey(s.Key) || time.GetElapsedTime(s.Value.Since) > s_startLimit).Select(s => s.Key).ToArray())
+            foreach (Guid uuid in _starting.Where(
+                s => pool.ByDomain.ContainsKey(s.Key) || time.GetElapsedTime(s.Value.Since) > s_startLimit).Select(
+                    s => s.Key).ToArray())
                 _starting.Remove(uuid);
             _starting.Remove(domain.Uuid);
-            long[] promised = [.. pool.ByDomain.Where(p => p.Key != domain.Uuid).Select(p => p.Value), .. _starting.Values.Select(s => s.Bytes)];
+            long[] promised = [.. pool.ByDomain.Where(p => p.Key != domain.Uuid).Select(p => p.Value),
+                .. _starting.Values.Select(s => s.Bytes)];
             long left = Math.Max(0, pool.PoolBytes - promised.Sum());
             if (min > left)
             {
                 return $"its min of {Sizes.Show(min)} of DRAM cannot be met: of the pool of {Sizes.Show(pool.PoolBytes)}, "
-                    + $"{Sizes.Show(promised.Sum())} is promised to {promised.Count(bytes => bytes > 0)} other domains and {Sizes.Show(left)} is left; "
+                    + $"{Sizes.Show(promised.Sum())} is promised to {promised.Count(bytes => bytes > 0)} other domains "
+                    + $"and {Sizes.Show(left)} is left; "
                     + "lower min (virttier set --min), promise another domain less, or enlarge the pool (pool.dram)";
             }
             _starting[domain.Uuid] = (Promise(settings, domain.MemoryBytes), time.GetTimestamp());
@@ -56,7 +62,8 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
             _starting.Remove(domain);
     }
 
-    /// <summary>What a domain's settings promise it whatever the others want (<see cref="BudgetRequest.GuaranteedPages"/>), in bytes.</summary>
+    /// <summary>What a domain's settings promise it whatever the others want (<see cref="BudgetRequest.GuaranteedPages"/>),
+    /// in bytes.</summary>
     public static long Promise(TieringSettings settings, ulong memoryBytes) =>
         settings.Mode is TieringMode.Observe or TieringMode.Off
             ? 0

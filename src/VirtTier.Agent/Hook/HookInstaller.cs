@@ -45,7 +45,8 @@ internal sealed class HookInstaller(string root)
         if (File.Exists(path) && !IsOwn(path))
         {
             throw new HookException(alone
-                ? $"{path} is not VirtTier's, and libvirt {libvirt} runs only one: update libvirt to {s_firstWithDirectory} or later, where each has a file of its own"
+                ? $"{path} is not VirtTier's, and libvirt {libvirt} runs only one: update libvirt to {s_firstWithDirectory} or "
+                    + "later, where each has a file of its own"
                 : $"{path} is not VirtTier's: move it away");
         }
         if (Look() == (HookState.Installed, path))
@@ -61,7 +62,9 @@ internal sealed class HookInstaller(string root)
             File.Delete(Single); // from an older libvirt: two would tell everything twice
         string[] done = [$"{path} installed"];
         return first
-            ? [.. done, "libvirtd looks for its first hook only when it starts or reloads; tell it: systemctl reload libvirtd (or virtqemud)"]
+            ? [.. done,
+                "libvirtd looks for its first hook only when it starts or reloads; tell it: "
+                    + "systemctl reload libvirtd (or virtqemud)"]
             : done;
     }
 
@@ -75,7 +78,8 @@ internal sealed class HookInstaller(string root)
     }
 
     private bool HasHook() =>
-        File.Exists(Single) || (Directory.Exists(Path.GetDirectoryName(Own)) && Directory.EnumerateFiles(Path.GetDirectoryName(Own)!).Any());
+        File.Exists(Single)
+            || (Directory.Exists(Path.GetDirectoryName(Own)) && Directory.EnumerateFiles(Path.GetDirectoryName(Own)!).Any());
 
     private static bool IsOwn(string path) =>
         File.Exists(path) && File.ReadLines(path).Take(5).Any(line => line.Contains(OwnMark, StringComparison.Ordinal));

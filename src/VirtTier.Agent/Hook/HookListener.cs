@@ -13,8 +13,8 @@ namespace VirtTier.Agent.Hook;
 internal sealed class HookListener(AdmissionControl admission, Action wake, TimeProvider time, ILogger log) : IDisposable
 {
     /// <summary>
-    /// The hook sends its message while libvirt waits for it; a look at libvirt before the hook has ended, some milliseconds later,
-    /// would only be held up.
+    /// The hook sends its message while libvirt waits for it; a look at libvirt before the hook has ended, some milliseconds
+    /// later, would only be held up.
     /// </summary>
     private static readonly TimeSpan s_untilLook = TimeSpan.FromMilliseconds(50);
 

@@ -5,8 +5,8 @@ using System.Text;
 namespace VirtTier.Agent.Metrics;
 
 /// <summary>
-/// One HTTP/1.1 request and its answer, on streams that somebody else connected: systemd listens, starts a process for each connection
-/// and hands it over (<c>Accept=yes</c>), so that no server of ours stands on the network.
+/// One HTTP/1.1 request and its answer, on streams that somebody else connected: systemd listens, starts a process for each
+/// connection and hands it over (<c>Accept=yes</c>), so that no server of ours stands on the network.
 /// </summary>
 internal static class HttpExchange
 {
@@ -25,16 +25,19 @@ internal static class HttpExchange
         string[] words = request?.Split('\r', 2)[0].Split(' ') ?? [];
         if (words is not [var method, ['/', ..] target, ['H', 'T', 'T', 'P', '/', '1', '.', _]])
         {
-            await WriteAsync(output, "400 Bad Request", "text/plain", "This is an HTTP/1.1 server: GET /metrics\n"u8.ToArray(), true, cancel);
+            await WriteAsync(output, "400 Bad Request", "text/plain",
+                "This is an HTTP/1.1 server: GET /metrics\n"u8.ToArray(), true, cancel);
             return;
         }
         bool withBody = method != "HEAD";
         if (method is not ("GET" or "HEAD"))
-            await WriteAsync(output, "405 Method Not Allowed\r\nAllow: GET, HEAD", "text/plain", "GET or HEAD only\n"u8.ToArray(), true, cancel);
+            await WriteAsync(output, "405 Method Not Allowed\r\nAllow: GET, HEAD", "text/plain",
+                "GET or HEAD only\n"u8.ToArray(), true, cancel);
         else if (target.Split('?')[0] == "/metrics")
             await WriteAsync(output, "200 OK", MetricsPage.ContentType, await render(cancel), withBody, cancel);
         else
-            await WriteAsync(output, "404 Not Found", "text/plain", "The metrics are at /metrics\n"u8.ToArray(), withBody, cancel);
+            await WriteAsync(output, "404 Not Found", "text/plain", "The metrics are at /metrics\n"u8.ToArray(),
+                withBody, cancel);
     }
 
     // All up to the empty line; null when it does not come, or too late.
@@ -54,7 +57,8 @@ internal static class HttpExchange
         return null;
     }
 
-    private static async Task WriteAsync(Stream output, string status, string type, byte[] body, bool withBody, CancellationToken cancel)
+    private static async Task WriteAsync(
+        Stream output, string status, string type, byte[] body, bool withBody, CancellationToken cancel)
     {
         string head = string.Create(CultureInfo.InvariantCulture,
             $"HTTP/1.1 {status}\r\nContent-Type: {type}\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n");

@@ -5,8 +5,8 @@ using VirtTier.Agent.Status;
 namespace VirtTier.Agent.Metrics;
 
 /// <summary>
-/// The agent's status in Prometheus' text format. The registry is made anew for each page, so that a domain that has stopped leaves
-/// no series behind.
+/// The agent's status in Prometheus' text format. The registry is made anew for each page, so that a domain that has stopped
+/// leaves no series behind.
 /// </summary>
 internal static class MetricsPage
 {

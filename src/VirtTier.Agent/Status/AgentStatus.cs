@@ -29,12 +29,14 @@ internal sealed record AgentStatus(
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
     /// <exception cref="JsonException">The text is not an agent's status.</exception>
     public static AgentStatus FromJson(string json) =>
-        JsonSerializer.Deserialize(json, StatusJson.Default.AgentStatus) ?? throw new JsonException("the agent's status is empty");
+        JsonSerializer.Deserialize(json, StatusJson.Default.AgentStatus)
+            ?? throw new JsonException("the agent's status is empty");
 }
 
 /// <param name="Connected">Whether libvirt answers.</param>
 /// <param name="Problem">Why not, in one sentence.</param>
-/// <param name="HookCalls">Messages of libvirt's qemu hook since the agent started; 0 while VMs come and go: it is not installed.</param>
+/// <param name="HookCalls">Messages of libvirt's qemu hook since the agent started;
+/// 0 while VMs come and go: it is not installed.</param>
 internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookCalls = 0);
 
 /// <param name="Name"><c>fast</c> or <c>slow</c>.</param>
@@ -84,7 +86,8 @@ internal sealed record DomainStatus : DomainFigures
     };
 
     /// <summary>All that <see cref="StateName"/> can be.</summary>
-    public static IReadOnlyList<string> StateNames { get; } = ["attaching", "waiting", "tiering", "settling", "observing", "paused", "off"];
+    public static IReadOnlyList<string> StateNames { get; } =
+        ["attaching", "waiting", "tiering", "settling", "observing", "paused", "off"];
 
     /// <summary>Why it is not being tiered (or not wholly), in one sentence with what to do; null when it is.</summary>
     public string? Reason { get; init; }
@@ -140,7 +143,8 @@ internal enum TieringState
     Off,
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(AgentStatus))]
 [JsonSerializable(typeof(DomainStatus))]
 [JsonSerializable(typeof(DomainCurve))]

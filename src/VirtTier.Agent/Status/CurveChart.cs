@@ -5,7 +5,8 @@ using Spectre.Console.Rendering;
 
 namespace VirtTier.Agent.Status;
 
-/// <summary>A domain's curve as people see it: a bar for each step of DRAM, as long as the share of accesses that goes slow.</summary>
+/// <summary>A domain's curve as people see it: a bar for each step of DRAM, as long as the share of
+/// accesses that goes slow.</summary>
 internal static class CurveChart
 {
     private const int Steps = 16;

@@ -5,7 +5,8 @@ using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Status;
 
-/// <summary>What <c>virttier curve</c> shows, as one JSON document: how a domain's slow accesses would fall with more DRAM.</summary>
+/// <summary>What <c>virttier curve</c> shows, as one JSON document: how a domain's slow accesses
+/// would fall with more DRAM.</summary>
 /// <param name="Name">libvirt's name of the domain.</param>
 /// <param name="Uuid">libvirt's UUID of the domain.</param>
 /// <param name="BudgetBytes">Most fast memory that it may hold.</param>
@@ -15,9 +16,11 @@ namespace VirtTier.Agent.Status;
 /// observed. Null until the first one came due.
 /// </param>
 /// <param name="AccessesPerSecond">Accesses expected of the domain, as far as accessed bits tell.</param>
-/// <param name="Points">The curve's corners, from no DRAM at all to room for all its pages; between two it is a straight line.</param>
+/// <param name="Points">The curve's corners, from no DRAM at all to room for all its pages;
+/// between two it is a straight line.</param>
 internal sealed record DomainCurve(
-    string Name, Guid Uuid, long BudgetBytes, long FastBytes, double? Error, double AccessesPerSecond, IReadOnlyList<CurvePoint> Points)
+    string Name, Guid Uuid, long BudgetBytes, long FastBytes, double? Error, double AccessesPerSecond,
+    IReadOnlyList<CurvePoint> Points)
 {
     /// <summary>The curve of a domain.</summary>
     public static DomainCurve Of(DomainStatus domain, DramCurve curve) => new(
@@ -27,7 +30,8 @@ internal sealed record DomainCurve(
         domain.FastBytes,
         curve.Error < 1 ? Math.Round(curve.Error, Digits) : null,
         Math.Round(curve.TotalRate, 1),
-        [.. curve.Corners().Select(corner => new CurvePoint(corner.Pages * PageSizes.PageBytes, Math.Round(corner.SlowShare, Digits)))]);
+        [.. curve.Corners().Select(
+            corner => new CurvePoint(corner.Pages * PageSizes.PageBytes, Math.Round(corner.SlowShare, Digits)))]);
 
     // A millionth of the accesses is far below the error.
     private const int Digits = 6;
@@ -39,7 +43,8 @@ internal sealed record DomainCurve(
         {
             (CurvePoint left, CurvePoint right) = (Points[i - 1], Points[i]);
             if (dramBytes <= right.DramBytes)
-                return left.SlowShare + ((right.SlowShare - left.SlowShare) * (dramBytes - left.DramBytes) / (right.DramBytes - left.DramBytes));
+                return left.SlowShare
+                    + ((right.SlowShare - left.SlowShare) * (dramBytes - left.DramBytes) / (right.DramBytes - left.DramBytes));
         }
         return Points[^1].SlowShare;
     }

@@ -17,13 +17,15 @@ internal sealed record NextStep(string Why, string Command)
         if (!status.Libvirt.Connected || status.Tiers.Any(tier => tier.Nodes.Count == 0))
             return new("what this host lacks", "virttier doctor");
         if (status.Domains.FirstOrDefault(d => d.Problems.Count > 0) is { } mistaken)
-            return new("its settings cannot be used; what they are", ShellCommand.OnDomain(mistaken.Name, mistaken.Uuid, "virttier", "get"));
+            return new("its settings cannot be used; what they are",
+                ShellCommand.OnDomain(mistaken.Name, mistaken.Uuid, "virttier", "get"));
         if (status.Domains.Any(d => d.NeedsAttention))
             return new("what keeps these VMs from being tiered", "virttier doctor");
         if (status.Domains.Count == 0)
             return new("no VM runs; which there are", "virsh list --all");
         if (status.Domains.All(d => d.Mode == "observe"))
-            return new("nothing is moved yet: all VMs are only observed; to let VirtTier move their pages", "virttier enable --all");
+            return new("nothing is moved yet: all VMs are only observed; to let VirtTier move their pages",
+                "virttier enable --all");
         return new("to watch it", "virttier top");
     }
 }

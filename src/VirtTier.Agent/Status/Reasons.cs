@@ -21,8 +21,8 @@ internal static class Reasons
         : $"{problem}; it is looked for every few seconds, and if this stays: virttier doctor";
 
     /// <summary>The guest does not run, or its memory is being copied.</summary>
-    /// <remarks>Why it is paused is not known here: by a user, for an I/O error, to be migrated in, as part of a save. So the command only
-    /// looks. To resume, wake or end a guest is its owner's to decide.</remarks>
+    /// <remarks>Why it is paused is not known here: by a user, for an I/O error, to be migrated in, as part of a save. So the
+    /// command only looks. To resume, wake or end a guest is its owner's to decide.</remarks>
     public static string Paused(RunningDomain domain) => domain switch
     {
         { MigratingOut: true } => BeingCopied,
@@ -37,8 +37,9 @@ internal static class Reasons
 
     /// <summary>What nested guests touch is not seen, so their memory would look cold.</summary>
     public static string RunsGuests(RunningDomain domain) =>
-        "the guest runs guests of its own (nested virtualization, such as Hyper-V, VBS or WSL2), and what those touch is not seen: it is observed, "
-        + $"and nothing of it is moved while it does; if that is as you wish: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
+        "the guest runs guests of its own (nested virtualization, such as Hyper-V, VBS or WSL2), "
+        + "and what those touch is not seen: it is observed, and nothing of it is moved while it does; if that is as you wish: "
+        + $"{ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
 
     private const string BeingCopied =
         "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";
@@ -46,7 +47,8 @@ internal static class Reasons
     /// <summary>Attaching, sampling or moving failed; it is tried again.</summary>
     public static string Failure(Exception exception) => exception is GuestMemoryException failure
         ? failure.Message + WhatToDo(failure.Kind)
-        : $"unexpected failure ({Shorten.Sentence(exception.Message)}), tried again; please report it with: journalctl -u virttier";
+        : $"unexpected failure ({Shorten.Sentence(exception.Message)}), tried again; "
+            + "please report it with: journalctl -u virttier";
 
     // The messages of the other kinds name the command already.
     private static string WhatToDo(GuestMemoryError kind) => kind switch

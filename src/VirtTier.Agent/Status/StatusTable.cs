@@ -41,13 +41,15 @@ internal static class StatusTable
     }
 
     private static Markup HostLine(AgentStatus status) => new(string.Join("   ", status.Tiers.Select(tier =>
-        $"[bold]{tier.Name}[/] node {string.Join(',', tier.Nodes)}: {Sizes.Show(tier.TotalBytes - tier.FreeBytes)} of {Sizes.Show(tier.TotalBytes)} used")));
+        $"[bold]{tier.Name}[/] node {string.Join(',', tier.Nodes)}: {Sizes.Show(tier.TotalBytes - tier.FreeBytes)} of "
+            + $"{Sizes.Show(tier.TotalBytes)} used")));
 
     private static Table Domains(IReadOnlyList<DomainStatus> domains)
     {
         Table table = new() { Border = TableBorder.Rounded };
         table.AddColumns("VM", "state");
-        foreach (string header in (string[])["memory", "budget", "DRAM now", "", "slow now", "hot found", "hot in DRAM", "moved up/down"])
+        foreach (string header in (string[])["memory", "budget", "DRAM now", "", "slow now", "hot found",
+            "hot in DRAM", "moved up/down"])
             table.AddColumn(header, column => column.RightAligned().NoWrap());
         foreach (DomainStatus domain in domains)
             table.AddRow(Row(domain));
@@ -107,7 +109,8 @@ internal static class StatusTable
             if (d.Reason is not null)
                 yield return $"[{(d.NeedsAttention ? "yellow" : "grey")}]{Name(d)}:[/] {d.Reason.EscapeMarkup()}";
             foreach (SettingProblemStatus p in d.Problems)
-                yield return $"[yellow]{Name(d)}:[/] {p.Attribute.EscapeMarkup()}=\"{p.Value.EscapeMarkup()}\": {p.Message.EscapeMarkup()}";
+                yield return $"[yellow]{Name(d)}:[/] "
+                    + $"{p.Attribute.EscapeMarkup()}=\"{p.Value.EscapeMarkup()}\": {p.Message.EscapeMarkup()}";
         }
     }
 }

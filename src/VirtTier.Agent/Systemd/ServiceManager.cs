@@ -19,7 +19,8 @@ internal static class ServiceManager
     /// <summary>The service has begun to stop.</summary>
     public static void Stopping() => Notify("STOPPING=1");
 
-    /// <summary>Proof of life for <c>WatchdogSec=</c> unless something hangs, and the line that <c>systemctl status</c> shows.</summary>
+    /// <summary>Proof of life for <c>WatchdogSec=</c> unless something hangs, and the line that
+    /// <c>systemctl status</c> shows.</summary>
     public static void Alive(string status, IReadOnlyList<string> hung) => Notify(ProofOfLife(status, hung));
 
     /// <summary>What <see cref="Alive"/> says. Without the proof systemd restarts the service.</summary>

@@ -4,7 +4,8 @@ using Tmds.DBus.Protocol;
 namespace VirtTier.Libvirt.DBus;
 
 /// <summary>An object of ours on the bus: hands calls to a handler, with the caller's uid, and its answers back.</summary>
-internal sealed class ExportedObject(string path, string introspection, Func<BusMethodCall, Task<BusBody>> handler) : IPathMethodHandler
+internal sealed class ExportedObject(
+    string path, string introspection, Func<BusMethodCall, Task<BusBody>> handler) : IPathMethodHandler
 {
     private static readonly TimeSpan s_senderLookupLimit = TimeSpan.FromSeconds(5);
 
@@ -35,7 +36,8 @@ internal sealed class ExportedObject(string path, string introspection, Func<Bus
                 BusSignal envelope = MessageCodec.DecodeSignal(context.Request);
                 uint uid = await SenderUidAsync(context.Connection, envelope.Sender).ConfigureAwait(false);
                 Reply(context, await handler(
-                    new BusMethodCall(envelope.Sender, uid, envelope.Interface, envelope.Member, envelope.Body)).ConfigureAwait(false));
+                    new BusMethodCall(envelope.Sender, uid, envelope.Interface, envelope.Member,
+                        envelope.Body)).ConfigureAwait(false));
             }
             catch (Exception e) when (e is DBusConnectionClosedException or DBusConnectionException or ObjectDisposedException)
             {

@@ -7,8 +7,8 @@ namespace VirtTier.Libvirt.DBus;
 /// implementation connects again and puts all of it back.
 /// </summary>
 /// <remarks>
-/// Handlers of signals run on the thread that reads the bus, one at a time and in the order of arrival: they must return at once and never
-/// wait for a call on the same bus. Results of calls come on other threads.
+/// Handlers of signals run on the thread that reads the bus, one at a time and in the order of arrival: they must return at once
+/// and never wait for a call on the same bus. Results of calls come on other threads.
 /// </remarks>
 public interface IBus : IAsyncDisposable
 {

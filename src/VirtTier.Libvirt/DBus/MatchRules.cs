@@ -39,7 +39,8 @@ internal static class MatchRules
                     break;
                 default:
                     throw new ArgumentException(
-                        $"'{part}' in the match rule '{text}' is not known; type='signal', sender, path, path_namespace, interface, member and arg0 are");
+                        $"'{part}' in the match rule '{text}' is not known; type='signal', sender, path, path_namespace, "
+                            + "interface, member and arg0 are");
             }
         }
 

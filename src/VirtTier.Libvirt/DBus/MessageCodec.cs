@@ -5,8 +5,8 @@ using Tmds.DBus.Protocol;
 namespace VirtTier.Libvirt.DBus;
 
 /// <summary>
-/// Between messages of Tmds.DBus.Protocol and the plain values of <see cref="BusBody"/>. The library checks nothing before it sends, and a
-/// bus ends the connection that sends it a malformed message: so all is checked here.
+/// Between messages of Tmds.DBus.Protocol and the plain values of <see cref="BusBody"/>. The library checks nothing before it
+/// sends, and a bus ends the connection that sends it a malformed message: so all is checked here.
 /// </summary>
 internal static partial class MessageCodec
 {
@@ -79,7 +79,8 @@ internal static partial class MessageCodec
 
     /// <summary>Reads a signal, or a call as if it were one.</summary>
     internal static BusSignal DecodeSignal(Message message) => new(
-        message.SenderAsString ?? "", message.PathAsString ?? "", message.InterfaceAsString ?? "", message.MemberAsString ?? "", Decode(message));
+        message.SenderAsString ?? "", message.PathAsString ?? "", message.InterfaceAsString ?? "",
+        message.MemberAsString ?? "", Decode(message));
 
     /// <exception cref="ArgumentException">The text is no object path.</exception>
     internal static void RequirePath(string path) => Require(ObjectPath().IsMatch(path), path, "object path");
@@ -103,7 +104,8 @@ internal static partial class MessageCodec
 
     private static string? OrNull(string signature) => signature.Length == 0 ? null : signature;
 
-    private static void AppendAll(ref MessageWriter writer, string signature, IReadOnlyList<object> values, ref int bytes, int depth)
+    private static void AppendAll(
+        ref MessageWriter writer, string signature, IReadOnlyList<object> values, ref int bytes, int depth)
     {
         int value = 0;
         for (int at = 0; at < signature.Length; at = Signature.EndOfType(signature, at))
@@ -134,7 +136,8 @@ internal static partial class MessageCodec
                 writer.WriteObjectPath(path);
                 break;
             case ("g", string signature):
-                Require(signature.Length < 256 && signature.All(c => "ybnqiuxtdsogvha(){}".Contains(c, StringComparison.Ordinal)), signature, "signature");
+                Require(signature.Length < 256 && signature.All(c => "ybnqiuxtdsogvha(){}".Contains(c, StringComparison.Ordinal)),
+                    signature, "signature");
                 writer.WriteSignature(signature);
                 break;
             case ("v", Variant variant):
@@ -152,7 +155,8 @@ internal static partial class MessageCodec
                 writer.WriteArray(content);
                 break;
             case (['a', .. var item], IReadOnlyDictionary<string, object> entries):
-                AppendArray(ref writer, item, entries.Select(object (entry) => new[] { entry.Key, entry.Value }), ref bytes, depth + 1);
+                AppendArray(ref writer, item, entries.Select(object (entry) => new[] { entry.Key, entry.Value }),
+                    ref bytes, depth + 1);
                 break;
             case (['a', .. var item], IEnumerable<object> items):
                 AppendArray(ref writer, item, items, ref bytes, depth + 1);
@@ -163,7 +167,8 @@ internal static partial class MessageCodec
         }
     }
 
-    private static void AppendArray(ref MessageWriter writer, string itemType, IEnumerable<object> items, ref int bytes, int depth)
+    private static void AppendArray(
+        ref MessageWriter writer, string itemType, IEnumerable<object> items, ref int bytes, int depth)
     {
         ArrayStart start = writer.WriteArrayStart(AlignmentOf(itemType));
         foreach (object item in items)
@@ -300,7 +305,8 @@ internal static partial class MessageCodec
     // The library's types are the characters of signatures; an entry of a dictionary is aligned like a struct.
     private static DBusType AlignmentOf(string type) => type[0] is '(' or '{' ? DBusType.Struct : (DBusType)type[0];
 
-    [GeneratedRegex(@"\A(?=.{1,255}\z)(:[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|[A-Za-z_-][A-Za-z0-9_-]*(\.[A-Za-z_-][A-Za-z0-9_-]*)+)\z")]
+    [GeneratedRegex(
+        @"\A(?=.{1,255}\z)(:[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+|[A-Za-z_-][A-Za-z0-9_-]*(\.[A-Za-z_-][A-Za-z0-9_-]*)+)\z")]
     private static partial Regex BusName();
 
     [GeneratedRegex(@"\A/([A-Za-z0-9_]+(/[A-Za-z0-9_]+)*)?\z")]

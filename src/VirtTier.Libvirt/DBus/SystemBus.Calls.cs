@@ -66,7 +66,8 @@ public sealed partial class SystemBus
         catch (TimeoutException)
         {
             throw new BusException(
-                BusException.NoReply, $"{request.Destination} did not answer {request.Member} within {request.Timeout.TotalSeconds:0.###} s");
+                BusException.NoReply,
+                $"{request.Destination} did not answer {request.Member} within {request.Timeout.TotalSeconds:0.###} s");
         }
     }
 

@@ -5,12 +5,12 @@ using Tmds.DBus.Protocol;
 namespace VirtTier.Libvirt.DBus;
 
 /// <summary>
-/// <see cref="IBus"/> over Tmds.DBus.Protocol. One of its connections lives once, so this object makes a new one whenever the bus comes
-/// back, and puts on it what was declared.
+/// <see cref="IBus"/> over Tmds.DBus.Protocol. One of its connections lives once, so this object makes a new one whenever the bus
+/// comes back, and puts on it what was declared.
 /// </summary>
 /// <remarks>
-/// The library has no thread of its own: its handlers, and what awaits its calls, run on the pool thread that reads the socket, and hold
-/// it up while they run. So nothing here but handlers of signals runs there; results go to another thread.
+/// The library has no thread of its own: its handlers, and what awaits its calls, run on the pool thread that reads the socket,
+/// and hold it up while they run. So nothing here but handlers of signals runs there; results go to another thread.
 /// </remarks>
 public sealed partial class SystemBus : IBus
 {
@@ -116,7 +116,8 @@ public sealed partial class SystemBus : IBus
 
     // .NET says of it that the address cannot be assigned.
     private bool IsMissingSocket() =>
-        _address.StartsWith("unix:path=", StringComparison.Ordinal) && _address.IndexOfAny([',', ';']) < 0 && !File.Exists(_address["unix:path=".Length..]);
+        _address.StartsWith("unix:path=", StringComparison.Ordinal) && _address.IndexOfAny([',', ';']) < 0
+            && !File.Exists(_address["unix:path=".Length..]);
 
     // A fault in a handler ends the connection of all others, if nobody says no.
     private void KeepAlive(DBusConnection.ExceptionContext context)
@@ -159,12 +160,14 @@ public sealed partial class SystemBus : IBus
     }
 
     /// <summary>
-    /// The task's outcome on a thread of the pool: what awaits the library's own tasks runs on the thread that reads the socket. A fault
-    /// that nobody waits for any more is nobody's business.
+    /// The task's outcome on a thread of the pool: what awaits the library's own tasks runs on the thread that reads the socket.
+    /// A fault that nobody waits for any more is nobody's business.
     /// </summary>
     private static Task<T> OffTheReader<T>(Task<T> task)
     {
-        _ = task.ContinueWith(static t => _ = t.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-        return task.ContinueWith(static t => t, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default).Unwrap();
+        _ = task.ContinueWith(static t => _ = t.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted,
+            TaskScheduler.Default);
+        return task.ContinueWith(static t => t, CancellationToken.None, TaskContinuationOptions.None,
+            TaskScheduler.Default).Unwrap();
     }
 }

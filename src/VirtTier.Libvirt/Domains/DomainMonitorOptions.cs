@@ -21,7 +21,8 @@ public sealed record DomainMonitorOptions
     /// <summary>The least time between two looks, however many hints come: bounds the calls that a storm causes.</summary>
     public TimeSpan ShortestInterval { get; init; } = TimeSpan.FromMilliseconds(200);
 
-    /// <summary>Called at each step, and now and then while there is nothing to do: who hears nothing for minutes knows that it hangs.</summary>
+    /// <summary>Called at each step, and now and then while there is nothing to do: who hears nothing for
+    /// minutes knows that it hangs.</summary>
     public Action Progress { get; init; } = () => { };
 
     /// <summary>How long one call may take before the look goes on without its answer.</summary>

@@ -79,7 +79,8 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         ArgumentNullException.ThrowIfNull(domain);
         XElement element = new(TieringSettings.ElementName, attributes.Select(a => new XAttribute(a.Key, a.Value)));
         uint flags = copy == DefinitionCopy.Config ? AffectConfig : AffectLive;
-        BusBody arguments = new("isssu", MetadataElement, element.ToString(), MetadataKey, TieringSettings.MetadataNamespace, flags);
+        BusBody arguments = new("isssu", MetadataElement, element.ToString(), MetadataKey,
+            TieringSettings.MetadataNamespace, flags);
         await CallDomainAsync(domain.Path, "SetMetadata", arguments, cancellation).ConfigureAwait(false);
     }
 

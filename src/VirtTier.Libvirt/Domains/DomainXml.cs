@@ -97,7 +97,8 @@ internal sealed record DomainXml(
     private static XElement? FindTiering(XElement domain) => domain.Element("metadata")?.Elements()
         .FirstOrDefault(element => element.Name.NamespaceName == TieringSettings.MetadataNamespace);
 
-    /// <summary>What of a domain's total memory is no RAM, or none now. libvirt counts every memory device in it, a virtio-mem at its full size.</summary>
+    /// <summary>What of a domain's total memory is no RAM, or none now. libvirt counts every memory device in it,
+    /// a virtio-mem at its full size.</summary>
     private static ulong ReadUnusable(XElement domain)
     {
         ulong unusable = 0;
@@ -109,7 +110,8 @@ internal sealed record DomainXml(
             {
                 "nvdimm" or "virtio-pmem" or "sgx-epc" => 0,
                 // The current size is there while the domain runs; what is requested is what it starts with.
-                "virtio-mem" => Math.Min(size, ReadBytes(target?.Element("current")) ?? ReadBytes(target?.Element("requested")) ?? size),
+                "virtio-mem" =>
+                    Math.Min(size, ReadBytes(target?.Element("current")) ?? ReadBytes(target?.Element("requested")) ?? size),
                 _ => size,
             };
             unusable = Math.Min(unusable + (size - usable), MostBytes); // thousands of them would be more than a number holds
@@ -158,7 +160,8 @@ internal sealed record DomainXml(
             "M" or "MiB" => 20,
             "G" or "GiB" => 30,
             "T" or "TiB" => 40,
-            var unit => throw new FormatException($"<{element.Name.LocalName}> has the unknown unit '{Shorten.ForMessage(unit)}'"),
+            var unit =>
+                throw new FormatException($"<{element.Name.LocalName}> has the unknown unit '{Shorten.ForMessage(unit)}'"),
         };
         return value <= MostBytes >> shift
             ? value << shift

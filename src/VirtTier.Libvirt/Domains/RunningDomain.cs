@@ -28,14 +28,15 @@ public sealed record RunningDomain
     /// </summary>
     public bool MigratingOut { get; init; }
 
-    /// <summary>Its ordinary RAM now, in bytes: with what is plugged in and what its balloon has, and without virtio-mem that is not plugged,
-    /// NVDIMMs, virtio-pmem and SGX's EPC.</summary>
+    /// <summary>Its ordinary RAM now, in bytes: with what is plugged in and what its balloon has, and without virtio-mem that is
+    /// not plugged, NVDIMMs, virtio-pmem and SGX's EPC.</summary>
     public required ulong MemoryBytes { get; init; }
 
     /// <summary>The memory that the balloon leaves it at present, in bytes.</summary>
     public ulong CurrentMemoryBytes { get; init; }
 
-    /// <summary>The memory that the guest can use as ordinary RAM now, in bytes, which shares such as <c>25%</c> are of.</summary>
+    /// <summary>The memory that the guest can use as ordinary RAM now, in bytes,
+    /// which shares such as <c>25%</c> are of.</summary>
     public ulong UsableMemoryBytes => CurrentMemoryBytes > 0 ? Math.Min(MemoryBytes, CurrentMemoryBytes) : MemoryBytes;
 
     /// <summary>Where its owner wants it on the host.</summary>
@@ -83,8 +84,8 @@ public enum DomainState
 /// <param name="VcpuPins">The host CPUs of each vCPU that has its own, joined by <c>;</c>; null if none has.</param>
 public sealed record NumaHints(string? Mode, string? Nodeset, string? Cpuset, string? EmulatorCpuset, string? VcpuPins)
 {
-    /// <summary>Each of numatune's memnodes that is restrictive, as <c>cell:nodes</c>, joined by <c>;</c>; null if none is. libvirt binds the memory of
-    /// strict ones in the kernel, which shows it for each mapping; these it does not.</summary>
+    /// <summary>Each of numatune's memnodes that is restrictive, as <c>cell:nodes</c>, joined by <c>;</c>; null if none is.
+    /// libvirt binds the memory of strict ones in the kernel, which shows it for each mapping; these it does not.</summary>
     public string? RestrictiveCells { get; init; }
 
     /// <summary>Nothing is said.</summary>

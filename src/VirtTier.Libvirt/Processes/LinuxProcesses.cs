@@ -8,7 +8,8 @@ namespace VirtTier.Libvirt.Processes;
 /// <summary>The processes of this host, from /proc, file locks and pidfds.</summary>
 public sealed class LinuxProcesses : IHostProcesses, IDisposable
 {
-    // A command line may have a quarter of the stack's limit, 2 MiB unless that is raised: such a process is no QEMU of libvirt's.
+    // A command line may have a quarter of the stack's limit, 2 MiB unless that is raised: such a
+    // process is no QEMU of libvirt's.
     private const int MostBytes = 4 << 20;
 
     private readonly ProcessEndWatcher _endWatcher = new();

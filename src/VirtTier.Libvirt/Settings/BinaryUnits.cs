@@ -27,7 +27,8 @@ internal static class BinaryUnits
         if (!decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal value))
             error = $"'{Shorten.ForMessage(text)}' is not a size: write a number and a unit, such as 512MiB or 2GiB";
         else if (unit.Length == 0)
-            error = $"'{Shorten.ForMessage(number)}' has no unit: write {Shorten.ForMessage(number)}MiB or {Shorten.ForMessage(number)}GiB, for example";
+            error = $"'{Shorten.ForMessage(number)}' has no unit: "
+                + $"write {Shorten.ForMessage(number)}MiB or {Shorten.ForMessage(number)}GiB, for example";
         else if (!TryGetUnit(unit, out ulong unitBytes))
             error = $"'{Shorten.ForMessage(text)}' has an unknown unit '{Shorten.ForMessage(unit)}': use KiB, MiB, GiB or TiB";
         else if (value > (decimal)Most / unitBytes)

@@ -12,7 +12,8 @@ public static class Shorten
     /// <summary>A word of somebody's in one line: some 60 characters, those that cannot be seen as <c>\u001b</c>.</summary>
     public static string ForMessage(string text) => Show(text, LongestWord);
 
-    /// <summary>Somebody's whole message in one line, such as a D-Bus error or one of a parser that quotes what it read.</summary>
+    /// <summary>Somebody's whole message in one line, such as a D-Bus error or one of a parser that
+    /// quotes what it read.</summary>
     public static string Sentence(string text) => Show(text, LongestSentence);
 
     private static string Show(string text, int longest)
@@ -23,7 +24,8 @@ public static class Shorten
         {
             if (shown.Length >= longest)
                 return shown.Append("...").ToString();
-            if (char.IsControl(c) || char.IsSurrogate(c) || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator)
+            if (char.IsControl(c) || char.IsSurrogate(c)
+                || char.GetUnicodeCategory(c) is UnicodeCategory.Format or UnicodeCategory.LineSeparator)
                 shown.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
             else
                 shown.Append(c);

@@ -20,7 +20,8 @@ public readonly record struct GfnRange(ulong FirstGfn, int FirstIndex, int PageC
         if ((FirstIndex | PageCount) % PageSizes.BlockPages != 0 || FirstGfn % PageSizes.BlockPages != 0)
             throw new ArgumentException($"{this} is not in whole blocks of 2 MiB (multiples of {PageSizes.BlockPages} pages)");
         if (FirstIndex < 0 || PageCount <= 0 || EndIndex > pageCount)
-            throw new ArgumentException($"{this} is not within the buffers' {pageCount} pages: were they made for another layout?");
+            throw new ArgumentException(
+                $"{this} is not within the buffers' {pageCount} pages: were they made for another layout?");
     }
 }
 

@@ -99,7 +99,8 @@ public sealed class GuestLayout
         return range.Contains(index) ? range.HvaOf(index) : 0;
     }
 
-    /// <summary>The run of <see cref="Backed"/> that a page index is in; one without pages if there is no memory behind it.</summary>
+    /// <summary>The run of <see cref="Backed"/> that a page index is in; one without pages if there
+    /// is no memory behind it.</summary>
     public BackedRange BackedAt(int index)
     {
         int low = 0;
@@ -119,7 +120,8 @@ public sealed class GuestLayout
         return default;
     }
 
-    /// <summary>The runs of blocks that are at the same frames in both, with the same memory behind their first page: first index in
+    /// <summary>The runs of blocks that are at the same frames in both, with the same memory behind
+    /// their first page: first index in
     /// <paramref name="earlier"/>, first index here, and length in pages.</summary>
     public IEnumerable<(int From, int To, int Pages)> KeptFrom(GuestLayout earlier)
     {

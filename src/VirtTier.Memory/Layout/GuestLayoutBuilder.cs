@@ -3,7 +3,8 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Layout;
 
-/// <summary>Collects memslots, in order of their address, into the ranges of guest frames of a <see cref="GuestLayout"/>.</summary>
+/// <summary>Collects memslots, in order of their address, into the ranges of guest frames of a
+/// <see cref="GuestLayout"/>.</summary>
 internal sealed class GuestLayoutBuilder
 {
     private const ulong Block = PageSizes.BlockPages;
@@ -56,7 +57,8 @@ internal sealed class GuestLayoutBuilder
                 continue;
             int index = Extend(ranges, start, end - start);
             for (int run = first; run < next; run++)
-                backed.Add(new BackedRange(index + (int)(_runs[run].FirstGfn - start), (int)_runs[run].PageCount, _runs[run].Hva));
+                backed.Add(new BackedRange(index + (int)(_runs[run].FirstGfn - start),
+                    (int)_runs[run].PageCount, _runs[run].Hva));
         }
 
         return ([.. ranges], [.. backed]);
@@ -67,7 +69,8 @@ internal sealed class GuestLayoutBuilder
     {
         int index = ranges.Count == 0 ? 0 : ranges[^1].EndIndex;
         if (count > (ulong)(int.MaxValue / PageSizes.BlockPages * PageSizes.BlockPages - index))
-            throw new GuestMemoryException(GuestMemoryError.Unsupported, "the guest has more than 8 TiB of memory, the most that is supported");
+            throw new GuestMemoryException(
+                GuestMemoryError.Unsupported, "the guest has more than 8 TiB of memory, the most that is supported");
         if (ranges.Count > 0 && ranges[^1].EndGfn == start)
             ranges[^1] = ranges[^1] with { PageCount = ranges[^1].PageCount + (int)count };
         else

@@ -32,7 +32,8 @@ internal static class KernelText
         }
         catch (UnauthorizedAccessException)
         {
-            throw new GuestMemoryException(GuestMemoryError.NoPermission, $"cannot read {file}: no right to, or it is a directory");
+            throw new GuestMemoryException(
+                GuestMemoryError.NoPermission, $"cannot read {file}: no right to, or it is a directory");
         }
         catch (IOException e)
         {
@@ -63,5 +64,6 @@ internal static class KernelText
         return $"'{new string(shown)}{(text.Length > LongestQuote ? "..." : "")}'";
     }
 
-    private static GuestMemoryException Failure(string file, string why) => new(GuestMemoryError.Failed, $"cannot read {file}: {why}");
+    private static GuestMemoryException Failure(string file, string why) =>
+        new(GuestMemoryError.Failed, $"cannot read {file}: {why}");
 }

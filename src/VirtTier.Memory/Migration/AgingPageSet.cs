@@ -40,7 +40,8 @@ internal sealed class AgingPageSet
 
     private bool IsIn(int index) => IsSet(_current, index) || IsSet(_previous, index);
 
-    private static bool IsSet(ulong[]? bitmap, int index) => bitmap is not null && (bitmap[index / 64] & (1UL << (index % 64))) != 0;
+    private static bool IsSet(ulong[]? bitmap, int index) =>
+        bitmap is not null && (bitmap[index / 64] & (1UL << (index % 64))) != 0;
 
     private void Turn()
     {

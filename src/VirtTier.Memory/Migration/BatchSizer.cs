@@ -12,9 +12,9 @@ internal sealed class BatchSizer
     private double _secondsEach;
 
     /// <summary>
-    /// Starts with <paramref name="first"/> addresses a call, and never goes below <paramref name="fewest"/>: a call has a cost of its
-    /// own (the kernel first drains every CPU's lists of pages), and on a machine short of CPU its time is mostly waiting, which
-    /// smaller batches would only multiply.
+    /// Starts with <paramref name="first"/> addresses a call, and never goes below <paramref name="fewest"/>: a call has a cost
+    /// of its own (the kernel first drains every CPU's lists of pages), and on a machine short of CPU its time is mostly waiting,
+    /// which smaller batches would only multiply.
     /// </summary>
     public BatchSizer(TimeSpan limit, int first, int fewest)
     {
@@ -26,7 +26,8 @@ internal sealed class BatchSizer
     /// <summary>Addresses for the next call.</summary>
     public int Next { get; private set; }
 
-    /// <summary>Learns from a call. A slower call counts at once, a faster one by and by: the limit is for the slow ones.</summary>
+    /// <summary>Learns from a call. A slower call counts at once, a faster one by and by: the limit
+    /// is for the slow ones.</summary>
     public void Learn(int addresses, TimeSpan time)
     {
         double each = time.TotalSeconds / addresses;

@@ -31,7 +31,8 @@ internal sealed class Drift(TimeProvider time, TimeSpan asideFor, int pageCount)
         }
     }
 
-    /// <summary>Compares with where the pages are now, and returns how many are on another node than they were placed on.</summary>
+    /// <summary>Compares with where the pages are now, and returns how many are on another node than
+    /// they were placed on.</summary>
     public long Observe(int firstIndex, ReadOnlySpan<byte> nodes)
     {
         long drifted = 0;

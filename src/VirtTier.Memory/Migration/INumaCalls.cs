@@ -26,14 +26,15 @@ public interface INumaCalls
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
     ForbiddenNode? CheckNode(int pid, int node);
 
-    /// <summary>The memory of a process that is bound strictly to nodes, in order of address. Costs time for each of its pages.</summary>
+    /// <summary>The memory of a process that is bound strictly to nodes, in order of address.
+    /// Costs time for each of its pages.</summary>
     /// <exception cref="GuestMemoryException">The process has ended, or may not be looked at.</exception>
     IReadOnlyList<MemoryBinding> ReadBindings(int pid);
 
     /// <summary>CPU time that the calling thread has used.</summary>
     TimeSpan ThreadTime();
 
-    /// <summary>Bytes that can be allocated on a node now without making the kernel reclaim memory there. Without limit for a node that
-    /// does not exist: the call that moves says so.</summary>
+    /// <summary>Bytes that can be allocated on a node now without making the kernel reclaim memory there. Without limit for a
+    /// node that does not exist: the call that moves says so.</summary>
     long FreeBytes(int node);
 }

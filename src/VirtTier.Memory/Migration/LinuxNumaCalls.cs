@@ -48,6 +48,7 @@ public sealed class LinuxNumaCalls : INumaCalls
     private static void CheckLengths(ReadOnlySpan<ulong> addresses, Span<int> status)
     {
         if (status.Length != addresses.Length)
-            throw new ArgumentException($"{status.Length} statuses for {addresses.Length} addresses: there must be one for each", nameof(status));
+            throw new ArgumentException(
+                $"{status.Length} statuses for {addresses.Length} addresses: there must be one for each", nameof(status));
     }
 }

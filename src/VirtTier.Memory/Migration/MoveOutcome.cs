@@ -19,7 +19,8 @@ public enum MoveOutcome : byte
     /// <summary>No page there: never touched, swapped out, or given back by a balloon. Drop it.</summary>
     Absent,
 
-    /// <summary>Still busy after all retries (VFIO and other long-term pins): set aside for a while, not tried again until then.</summary>
+    /// <summary>Still busy after all retries (VFIO and other long-term pins): set aside for a while,
+    /// not tried again until then.</summary>
     Pinned,
 
     /// <summary>Moved elsewhere by the kernel or another tool, twice, after it was moved here: set aside for a while.</summary>

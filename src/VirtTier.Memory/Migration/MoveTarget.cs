@@ -6,7 +6,8 @@ using VirtTier.Memory.Pagemap;
 namespace VirtTier.Memory.Migration;
 
 /// <summary>One guest's memory as the target of migration: which process, where its pages lie, its limits and its sums.</summary>
-/// <remarks>One thread at a time uses it; <see cref="Counters"/>, <see cref="Rate"/> and <see cref="Work"/> are safe from any thread.</remarks>
+/// <remarks>One thread at a time uses it; <see cref="Counters"/>, <see cref="Rate"/> and <see cref="Work"/>
+/// are safe from any thread.</remarks>
 public sealed class MoveTarget
 {
     private readonly TimeProvider _time;
@@ -35,8 +36,8 @@ public sealed class MoveTarget
     public TokenBucket Rate { get; }
 
     /// <summary>
-    /// Limit of the CPU time that moving its pages takes, in nanoseconds a second; unlimited at first. Each run that moves, whatever its
-    /// size, interrupts all of the guest's CPUs, for at most as long as the move itself works: so this limits how
+    /// Limit of the CPU time that moving its pages takes, in nanoseconds a second; unlimited at first. Each run that moves,
+    /// whatever its size, interrupts all of the guest's CPUs, for at most as long as the move itself works: so this limits how
     /// much of its time the guest loses to them, on any machine.
     /// </summary>
     public TokenBucket Work { get; }
@@ -57,7 +58,8 @@ public sealed class MoveTarget
 
     internal Drift Drift { get; private set; }
 
-    /// <summary>True once pages mapped by several processes were met: they are asked for with MPOL_MF_MOVE_ALL from then on.</summary>
+    /// <summary>True once pages mapped by several processes were met: they are asked for with
+    /// MPOL_MF_MOVE_ALL from then on.</summary>
     internal bool IsShared { get; set; }
 
     /// <summary>Takes a changed layout. What was known about single pages is forgotten: their indexes mean others now.</summary>
@@ -70,11 +72,12 @@ public sealed class MoveTarget
 
     /// <summary>
     /// Compares where pages are with where they were last moved to, and counts those that the kernel or another tool has moved
-    /// since (<see cref="MoveCounters.Drifted"/>). A page to which this happens twice within some minutes is not fought over: for some
-    /// minutes its outcome is <see cref="MoveOutcome.Contested"/>.
+    /// since (<see cref="MoveCounters.Drifted"/>). A page to which this happens twice within some minutes is not fought over: for
+    /// some minutes its outcome is <see cref="MoveOutcome.Contested"/>.
     /// </summary>
     /// <param name="firstIndex">Page index of the first element.</param>
-    /// <param name="nodes">The node of each page, as <see cref="ResidencyReader"/> gives it: of the whole layout or a slice.</param>
+    /// <param name="nodes">The node of each page, as <see cref="ResidencyReader"/> gives it: of the
+    /// whole layout or a slice.</param>
     /// <returns>How many pages had drifted.</returns>
     public long Observe(int firstIndex, ReadOnlySpan<byte> nodes)
     {

@@ -65,7 +65,8 @@ public sealed class PageExchange(PageMover mover)
 
         async Task<long> StepAsync(Side side, int count)
         {
-            MoveReport report = await mover.MoveAsync(target, side.Next(count), side.Nodes, cancellationToken).ConfigureAwait(false);
+            MoveReport report = await mover.MoveAsync(
+                target, side.Next(count), side.Nodes, cancellationToken).ConfigureAwait(false);
             side.Add(report);
             return report.Moved;
         }

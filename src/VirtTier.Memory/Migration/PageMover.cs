@@ -13,9 +13,9 @@ namespace VirtTier.Memory.Migration;
 /// kernel does only a part of the work, which is its normal way (see <c>MovePagesCall</c>).
 /// </summary>
 /// <remarks>
-/// The pages are worked through in batches that fit the time limit for a call and the rate limits. Busy pages are left for a further
-/// pass after a pause, so that they hold up no other page. Guests may be worked on at the same time from several threads, each
-/// guest from one.
+/// The pages are worked through in batches that fit the time limit for a call and the rate limits. Busy pages are left for a
+/// further pass after a pause, so that they hold up no other page. Guests may be worked on at the same time from several threads,
+/// each guest from one.
 /// </remarks>
 public sealed class PageMover
 {
@@ -51,7 +51,8 @@ public sealed class PageMover
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
     public ForbiddenNode? CheckNode(int pid, int node) => _calls.CheckNode(pid, node);
 
-    /// <summary>The memory of a process that is bound strictly to nodes, in order of address. Costs time for each of its pages.</summary>
+    /// <summary>The memory of a process that is bound strictly to nodes, in order of address.
+    /// Costs time for each of its pages.</summary>
     /// <exception cref="GuestMemoryException">The process has ended, or may not be looked at.</exception>
     public IReadOnlyList<MemoryBinding> ReadBindings(int pid) => _calls.ReadBindings(pid);
 
@@ -226,11 +227,14 @@ public sealed class PageMover
         job.Problem = error switch
         {
             CallError.ProcessGone => null,
-            CallError.TargetFull => $"NUMA node {NodeList.Format(job.Nodes)} has no free pages of the size that is needed: free memory there (numastat -m shows it), or add some",
+            CallError.TargetFull => $"NUMA node {NodeList.Format(job.Nodes)} has no free pages of the size that is needed: "
+                + "free memory there (numastat -m shows it), or add some",
             CallError.TargetCpuset => $"process {pid}: {ForbiddenText(pid, job.Node)}",
             CallError.CallerCpuset => $"the agent itself: {ForbiddenText(0, job.Node)}",
-            CallError.NoSuchNode => $"NUMA node {job.Node} does not exist or has no memory: name others in the configuration (tiers.fast, tiers.slow)",
-            _ => $"no right to move pages of process {pid}: the agent needs CAP_SYS_NICE and CAP_SYS_PTRACE, which its unit gives it (systemctl restart virttier)",
+            CallError.NoSuchNode => $"NUMA node {job.Node} does not exist or has no memory: "
+                + "name others in the configuration (tiers.fast, tiers.slow)",
+            _ => $"no right to move pages of process {pid}: the agent needs CAP_SYS_NICE and CAP_SYS_PTRACE, "
+                + "which its unit gives it (systemctl restart virttier)",
         };
         job.SettleTodo(OutcomeOf(error));
         job.SettleBusy(MoveOutcome.Busy);
@@ -259,13 +263,14 @@ public sealed class PageMover
             .Build();
 
     // A ratio of 0: the first call that finds the node full opens the circuit, however many went well before; but the
-    // breaker wants to have seen two calls. Results are CallErrors as numbers: of an enum, Polly's options ask for what a program that is
-    // compiled beforehand does not have.
+    // breaker wants to have seen two calls. Results are CallErrors as numbers: of an enum, Polly's options ask for what a program
+    // that is compiled beforehand does not have.
     private ResiliencePipeline<int> NewCircuit() =>
         new ResiliencePipelineBuilder<int> { TimeProvider = _time }
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions<int>
             {
-                ShouldHandle = arguments => ValueTask.FromResult(arguments.Outcome is { Exception: null, Result: (int)CallError.TargetFull }),
+                ShouldHandle = arguments => ValueTask.FromResult(
+                    arguments.Outcome is { Exception: null, Result: (int)CallError.TargetFull }),
                 FailureRatio = 0,
                 MinimumThroughput = 2,
                 SamplingDuration = _options.FullFor,

@@ -2,9 +2,9 @@
 namespace VirtTier.Memory.Migration;
 
 /// <summary>
-/// Limits what is done in a second, in whatever it is charged in (bytes, nanoseconds). Work is charged after it is done, so the balance may fall below zero; the next work waits until
-/// that debt is paid. Unused allowance is kept for a short time: enough that a late timer costs nothing, and so little that
-/// any ten seconds keep the rate within a twentieth.
+/// Limits what is done in a second, in whatever it is charged in (bytes, nanoseconds). Work is charged after it is done, so the
+/// balance may fall below zero; the next work waits until that debt is paid. Unused allowance is kept for a short time: enough
+/// that a late timer costs nothing, and so little that any ten seconds keep the rate within a twentieth.
 /// </summary>
 public sealed class TokenBucket
 {
@@ -47,14 +47,16 @@ public sealed class TokenBucket
 
     private double Burst => _perSecond * BurstSeconds;
 
-    /// <summary>How long to wait before work may start, in whole milliseconds: timers know no others, and one of less than one would not
-    /// wait at all.</summary>
+    /// <summary>How long to wait before work may start, in whole milliseconds: timers know no others, and one of less than one
+    /// would not wait at all.</summary>
     internal TimeSpan Delay()
     {
         lock (_lock)
         {
             Refill();
-            return _perSecond == 0 || _balance >= 0 ? TimeSpan.Zero : TimeSpan.FromMilliseconds(Math.Ceiling(-_balance / _perSecond * 1000));
+            return _perSecond == 0 || _balance >= 0
+                ? TimeSpan.Zero
+                : TimeSpan.FromMilliseconds(Math.Ceiling(-_balance / _perSecond * 1000));
         }
     }
 

@@ -29,7 +29,8 @@ public sealed class MemoryTiers
     public bool HasSlow => All.Count > 1;
 
     /// <summary>Tiers as an operator lists them, fastest first; nodes that are not listed are not used.</summary>
-    /// <exception cref="ArgumentException">A node does not exist, has no memory, or is listed twice; or a tier is empty.</exception>
+    /// <exception cref="ArgumentException">A node does not exist, has no memory, or is listed twice;
+    /// or a tier is empty.</exception>
     public static MemoryTiers FromLists(NumaTopology topology, IReadOnlyList<IReadOnlyList<int>> tiers)
     {
         ArgumentNullException.ThrowIfNull(topology);
@@ -42,7 +43,8 @@ public sealed class MemoryTiers
         {
             NumaNode? node = topology.Nodes.FirstOrDefault(n => n.Id == id);
             if (node is null)
-                throw new ArgumentException($"unknown NUMA node {id}: this host has {NodeList.Format(topology.Nodes.Select(n => n.Id))}");
+                throw new ArgumentException(
+                    $"unknown NUMA node {id}: this host has {NodeList.Format(topology.Nodes.Select(n => n.Id))}");
             if (!node.HasMemory)
             {
                 string others = NodeList.Format(topology.Nodes.Where(n => n.HasMemory).Select(n => n.Id));
@@ -68,8 +70,9 @@ public sealed class MemoryTiers
     /// <returns>Null if the node is in the slowest tier, or in none.</returns>
     public int? SlowerNodeNear(int node) => SlowerNodesFrom(node) is [int nearest, ..] ? nearest : null;
 
-    /// <summary>All nodes where the cold pages of <paramref name="node"/> may go, best first: those of the next slower tier, the nearest
-    /// before the others, then those of the tier below it, and so on. The next one is for when there is no room on those before it.</summary>
+    /// <summary>All nodes where the cold pages of <paramref name="node"/> may go, best first: those of the next slower tier, the
+    /// nearest before the others, then those of the tier below it, and so on. The next one is for when there is
+    /// no room on those before it.</summary>
     /// <returns>None if the node is in the slowest tier, or in none.</returns>
     public IReadOnlyList<int> SlowerNodesFrom(int node)
     {
@@ -85,7 +88,8 @@ public sealed class MemoryTiers
     {
         int place = RankOf(from) is >= 0 and int rank ? All[rank].Nodes.ToList().IndexOf(from) : 0;
         return tier.Nodes
-            .Select((node, i) => (Node: node, Distance: _nodes.TryGetValue(from, out NumaNode? n) ? n.DistanceTo(node) : 0, Place: i))
+            .Select(
+                (node, i) => (Node: node, Distance: _nodes.TryGetValue(from, out NumaNode? n) ? n.DistanceTo(node) : 0, Place: i))
             .OrderBy(candidate => candidate.Node == from ? 0 : candidate.Distance)
             .ThenBy(candidate => Math.Abs(candidate.Place - place))
             .Select(candidate => candidate.Node);

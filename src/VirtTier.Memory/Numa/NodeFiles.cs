@@ -10,7 +10,8 @@ internal static class NodeFiles
     // What sysfs gives for a file at most.
     private const int LongestFile = 4096;
 
-    /// <summary>One value of a node's meminfo, in bytes; its lines read <c>Node 0 MemFree:  123 kB</c>. Null if there is none.</summary>
+    /// <summary>One value of a node's meminfo, in bytes; its lines read <c>Node 0 MemFree:  123 kB</c>.
+    /// Null if there is none.</summary>
     /// <exception cref="GuestMemoryException">The file is there and cannot be read.</exception>
     /// <remarks>Read before every batch of pages that moves, so it makes no strings.</remarks>
     public static long? ReadMeminfo(string sysfs, int node, ReadOnlySpan<byte> key)

@@ -25,16 +25,18 @@ public sealed record NodePerformance(double ReadLatency, double WriteLatency, do
         foreach (string access in s_accessClasses)
         {
             string directory = Path.Combine(NodeFiles.Directory(sysfs), $"node{node}", access, "initiators");
-            if (ReadNumber(directory, "read_latency") is double readLatency && ReadNumber(directory, "write_latency") is double writeLatency
-                && ReadNumber(directory, "read_bandwidth") is double readBandwidth && ReadNumber(directory, "write_bandwidth") is double writeBandwidth)
+            if (ReadNumber(directory, "read_latency") is double readLatency
+                && ReadNumber(directory, "write_latency") is double writeLatency
+                && ReadNumber(directory, "read_bandwidth") is double readBandwidth
+                && ReadNumber(directory, "write_bandwidth") is double writeBandwidth)
                 return new NodePerformance(readLatency, writeLatency, readBandwidth, writeBandwidth);
         }
         return null;
     }
 
     /// <summary>
-    /// Reads of slow memory that a write to it costs as much as: what it loses against fast memory, by latency or by bandwidth, whichever is worse,
-    /// over what a read loses. 1 where either loses nothing, as then the figures make no sense.
+    /// Reads of slow memory that a write to it costs as much as: what it loses against fast memory, by latency or by bandwidth,
+    /// whichever is worse, over what a read loses. 1 where either loses nothing, as then the figures make no sense.
     /// </summary>
     public static double WriteWeight(NodePerformance fast, NodePerformance slow)
     {
@@ -51,7 +53,8 @@ public sealed record NodePerformance(double ReadLatency, double WriteLatency, do
         try
         {
             return double.TryParse(
-                KernelText.ReadIfPresent(Path.Combine(directory, name)), NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out double number)
+                KernelText.ReadIfPresent(Path.Combine(directory, name)), NumberStyles.AllowTrailingWhite,
+                CultureInfo.InvariantCulture, out double number)
                 && number > 0 && double.IsFinite(number)
                     ? number
                     : null;

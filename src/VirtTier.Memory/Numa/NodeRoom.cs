@@ -41,9 +41,9 @@ internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
     }
 
     /// <summary>
-    /// The sum of the zones' high watermarks of each node, in bytes. In /proc/zoneinfo a zone begins with <c>Node 0, zone Normal</c>, and its
-    /// watermark reads <c>high 123</c> (with a colon it is a per-processor list's). What cannot be read counts as 0: the kernel then refuses
-    /// a move somewhat later than we would.
+    /// The sum of the zones' high watermarks of each node, in bytes. In /proc/zoneinfo a zone begins with <c>Node 0, zone
+    /// Normal</c>, and its watermark reads <c>high 123</c> (with a colon it is a per-processor list's). What cannot be read
+    /// counts as 0: the kernel then refuses a move somewhat later than we would.
     /// </summary>
     private Dictionary<int, long> ReadWatermarks()
     {
@@ -55,9 +55,12 @@ internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
             {
                 string[] words = line.Split((char[]?)null, 3, StringSplitOptions.RemoveEmptyEntries);
                 if (words.Length >= 2 && words[0] == "Node")
-                    node = int.TryParse(words[1].TrimEnd(','), NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+                    node = int.TryParse(words[1].TrimEnd(','), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                        ? number
+                        : null;
                 else if (words.Length == 2 && words[0] == "high" && node is int of
-                    && long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out long pages) && pages <= MostPages)
+                    && long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out long pages)
+                    && pages <= MostPages)
                     watermarks[of] = watermarks.GetValueOrDefault(of) + (pages * PageSizes.PageBytes);
             }
         }

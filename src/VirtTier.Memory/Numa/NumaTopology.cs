@@ -10,7 +10,8 @@ public sealed class NumaTopology
 {
     private readonly string _sysfs;
 
-    private NumaTopology(string sysfs, IReadOnlyList<NumaNode> nodes, IReadOnlyList<MemoryTier> tiers, IReadOnlyList<string> assumptions)
+    private NumaTopology(string sysfs, IReadOnlyList<NumaNode> nodes, IReadOnlyList<MemoryTier> tiers,
+        IReadOnlyList<string> assumptions)
     {
         _sysfs = sysfs;
         Nodes = nodes;
@@ -29,8 +30,8 @@ public sealed class NumaTopology
 
     /// <summary>Reads the topology.</summary>
     /// <param name="sysfs">Where sysfs is mounted.</param>
-    /// <exception cref="GuestMemoryException">There is no such information, because the kernel was built without NUMA, or it cannot be used; the
-    /// message names the file.</exception>
+    /// <exception cref="GuestMemoryException">There is no such information, because the kernel was built without NUMA, or it
+    /// cannot be used; the message names the file.</exception>
     /// <remarks>
     /// The kernel's memory tiers (/sys/devices/virtual/memory_tiering, since Linux 6.1) come first: a lower number is faster.
     /// They are not enough, because without a HMAT table from the firmware all nodes are in one tier, memory-only ones
@@ -43,27 +44,34 @@ public sealed class NumaTopology
         if (!File.Exists(online))
         {
             throw new GuestMemoryException(
-                GuestMemoryError.Unsupported, $"{online} does not exist: this kernel was built without NUMA support (CONFIG_NUMA)");
+                GuestMemoryError.Unsupported,
+                $"{online} does not exist: this kernel was built without NUMA support (CONFIG_NUMA)");
         }
 
         List<string> assumptions = [];
         IReadOnlyList<int> ids = [.. (KernelText.ReadListIfPresent(online) ?? []).Distinct().Order()];
         NumaNode[] nodes = [.. ids.Select(id => ReadNode(sysfs, id, ids, assumptions)).OfType<NumaNode>()];
         if (ids.Except(nodes.Select(node => node.Id)).ToArray() is { Length: > 0 } gone)
-            assumptions.Add($"node {NodeList.Format(gone)} is left out: {online} lists it, but {NodeFiles.DirectoryOf(sysfs, gone[0])} does not exist");
+            assumptions.Add(
+                $"node {NodeList.Format(gone)} is left out: {online} lists it, "
+                    + $"but {NodeFiles.DirectoryOf(sysfs, gone[0])} does not exist");
         NumaNode[] usable = [.. nodes.Where(node => node.HasMemory && node.Id <= Residency.HighestNode)];
         if (usable.Length == 0)
         {
             throw new GuestMemoryException(
-                GuestMemoryError.Failed, $"no NUMA node of {online} ({NodeList.Format(ids)}) has memory that can be used" + string.Concat(assumptions.Select(a => "; " + a)));
+                GuestMemoryError.Failed, $"no NUMA node of {online} ({NodeList.Format(ids)}) has memory that can be used"
+                    + string.Concat(assumptions.Select(a => "; " + a)));
         }
-        if (nodes.Where(node => node.HasMemory && node.Id > Residency.HighestNode).Select(node => node.Id).ToArray() is { Length: > 0 } beyond)
-            assumptions.Add($"memory of node {NodeList.Format(beyond)} is left alone: nodes 0 to {Residency.HighestNode} can be tiered");
+        if (nodes.Where(node => node.HasMemory && node.Id > Residency.HighestNode)
+            .Select(node => node.Id).ToArray() is { Length: > 0 } beyond)
+            assumptions.Add(
+                $"memory of node {NodeList.Format(beyond)} is left alone: nodes 0 to {Residency.HighestNode} can be tiered");
 
         Dictionary<int, int> kernelTiers = ReadKernelTiers(Path.Combine(sysfs, "devices/virtual/memory_tiering"), assumptions);
         int[] unlisted = [.. usable.Select(node => node.Id).Where(id => !kernelTiers.ContainsKey(id))];
         if (kernelTiers.Count > 0 && unlisted.Length > 0)
-            assumptions.Add($"node {NodeList.Format(unlisted)} is taken to be slower than all others: the kernel lists it in no memory tier");
+            assumptions.Add(
+                $"node {NodeList.Format(unlisted)} is taken to be slower than all others: the kernel lists it in no memory tier");
         IEnumerable<MemoryTier> tiers = usable
             .GroupBy(node => (KernelTier: kernelTiers.GetValueOrDefault(node.Id, int.MaxValue), MemoryOnly: !node.HasCpu))
             .OrderBy(group => group.Key)
@@ -85,17 +93,21 @@ public sealed class NumaTopology
         if (KernelText.ReadListIfPresent(cpulist) is not { } cpus)
         {
             if (Directory.Exists(directory))
-                throw new GuestMemoryException(GuestMemoryError.Failed, $"{cpulist} does not exist: whether node {id} has processors decides its tier");
+                throw new GuestMemoryException(
+                    GuestMemoryError.Failed, $"{cpulist} does not exist: whether node {id} has processors decides its tier");
             return null;
         }
         string meminfo = NodeFiles.MeminfoOf(sysfs, id);
         long? total = NodeFiles.ReadMeminfo(sysfs, id, " MemTotal:"u8);
         if (total is null)
-            assumptions.Add($"node {id} is taken to have no memory: {meminfo} {(File.Exists(meminfo) ? "has no MemTotal that can be read" : "does not exist")}");
+            assumptions.Add(
+                $"node {id} is taken to have no memory: "
+                    + $"{meminfo} {(File.Exists(meminfo) ? "has no MemTotal that can be read" : "does not exist")}");
         return new NumaNode(id, cpus, total ?? 0, ReadDistances(directory, id, ids, assumptions));
     }
 
-    /// <summary>The distances from a node, of which the kernel writes one for each node that is online; none if they make no sense.</summary>
+    /// <summary>The distances from a node, of which the kernel writes one for each node that is online;
+    /// none if they make no sense.</summary>
     private static Dictionary<int, int> ReadDistances(string directory, int id, IReadOnlyList<int> ids, List<string> assumptions)
     {
         string file = Path.Combine(directory, "distance");
@@ -109,7 +121,8 @@ public sealed class NumaTopology
             // Said below: without distances one does.
         }
         string[] words = (text ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        int[] distances = [.. words.Select(word => int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int distance) ? distance : -1)];
+        int[] distances = [.. words.Select(
+            word => int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int distance) ? distance : -1)];
         if (distances.Length >= ids.Count && !distances.Contains(-1))
             return ids.Zip(distances).ToDictionary(pair => pair.First, pair => pair.Second);
         string why = text is null ? "cannot be read" : $"does not have {ids.Count} distances";
@@ -129,14 +142,17 @@ public sealed class NumaTopology
         foreach (string tier in Directory.EnumerateDirectories(directory, prefix + "*"))
         {
             // Beside memory_tier4 there is a directory memory_tiers with no number.
-            if (!int.TryParse(Path.GetFileName(tier)[prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+            if (!int.TryParse(Path.GetFileName(tier)[prefix.Length..], NumberStyles.None,
+                CultureInfo.InvariantCulture, out int number))
                 continue;
             any = true;
             foreach (int node in KernelText.ReadListIfPresent(Path.Combine(tier, "nodelist")) ?? [])
                 tiers[node] = Math.Min(number, tiers.GetValueOrDefault(node, number));
         }
         if (any && tiers.Count == 0)
-            assumptions.Add($"nodes without processors are taken to be slower than those with some: the memory tiers in {directory} list no node");
+            assumptions.Add(
+                "nodes without processors are taken to be slower than those with some: "
+                    + $"the memory tiers in {directory} list no node");
         return tiers;
     }
 }

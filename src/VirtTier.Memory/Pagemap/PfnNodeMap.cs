@@ -25,8 +25,8 @@ internal sealed class PfnNodeMap
         _nodeOfBlock = nodeOfBlock;
     }
 
-    /// <summary>Reads the map. A kernel without memory blocks (CONFIG_MEMORY_HOTPLUG), or one whose files make no sense, gives one that knows
-    /// nothing: then the kernel is asked.</summary>
+    /// <summary>Reads the map. A kernel without memory blocks (CONFIG_MEMORY_HOTPLUG), or one whose files make no sense, gives
+    /// one that knows nothing: then the kernel is asked.</summary>
     public static PfnNodeMap Read(string sysfs)
     {
         string nodesDirectory = NodeFiles.Directory(sysfs);

@@ -53,8 +53,8 @@ public sealed class ResidencyReader
     }
 
     /// <summary>
-    /// Writes the node of each page, or <see cref="Residency.Absent"/>, for the pages <paramref name="firstIndex"/> and following of the
-    /// layout.
+    /// Writes the node of each page, or <see cref="Residency.Absent"/>, for the pages <paramref name="firstIndex"/> and following
+    /// of the layout.
     /// </summary>
     /// <exception cref="GuestMemoryException">The process has ended, or the right to look at it is missing.</exception>
     public void Read(int pid, GuestLayout layout, int firstIndex, Span<byte> nodes)
@@ -117,7 +117,9 @@ public sealed class ResidencyReader
             if (frame == _zeroFrame)
                 return Residency.Absent;
             ulong flags = 0;
-            if (kpageflags.IsInvalid || Libc.Pread(kpageflags, MemoryMarshal.AsBytes(new Span<ulong>(ref flags)), (long)(frame * sizeof(ulong))) != sizeof(ulong))
+            if (kpageflags.IsInvalid
+                || Libc.Pread(kpageflags, MemoryMarshal.AsBytes(new Span<ulong>(ref flags)), (long)(frame * sizeof(ulong)))
+                    != sizeof(ulong))
                 return PfnNodeMap.Unknown;
             if ((flags & KpfZeroPage) != 0)
             {
@@ -157,7 +159,8 @@ public sealed class ResidencyReader
         if (result < 0)
             throw Failure(pid, -result);
         for (int i = 0; i < count; i++)
-            nodes[_queryIndexes[i]] = status[i] < 0 ? Residency.Absent : status[i] <= Residency.HighestNode ? (byte)status[i] : Residency.BeyondNodes;
+            nodes[_queryIndexes[i]] =
+                status[i] < 0 ? Residency.Absent : status[i] <= Residency.HighestNode ? (byte)status[i] : Residency.BeyondNodes;
     }
 
     private static SafeFileHandle Open(string path, int pid)

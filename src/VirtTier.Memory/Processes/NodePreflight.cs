@@ -18,7 +18,8 @@ public sealed record ForbiddenNode(int Node, IReadOnlyList<int> Allowed, string 
 public static class NodePreflight
 {
     /// <summary>Null if the process may have memory on <paramref name="node"/>.</summary>
-    /// <exception cref="GuestMemoryException">The process has ended, or a file of its cgroup cannot be read; the message names it.</exception>
+    /// <exception cref="GuestMemoryException">The process has ended, or a file of its cgroup cannot be read;
+    /// the message names it.</exception>
     /// <remarks>
     /// move_pages(2) asks the cpuset of exactly the process it is given, which for a QEMU under libvirt is the emulator
     /// cgroup, written for <c>numatune</c>. The command names the outermost cgroup that lacks the node: an inner one cannot allow
@@ -44,7 +45,8 @@ public static class NodePreflight
     private static string? LimitingFile(int pid, int node, string procfs, string cgroupfs)
     {
         // cgroup v2: "0::/machine.slice/…"; v1: "4:cpuset:/machine/…", mounted at …/cpuset.
-        string[][] lines = [.. ProcessFacts.Read(pid, "cgroup", procfs).Split('\n').Select(l => l.Split(':', 3)).Where(l => l.Length == 3)];
+        string[][] lines =
+            [.. ProcessFacts.Read(pid, "cgroup", procfs).Split('\n').Select(l => l.Split(':', 3)).Where(l => l.Length == 3)];
         string[]? v1 = lines.FirstOrDefault(l => l[1].Split(',').Contains("cpuset"));
         string[]? cgroup = v1 ?? lines.FirstOrDefault(l => l[0] == "0");
         if (cgroup is null)

@@ -22,11 +22,13 @@ public static class ProcessFacts
 
     /// <summary>The NUMA nodes on which the cpuset of the process lets it have memory.</summary>
     /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
-    public static IReadOnlyList<int> ReadAllowedNodes(int pid, string procfs = "/proc") => ReadList(pid, "Mems_allowed_list:", procfs);
+    public static IReadOnlyList<int> ReadAllowedNodes(int pid, string procfs = "/proc") =>
+        ReadList(pid, "Mems_allowed_list:", procfs);
 
     /// <summary>The processors on which the process may run.</summary>
     /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
-    public static IReadOnlyList<int> ReadAllowedCpus(int pid, string procfs = "/proc") => ReadList(pid, "Cpus_allowed_list:", procfs);
+    public static IReadOnlyList<int> ReadAllowedCpus(int pid, string procfs = "/proc") =>
+        ReadList(pid, "Cpus_allowed_list:", procfs);
 
     internal static string Read(int pid, string file, string procfs)
     {
@@ -53,7 +55,8 @@ public static class ProcessFacts
     {
         string? line = Read(pid, "status", procfs).Split('\n').FirstOrDefault(l => l.StartsWith(key, StringComparison.Ordinal));
         if (line is null)
-            throw new GuestMemoryException(GuestMemoryError.Unsupported, $"/proc/{pid}/status has no {key} line: this kernel has no cpusets");
+            throw new GuestMemoryException(
+                GuestMemoryError.Unsupported, $"/proc/{pid}/status has no {key} line: this kernel has no cpusets");
         try
         {
             return NodeList.Parse(line[key.Length..]);
@@ -65,5 +68,7 @@ public static class ProcessFacts
     }
 
     private static GuestMemoryException Failure(int pid, string file, string procfs, string why) =>
-        new(GuestMemoryError.Failed, $"cannot read {Path.Combine(procfs, pid.ToString(CultureInfo.InvariantCulture), file)}: {why}");
+        new(
+            GuestMemoryError.Failed,
+            $"cannot read {Path.Combine(procfs, pid.ToString(CultureInfo.InvariantCulture), file)}: {why}");
 }

@@ -32,13 +32,15 @@ public interface IGuestSampler : IDisposable
     /// memslots changed: read them again.</returns>
     HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options);
 
-    /// <summary>Starts fault sampling of these kinds of access at about <paramref name="samplesPerSecond"/>; 0 stops it.</summary>
+    /// <summary>Starts fault sampling of these kinds of access at about <paramref name="samplesPerSecond"/>;
+    /// 0 stops it.</summary>
     void SampleFaults(AccessKinds kinds, int samplesPerSecond);
 
     /// <summary>Takes the recorded fault samples, without waiting; returns how many were written.</summary>
     int ReadSamples(Span<AccessSample> destination);
 
-    /// <summary>Waits until there are fault samples to take, at most for <paramref name="timeout"/>; false if there are none then.</summary>
+    /// <summary>Waits until there are fault samples to take, at most for <paramref name="timeout"/>;
+    /// false if there are none then.</summary>
     bool WaitForSamples(TimeSpan timeout);
 }
 

@@ -134,7 +134,8 @@ public sealed unsafe class KvmSampler : IGuestSampler
                 if (result != -Errno.EINTR)
                     Check(result, "harvest accessed bits");
                 if (request.Next <= request.Start)
-                    throw new GuestMemoryException(GuestMemoryError.Failed, $"the kernel module made no progress at gfn {request.Start:x}");
+                    throw new GuestMemoryException(
+                        GuestMemoryError.Failed, $"the kernel module made no progress at gfn {request.Start:x}");
                 total = new HarvestResult(
                     total.Present + (long)request.PagesPresent,
                     total.Accessed + (long)request.PagesAccessed,
@@ -191,7 +192,8 @@ public sealed unsafe class KvmSampler : IGuestSampler
     /// <summary>Lets go of the guest: closing the module's file detaches it.</summary>
     public void Dispose() => _device.Dispose();
 
-    private static Span<ulong> From(GfnRange range, Span<ulong> bitmap) => bitmap.IsEmpty ? bitmap : bitmap[(range.FirstIndex / 64)..];
+    private static Span<ulong> From(GfnRange range, Span<ulong> bitmap) =>
+        bitmap.IsEmpty ? bitmap : bitmap[(range.FirstIndex / 64)..];
 
     private static KvmEptSampleInfo NewInfo() => new() { Size = (uint)sizeof(KvmEptSampleInfo) };
 

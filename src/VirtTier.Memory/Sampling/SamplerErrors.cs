@@ -33,7 +33,8 @@ internal static class SamplerErrors
             $"the guest of process {pid} is being sampled by another process: only one at a time can"),
         Errno.ENXIO => new(
             GuestMemoryError.NotAGuest,
-            $"process {pid} runs no KVM guest: either it is no virtual machine monitor, or it uses emulation (TCG), or it is still starting"),
+            $"process {pid} runs no KVM guest: either it is no virtual machine monitor, "
+                + "or it uses emulation (TCG), or it is still starting"),
         Errno.EOPNOTSUPP => new(
             GuestMemoryError.Unsupported,
             $"the guest of process {pid} cannot be sampled: KVM runs it without second-level page tables (EPT or NPT)"),

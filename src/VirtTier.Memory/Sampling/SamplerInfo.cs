@@ -36,7 +36,8 @@ public enum SamplerFeatures
     /// <summary>A guest is attached: the guest's fields are valid.</summary>
     GuestAttached = 1 << 4,
 
-    /// <summary>The guest runs guests of its own, or did lately: what those touch is not seen, so hot memory may look cold.</summary>
+    /// <summary>The guest runs guests of its own, or did lately: what those touch is not seen,
+    /// so hot memory may look cold.</summary>
     NestedGuests = 1 << 5,
 }
 

@@ -6,7 +6,8 @@ namespace VirtTier.Replay.Policies;
 /// <summary>Swaps slow pages for fast ones that are colder by a gap.</summary>
 internal static class GapPlacement
 {
-    /// <summary>Promotes the hottest slow pages into free room, then against the coldest fast ones while these are colder by the gap.</summary>
+    /// <summary>Promotes the hottest slow pages into free room, then against the coldest fast ones while
+    /// these are colder by the gap.</summary>
     public static void Apply(ReplayPlacement placement, double[] heat, double gap)
     {
         List<int> hottest = [];

@@ -30,7 +30,8 @@ public sealed class HindsightPolicy : IReplayPolicy
     /// <param name="budget">Most pages in DRAM.</param>
     /// <param name="allocation">How pages get their memory.</param>
     /// <param name="cost">What one moved page costs, in accesses.</param>
-    /// <param name="known">What is known of the trace, if not all: then it is no hindsight, but the best that could be done by rates.</param>
+    /// <param name="known">What is known of the trace, if not all: then it is no hindsight,
+    /// but the best that could be done by rates.</param>
     public HindsightPolicy(Trace trace, int budget, Allocation allocation, double cost, ReplicaRates? known = null)
     {
         ArgumentNullException.ThrowIfNull(trace);

@@ -3,7 +3,8 @@ using VirtTier.Replay.Traces;
 
 namespace VirtTier.Replay.Policies;
 
-/// <summary>Re-places by heat at the end of each round, whatever it costs: the pages most accessed in the round are made fast.</summary>
+/// <summary>Re-places by heat at the end of each round, whatever it costs: the pages most accessed in
+/// the round are made fast.</summary>
 public sealed class NaivePolicy(int pages) : IReplayPolicy
 {
     private readonly double[] _heat = new double[pages];

@@ -31,7 +31,8 @@ public sealed class VirtTierPolicy : IReplayPolicy
     /// <param name="decision">Whether it is asked after each harvest.</param>
     /// <param name="samples">Fault samples that it gets; null for none.</param>
     public VirtTierPolicy(
-        Trace trace, Observation observation, Allocation allocation, double cost, Decision decision, ReplaySamples? samples = null)
+        Trace trace, Observation observation, Allocation allocation, double cost, Decision decision,
+        ReplaySamples? samples = null)
     {
         ArgumentNullException.ThrowIfNull(trace);
         _counts = observation == Observation.Counts;

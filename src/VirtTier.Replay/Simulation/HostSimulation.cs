@@ -48,7 +48,8 @@ public static class HostSimulation
         ArgumentNullException.ThrowIfNull(output);
         long blocks = options.MemoryBytes / PageSizes.BlockBytes;
         Require(options.Guests is >= 1 and <= 100_000, "--vms", options.Guests, "1 to 100000");
-        Require(blocks / options.Guests is >= 32 and <= int.MaxValue / 2, "--memory", options.MemoryBytes, "at least 64MiB a VM, at most 2PiB");
+        Require(blocks / options.Guests is >= 32 and <= int.MaxValue / 2, "--memory", options.MemoryBytes,
+            "at least 64MiB a VM, at most 2PiB");
         Require(options.DramPercent is >= 0 and <= 100, "--dram", options.DramPercent, "a percentage of the memory, 0 to 100");
         Require(options.Rounds >= 1, "--rounds", options.Rounds, "1 or more");
         Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
@@ -94,11 +95,22 @@ public static class HostSimulation
             return;
         }
         CultureInfo culture = CultureInfo.InvariantCulture;
-        output.WriteLine(string.Create(culture, $"host      {options.Guests} VMs, {tebibytes:F2} TiB in blocks of 2 MiB, {options.DramPercent}% DRAM, seeds {options.Seed}..{options.Seed + options.Guests - 1}"));
+        output.WriteLine(string.Create(
+            culture,
+            $"host      {options.Guests} VMs, {tebibytes:F2} TiB in blocks of 2 MiB, {options.DramPercent}% DRAM, "
+                + $"seeds {options.Seed}..{options.Seed + options.Guests - 1}"));
         foreach ((Habit habit, double share, long moves, long pages) in host.ByHabit())
-            output.WriteLine(string.Create(culture, $"{habit,-15} share {share:F3}, {moves} blocks moved, {pages} blocks of DRAM at the end"));
-        output.WriteLine(string.Create(culture, $"share     {host.Share:F4} of the touches found their block in DRAM; {host.Moves} blocks moved; rounds over the pool: {host.PoolExceeded}"));
-        output.WriteLine(string.Create(culture, $"memory    {bytes / 1048576.0:F1} MiB, {bytes / 1048576.0 / tebibytes:F1} MiB a TiB ({memoryShare:P4})"));
-        output.WriteLine(string.Create(culture, $"CPU       {host.Cpu.TotalSeconds / options.Rounds:F3} s a round; at one round in {options.RoundSeconds} s {cpuPerTebibyte:P2} of a core a TiB"));
+            output.WriteLine(string.Create(
+                culture, $"{habit,-15} share {share:F3}, {moves} blocks moved, {pages} blocks of DRAM at the end"));
+        output.WriteLine(string.Create(
+            culture,
+            $"share     {host.Share:F4} of the touches found their block in DRAM; {host.Moves} blocks moved; "
+                + $"rounds over the pool: {host.PoolExceeded}"));
+        output.WriteLine(string.Create(
+            culture, $"memory    {bytes / 1048576.0:F1} MiB, {bytes / 1048576.0 / tebibytes:F1} MiB a TiB ({memoryShare:P4})"));
+        output.WriteLine(string.Create(
+            culture,
+            $"CPU       {host.Cpu.TotalSeconds / options.Rounds:F3} s a round; "
+                + $"at one round in {options.RoundSeconds} s {cpuPerTebibyte:P2} of a core a TiB"));
     }
 }

@@ -19,7 +19,8 @@ internal sealed class SimulatedHost
         _pool = (long)((double)blocksEach * options.Guests * options.DramPercent / 100);
         Habit[] habits = Enum.GetValues<Habit>();
         for (int i = 0; i < options.Guests; i++)
-            _guests.Add(new SimulatedGuest(new SyntheticGuest(habits[i % habits.Length], blocksEach, options.Seed + i), blocksEach, _pool / options.Guests));
+            _guests.Add(new SimulatedGuest(
+                new SyntheticGuest(habits[i % habits.Length], blocksEach, options.Seed + i), blocksEach, _pool / options.Guests));
     }
 
     /// <summary>CPU time of all decisions: observing, dividing, planning.</summary>
@@ -51,7 +52,8 @@ internal sealed class SimulatedHost
 
     public IEnumerable<(Habit Habit, double Share, long Moves, long Pages)> ByHabit() =>
         _guests.GroupBy(g => g.Habit).Select(g => (
-            g.Key, (double)g.Sum(x => x.FastTouches) / Math.Max(1, g.Sum(x => x.Touches)), g.Sum(x => x.Moves), g.Sum(x => x.Fast)));
+            g.Key, (double)g.Sum(x => x.FastTouches) / Math.Max(1, g.Sum(x => x.Touches)), g.Sum(x => x.Moves),
+            g.Sum(x => x.Fast)));
 
     private void Decide()
     {

@@ -13,7 +13,8 @@ public readonly record struct PageTouch(int Page, int Reads, int Writes, int Fet
     /// <summary>Accesses of all kinds.</summary>
     public int Count => Reads + Writes + Fetches;
 
-    /// <summary>The first access after a moment of the slice that was drawn for all pages: what a fault sample sees. Null if there was none.</summary>
+    /// <summary>The first access after a moment of the slice that was drawn for all pages: what a fault sample sees.
+    /// Null if there was none.</summary>
     public SampledAccess? Sample { get; init; }
 }
 

@@ -15,8 +15,8 @@ public sealed record TraceFamily(string Name, string Meaning, bool CanGain, Func
     /// <param name="accesses">Its length.</param>
     /// <param name="seed">Seed of its chance.</param>
     /// <param name="replica">
-    /// With another number, the same pages are popular, but which of them is accessed next is drawn anew: families draw what is popular before
-    /// the first access.
+    /// With another number, the same pages are popular, but which of them is accessed next is drawn anew: families draw what is
+    /// popular before the first access.
     /// </param>
     public IEnumerable<TraceAccess> Generate(int accesses, int seed, int replica = 0)
     {

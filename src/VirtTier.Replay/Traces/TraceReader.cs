@@ -22,7 +22,8 @@ public static class TraceReader
     private static ReadOnlySpan<byte> GzipMagic => [0x1f, 0x8b];
 
     /// <summary>Reads a trace, access by access, and closes the stream at its end.</summary>
-    /// <exception cref="InvalidDataException">Something in it is not as it should be; the message says where and what.</exception>
+    /// <exception cref="InvalidDataException">Something in it is not as it should be;
+    /// the message says where and what.</exception>
     public static IEnumerable<TraceAccess> Read(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
@@ -74,7 +75,8 @@ public static class TraceReader
         }
         catch (InvalidDataException e)
         {
-            throw new InvalidDataException($"line {number}: the gzip data breaks off or is damaged at or soon after it: {e.Message}", e);
+            throw new InvalidDataException(
+                $"line {number}: the gzip data breaks off or is damaged at or soon after it: {e.Message}", e);
         }
     }
 
@@ -104,7 +106,8 @@ public static class TraceReader
 
     private static InvalidDataException Wrong(long line, ReadOnlySpan<char> what, string right)
     {
-        char[] shown = [.. what[..Math.Min(what.Length, LongestQuote)].ToArray().Select(c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c)];
+        char[] shown = [.. what[..Math.Min(what.Length, LongestQuote)].ToArray().Select(
+            c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c)];
         return new($"line {line}: \"{new string(shown)}{(what.Length > LongestQuote ? "..." : "")}\": {right}.");
     }
 
@@ -113,7 +116,8 @@ public static class TraceReader
         stream.ReadExactly(new byte[TraceWriter.Magic.Length]);
         int version = stream.ReadByte();
         if (version != TraceWriter.Version)
-            throw new InvalidDataException($"Binary trace of version {version}; this reader knows version {TraceWriter.Version}.");
+            throw new InvalidDataException(
+                $"Binary trace of version {version}; this reader knows version {TraceWriter.Version}.");
         long time = 0;
         long gfn = 0;
         for (long number = 1; TryReadNumber(stream, number, out ulong timeStep); number++)
@@ -138,7 +142,8 @@ public static class TraceReader
             if (next < 0 && shift == 0)
                 return false;
             if (next < 0 || shift > 63)
-                throw new InvalidDataException($"record {record}: the trace ends in the middle of a number, or it has too many bytes.");
+                throw new InvalidDataException(
+                    $"record {record}: the trace ends in the middle of a number, or it has too many bytes.");
             number |= (ulong)(next & 0x7f) << shift;
             if (next < 0x80)
                 return true;
@@ -153,7 +158,8 @@ public static class TraceReader
         }
         catch (InvalidDataException e)
         {
-            throw new InvalidDataException($"record {record}: the gzip data breaks off or is damaged at or soon after it: {e.Message}", e);
+            throw new InvalidDataException(
+                $"record {record}: the gzip data breaks off or is damaged at or soon after it: {e.Message}", e);
         }
     }
 }

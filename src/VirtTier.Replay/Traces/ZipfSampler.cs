@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Replay.Traces;
 
-/// <summary>Draws pages of which the k-th most popular is accessed in proportion to 1 / k^exponent; popularity is strewn over the addresses.</summary>
+/// <summary>Draws pages of which the k-th most popular is accessed in proportion to 1 / k^exponent;
+/// popularity is strewn over the addresses.</summary>
 internal sealed class ZipfSampler
 {
     private readonly double[] _cumulative;

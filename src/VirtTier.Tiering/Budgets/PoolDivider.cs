@@ -23,7 +23,8 @@ public static class PoolDivider
     /// </summary>
     /// <param name="demands">One for each domain.</param>
     /// <param name="poolPages">DRAM that all domains may use together, in pages.</param>
-    /// <param name="isEnough">False when the pool cannot hold the fixed budgets and minima: each then gets the same fraction of its own.</param>
+    /// <param name="isEnough">False when the pool cannot hold the fixed budgets and minima: each then gets
+    /// the same fraction of its own.</param>
     /// <returns>The budget of each domain in pages; their sum never exceeds the pool.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The pool is negative, or shares are less than 1.</exception>
     public static long[] Divide(ReadOnlySpan<BudgetDemand> demands, long poolPages, out bool isEnough)
@@ -126,7 +127,8 @@ public static class PoolDivider
             else
                 high = value;
         }
-        // Just above that value the pool is not used up; just below, there is not enough of it: the pages of that very value share.
+        // Just above that value the pool is not used up; just below, there is not enough of it: the
+        // pages of that very value share.
         long[] served = Pour(demands, AtValue(demands, least, high), AtValue(demands, least, low), poolPages);
         long[] most = Most(demands);
         for (int i = 0; i < most.Length; i++)

@@ -2,8 +2,8 @@
 namespace VirtTier.Tiering.Heat;
 
 /// <summary>
-/// What the accesses that a block's bits stand for weigh, against those of the guest's other blocks: classes an octave apart, from 1/8 to 4. Bits
-/// alone leave all blocks at 1.
+/// What the accesses that a block's bits stand for weigh, against those of the guest's other blocks: classes an octave apart,
+/// from 1/8 to 4. Bits alone leave all blocks at 1.
 /// </summary>
 internal static class AccessWeight
 {

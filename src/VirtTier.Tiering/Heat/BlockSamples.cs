@@ -4,17 +4,18 @@ using VirtTier.Primitives;
 namespace VirtTier.Tiering.Heat;
 
 /// <summary>
-/// Fault samples by block, and the <see cref="AccessWeight"/> that follows from them: how many of its pages are in use, where it is
-/// mapped as one and a bit stands for all of them, and how much of what it gets is writes.
+/// Fault samples by block, and the <see cref="AccessWeight"/> that follows from them: how many of its pages are in use, where it
+/// is mapped as one and a bit stands for all of them, and how much of what it gets is writes.
 /// </summary>
 /// <remarks>
-/// <para>Three bytes a block. How often each page of a 2 MiB mapping was sampled is in its heat byte, which nothing else uses then.</para>
-/// <para>A sample is the first access after its landmine was laid, so a sweep is seen where it enters the block, at the same page again and
-/// again, and counts as a few pages. That is as it should be: processors fetch ahead in sweeps, and slow memory costs them the least; and a few busy
-/// pages are in their caches.</para>
-/// <para>Programs read most pages before they write them, so the kind of a first access says little. Writes are sampled by themselves, with landmines that
-/// only a write steps on; against those that any access steps on, as many of each, they tell how much of the time in which a block is in use it is
-/// written.</para>
+/// <para>Three bytes a block. How often each page of a 2 MiB mapping was sampled is in its heat byte,
+/// which nothing else uses then.</para>
+/// <para>A sample is the first access after its landmine was laid, so a sweep is seen where it enters the block, at the same page
+/// again and again, and counts as a few pages. That is as it should be: processors fetch ahead in sweeps, and slow memory costs
+/// them the least; and a few busy pages are in their caches.</para>
+/// <para>Programs read most pages before they write them, so the kind of a first access says little. Writes are sampled by
+/// themselves, with landmines that only a write steps on; against those that any access steps on, as many of each, they tell how
+/// much of the time in which a block is in use it is written.</para>
 /// </remarks>
 /// <param name="history">The pages' past.</param>
 /// <param name="sizes">One <see cref="MappingSize"/> for each block.</param>
@@ -27,12 +28,12 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
     // Of what the guest as a whole does, for each time that landmines are counted, which is once a round.
     private const double Memory = 0.9;
 
-    // A block is believed to get as many writes as the guest does, as if so many samples had said so: the rounds of either kind are seldom alike, and
-    // a weight that swings costs moves.
+    // A block is believed to get as many writes as the guest does, as if so many samples had said so: the rounds of either kind
+    // are seldom alike, and a weight that swings costs moves.
     private const double PriorSamples = 16;
 
-    // Accesses go with this power of the pages in use: with 1 each page would get as many, with 0 each block. It is half-way, as either is found in
-    // recordings, and halves what a wrong estimate does.
+    // Accesses go with this power of the pages in use: with 1 each page would get as many, with 0 each block. It is half-way, as
+    // either is found in recordings, and halves what a wrong estimate does.
     private const double Evenness = 0.5;
 
     private static readonly double s_believedLog2 = UsedPages.Log2(distinct: 0, samples: 0);

@@ -52,7 +52,8 @@ internal sealed class PageHistory(int pages)
     public int HitsIn(int firstPage)
     {
         Vector256<byte> hits = Vector256.LoadUnsafe(ref _recency[firstPage]) & Vector256.Create((byte)PageState.HitMask);
-        return Neighbourhood.Pages - BitOperations.PopCount(Vector256.Equals(hits, Vector256<byte>.Zero).ExtractMostSignificantBits());
+        return Neighbourhood.Pages
+            - BitOperations.PopCount(Vector256.Equals(hits, Vector256<byte>.Zero).ExtractMostSignificantBits());
     }
 
     /// <summary>Ends a round for a run of pages that are alike and have memory behind them.</summary>
@@ -72,7 +73,8 @@ internal sealed class PageHistory(int pages)
         return outcome;
     }
 
-    /// <summary>Pages of the neighbourhoods from here on that are in one tier and all alike; 0 if those of the first are not.</summary>
+    /// <summary>Pages of the neighbourhoods from here on that are in one tier and all alike;
+    /// 0 if those of the first are not.</summary>
     public int AlikeNeighbourhoods(ReadOnlySpan<byte> residency, int firstPage, int end)
     {
         // Far enough for long runs, near enough that looking ahead at the neighbourhoods stays cheap.
@@ -100,7 +102,8 @@ internal sealed class PageHistory(int pages)
         return page - firstPage;
     }
 
-    /// <summary>Fault samples of each page of a run but the first, while the run is mapped as one and its history is in its first page.</summary>
+    /// <summary>Fault samples of each page of a run but the first, while the run is mapped as one and its
+    /// history is in its first page.</summary>
     public Span<byte> Samples(int firstPage, int count) => _heat.AsSpan(firstPage + 1, count - 1);
 
     /// <summary>Gives the pages of a run the history of its first.</summary>
@@ -110,7 +113,8 @@ internal sealed class PageHistory(int pages)
         _recency.AsSpan(firstPage, count).Fill(_recency[firstPage]);
     }
 
-    /// <summary>Gives the pages of a run that were <see cref="Samples">sampled</see> the history of its first, and the others a little of its heat.</summary>
+    /// <summary>Gives the pages of a run that were <see cref="Samples">sampled</see> the history of its first, and the others a
+    /// little of its heat.</summary>
     /// <param name="firstPage">The first page.</param>
     /// <param name="count">Pages.</param>
     /// <param name="share">Share of the heat, 0..1.</param>

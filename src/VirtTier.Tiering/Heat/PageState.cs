@@ -63,7 +63,8 @@ internal static class PageState
     private static ReadOnlySpan<byte> RoundsOfIdle => [1, 1, 1, 2, 4, 16];
 
     /// <summary>The state that the two bytes of a page stand for, in a neighbourhood.</summary>
-    public static int Of(byte heat, byte recency, int neighbourhood) => (neighbourhood * Own) + Combine(recency >> Quarters, s_levelOfHeat[heat]);
+    public static int Of(byte heat, byte recency, int neighbourhood) =>
+        (neighbourhood * Own) + Combine(recency >> Quarters, s_levelOfHeat[heat]);
 
     /// <summary>The state of a recency code and a level.</summary>
     public static int Combine(int recency, int level) => (recency * Levels) + level;

@@ -3,9 +3,9 @@ namespace VirtTier.Tiering.Heat;
 
 /// <summary>How many of a block's 512 pages are in use, from how many distinct ones its samples were of.</summary>
 /// <remarks>
-/// Of n accesses to D pages, each as likely as the other, m are distinct with a chance in proportion to D! / ((D - m)! D^n). The estimate is the
-/// mean of log2 D under that, with D a power of two and most blocks believed to be in use as a whole. Where some of the pages get more than others,
-/// it is nearer to the number of those that get most, and rightly so.
+/// Of n accesses to D pages, each as likely as the other, m are distinct with a chance in proportion to D! / ((D - m)! D^n). The
+/// estimate is the mean of log2 D under that, with D a power of two and most blocks believed to be in use as a whole. Where some
+/// of the pages get more than others, it is nearer to the number of those that get most, and rightly so.
 /// </remarks>
 internal static class UsedPages
 {

@@ -16,15 +16,16 @@ internal sealed class Headroom
     // Never more than this share of the budget: births beyond it are better demoted after the fact.
     private const double GreatestShare = 0.5;
 
-    // On top of what is expected: 1/128 of the budget and no more than 16 MiB, so that the first pages of a burst find room, while a
-    // budget as small as 16 MiB can be filled to more than 0.99.
+    // On top of what is expected: 1/128 of the budget and no more than 16 MiB, so that the first pages of a burst find room,
+    // while a budget as small as 16 MiB can be filled to more than 0.99.
     private const int FloorDivisor = 128;
     private const long GreatestFloor = 4096;
 
     // From one decision to the next births differ more than from round to round.
     private const double MarginWithin = 1.2;
 
-    // A list of what to demote within the round costs as much again as what is demoted, so it may as well last for a round with more births.
+    // A list of what to demote within the round costs as much again as what is demoted,
+    // so it may as well last for a round with more births.
     private const double ListMargin = 1.5;
 
     private double _expectedBirths;

@@ -2,8 +2,8 @@
 namespace VirtTier.Tiering.Planning;
 
 /// <summary>
-/// What it costs to move a page of a domain, in accesses that could have been fast (<see cref="PlacementPlanner.MoveCost"/>), from
-/// how long moves took and how busy the guest is.
+/// What it costs to move a page of a domain, in accesses that could have been fast (<see cref="PlacementPlanner.MoveCost"/>),
+/// from how long moves took and how busy the guest is.
 /// </summary>
 /// <remarks>
 /// An access that a bit shows stands for all that the guest did with the page in a harvest, so its worth is a part of the
@@ -12,8 +12,8 @@ namespace VirtTier.Tiering.Planning;
 /// </remarks>
 public sealed class MoveCostMeter
 {
-    // The part of its time that a guest loses on slow memory alone. Of 158 workloads on memory of 1.8 times the latency, a quarter
-    // lost nothing, half less than 5 %, a fifth more than 25 % (Li et al., Pond, ASPLOS 2023).
+    // The part of its time that a guest loses on slow memory alone. Of 158 workloads on memory of 1.8 times the latency, a
+    // quarter lost nothing, half less than 5 %, a fifth more than 25 % (Li et al., Pond, ASPLOS 2023).
     private const double SlowLoss = 0.1;
 
     // Times are of the wall clock, and what a bit stands for is a guess: measurements move the cost this far, and no further.
@@ -39,7 +39,8 @@ public sealed class MoveCostMeter
     public void ObserveBlocks(long pages, TimeSpan time) => Blend(ref _secondsOfBlocks, pages, time);
 
     /// <summary>Works out the cost for a round.</summary>
-    /// <param name="guestTime">CPU time, of all its CPUs together, that the guest used while a round's harvests looked at it.</param>
+    /// <param name="guestTime">CPU time, of all its CPUs together, that the guest used while a
+    /// round's harvests looked at it.</param>
     /// <param name="accesses">Accesses that they found, as <see cref="MovePlan.Accesses"/> has them.</param>
     /// <param name="blockShare">Share (0..1) of the guest's memory that is mapped in blocks, which move as one.</param>
     public void Update(TimeSpan guestTime, double accesses, double blockShare)

@@ -17,9 +17,10 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     private const double Usual = 0.5;
     private const double Brake = 4;
 
-    // Expectations err in proportion to what they are: pages that are accessed in every harvest look alike, and to swap them would be to
-    // follow noise. What comes in must get that share more of the accesses of what goes out for it; but no more than so many times the cost of
-    // a move, for an error costs no more than its moves: busy guests would keep what they have for ever.
+    // Expectations err in proportion to what they are: pages that are accessed in every harvest look alike, and to swap them
+    // would be to follow noise. What comes in must get that share more of the accesses of what goes out for it; but no more than
+    // so many times the cost of a move, for an error costs no more than its moves: busy guests
+    // would keep what they have for ever.
     private const double Doubt = 1;
     private const double MostDoubt = 4;
 
@@ -32,7 +33,8 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     /// <summary>What a move must earn, in accesses.</summary>
     /// <param name="moveCost">Of it, its price.</param>
     /// <param name="pingPong">Share of moves that were taken back of late.</param>
-    public static double Cost(double moveCost, double pingPong) => Margin * (1 + (Brake * Math.Max(0, pingPong - Usual))) * moveCost;
+    public static double Cost(double moveCost, double pingPong) =>
+        Margin * (1 + (Brake * Math.Max(0, pingPong - Usual))) * moveCost;
 
     /// <summary>Fills a plan of which the figures are there already.</summary>
     /// <param name="plan">Receives the moves.</param>
@@ -52,7 +54,8 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
         Match(plan, maxMoves, cost);
     }
 
-    /// <summary>Demotes what was next to go when the last plan was made, and was not accessed since, until the target is met.</summary>
+    /// <summary>Demotes what was next to go when the last plan was made, and was not accessed since,
+    /// until the target is met.</summary>
     /// <param name="plan">Receives the demotions; its figures are there already.</param>
     /// <param name="maxMoves">Most pages to move.</param>
     public void DemoteNext(MovePlan plan, long maxMoves)

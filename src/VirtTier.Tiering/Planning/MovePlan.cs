@@ -36,7 +36,8 @@ public sealed class MovePlan
     /// <summary>Room kept free under the budget for pages that the guest will touch for the first time, in pages.</summary>
     public long HeadroomPages { get; internal set; }
 
-    /// <summary>Budget less headroom: fast pages once the plan is carried out are at most this many, if the move limit allowed it.</summary>
+    /// <summary>Budget less headroom: fast pages once the plan is carried out are at most this many,
+    /// if the move limit allowed it.</summary>
     public long TargetPages => BudgetPages - HeadroomPages;
 
     /// <summary>Pages in the fast tier before the moves.</summary>
@@ -61,12 +62,13 @@ public sealed class MovePlan
     public long HotFastPages { get; internal set; }
 
     /// <summary>
-    /// Share (0..1) of the pages moved of late that had been moved the other way within eight rounds: it is to be low, and while it is
-    /// not, moves have to earn more.
+    /// Share (0..1) of the pages moved of late that had been moved the other way within eight rounds: it is to be low, and while
+    /// it is not, moves have to earn more.
     /// </summary>
     public double PingPongShare { get; internal set; }
 
-    /// <summary>What a page of DRAM is worth to the domain: the accesses a round expected of the last page that finds room.</summary>
+    /// <summary>What a page of DRAM is worth to the domain: the accesses a round expected of the last
+    /// page that finds room.</summary>
     public double MarginalValue { get; internal set; }
 
     /// <summary>Share (0..1) of the accesses that the present placement is expected to serve from the fast tier.</summary>

@@ -9,8 +9,8 @@ namespace VirtTier.Tiering.Planning;
 /// cost the guest twice.
 /// </summary>
 /// <remarks>
-/// It remembers single page runs, in a table of a fixed size. When more move than it can hold, it follows one in two, four, eight, ...
-/// of them by a hash of their number, which estimates the same share.
+/// It remembers single page runs, in a table of a fixed size. When more move than it can hold, it follows one in two, four,
+/// eight, ... of them by a hash of their number, which estimates the same share.
 /// </remarks>
 internal sealed class PingPongMeter
 {
@@ -34,7 +34,8 @@ internal sealed class PingPongMeter
 
     /// <param name="pages">4 KiB pages of the domain.</param>
     public PingPongMeter(int pages) =>
-        _entries = new (int, int)[Math.Clamp((int)BitOperations.RoundUpToPowerOf2((uint)(pages / PagesPerEntry)), FewestEntries, MostEntries)];
+        _entries = new (int, int)[Math.Clamp(
+            (int)BitOperations.RoundUpToPowerOf2((uint)(pages / PagesPerEntry)), FewestEntries, MostEntries)];
 
     /// <summary>The share, 0..1, over the last rounds in which anything moved.</summary>
     public double Share => _moved > 0 ? _cameBack / _moved : 0;

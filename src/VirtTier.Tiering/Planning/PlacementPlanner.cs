@@ -8,11 +8,13 @@ namespace VirtTier.Tiering.Planning;
 
 /// <summary>
 /// Decides for one domain which pages should change tier: fed with accessed bits several times a round, asked for a plan
-/// at the end of it, and within it for room for pages that are born. Pure: no I/O, no clock, no threads; not safe for use by two threads at once.
+/// at the end of it, and within it for room for pages that are born. Pure: no I/O, no clock, no threads;
+/// not safe for use by two threads at once.
 /// </summary>
 /// <remarks>
-/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each 2 MiB, eight for
-/// each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB only the first one's bytes and those of sampled ones are touched.
+/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each
+/// 2 MiB, eight for each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB
+/// only the first one's bytes and those of sampled ones are touched.
 /// </remarks>
 public sealed class PlacementPlanner
 {
@@ -44,12 +46,14 @@ public sealed class PlacementPlanner
 
     /// <summary>A planner for a domain of which nothing is known yet.</summary>
     /// <param name="pages">4 KiB pages of the domain, a multiple of 512, at least 512.</param>
-    /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>, for which it needs half a megabyte more.</param>
+    /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>,
+    /// for which it needs half a megabyte more.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="pages"/> is not such a number.</exception>
     public PlacementPlanner(int pages, bool sampled = false)
     {
         if (pages < PageSizes.BlockPages || pages % PageSizes.BlockPages != 0)
-            throw new ArgumentOutOfRangeException(nameof(pages), pages, $"A domain has a positive multiple of {PageSizes.BlockPages} pages.");
+            throw new ArgumentOutOfRangeException(
+                nameof(pages), pages, $"A domain has a positive multiple of {PageSizes.BlockPages} pages.");
         Pages = pages;
         _history = new PageHistory(pages);
         _sizes = new MappingSize[pages / PageSizes.BlockPages];
@@ -96,17 +100,20 @@ public sealed class PlacementPlanner
         set
         {
             if (value is not (> 0 and <= 1))
-                throw new ArgumentOutOfRangeException(nameof(value), value, "Decisions are more than 0 and at most 1 round apart.");
+                throw new ArgumentOutOfRangeException(
+                    nameof(value), value, "Decisions are more than 0 and at most 1 round apart.");
             _decisionSpacing = value;
         }
     }
 
     /// <summary>
-    /// Pages born since the last round ended, as far as harvests show: those that they found accessed and that had no memory then.
+    /// Pages born since the last round ended, as far as harvests show: those that they found
+    /// accessed and that had no memory then.
     /// </summary>
     public long BornPages => _residencyKnown ? _hitFirst : 0;
 
-    /// <summary>Reads of slow memory that a write to it costs as much as; 1 unless known. Only <see cref="Sample"/> tells where writes go.</summary>
+    /// <summary>Reads of slow memory that a write to it costs as much as; 1 unless known.
+    /// Only <see cref="Sample"/> tells where writes go.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Not a number above 0.</exception>
     public double WriteWeight
     {
@@ -165,8 +172,8 @@ public sealed class PlacementPlanner
     }
 
     /// <summary>
-    /// Takes one fault sample: of pages drawn evenly from the guest's memory, one that was then accessed. Samples tell what bits cannot: how much of
-    /// a 2 MiB mapping is in use, and where writes go.
+    /// Takes one fault sample: of pages drawn evenly from the guest's memory, one that was then accessed. Samples tell what bits
+    /// cannot: how much of a 2 MiB mapping is in use, and where writes go.
     /// </summary>
     /// <param name="page">The page accessed.</param>
     /// <param name="write">Whether only a write would have been seen; else any access.</param>
@@ -183,7 +190,8 @@ public sealed class PlacementPlanner
             _samples.Add(page);
     }
 
-    /// <summary>Takes in how many landmines (pages drawn) there were for samples of any access and of writes, once a round.</summary>
+    /// <summary>Takes in how many landmines (pages drawn) there were for samples of any access and of writes,
+    /// once a round.</summary>
     /// <param name="any">Those that any access would have stepped on.</param>
     /// <param name="write">Those that only a write would have.</param>
     public void CountLandmines(double any, double write) => _samples.CountLandmines(any, write);
@@ -191,7 +199,8 @@ public sealed class PlacementPlanner
     /// <summary>Ends a round: decides what to demote and what to promote.</summary>
     /// <param name="residency">One <see cref="Residency"/> a page, read after the last harvest.</param>
     /// <param name="budgetPages">Most fast pages that the domain may have, in pages, 0 or more.</param>
-    /// <param name="maxMoves">Most pages to move this round, both ways together; 0 plans nothing but fills in the figures.</param>
+    /// <param name="maxMoves">Most pages to move this round, both ways together;
+    /// 0 plans nothing but fills in the figures.</param>
     /// <param name="plan">Filled with the decision.</param>
     /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
     public void EndRound(ReadOnlySpan<byte> residency, long budgetPages, long maxMoves, MovePlan plan)
@@ -221,10 +230,12 @@ public sealed class PlacementPlanner
     }
 
     /// <summary>
-    /// Decides within a round, after a harvest, what to demote to have the headroom of the last plan again: the pages that were next to go then, less
-    /// those accessed since. It looks at no more pages than it demotes and passes over, and keeps the round's move limit.
+    /// Decides within a round, after a harvest, what to demote to have the headroom of the last plan again: the pages that were
+    /// next to go then, less those accessed since. It looks at no more pages than it demotes and passes over,
+    /// and keeps the round's move limit.
     /// </summary>
-    /// <param name="fastPages">Pages in the fast tier now: those that the last decision left there, and <see cref="BornPages"/>.</param>
+    /// <param name="fastPages">Pages in the fast tier now: those that the last decision left there, and
+    /// <see cref="BornPages"/>.</param>
     /// <param name="plan">Filled with demotions; nothing before the first round has ended.</param>
     public void RestoreHeadroom(long fastPages, MovePlan plan)
     {
@@ -299,7 +310,8 @@ public sealed class PlacementPlanner
 
     /// <summary>Takes over what the planner of the same domain had learned before its memory was laid out otherwise.</summary>
     /// <param name="earlier">That planner.</param>
-    /// <param name="kept">Runs of pages that are there still: their first index then and now, and their number, all in whole blocks.</param>
+    /// <param name="kept">Runs of pages that are there still: their first index then and now, and their number,
+    /// all in whole blocks.</param>
     /// <remarks>The harvests of the round that was under way are dropped.</remarks>
     public void TakeOver(PlacementPlanner earlier, IEnumerable<(int From, int To, int Pages)> kept)
     {
@@ -311,9 +323,11 @@ public sealed class PlacementPlanner
         _expectedHarvests = earlier._expectedHarvests;
         foreach ((int from, int to, int pages) in kept)
         {
-            earlier._sizes.AsSpan(from / PageSizes.BlockPages, pages / PageSizes.BlockPages).CopyTo(_sizes.AsSpan(to / PageSizes.BlockPages));
+            earlier._sizes.AsSpan(from / PageSizes.BlockPages, pages / PageSizes.BlockPages).CopyTo(_sizes.AsSpan(
+                to / PageSizes.BlockPages));
             _history.CopyFrom(earlier._history, from, to, pages);
-            _samples.CopyFrom(earlier._samples, from / PageSizes.BlockPages, to / PageSizes.BlockPages, pages / PageSizes.BlockPages);
+            _samples.CopyFrom(earlier._samples, from / PageSizes.BlockPages, to / PageSizes.BlockPages,
+                pages / PageSizes.BlockPages);
         }
         using MemoryStream habits = new();
         using BinaryWriter writer = new(habits);

@@ -162,7 +162,8 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
                 Born += pages;
             }
         }
-        (fast ? Fast : Slow).Add(PageState.Weighted((nextNeighbours * PageState.Own) + own, weight), runs, pagesEach, IsMovable(residency, page));
+        (fast ? Fast : Slow).Add(PageState.Weighted((nextNeighbours * PageState.Own) + own, weight), runs, pagesEach,
+            IsMovable(residency, page));
     }
 
     private bool IsMovable(byte residency, int page) =>

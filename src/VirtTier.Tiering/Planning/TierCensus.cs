@@ -3,7 +3,8 @@ using VirtTier.Tiering.Heat;
 
 namespace VirtTier.Tiering.Planning;
 
-/// <summary>How many pages and page runs of one tier are in each <see cref="PageState"/>, by <see cref="AccessWeight"/>.</summary>
+/// <summary>How many pages and page runs of one tier are in each <see cref="PageState"/>, by
+/// <see cref="AccessWeight"/>.</summary>
 /// <param name="states">Weighted states.</param>
 internal sealed class TierCensus(int states)
 {

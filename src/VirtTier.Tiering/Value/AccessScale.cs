@@ -5,10 +5,11 @@ namespace VirtTier.Tiering.Value;
 
 /// <summary>How many accesses the accessed bits of a page's round stand for.</summary>
 /// <remarks>
-/// A bit says "once or more". Of accesses that come independently of each other, k of 4 quarters without one would mean -4 ln(k / 4);
-/// those of programs come in spells, so that a bit stands for more, and pages that are accessed in all quarters for far more. How much
-/// more shows in how many of these there are: with rates spread as widely as those of Zipf's law, fewer pages are accessed in
-/// four quarters than in three; the more it is the other way about, the further the rates go on above what bits can tell.
+/// A bit says "once or more". Of accesses that come independently of each other, k of 4 quarters without one would mean -4 ln(k /
+/// 4); those of programs come in spells, so that a bit stands for more, and pages that are accessed in all quarters for far more.
+/// How much more shows in how many of these there are: with rates spread as widely as those of Zipf's law, fewer pages are
+/// accessed in four quarters than in three; the more it is the other way about,
+/// the further the rates go on above what bits can tell.
 /// </remarks>
 internal sealed class AccessScale
 {
@@ -27,8 +28,8 @@ internal sealed class AccessScale
     private double _factor = 1;
     private bool _measured;
 
-    // By quarters: 1.5 times what independent accesses would make, and more at the end; from recorded programs, of which only a share
-    // of the accesses was kept, so that bits tell less than they could.
+    // By quarters: 1.5 times what independent accesses would make, and more at the end; from recorded programs, of which only a
+    // share of the accesses was kept, so that bits tell less than they could.
     private static ReadOnlySpan<double> Spells => [0, 1.5, 3.5, 7, 20];
 
     /// <summary>Accesses of a page in a round that turned out so for it.</summary>
@@ -51,7 +52,8 @@ internal sealed class AccessScale
         _pagesInThree = ((1 - NewWeight) * _pagesInThree) + inThree;
         _pagesInFour = ((1 - NewWeight) * _pagesInFour) + inFour;
         // What is measured need not be inferred.
-        _density = accesses is null ? Math.Clamp((_pagesInFour + UnknownPages) / (_pagesInThree + UnknownPages), 1, GreatestDensity) : 1;
+        _density =
+            accesses is null ? Math.Clamp((_pagesInFour + UnknownPages) / (_pagesInThree + UnknownPages), 1, GreatestDensity) : 1;
         if (accesses is double measured)
             Fit(measured, pagesByOutcome);
     }

@@ -23,7 +23,8 @@ internal sealed class StateStatistics
 
     // The outcomes of a state side by side: one vector.
     private readonly float[] _seen = new float[PageState.Count * PageState.Outcomes];
-    private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes]; // the levels of a recency side by side, for vectors over them
+    // the levels of a recency side by side, for vectors over them
+    private readonly float[] _chance = new float[PageState.Count * PageState.Outcomes];
     private readonly float[] _neighboursSeen = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
     private readonly float[] _neighboursChance = new float[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
 
@@ -117,7 +118,8 @@ internal sealed class StateStatistics
         return seen / Vector256.Sum(seen);
     }
 
-    // Idle pages grow older together into states that none was seen in, so how often they come back is carried over from the younger.
+    // Idle pages grow older together into states that none was seen in, so how often they come back
+    // is carried over from the younger.
     private Vector256<float> Prior(int own)
     {
         Vector256<float> chance = Vector256.Create(ValuePrior.Chances, own * PageState.Outcomes);

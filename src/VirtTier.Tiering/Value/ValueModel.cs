@@ -53,10 +53,11 @@ internal sealed class ValueModel
     public ReadOnlySpan<float> Rate => _rate;
 
     /// <summary>
-    /// Accesses that the pages of a state together are expected to get in the coming round, each. It is <see cref="Rate"/> but for pages that were
-    /// never accessed: a guest goes on to touch new ones at its own pace, however few are left.
+    /// Accesses that the pages of a state together are expected to get in the coming round, each. It is <see cref="Rate"/> but
+    /// for pages that were never accessed: a guest goes on to touch new ones at its own pace, however few are left.
     /// </summary>
-    public double MeanRate(int state) => PageState.IsUntouched(state % PageState.Own) ? _rate[state] * _firstAccesses : _rate[state];
+    public double MeanRate(int state) =>
+        PageState.IsUntouched(state % PageState.Own) ? _rate[state] * _firstAccesses : _rate[state];
 
     /// <summary>What a page of each weighted state gains by being fast rather than slow, in accesses.</summary>
     public ReadOnlySpan<float> Value => _value;
@@ -103,7 +104,8 @@ internal sealed class ValueModel
         for (int weight = 0; weight < _solved.Length; weight++)
         {
             int first = PageState.Weighted(0, weight);
-            if (!fast.Slice(first, PageState.Count).ContainsAnyExcept(0) && !slow.Slice(first, PageState.Count).ContainsAnyExcept(0))
+            if (!fast.Slice(first, PageState.Count).ContainsAnyExcept(0)
+                && !slow.Slice(first, PageState.Count).ContainsAnyExcept(0))
                 continue;
             ReadOnlySpan<float> rate = _rate.AsSpan(first, PageState.Count);
             for (int sweep = 0; sweep < (_solved[weight] ? Sweeps : SweepsAtFirst); sweep++)

@@ -4,13 +4,15 @@ using VirtTier.Tiering.Heat;
 namespace VirtTier.Tiering.Value;
 
 /// <summary>
-/// What is believed of the next round of a page's own state before any was seen: what is accessed goes on partly as in the last round,
-/// partly as in the long run; what idles comes back the less likely the longer it idled.
+/// What is believed of the next round of a page's own state before any was seen: what is accessed goes on partly as in the last
+/// round, partly as in the long run; what idles comes back the less likely the longer it idled.
 /// </summary>
-/// <remarks>The numbers were fitted to the rounds of recorded programs (compilers, interpreters, databases, sorting, packing), each with the same weight.</remarks>
+/// <remarks>The numbers were fitted to the rounds of recorded programs (compilers, interpreters, databases, sorting, packing),
+/// each with the same weight.</remarks>
 internal static class ValuePrior
 {
-    // Quarters of a round that find a page accessed belong together: a page is in use in most of them or in none. This is the correlation of any two.
+    // Quarters of a round that find a page accessed belong together: a page is in use in most of them or in none.
+    // This is the correlation of any two.
     private const double Correlation = 0.35;
 
     // What is in use at the end of a round goes on more often than what is not, by so much of a round.

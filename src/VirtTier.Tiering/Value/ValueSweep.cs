@@ -6,8 +6,9 @@ namespace VirtTier.Tiering.Value;
 
 /// <summary>One step of value iteration over all states, in vectors over the levels of heat.</summary>
 /// <remarks>
-/// What follows an access depends on outcome and level alone, what follows an idle round on the page's own state alone. So for each neighbourhood
-/// these few rows of later values are worked out once, and each state is left with a product of as many numbers as there are outcomes.
+/// What follows an access depends on outcome and level alone, what follows an idle round on the page's own state alone. So for
+/// each neighbourhood these few rows of later values are worked out once, and each state is left with a product of as many
+/// numbers as there are outcomes.
 /// </remarks>
 /// <param name="statistics">How rounds turn out.</param>
 /// <param name="discount">What a value is worth a round earlier.</param>
@@ -86,7 +87,8 @@ internal sealed class ValueSweep(StateStatistics statistics, float discount)
         Vector256<float> idle = Load(_afterIdle, (next * Levels) + level);
         if (chance < 1)
             idle = (idle * (float)chance) + (Load(_afterIdle, (recency * Levels) + level) * (float)(1 - chance));
-        Vector256<float> sum = Load(rate, first + level) - Vector256.Create(price) + (Load(statistics.Chances(first, 0), level) * idle);
+        Vector256<float> sum =
+            Load(rate, first + level) - Vector256.Create(price) + (Load(statistics.Chances(first, 0), level) * idle);
         for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
             sum += Load(statistics.Chances(first, outcome), level) * Load(_afterOutcome, (outcome * Levels) + level);
         return sum;

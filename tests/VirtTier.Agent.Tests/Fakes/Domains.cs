@@ -9,7 +9,8 @@ namespace VirtTier.Agent.Tests.Fakes;
 /// <summary>Domains whose QEMU is this very test process, so that what is read from /proc is real.</summary>
 internal static class Domains
 {
-    public static ProcessIdentity ThisProcess { get; } = new(Environment.ProcessId, ProcessFacts.ReadStartTime(Environment.ProcessId));
+    public static ProcessIdentity ThisProcess { get; } = new(
+        Environment.ProcessId, ProcessFacts.ReadStartTime(Environment.ProcessId));
 
     public static RunningDomain Running(string dram = "", TieringMode? mode = null, string name = "web1") => new()
     {

@@ -27,7 +27,8 @@ internal sealed class FakeBus : IBus
 
     /// <summary>Calls the exported object as this user.</summary>
     public Task<BusBody> CallAsync(uint uid, string member, params object[] arguments) =>
-        _handler!(new BusMethodCall(":1.1", uid, "org.virttier.Agent1", member, new BusBody(new string('s', arguments.Length), arguments)));
+        _handler!(new BusMethodCall(":1.1", uid, "org.virttier.Agent1", member,
+            new BusBody(new string('s', arguments.Length), arguments)));
 
     /// <summary>Calls another interface of the exported object.</summary>
     public Task<BusBody> CallInterfaceAsync(string name, string member, params object[] arguments) =>

@@ -46,13 +46,15 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>The pages that the guest touches between any two harvests.</summary>
     public HashSet<int> HotPages { get; set; } = [];
 
-    /// <summary>The pages that the guest of the so manieth attachment (from 1) touches, where not <see cref="HotPages"/>.</summary>
+    /// <summary>The pages that the guest of the so manieth attachment (from 1) touches, where not
+    /// <see cref="HotPages"/>.</summary>
     public Dictionary<int, HashSet<int>> HotPagesOf { get; } = [];
 
     /// <summary>The page from which on the guest has no memory yet; see <see cref="BornPerHarvest"/>.</summary>
     public int GrownTo { get; set; } = GuestPages;
 
-    /// <summary>Pages that the guest touches for the first time between any two harvests, as long as it has such; they come to the fast node.</summary>
+    /// <summary>Pages that the guest touches for the first time between any two harvests, as long as it has such;
+    /// they come to the fast node.</summary>
     public int BornPerHarvest { get; set; }
 
     /// <summary>What each harvest takes of a CPU.</summary>
@@ -263,8 +265,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         WritePagemap();
     }
 
-    // Every page that the guest has is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN: the reader then
-    // asks move_pages.
+    // Every page that the guest has is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN:
+    // the reader then asks move_pages.
     private void WritePagemap()
     {
         foreach (int pid in _pids)
@@ -276,7 +278,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         byte[] entries = new byte[GuestPages * sizeof(ulong)];
         for (int page = 0; page < GrownTo; page++)
             BinaryPrimitives.WriteUInt64LittleEndian(entries.AsSpan(page * sizeof(ulong)), 1UL << 63);
-        string path = Path.Combine(_root.FullName, "proc", pid.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
+        string path =
+            Path.Combine(_root.FullName, "proc", pid.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         using FileStream file = File.Open(path, FileMode.OpenOrCreate);
         file.Position = (long)(Hva / PageSizes.PageBytes * sizeof(ulong));
@@ -291,7 +294,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
         public SamplerInfo GetInfo() => new(
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0)
-                | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0) | (host.NestedGuestsNow ? SamplerFeatures.NestedGuests : 0),
+                | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0)
+                | (host.NestedGuestsNow ? SamplerFeatures.NestedGuests : 0),
             GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, _armed, 0);
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];
@@ -314,7 +318,11 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
                 foreach (AccessSample sample in host.Faults(host._sampledKinds))
                     _samples.Enqueue(sample);
             }
-            return new HarvestResult(GuestPages, hot.Count, 0, host.Generation) { IsDirtyLogged = host.DirtyLogging, RunsGuests = host.NestedGuests };
+            return new HarvestResult(GuestPages, hot.Count, 0, host.Generation)
+            {
+                IsDirtyLogged = host.DirtyLogging,
+                RunsGuests = host.NestedGuests,
+            };
         }
 
         public void SampleFaults(AccessKinds kinds, int samplesPerSecond)

@@ -6,7 +6,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>A private host with the real agent on it, and its tool run there. The kernel module is not: nothing is sampled.</summary>
+/// <summary>A private host with the real agent on it, and its tool run there.
+/// The kernel module is not: nothing is sampled.</summary>
 public sealed class AgentHost : IAsyncLifetime
 {
     private static readonly string s_program = Path.Combine(AppContext.BaseDirectory, "virttier");
@@ -78,7 +79,8 @@ public sealed class AgentHost : IAsyncLifetime
     }
 
     /// <summary>Runs the tool on the host.</summary>
-    internal Task<(int ExitCode, string Output, string Errors)> ToolAsync(params string[] arguments) => RunAsync([s_program, .. arguments]);
+    internal Task<(int ExitCode, string Output, string Errors)> ToolAsync(params string[] arguments) =>
+        RunAsync([s_program, .. arguments]);
 
     /// <summary>Runs the tool on the host; fails the test when it fails.</summary>
     internal async Task<string> ToolOkAsync(params string[] arguments)

@@ -22,7 +22,8 @@ internal sealed class BusLog : IDisposable
         BusLog log = new(file, host.StartInside("busctl", "sh", "-c", $"exec busctl --json=short monitor >{file}"));
         string said = Path.Combine(Path.GetDirectoryName(file)!, "busctl.log");
         await Eventually.TrueAsync(
-            () => File.Exists(said) && File.ReadAllText(said).Contains("Monitoring", StringComparison.Ordinal), () => "busctl does not monitor the bus");
+            () => File.Exists(said) && File.ReadAllText(said).Contains("Monitoring", StringComparison.Ordinal),
+            () => "busctl does not monitor the bus");
         return log;
     }
 
@@ -38,7 +39,8 @@ internal sealed class BusLog : IDisposable
             string? Text(string name) => root.TryGetProperty(name, out JsonElement value) ? value.GetString() : null;
             ulong? Number(string name) => root.TryGetProperty(name, out JsonElement value) ? value.GetUInt64() : null;
             messages.Add(new Message(
-                messages.Count, Text("type")!, Text("sender"), Text("destination"), Text("member"), Number("cookie"), Number("reply_cookie")));
+                messages.Count, Text("type")!, Text("sender"), Text("destination"), Text("member"), Number("cookie"),
+                Number("reply_cookie")));
         }
         return messages;
     }
@@ -46,7 +48,8 @@ internal sealed class BusLog : IDisposable
     internal async Task<IReadOnlyList<Message>> UntilAsync(Func<IReadOnlyList<Message>, bool> condition, string what)
     {
         IReadOnlyList<Message> messages = [];
-        await Eventually.TrueAsync(() => condition(messages = Read()), () => $"{what} does not show in\n{string.Join('\n', messages)}");
+        await Eventually.TrueAsync(() => condition(messages = Read()),
+            () => $"{what} does not show in\n{string.Join('\n', messages)}");
         return messages;
     }
 
@@ -63,6 +66,7 @@ internal sealed class BusLog : IDisposable
         int Number, string Type, string? Sender, string? Destination, string? Member, ulong? Cookie, ulong? ReplyTo)
     {
         /// <summary>Whether this is the call that a message answers.</summary>
-        internal bool IsCallOf(Message answer) => Type == "method_call" && Sender == answer.Destination && Cookie == answer.ReplyTo;
+        internal bool IsCallOf(Message answer) =>
+            Type == "method_call" && Sender == answer.Destination && Cookie == answer.ReplyTo;
     }
 }

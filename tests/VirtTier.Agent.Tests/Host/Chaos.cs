@@ -7,7 +7,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>Two private hosts to which random things happen, the same ones for the same seed as far as the hosts keep step.</summary>
+/// <summary>Two private hosts to which random things happen, the same ones for the same seed as far
+/// as the hosts keep step.</summary>
 internal sealed class Chaos : IAsyncDisposable
 {
     private const int MostDomains = 5;
@@ -116,7 +117,8 @@ internal sealed class Chaos : IAsyncDisposable
     {
         Stopwatch watch = Stopwatch.StartNew();
         string? truth = null, picture = null;
-        TimeSpan lastAsked = TimeSpan.Zero, truthSince = TimeSpan.Zero, pictureSince = TimeSpan.Zero, slowestReading = TimeSpan.Zero;
+        TimeSpan lastAsked = TimeSpan.Zero, truthSince = TimeSpan.Zero, pictureSince = TimeSpan.Zero,
+            slowestReading = TimeSpan.Zero;
         do
         {
             TimeSpan asked = watch.Elapsed;
@@ -139,8 +141,11 @@ internal sealed class Chaos : IAsyncDisposable
             $"seed {_seed}: the picture of {host.Name} is\n{picture}\nbut virsh says\n{truth}\nafter: {Journal}\n{host}");
 
         // Two heartbeats, and what this machine makes of a few questions to libvirt.
-        TimeSpan late = pictureSince > truthSince ? pictureSince - truthSince : TimeSpan.Zero, limit = (2 * new DomainMonitorOptions().Heartbeat) + slowestReading;
-        Assert.True(late <= limit, $"seed {_seed}: the picture of {host.Name} was right {late.TotalSeconds:0.0} s late, the limit is {limit.TotalSeconds:0.0} s, after: {Journal}");
+        TimeSpan late = pictureSince > truthSince ? pictureSince - truthSince : TimeSpan.Zero,
+            limit = (2 * new DomainMonitorOptions().Heartbeat) + slowestReading;
+        Assert.True(late <= limit,
+            $"seed {_seed}: the picture of {host.Name} was right {late.TotalSeconds:0.0} s late, "
+                + $"the limit is {limit.TotalSeconds:0.0} s, after: {Journal}");
         return late;
     }
 
@@ -228,7 +233,8 @@ internal sealed class Chaos : IAsyncDisposable
         await OnAnyAsync(host, "snapshot-create-as", $"snapshot{number}", "--memspec", $"{memory}.snapshot,snapshot=external");
     }
 
-    private async Task DumpAsync(ChaosHost host) => await OnAnyAsync(host, "dump", await host.Host.WriteFileAsync("core", ""), "--memory-only");
+    private async Task DumpAsync(ChaosHost host) =>
+        await OnAnyAsync(host, "dump", await host.Host.WriteFileAsync("core", ""), "--memory-only");
 
     /// <summary>Sets, changes and removes the copy that counts, or another one that does not.</summary>
     private Task SetSettingsAsync(ChaosHost host)
@@ -257,7 +263,8 @@ internal sealed class Chaos : IAsyncDisposable
         int first = _random.Next(1, 1000);
         await VirshAsync(host, string.Join(';', Enumerable.Range(first, 100).Select(shares => string.Create(
             CultureInfo.InvariantCulture,
-            $"metadata {name} --uri {TieringSettings.MetadataNamespace} --key vt --live --set \"<tiering shares='{shares}'/>\""))));
+            $"metadata {name} --uri {TieringSettings.MetadataNamespace} --key vt --live --set "
+                + $"\"<tiering shares='{shares}'/>\""))));
     }
 
     private async Task RenameAsync(ChaosHost host)
@@ -269,7 +276,8 @@ internal sealed class Chaos : IAsyncDisposable
     private async Task PlugMemoryAsync(ChaosHost host)
     {
         string xml = _random.Next(3) == 0
-            ? "<memory model='virtio-mem'><target><size unit='MiB'>32</size><node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested></target></memory>"
+            ? "<memory model='virtio-mem'><target><size unit='MiB'>32</size><node>0</node><block unit='MiB'>2</block>"
+                + "<requested unit='MiB'>0</requested></target></memory>"
             : Dimm;
         await OnAnyAsync(host, "attach-device", await host.Host.WriteFileAsync("memory.xml", xml), "--live");
     }
@@ -322,10 +330,12 @@ internal sealed class Chaos : IAsyncDisposable
     private Task<int> MigrateAsync(ChaosHost from, string name, string bandwidth)
     {
         ChaosHost to = _hosts.Single(h => h != from);
-        return VirshAsync(from, "migrate", name, to.Host.Connection, "--live", "--bandwidth", bandwidth, "--migrateuri", "tcp://127.0.0.1", "--unsafe");
+        return VirshAsync(from, "migrate", name, to.Host.Connection, "--live", "--bandwidth", bandwidth, "--migrateuri",
+            "tcp://127.0.0.1", "--unsafe");
     }
 
-    /// <summary>Draws all that it needs before it waits for anything: a step that runs beside it must not change the sequence.</summary>
+    /// <summary>Draws all that it needs before it waits for anything: a step that runs beside it must
+    /// not change the sequence.</summary>
     private Task RestartSomethingAsync(ChaosHost host)
     {
         int signal = AnySignal();

@@ -8,8 +8,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
-/// One of the hosts that chaos is made on, with the agent's loops on it. What it tells of itself comes from virsh and the pid files;
-/// what the agent thinks, from the monitor and from the samplers that are open.
+/// One of the hosts that chaos is made on, with the agent's loops on it. What it tells of itself comes from virsh and the pid
+/// files; what the agent thinks, from the monitor and from the samplers that are open.
 /// </summary>
 internal sealed class ChaosHost : IAsyncDisposable
 {
@@ -80,22 +80,27 @@ internal sealed class ChaosHost : IAsyncDisposable
     internal async Task<string> ReadTruthAsync()
     {
         List<string> lines = [];
-        foreach (string name in (await Host.VirshAsync("list", "--name")).Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal))
+        foreach (string name in (await Host.VirshAsync("list", "--name")).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Order(StringComparer.Ordinal))
         {
             (int exitCode, string xml) = await Host.TryVirshAsync("dumpxml", name);
             string state = (await Host.TryVirshAsync("domstate", name)).Output.Trim();
             if (exitCode != 0 || Host.FindPid(name) is not { } pid)
                 return $"virsh is not sure of {name}: {xml}";
             XElement domain = XElement.Parse(xml);
-            XElement? tiering = domain.Element("metadata")?.Elements().SingleOrDefault(e => e.Name.NamespaceName == TieringSettings.MetadataNamespace);
+            XElement? tiering = domain.Element("metadata")?.Elements().SingleOrDefault(
+                e => e.Name.NamespaceName == TieringSettings.MetadataNamespace);
             string mode = tiering?.Attribute("mode")?.Value ?? "enforce";
             // What a virtio-mem has not plugged in is no memory yet, though libvirt counts it.
             long memory = (long)domain.Element("memory")! - domain.Descendants("memory")
                 .Where(device => (string?)device.Attribute("model") == "virtio-mem")
-                .Sum(device => (long)device.Element("target")!.Element("size")! - (long)device.Element("target")!.Element("current")!);
+                .Sum(
+                    device => (long)device.Element("target")!.Element("size")!
+                        - (long)device.Element("target")!.Element("current")!);
             lines.Add(tiering?.Attribute("shares")?.Value == BadShares
                 ? DescribeBad(name, pid, state, memory)
-                : Describe(name, pid, state, tiering?.Attribute("shares")?.Value, mode, memory, [.. mode == "off" ? (int[])[] : [pid]]));
+                : Describe(name, pid, state, tiering?.Attribute("shares")?.Value, mode, memory,
+                    [.. mode == "off" ? (int[])[] : [pid]]));
         }
         return string.Join('\n', lines);
     }
@@ -132,6 +137,9 @@ internal sealed class ChaosHost : IAsyncDisposable
     private static string DescribeBad(string name, int? pid, string state, long memory) =>
         string.Create(CultureInfo.InvariantCulture, $"{name} pid {pid} {state} memory {memory} KiB, bad settings");
 
-    private static string Describe(string name, int? pid, string state, string? shares, string mode, long memory, int[] samplers) =>
-        string.Create(CultureInfo.InvariantCulture, $"{name} pid {pid} {state} shares {shares} mode {mode} memory {memory} KiB samplers {string.Join(' ', samplers)}");
+    private static string Describe(
+        string name, int? pid, string state, string? shares, string mode, long memory, int[] samplers) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name} pid {pid} {state} shares {shares} mode {mode} memory {memory} KiB samplers {string.Join(' ', samplers)}");
 }

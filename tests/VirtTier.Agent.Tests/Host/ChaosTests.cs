@@ -5,8 +5,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
-/// Random sequences of all that can happen on two hosts side by side, daemons restarted and killed in between, held against virsh, the
-/// pid files and the samplers that are open.
+/// Random sequences of all that can happen on two hosts side by side, daemons restarted and killed in between, held against
+/// virsh, the pid files and the samplers that are open.
 /// VIRTTIER_CHAOS_RUNS and VIRTTIER_CHAOS_SEED choose how many and the first seed; a seed replays its sequence.
 /// </summary>
 [Trait("Ring", "host")]
@@ -40,7 +40,9 @@ public sealed class ChaosTests
             longest = took > longest ? took : longest;
         }
         TestContext.Current.TestOutputHelper?.WriteLine(
-            string.Create(CultureInfo.InvariantCulture, $"seed {seed}: the picture was right at most {longest.TotalSeconds:0.0} s late in: {chaos.Journal}"));
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"seed {seed}: the picture was right at most {longest.TotalSeconds:0.0} s late in: {chaos.Journal}"));
     }
 
     private static int ReadNumber(string variable, int otherwise) =>

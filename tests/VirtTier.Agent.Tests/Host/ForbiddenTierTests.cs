@@ -5,7 +5,8 @@ using VirtTier.Memory;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>A domain whose numatune keeps it from the slow node: said before a move is tried, with the command that mends it.</summary>
+/// <summary>A domain whose numatune keeps it from the slow node: said before a move is tried,
+/// with the command that mends it.</summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]
 public sealed class ForbiddenTierTests
@@ -20,15 +21,19 @@ public sealed class ForbiddenTierTests
         {
             MemoryMiB = 16,
             Metadata = TestDomain.MetadataOf("dram='4MiB'"),
-            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking><numatune><memory mode='strict' nodeset='0'/></numatune>",
+            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking><numatune>"
+                + "<memory mode='strict' nodeset='0'/></numatune>",
         });
         await host.VirshAsync("start", "web1");
 
         DomainStatus? status = null;
         await Eventually.TrueAsync(
-            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null }, tiered.ToString);
+            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null },
+            tiered.ToString);
         const string Mend = "virsh numatune --config --nodeset 0-1 web1";
-        Assert.Equal($"its numatune (strict, nodes 0) forbids memory on node 1; to be mended for its next start; mend it with: {Mend}", status!.Reason);
+        Assert.Equal(
+            $"its numatune (strict, nodes 0) forbids memory on node 1; to be mended for its next start; mend it with: {Mend}",
+            status!.Reason);
         Assert.True(status.NeedsAttention);
         Assert.Equal(0, kernel.WorkOn(host.ReadPid("web1")).Moves);
 
@@ -48,15 +53,18 @@ public sealed class ForbiddenTierTests
         {
             MemoryMiB = 16,
             Metadata = TestDomain.MetadataOf("dram='4MiB'"),
-            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking><cpu><numa><cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>"
+            Extra = "<memoryBacking><allocation mode='immediate'/></memoryBacking><cpu><numa>"
+                + "<cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>"
                 + "<numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>",
         });
         await host.VirshAsync("start", "web1");
 
         DomainStatus? status = null;
         await Eventually.TrueAsync(
-            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 5, Reason: not null }, tiered.ToString);
-        Assert.StartsWith("16 MiB of its memory is bound strictly to node 0 and stays there", status!.Reason, StringComparison.Ordinal);
+            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 5, Reason: not null },
+            tiered.ToString);
+        Assert.StartsWith("16 MiB of its memory is bound strictly to node 0 and stays there", status!.Reason,
+            StringComparison.Ordinal);
         Assert.Equal(0, kernel.WorkOn(host.ReadPid("web1")).Moves);
     }
 }

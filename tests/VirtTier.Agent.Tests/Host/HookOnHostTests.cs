@@ -33,7 +33,8 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         await InstallAsync();
         await agent.Host.DefineAsync(new TestDomain("timed") { MemoryMiB = 16 });
         string hook = agent.InHost(HookPath), away = agent.InHost("/etc/libvirt/hooks/away");
-        Dictionary<string, List<(double Milliseconds, double Without)>> starts = new() { ["alive"] = [], ["stopped"] = [], ["dead"] = [] };
+        Dictionary<string, List<(double Milliseconds, double Without)>> starts =
+            new() { ["alive"] = [], ["stopped"] = [], ["dead"] = [] };
         async Task<double> TimeWithoutHookAsync()
         {
             File.Move(hook, away);
@@ -63,7 +64,9 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         await agent.StartAgentAsync();
 
         string figures = string.Join("; ", starts.Select(how => $"agent {how.Key}: " + string.Join(", ", how.Value.Select(
-            start => string.Create(CultureInfo.InvariantCulture, $"{start.Milliseconds:0} ms ({start.Without:0} without the hook)")))));
+            start => string.Create(
+                CultureInfo.InvariantCulture,
+                $"{start.Milliseconds:0} ms ({start.Without:0} without the hook)")))));
         TestContext.Current.TestOutputHelper?.WriteLine(figures);
         // The best pair of each, as a busy machine only adds. Ten seconds is what the message may take in the background, half a
         // second what admission control may: neither may show.
@@ -89,7 +92,8 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
             (int exitCode, string output) = await agent.Host.TryVirshAsync("start", "third");
             Assert.NotEqual(0, exitCode);
             Assert.Contains(
-                "virttier: its min of 32 MiB of DRAM cannot be met: of the pool of 128 MiB, 98 MiB is promised to 2 other domains and 30 MiB is left",
+                "virttier: its min of 32 MiB of DRAM cannot be met: of the pool of 128 MiB, "
+                    + "98 MiB is promised to 2 other domains and 30 MiB is left",
                 output, StringComparison.Ordinal);
 
             // An agent that does not answer refuses nobody, and holds nobody up for long.
@@ -121,14 +125,17 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         try
         {
             await agent.ToolOkAsync("reload");
-            await log.UntilAsync(messages => messages.Any(m => m is { Member: "ListDomains" }), "the last heartbeat of the old length");
+            await log.UntilAsync(messages => messages.Any(m => m is { Member: "ListDomains" }),
+                "the last heartbeat of the old length");
             for (int round = 1; round <= Rounds; round++)
             {
                 Assert.Equal("s \"\"", await CallAgentAsync("Admit", "ss", "web1", "/nonexistent"));
                 int looks = log.Read().Count(m => m is { Member: "ListDomains" });
                 await CallAgentAsync("Notify", "sss", "web1", "started", "/nonexistent");
-                await log.UntilAsync(messages => messages.Count(m => m is { Member: "ListDomains" }) > looks, "a look after the message");
-                await log.UntilAsync(messages => messages.Count(m => m is { Member: "GetAllDomainStats" }) > looks, "the end of that look");
+                await log.UntilAsync(messages => messages.Count(m => m is { Member: "ListDomains" }) > looks,
+                    "a look after the message");
+                await log.UntilAsync(messages => messages.Count(m => m is { Member: "GetAllDomainStats" }) > looks,
+                    "the end of that look");
             }
 
             // The same with a libvirt that does not answer.
@@ -137,11 +144,14 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
             await CallAgentAsync("Notify", "sss", "web1", "started", "/nonexistent");
 
             IReadOnlyList<BusLog.Message> all = await log.UntilAsync(
-                messages => messages.Count(m => m.Type == "method_return" && IsOfHook(messages, m)) == 2 * (Rounds + 1), "all answers");
+                messages => messages.Count(m => m.Type == "method_return" && IsOfHook(messages, m)) == 2 * (Rounds + 1),
+                "all answers");
             foreach (BusLog.Message answer in all.Where(m => m.Type == "method_return" && IsOfHook(all, m)))
             {
                 IEnumerable<BusLog.Message> meanwhile = all.SkipWhile(m => !m.IsCallOf(answer)).TakeWhile(m => m != answer);
-                Assert.DoesNotContain(meanwhile, m => m.Type == "method_call" && m.Sender == answer.Sender && m.Destination == "org.libvirt");
+                Assert.DoesNotContain(
+                    meanwhile,
+                    m => m.Type == "method_call" && m.Sender == answer.Sender && m.Destination == "org.libvirt");
             }
         }
         finally
@@ -159,7 +169,8 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     private async Task<string> CallAgentAsync(string member, string signature, params string[] arguments)
     {
         (int exitCode, string output, string errors) = await agent.RunAsync(
-            ["busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", member, signature, .. arguments]);
+            ["busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", member,
+                signature, .. arguments]);
         Assert.True(exitCode == 0, errors);
         return output.Trim();
     }
@@ -177,7 +188,8 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         await UntilAllToldAsync();
     }
 
-    /// <summary>libvirtd reloads when it gets to it: the hook is in place when a start and a stop have reached the agent.</summary>
+    /// <summary>libvirtd reloads when it gets to it: the hook is in place when a start and a stop
+    /// have reached the agent.</summary>
     private async Task UntilHookIsCalledAsync()
     {
         long calls = (await agent.StatusAsync()).Libvirt.HookCalls;

@@ -29,7 +29,8 @@ public sealed class LibvirtTroubleTests(AgentHost agent) : IClassFixture<AgentHo
         using Daemon dbus = agent.Host.StartInside("libvirt-dbus-again",
             ["setpriv", "--reuid", "libvirtdbus", "--regid", "libvirtdbus", .. groups, "libvirt-dbus", "--system"]);
         await Eventually.TrueAsync(
-            async () => (await agent.RunAsync("busctl", "status", "org.libvirt")).ExitCode == 0, () => "libvirt-dbus does not come up");
+            async () => (await agent.RunAsync("busctl", "status", "org.libvirt")).ExitCode == 0,
+            () => "libvirt-dbus does not come up");
         string? mend = await MendAsync();
         await dbus.EndAsync();
         return mend;

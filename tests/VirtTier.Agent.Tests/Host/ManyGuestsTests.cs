@@ -6,7 +6,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>As many guests as a large host has, real QEMUs, started as fast as libvirt can and stopped again: each is attached, none leaks.</summary>
+/// <summary>As many guests as a large host has, real QEMUs, started as fast as libvirt can and stopped again: each is attached,
+/// none leaks.</summary>
 [Trait("Ring", "host")]
 [Trait("Speed", "long")]
 [Collection(HostRing.Name)]
@@ -21,7 +22,9 @@ public sealed class ManyGuestsTests
     [Fact]
     public async Task Two_hundred_guests_are_attached_and_let_go()
     {
-        int guests = Environment.GetEnvironmentVariable("VIRTTIER_GUESTS") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : 200;
+        int guests = Environment.GetEnvironmentVariable("VIRTTIER_GUESTS") is { Length: > 0 } text
+            ? int.Parse(text, CultureInfo.InvariantCulture)
+            : 200;
         await using PrivateHost host = await PrivateHost.StartAsync("many");
         using StandInKernel kernel = new();
         await using TieredHost tiered = TieredHost.Of(host, kernel, TimeSpan.FromSeconds(2));
@@ -52,11 +55,15 @@ public sealed class ManyGuestsTests
             await host.VirshAsync("destroy", name));
         TimeSpan stopped = watch.Elapsed;
         await Eventually.TrueAsync(
-            () => kernel.SampledPids.Count == 0 && tiered.Watched.Monitor.Current.Domains.Count == 0, () => Describe(kernel, tiered));
+            () => kernel.SampledPids.Count == 0 && tiered.Watched.Monitor.Current.Domains.Count == 0,
+            () => Describe(kernel, tiered));
 
         calls = tiered.Watched.Bus.Calls - calls;
         TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{names.Length} guests: started in {started.TotalSeconds:0.0} s, attached after {attached.TotalSeconds:0.0} s, stopped in {(stopped - attached).TotalSeconds:0.0} s, let go after {(watch.Elapsed - attached).TotalSeconds:0.0} s, {calls} calls to libvirt and machined, at most {tiered.Watched.Bus.MostAtOnce} at once"));
+            $"{names.Length} guests: started in {started.TotalSeconds:0.0} s, attached after {attached.TotalSeconds:0.0} s, "
+                + $"stopped in {(stopped - attached).TotalSeconds:0.0} s, "
+                + $"let go after {(watch.Elapsed - attached).TotalSeconds:0.0} s, {calls} calls to libvirt and machined, "
+                + $"at most {tiered.Watched.Bus.MostAtOnce} at once"));
         double looks = (watch.Elapsed / new DomainMonitorOptions().ShortestInterval) + 2;
         Assert.InRange(calls, names.Length, (names.Length * 2 * MostReadsADomain) + (looks * CallsALook));
     }
@@ -64,11 +71,15 @@ public sealed class ManyGuestsTests
     private static string Describe(StandInKernel kernel, TieredHost tiered)
     {
         DomainSnapshot now = tiered.Watched.Monitor.Current;
+        IEnumerable<string> log = tiered.Watched.Log.Lines.Where(line => !line.StartsWith("Debug", StringComparison.Ordinal));
         return string.Create(CultureInfo.InvariantCulture,
-            $"{kernel.SampledPids.Count} samplers open, {now.Domains.Count(d => d.Process is not null)} processes of {now.Domains.Count} domains known, {now.Link}\n{string.Join('\n', tiered.Watched.Log.Lines.Where(line => !line.StartsWith("Debug", StringComparison.Ordinal)).TakeLast(40))}");
+            $"{kernel.SampledPids.Count} samplers open, {now.Domains.Count(d => d.Process is not null)} processes of "
+                + $"{now.Domains.Count} domains known, {now.Link}\n{string.Join('\n', log.TakeLast(40))}");
     }
 
     /// <summary>What this process has open of the kinds that the agent opens: sockets, pidfds, inotify, eventfd.</summary>
     private static int CountFiles() => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos().Count(
-        file => file.LinkTarget is { } target && (target.StartsWith("anon_inode:", StringComparison.Ordinal) || target.StartsWith("socket:", StringComparison.Ordinal)));
+        file => file.LinkTarget is { } target
+            && (target.StartsWith("anon_inode:", StringComparison.Ordinal)
+                || target.StartsWith("socket:", StringComparison.Ordinal)));
 }

@@ -5,7 +5,8 @@ using VirtTier.Memory.Layout;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>Memory that is plugged into a running guest, and taken out again: a real QEMU, whose own RAM is what is looked at.</summary>
+/// <summary>Memory that is plugged into a running guest, and taken out again: a real QEMU,
+/// whose own RAM is what is looked at.</summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]
 public sealed class MemoryChangeTests
@@ -33,11 +34,13 @@ public sealed class MemoryChangeTests
         int pid = host.ReadPid("web1");
         Memslot own = Assert.Single(StandInKernel.ReadRam(pid));
 
-        string dimm = await host.WriteFileAsync("dimm.xml", "<memory model='dimm'><target><size unit='MiB'>16</size><node>0</node></target></memory>");
+        string dimm = await host.WriteFileAsync(
+            "dimm.xml", "<memory model='dimm'><target><size unit='MiB'>16</size><node>0</node></target></memory>");
         await host.VirshAsync("attach-device", "web1", dimm, "--live");
         Memslot plugged = StandInKernel.ReadRam(pid).Single(slot => slot.Hva != own.Hva);
         Assert.Equal(own.PageCount, plugged.PageCount);
-        await Eventually.TrueAsync(() => kernel.CountSlow(pid, plugged) > 0, () => $"not a page of the DIMM was moved: {tiered.Watched}");
+        await Eventually.TrueAsync(() => kernel.CountSlow(pid, plugged) > 0,
+            () => $"not a page of the DIMM was moved: {tiered.Watched}");
         await UntilAsync(tiered, status => status.MemoryBytes == 32 << 20);
 
         await host.VirshAsync("detach-device", "web1", dimm, "--live");
@@ -113,7 +116,8 @@ public sealed class MemoryChangeTests
     {
         StandInKernel.GuestWork before = kernel.WorkOn(pid);
         int strays = kernel.Strays;
-        await Eventually.TrueAsync(() => kernel.WorkOn(pid).Harvests > before.Harvests + HarvestsAfterwards, () => "no more harvests");
+        await Eventually.TrueAsync(() => kernel.WorkOn(pid).Harvests > before.Harvests + HarvestsAfterwards,
+            () => "no more harvests");
         Assert.Equal((before.MovesOfAbsent, strays), (kernel.WorkOn(pid).MovesOfAbsent, kernel.Strays));
     }
 

@@ -5,8 +5,9 @@ using VirtTier.Libvirt.Tests.Fixtures;
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
-/// A live migration between two hosts, with the agent's loops on each: nothing is harvested or moved at the source while the guest is
-/// copied, nor at the destination before it runs there. A second guest at the source shows meanwhile that the loops are at work.
+/// A live migration between two hosts, with the agent's loops on each: nothing is harvested or moved at the source while the
+/// guest is copied, nor at the destination before it runs there. A second guest at the source shows
+/// meanwhile that the loops are at work.
 /// </summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]
@@ -28,7 +29,8 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         _atDestination = TieredHost.Of(_destination, _destinationKernel, s_interval);
         await _atDestination.Watched.UntilLinkAsync(connected: true);
 
-        // It writes memory faster than the migration may copy it. Its pages are moved so slowly that there is always one more to move.
+        // It writes memory faster than the migration may copy it. Its pages are moved so slowly that
+        // there is always one more to move.
         string image = await _source.WriteFileAsync("dirty.img", BootSector.DirtiesMemory);
         TestDomain domain = new TestDomain("web1")
         {
@@ -40,7 +42,8 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         await _source.CreateAsync(new TestDomain("other") { MemoryMiB = 8 });
         await Eventually.TrueAsync(() => _source.FindPid("web1") is not null, () => "no pid");
         _pid = _source.ReadPid("web1");
-        await Eventually.TrueAsync(() => StandInKernel.Peek(_pid, BootSector.DirtiedAddress) != 0, () => "the guest does not write");
+        await Eventually.TrueAsync(() => StandInKernel.Peek(_pid, BootSector.DirtiedAddress) != 0,
+            () => "the guest does not write");
         await Eventually.TrueAsync(() => _sourceKernel.WorkOn(_pid) is { Harvests: > 4, Moves: > 0 }, _atSource.ToString);
     }
 
@@ -65,7 +68,8 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         await _source.VirshAsync("domjobabort", "web1");
         Assert.NotEqual(0, (await migration).ExitCode);
         await Eventually.TrueAsync(
-            () => _sourceKernel.WorkOn(_pid) is { } now && now.Harvests > paused.Harvests && now.Moves > paused.Moves, _atSource.ToString);
+            () => _sourceKernel.WorkOn(_pid) is { } now && now.Harvests > paused.Harvests && now.Moves > paused.Moves,
+            _atSource.ToString);
         Assert.Equal(TieringState.Tiering, Find(_atSource)!.State);
         await Eventually.TrueAsync(() => _destinationKernel.SampledPids.Count == 0, _atDestination.ToString);
         Assert.Equal(0, _destinationKernel.Harvests);
@@ -76,7 +80,9 @@ public sealed class MigrationPauseTests : IAsyncLifetime
     {
         Task<(int ExitCode, string Output)> migration = await _source.StartEndlessMigrationAsync("web1", _destination);
         StandInKernel.GuestWork paused = await UntilPausedAsync();
-        await Eventually.TrueAsync(() => _destinationKernel.SampledPids.Count == 1 && Find(_atDestination) is { State: TieringState.Paused }, _atDestination.ToString);
+        await Eventually.TrueAsync(
+            () => _destinationKernel.SampledPids.Count == 1 && Find(_atDestination) is { State: TieringState.Paused },
+            _atDestination.ToString);
         int arrived = _destination.ReadPid("web1");
         Assert.Equal([arrived], _destinationKernel.SampledPids);
         await PassTimeAsync();
@@ -85,7 +91,8 @@ public sealed class MigrationPauseTests : IAsyncLifetime
 
         await _source.LetMigrationEndAsync("web1");
         Assert.Equal(0, (await migration).ExitCode);
-        await Eventually.TrueAsync(() => _destinationKernel.WorkOn(arrived) is { Harvests: > 0, Moves: > 0 }, _atDestination.ToString);
+        await Eventually.TrueAsync(() => _destinationKernel.WorkOn(arrived) is { Harvests: > 0, Moves: > 0 },
+            _atDestination.ToString);
         Assert.Equal(8 << 20, Find(_atDestination)!.BudgetBytes);
         await Eventually.TrueAsync(() => Find(_atSource) is null, _atSource.ToString);
         await Eventually.TrueAsync(() => _sourceKernel.SampledPids.Count == 1, () => "the source keeps its sampler");

@@ -10,7 +10,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>The metrics judged by Prometheus itself, and by a second parser: Debian's packages, unpacked beside the machine's own.</summary>
+/// <summary>The metrics judged by Prometheus itself, and by a second parser: Debian's packages,
+/// unpacked beside the machine's own.</summary>
 [Trait("Ring", "host")]
 public sealed class PrometheusTests : IAsyncLifetime
 {
@@ -21,7 +22,8 @@ public sealed class PrometheusTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        (int exitCode, string output, string errors) = await RunAsync(Path.Combine(Repository.Root, "tests", "prometheus", "fetch"), []);
+        (int exitCode, string output, string errors) =
+            await RunAsync(Path.Combine(Repository.Root, "tests", "prometheus", "fetch"), []);
         Assert.True(exitCode == 0, errors);
         _root = output.Trim();
     }
@@ -50,10 +52,12 @@ public sealed class PrometheusTests : IAsyncLifetime
             """;
         AgentStatus status = SampleStatus.Of("web1", "a\"b\\\nc");
         (int exitCode, string output, string errors) = await RunAsync(
-            "/usr/bin/env", [$"PYTHONPATH={_root}/usr/lib/python3/dist-packages", "python3", "-c", program], await MetricsPage.RenderAsync(status, Cancel));
+            "/usr/bin/env", [$"PYTHONPATH={_root}/usr/lib/python3/dist-packages", "python3", "-c", program],
+            await MetricsPage.RenderAsync(status, Cancel));
         Assert.True(exitCode == 0, errors);
         using JsonDocument samples = JsonDocument.Parse(output);
-        Dictionary<string, double> budgets = samples.RootElement.EnumerateArray().Where(s => s[0].GetString() == "virttier_domain_budget_bytes")
+        Dictionary<string, double> budgets = samples.RootElement.EnumerateArray().Where(
+            s => s[0].GetString() == "virttier_domain_budget_bytes")
             .ToDictionary(s => s[1].GetString()!, s => s[2].GetDouble());
         Assert.Equal(status.Domains.ToDictionary(d => d.Name, d => (double)d.BudgetBytes), budgets);
     }
@@ -63,7 +67,8 @@ public sealed class PrometheusTests : IAsyncLifetime
     [InlineData("test")]
     public async Task Alert_rules_are_sound_and_fire_when_they_should(string verb)
     {
-        string rules = Path.Combine(Repository.Root, "packaging", "prometheus", verb == "check" ? "virttier.rules.yml" : "virttier.rules.test.yml");
+        string rules = Path.Combine(Repository.Root, "packaging", "prometheus",
+            verb == "check" ? "virttier.rules.yml" : "virttier.rules.test.yml");
         (int exitCode, string output, string errors) = await RunAsync(Promtool, [verb, "rules", rules]);
         Assert.True(exitCode == 0, output + errors);
         Assert.Contains("SUCCESS", output + errors, StringComparison.Ordinal);
@@ -82,22 +87,26 @@ public sealed class PrometheusTests : IAsyncLifetime
 
         // A rate needs two scrapes.
         await Eventually.TrueAsync(
-            async () => await ValueAsync(client, "count_over_time(virttier_up[5m])") >= 3, () => File.ReadAllText(Path.Combine(_folder, "log")));
-        using JsonDocument board = JsonDocument.Parse(await File.ReadAllTextAsync(Path.Combine(Repository.Root, "packaging", "grafana", "virttier.json"), Cancel));
+            async () => await ValueAsync(client, "count_over_time(virttier_up[5m])") >= 3,
+            () => File.ReadAllText(Path.Combine(_folder, "log")));
+        using JsonDocument board = JsonDocument.Parse(
+            await File.ReadAllTextAsync(Path.Combine(Repository.Root, "packaging", "grafana", "virttier.json"), Cancel));
         string[] queries = [.. board.RootElement.GetProperty("panels").EnumerateArray()
             .SelectMany(p => p.GetProperty("targets").EnumerateArray()).Select(t => t.GetProperty("expr").GetString()!)];
         Assert.True(queries.Length >= 14);
         List<string> empty = [];
         foreach (string query in queries)
         {
-            if (await ValueAsync(client, query.Replace("$instance", ".*", StringComparison.Ordinal).Replace("$domain", ".*", StringComparison.Ordinal)) is null)
+            if (await ValueAsync(client, query.Replace("$instance", ".*", StringComparison.Ordinal).Replace("$domain", ".*",
+                StringComparison.Ordinal)) is null)
                 empty.Add(query);
         }
         Assert.Empty(empty);
 
         Assert.Equal(2, await ValueAsync(client, "count(virttier_domain_info)"));
         status = SampleStatus.Of("web1");
-        await Eventually.TrueAsync(async () => await ValueAsync(client, "count(virttier_domain_info)") == 1, () => "web2 has a series still");
+        await Eventually.TrueAsync(async () => await ValueAsync(client, "count(virttier_domain_info)") == 1,
+            () => "web2 has a series still");
         Assert.Null(await ValueAsync(client, "virttier_domain_budget_bytes{domain=\"web2\"}"));
 
         await prometheus.EndAsync();
@@ -123,8 +132,10 @@ public sealed class PrometheusTests : IAsyncLifetime
               - job_name: virttier
                 static_configs: [{targets: ["127.0.0.1:{{exporterPort}}"]}]
             """, Cancel);
-        return Daemon.Start(Path.Combine(_folder, "log"), new Dictionary<string, string>(), Path.Combine(_root, "usr/bin/prometheus"),
-            "--config.file=" + config, "--storage.tsdb.path=" + Path.Combine(_folder, "data"), $"--web.listen-address=127.0.0.1:{_port}");
+        return Daemon.Start(Path.Combine(_folder, "log"), new Dictionary<string, string>(),
+            Path.Combine(_root, "usr/bin/prometheus"),
+            "--config.file=" + config, "--storage.tsdb.path=" + Path.Combine(_folder, "data"),
+            $"--web.listen-address=127.0.0.1:{_port}");
     }
 
     private static async Task ServeAsync(TcpListener listener, Func<AgentStatus> status, CancellationToken cancel)
@@ -148,9 +159,12 @@ public sealed class PrometheusTests : IAsyncLifetime
     {
         try
         {
-            using JsonDocument answer = JsonDocument.Parse(await client.GetStringAsync(new Uri("api/v1/query?query=" + Uri.EscapeDataString(query), UriKind.Relative), Cancel));
+            using JsonDocument answer = JsonDocument.Parse(await client.GetStringAsync(
+                new Uri("api/v1/query?query=" + Uri.EscapeDataString(query), UriKind.Relative), Cancel));
             JsonElement result = answer.RootElement.GetProperty("data").GetProperty("result");
-            return result.GetArrayLength() == 0 ? null : double.Parse(result[0].GetProperty("value")[1].GetString()!, System.Globalization.CultureInfo.InvariantCulture);
+            return result.GetArrayLength() == 0
+                ? null
+                : double.Parse(result[0].GetProperty("value")[1].GetString()!, System.Globalization.CultureInfo.InvariantCulture);
         }
         catch (HttpRequestException)
         {
@@ -158,11 +172,18 @@ public sealed class PrometheusTests : IAsyncLifetime
         }
     }
 
-    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string program, string[] arguments, byte[]? input = null)
+    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(
+        string program, string[] arguments, byte[]? input = null)
     {
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         using Process process = Process.Start(start)!;
-        Task<string> output = process.StandardOutput.ReadToEndAsync(Cancel), errors = process.StandardError.ReadToEndAsync(Cancel);
+        Task<string> output = process.StandardOutput.ReadToEndAsync(Cancel),
+            errors = process.StandardError.ReadToEndAsync(Cancel);
         await process.StandardInput.BaseStream.WriteAsync(input, Cancel);
         process.StandardInput.Close();
         await process.WaitForExitAsync(Cancel);

@@ -6,8 +6,9 @@ using VirtTier.Libvirt.Tests.Fixtures;
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
-/// How long the agent takes to follow, with more and more domains on the host, as a multiple of one `virsh domstate` measured between
-/// the same runs. What it prints is what make bench-reaction is for; VIRTTIER_REACTION_DOMAINS and VIRTTIER_REACTION_SAMPLES choose how many.
+/// How long the agent takes to follow, with more and more domains on the host, as a multiple of one `virsh domstate` measured
+/// between the same runs. What it prints is what make bench-reaction is for; VIRTTIER_REACTION_DOMAINS and
+/// VIRTTIER_REACTION_SAMPLES choose how many.
 /// </summary>
 [Trait("Ring", "host")]
 [Trait("Speed", "long")]
@@ -36,12 +37,15 @@ public sealed class ReactionBench
             int calls = tiered.Watched.Bus.Calls, before = running;
             for (; running < count - 1; running++) // the probe is one too
                 await host.CreateAsync(Domain($"web{running}", image));
-            await Eventually.TrueAsync(() => kernel.SampledPids.Count == running, () => $"{kernel.SampledPids.Count} of {running} are attached");
-            Say($"{running - before} domains started and attached in {watch.Elapsed.TotalSeconds:0} s with {tiered.Watched.Bus.Calls - calls} calls");
+            await Eventually.TrueAsync(() => kernel.SampledPids.Count == running,
+                () => $"{kernel.SampledPids.Count} of {running} are attached");
+            int asked = tiered.Watched.Bus.Calls - calls;
+            Say($"{running - before} domains started and attached in {watch.Elapsed.TotalSeconds:0} s with {asked} calls");
             (double[] domstate, double[] start, double[] change) = await MeasureAsync(host, kernel, tiered, samples);
             double unit = At(domstate, 0.5);
-            Say($"{count} domains, in virsh domstate ({unit:0} ms): start to sampler p50 {At(start, 0.5) / unit:0.0}, p99 {At(start, 0.99) / unit:0.0}");
-            Say($"{count} domains, in virsh domstate ({unit:0} ms): metadata to budget p50 {At(change, 0.5) / unit:0.0}, p99 {At(change, 0.99) / unit:0.0}");
+            string domains = $"{count} domains, in virsh domstate ({unit:0} ms)";
+            Say($"{domains}: start to sampler p50 {At(start, 0.5) / unit:0.0}, p99 {At(start, 0.99) / unit:0.0}");
+            Say($"{domains}: metadata to budget p50 {At(change, 0.5) / unit:0.0}, p99 {At(change, 0.99) / unit:0.0}");
         }
 
         foreach (int i in Enumerable.Range(0, running))
@@ -51,7 +55,8 @@ public sealed class ReactionBench
         Assert.InRange(tiered.Watched.Bus.MostAtOnce, 1, 3);
     }
 
-    /// <summary>Times in milliseconds, sorted. Both begin when virsh comes back: 0 means that the agent was there before it.</summary>
+    /// <summary>Times in milliseconds, sorted. Both begin when virsh comes back: 0 means that the
+    /// agent was there before it.</summary>
     private static async Task<(double[] Domstate, double[] Start, double[] Change)> MeasureAsync(
         PrivateHost host, StandInKernel kernel, TieredHost tiered, int samples)
     {
@@ -63,7 +68,8 @@ public sealed class ReactionBench
             start.Add(await TimeAsync(() => kernel.SampledPids.Contains(pid)));
             long budget = (4 + (i % 2)) << 20;
             await host.SetMetadataAsync("probe", $"<tiering dram='{budget >> 20}MiB'/>");
-            change.Add(await TimeAsync(() => tiered.Service.Status().Domains.Any(d => d.Name == "probe" && d.BudgetBytes == budget)));
+            change.Add(
+                await TimeAsync(() => tiered.Service.Status().Domains.Any(d => d.Name == "probe" && d.BudgetBytes == budget)));
             Stopwatch watch = Stopwatch.StartNew();
             await host.VirshAsync("domstate", "probe");
             domstate.Add(watch.Elapsed.TotalMilliseconds);

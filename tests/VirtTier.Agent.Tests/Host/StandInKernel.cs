@@ -16,7 +16,8 @@ namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
 /// Stands in for what the machine of the host ring does not have: the kernel module and a slow NUMA node. The guests are real
-/// processes with their RAM where /proc shows it; nothing is ever accessed, and a page "is" on the node that it was last moved to.
+/// processes with their RAM where /proc shows it; nothing is ever accessed,
+/// and a page "is" on the node that it was last moved to.
 /// </summary>
 internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposable
 {
@@ -129,7 +130,8 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
 
     public void Dispose() => _tree.Dispose();
 
-    /// <summary>The guest's RAM: what QEMU wants in huge pages (hg) and not in its children (dc), in the order of addresses.</summary>
+    /// <summary>The guest's RAM: what QEMU wants in huge pages (hg) and not in its children (dc),
+    /// in the order of addresses.</summary>
     /// <exception cref="GuestMemoryException">The process has ended.</exception>
     internal static IReadOnlyList<Memslot> ReadRam(int pid)
     {
@@ -142,11 +144,13 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
                 string range = line.Split(' ', 2)[0];
                 if (range.Contains('-', StringComparison.Ordinal))
                 {
-                    ulong[] ends = [.. range.Split('-').Select(n => ulong.Parse(n, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
+                    ulong[] ends =
+                        [.. range.Split('-').Select(n => ulong.Parse(n, NumberStyles.HexNumber, CultureInfo.InvariantCulture))];
                     (start, end) = (ends[0], ends[1]);
                 }
             }
-            else if (end - start >= LeastRam && line.Contains(" hg", StringComparison.Ordinal) && line.Contains(" dc", StringComparison.Ordinal))
+            else if (end - start >= LeastRam && line.Contains(" hg", StringComparison.Ordinal)
+                && line.Contains(" dc", StringComparison.Ordinal))
             {
                 slots.Add(new Memslot(gpa, start, (end - start) / PageSizes.PageBytes));
                 gpa += end - start;
@@ -195,7 +199,8 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         try
         {
             return new FileStream(
-                string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+                string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/{file}"), FileMode.Open, FileAccess.Read,
+                FileShare.ReadWrite, bufferSize: 0);
         }
         catch (IOException)
         {
@@ -243,7 +248,8 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
             Interlocked.Increment(ref kernel._harvests);
             kernel.Count(pid, new GuestWork(Harvests: 1, 0, 0));
             ulong end = range.FirstGfn + (ulong)range.PageCount;
-            long inRam = ReadRam(pid).Sum(slot => Math.Max(0, (long)(Math.Min(slot.EndGfn, end) - Math.Max(slot.FirstGfn, range.FirstGfn))));
+            long inRam = ReadRam(pid).Sum(
+                slot => Math.Max(0, (long)(Math.Min(slot.EndGfn, end) - Math.Max(slot.FirstGfn, range.FirstGfn))));
             Interlocked.Add(ref kernel._strays, range.PageCount - (int)inRam);
             return new HarvestResult(range.PageCount, 0, 0, ReadGeneration());
         }

@@ -4,7 +4,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>The agent's loops at work on a private host: the monitor, and the reconciler over a <see cref="StandInKernel"/>.</summary>
+/// <summary>The agent's loops at work on a private host: the monitor, and the reconciler over a
+/// <see cref="StandInKernel"/>.</summary>
 internal sealed class TieredHost : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop = new();
@@ -16,7 +17,8 @@ internal sealed class TieredHost : IAsyncDisposable
         DomainTiererContext context = kernel.Context(interval, Watched.Log);
         Service = new TieringService(new AgentConfig(), context);
         _follow = Service.ReconcileForeverAsync(
-            Watched.Monitor.WaitForChangeAsync, _ => { }, context.Loops.Add("following domains", LoopWatch.UsualLimit), _stop.Token);
+            Watched.Monitor.WaitForChangeAsync, _ => { },
+            context.Loops.Add("following domains", LoopWatch.UsualLimit), _stop.Token);
     }
 
     internal WatchedHost Watched { get; }
@@ -26,7 +28,8 @@ internal sealed class TieredHost : IAsyncDisposable
     /// <param name="host">Where to look for domains.</param>
     /// <param name="kernel">What their samplers are opened in.</param>
     /// <param name="interval">Time between two harvests.</param>
-    internal static TieredHost Of(PrivateHost host, StandInKernel kernel, TimeSpan interval) => new(WatchedHost.Of(host), kernel, interval);
+    internal static TieredHost Of(PrivateHost host, StandInKernel kernel, TimeSpan interval) =>
+        new(WatchedHost.Of(host), kernel, interval);
 
     public override string ToString() => $"{Service.Status().ToJson()} {Watched}";
 

@@ -17,7 +17,8 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         await agent.Host.DefineAsync(new TestDomain("kept"));
         await agent.Host.VirshAsync("start", "kept");
 
-        Assert.Equal("kept (live): dram=32MiB shares=7", await agent.ToolOkAsync("set", "kept", "--dram", "32MiB", "--shares", "7"));
+        Assert.Equal("kept (live): dram=32MiB shares=7",
+            await agent.ToolOkAsync("set", "kept", "--dram", "32MiB", "--shares", "7"));
         Assert.Equal("kept (config): mode=observe", await agent.ToolOkAsync("set", "kept", "--mode", "observe", "--config"));
         await agent.ToolOkAsync("set", "kept", "--dram", "25%", "--live", "--config");
         Assert.Equal((25m, 7), await LiveAsync("kept"));
@@ -54,8 +55,10 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         (int exitCode, string output, _) = await agent.ToolAsync("get", "wrong");
         Assert.Equal(1, exitCode);
         Assert.Contains("live: colour=\"red\": unknown attribute", output, StringComparison.Ordinal);
-        Assert.Contains("--unset colour", (await agent.ToolAsync("set", "wrong", "--shares", "5")).Errors, StringComparison.Ordinal);
-        Assert.Equal("wrong (live): dram=32MiB shares=5", await agent.ToolOkAsync("set", "wrong", "--shares", "5", "--unset", "colour"));
+        Assert.Contains("--unset colour", (await agent.ToolAsync("set", "wrong", "--shares", "5")).Errors,
+            StringComparison.Ordinal);
+        Assert.Equal("wrong (live): dram=32MiB shares=5",
+            await agent.ToolOkAsync("set", "wrong", "--shares", "5", "--unset", "colour"));
 
         (exitCode, _, string errors) = await agent.ToolAsync("set", "no-such-vm", "--shares", "5");
         Assert.Equal(4, exitCode);
@@ -67,14 +70,16 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     {
         await agent.Host.DefineAsync(new TestDomain("switched"));
         await agent.Host.VirshAsync("start", "switched");
-        Assert.Equal("switched (live): mode=observe\nswitched (config): mode=observe", await agent.ToolOkAsync("observe", "switched"));
+        Assert.Equal("switched (live): mode=observe\nswitched (config): mode=observe",
+            await agent.ToolOkAsync("observe", "switched"));
         await agent.UntilAsync("switched", d => d.Mode == "observe");
 
         (_, string output, _) = await agent.ToolAsync();
         Assert.Contains("switched", output, StringComparison.Ordinal);
         Assert.Matches("(?m)^next: vir", output);
 
-        Assert.Contains("switched (live): mode=enforce\nswitched (config): mode=enforce", await agent.ToolOkAsync("enable", "--all"), StringComparison.Ordinal);
+        Assert.Contains("switched (live): mode=enforce\nswitched (config): mode=enforce",
+            await agent.ToolOkAsync("enable", "--all"), StringComparison.Ordinal);
         await agent.UntilAsync("switched", d => d.Mode == "enforce");
 
         (int exitCode, _, string errors) = await agent.ToolAsync("enable", "no-such-vm", "switched");
@@ -91,7 +96,8 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         (int exitCode, _, string errors) = await agent.ToolAsync("reload");
         Assert.Equal(2, exitCode);
         Assert.Contains("virttier.yaml:3:3: unknown key 'admission' in 'hook'", errors, StringComparison.Ordinal);
-        (_, _, errors) = await agent.RunAsync("busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", "Reload");
+        (_, _, errors) = await agent.RunAsync(
+            "busctl", "call", "org.virttier.Agent1", "/org/virttier/Agent1", "org.virttier.Agent1", "Reload");
         Assert.Contains("unknown key", errors, StringComparison.Ordinal);
         Assert.Equal(128 << 20, (await agent.StatusAsync()).PoolBytes);
 
@@ -138,7 +144,8 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         Dictionary<string, string> severities = json.RootElement.GetProperty("findings").EnumerateArray()
             .GroupBy(f => f.GetProperty("check").GetString()!, f => f.GetProperty("severity").GetString()!)
             .ToDictionary(g => g.Key, g => g.Max()!);
-        Assert.Equal(("Error", "Ok", "Ok", "Warning"), (severities["module"], severities["libvirt"], severities["agent"], severities["machined"]));
+        Assert.Equal(("Error", "Ok", "Ok", "Warning"),
+            (severities["module"], severities["libvirt"], severities["agent"], severities["machined"]));
         Assert.DoesNotContain("could not be looked at", output, StringComparison.Ordinal);
         await agent.Host.VirshAsync("destroy", "waiting");
     }

@@ -26,12 +26,14 @@ public sealed class HttpExchangeTests
 
     [Fact]
     public async Task A_request_that_does_not_end_is_not_read_for_ever() =>
-        Assert.StartsWith("HTTP/1.1 400 ", await AnswerAsync([.. Enumerable.Repeat((byte)'x', 1 << 20)]), StringComparison.Ordinal);
+        Assert.StartsWith("HTTP/1.1 400 ", await AnswerAsync([.. Enumerable.Repeat((byte)'x', 1 << 20)]),
+            StringComparison.Ordinal);
 
     private static async Task<string> AnswerAsync(byte[] request)
     {
         using MemoryStream input = new(request), output = new();
-        await HttpExchange.AnswerAsync(input, output, _ => Task.FromResult("page"u8.ToArray()), TestContext.Current.CancellationToken);
+        await HttpExchange.AnswerAsync(
+            input, output, _ => Task.FromResult("page"u8.ToArray()), TestContext.Current.CancellationToken);
         Assert.InRange(input.Position, 0, 8192);
         return Encoding.UTF8.GetString(output.ToArray());
     }

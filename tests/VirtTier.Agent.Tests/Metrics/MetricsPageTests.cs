@@ -18,9 +18,11 @@ public sealed partial class MetricsPageTests
     {
         string page = await PageAsync(SampleStatus.Of("web1"));
         Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"web1\"} 1073741824\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_resident_bytes{domain=\"web1\",tier=\"fast\"} 943718400\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_resident_bytes{domain=\"web1\",tier=\"fast\"} 943718400\n", page,
+            StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_promoted_bytes_total{domain=\"web1\"} 12288\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",reason=\"pinned\"} 8192\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",reason=\"pinned\"} 8192\n", page,
+            StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_state{domain=\"web1\",state=\"tiering\"} 1\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_state{domain=\"web1\",state=\"paused\"} 0\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_tier_free_bytes{tier=\"slow\",rank=\"1\"} 17179869184\n", page, StringComparison.Ordinal);
@@ -38,7 +40,8 @@ public sealed partial class MetricsPageTests
     public async Task An_odd_name_breaks_no_line()
     {
         string page = await PageAsync(SampleStatus.Of("a\"b\\c\nd 1"));
-        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"a\\\"b\\\\c\\nd 1\"} 1073741824\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"a\\\"b\\\\c\\nd 1\"} 1073741824\n", page,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -71,10 +74,15 @@ public sealed partial class MetricsPageTests
     [Fact]
     public async Task Docs_have_each_metric_with_its_labels_and_meaning()
     {
-        string docs = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "docs", "metrics.md"), TestContext.Current.CancellationToken);
+        string docs = await File.ReadAllTextAsync(
+            Path.Combine(Repository.Root, "docs", "metrics.md"), TestContext.Current.CancellationToken);
         string[] rows = [.. MetricFamily.All.Select(f =>
             $"| `{f.Name}` | {(f.Labels.Length == 0 ? "" : $"`{string.Join("`, `", f.Labels)}`")} | {f.Help} |")];
-        string[] written = [.. docs.Split('\n').Where(l => l.StartsWith("| `virttier_", StringComparison.Ordinal) && !l.Contains("`virttier_up`", StringComparison.Ordinal))];
+        string[] written = [
+            .. docs.Split('\n')
+                .Where(
+                    l => l.StartsWith("| `virttier_", StringComparison.Ordinal)
+                        && !l.Contains("`virttier_up`", StringComparison.Ordinal))];
         Assert.Equal(rows, written);
     }
 

@@ -2,8 +2,8 @@
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>
-/// A guest that answers the virtio balloon, as a driver of the legacy interface does (virtio 1.0, 4.1.4.8 and 5.5): it gives pages
-/// away, from 4 MiB on, or takes them back, one by one, until it has as many as it is asked to have.
+/// A guest that answers the virtio balloon, as a driver of the legacy interface does (virtio 1.0, 4.1.4.8 and 5.5): it gives
+/// pages away, from 4 MiB on, or takes them back, one by one, until it has as many as it is asked to have.
 /// </summary>
 internal static class BalloonGuest
 {

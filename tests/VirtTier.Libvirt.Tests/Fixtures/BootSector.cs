@@ -8,8 +8,8 @@ internal static class BootSector
     private const int FloppySize = 1440 * 1024;
 
     /// <summary>
-    /// Stands still for good. Where nothing can be booted the firmware wakes up 18 times a second, which many guests together do not get
-    /// done under emulation.
+    /// Stands still for good. Where nothing can be booted the firmware wakes up 18 times a second, which many guests together do
+    /// not get done under emulation.
     /// </summary>
     internal static byte[] Halts { get; } = Floppy(
     [
@@ -20,8 +20,9 @@ internal static class BootSector
     ]);
 
     /// <summary>
-    /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends. A change of
-    /// WP makes the emulator forget its translations; through those that it has, it does not see that a page is written again.
+    /// Writes 512 KiB of memory anew on each tick of the timer, 18 times a second: a live migration at 1 MiB/s never ends. A
+    /// change of WP makes the emulator forget its translations; through those that it has,
+    /// it does not see that a page is written again.
     /// </summary>
     internal static byte[] DirtiesMemory { get; } = Floppy(
     [
@@ -84,8 +85,8 @@ internal static class BootSector
     ]);
 
     /// <summary>
-    /// Gives the memory device in slot 0 back as soon as it is asked to, as an operating system does through ACPI: by the registers of
-    /// QEMU's docs/specs/acpi_mem_hotplug.rst, which the pc machine has at 0xa00.
+    /// Gives the memory device in slot 0 back as soon as it is asked to, as an operating system does through ACPI: by the
+    /// registers of QEMU's docs/specs/acpi_mem_hotplug.rst, which the pc machine has at 0xa00.
     /// </summary>
     internal static byte[] EjectsMemory { get; } = Floppy(
     [

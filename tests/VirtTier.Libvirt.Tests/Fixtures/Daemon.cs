@@ -17,8 +17,9 @@ internal sealed class Daemon : IDisposable
     internal bool HasEnded => _process.HasExited;
 
     /// <summary>
-    /// Starts a program; the shell and env in between are replaced by it, so that the pid is the program's own. It begins with the
-    /// usual actions of signals: where the tests run under nohup or in the background, SIGHUP or SIGINT would be ignored in it.
+    /// Starts a program; the shell and env in between are replaced by it, so that the pid is the program's own. It begins with
+    /// the usual actions of signals: where the tests run under nohup or in the background,
+    /// SIGHUP or SIGINT would be ignored in it.
     /// </summary>
     internal static Daemon Start(string logFile, IReadOnlyDictionary<string, string> environment, params string[] command)
     {

@@ -17,7 +17,8 @@ internal sealed class FakeHost : IHostProcesses
     internal FakeHost()
     {
         Bus.Services["org.libvirt"] = AnswerLibvirt;
-        Monitor = new(Bus, this, new DomainMonitorOptions { RunDirectory = "/run", Progress = () => Interlocked.Increment(ref _progress) }, Time, Log);
+        Monitor = new(Bus, this,
+            new DomainMonitorOptions { RunDirectory = "/run", Progress = () => Interlocked.Increment(ref _progress) }, Time, Log);
     }
 
     internal FakeBus Bus { get; } = new();
@@ -169,7 +170,8 @@ internal sealed class FakeHost : IHostProcesses
             case "GetXMLDesc" when domain is { Readable: true }:
                 return new("s", domain.ToXml());
             case "GetJobStats" when domain is not null:
-                Dictionary<string, object> stats = domain.JobOperation is { } operation ? new() { ["operation"] = operation } : [];
+                Dictionary<string, object> stats =
+                    domain.JobOperation is { } operation ? new() { ["operation"] = operation } : [];
                 return new("(ia{sv})", new object[] { new object[] { domain.JobType, stats } });
             default:
                 throw new BusException("org.libvirt.Error", $"Domain not found: {call.Path}");

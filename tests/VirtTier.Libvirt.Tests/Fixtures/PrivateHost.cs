@@ -12,8 +12,8 @@ namespace VirtTier.Libvirt.Tests.Fixtures;
 internal sealed class PrivateHost : IAsyncDisposable
 {
     // The janitor. Its standard input is a pipe from the test: the end of file is the sign to clean up. It ignores the
-    // signals that end a whole process group, since QEMU is in none and would outlive the test. A pid that it was told may be somebody
-    // else's by now: outside of the namespace it ends only what has the host's directory among its arguments.
+    // signals that end a whole process group, since QEMU is in none and would outlive the test. A pid that it was told may be
+    // somebody else's by now: outside of the namespace it ends only what has the host's directory among its arguments.
     private const string NamespaceScript = """
         set -e
         trap '' HUP INT TERM
@@ -127,9 +127,11 @@ internal sealed class PrivateHost : IAsyncDisposable
             "[D-BUS Service]\nName=org.freedesktop.machine1\nExec=/bin/false\n");
         Bus.Daemon.Signal(1); // SIGHUP: it reads its services again
         Machined = StartInside("machined", "sh", "-c", "mkdir -p /run/systemd/machines && exec /lib/systemd/systemd-machined");
-        using Daemon probe = StartInside("machined-probe", "sh", "-c", "until busctl call org.freedesktop.machine1 /org/freedesktop/machine1 "
+        using Daemon probe = StartInside("machined-probe", "sh", "-c",
+            "until busctl call org.freedesktop.machine1 /org/freedesktop/machine1 "
             + "org.freedesktop.machine1.Manager ListMachines; do sleep 0.05; done");
-        await Eventually.TrueAsync(() => probe.HasEnded, () => "machined does not come up: " + File.ReadAllText(Path.Combine(_directory, "machined.log")));
+        await Eventually.TrueAsync(() => probe.HasEnded,
+            () => "machined does not come up: " + File.ReadAllText(Path.Combine(_directory, "machined.log")));
     }
 
     internal async Task RestartBusAsync()
@@ -178,10 +180,12 @@ internal sealed class PrivateHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Kills a domain's QEMU; false when its pid file names a process that is not, or no longer, one of this host.</summary>
+    /// <summary>Kills a domain's QEMU; false when its pid file names a process that is not, or no longer,
+    /// one of this host.</summary>
     internal bool KillQemu(string name)
     {
-        if (FindPid(name) is not { } pid || new DirectoryInfo($"/proc/{pid}/ns/mnt").LinkTarget != new DirectoryInfo($"/proc/{_janitor.Id}/ns/mnt").LinkTarget)
+        if (FindPid(name) is not { } pid
+            || new DirectoryInfo($"/proc/{pid}/ns/mnt").LinkTarget != new DirectoryInfo($"/proc/{_janitor.Id}/ns/mnt").LinkTarget)
             return false;
         Daemon.SignalPid(pid, Daemon.SigKill);
         return true;
@@ -211,14 +215,15 @@ internal sealed class PrivateHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Begins to migrate a domain that writes memory all the time (<see cref="BootSector.DirtiesMemory"/>): at 1 MiB/s, and with no
-    /// more than a millisecond in which the guest may stand still, it does not end by itself.
+    /// Begins to migrate a domain that writes memory all the time (<see cref="BootSector.DirtiesMemory"/>): at 1 MiB/s, and with
+    /// no more than a millisecond in which the guest may stand still, it does not end by itself.
     /// </summary>
     /// <returns>What virsh will say when it has ended.</returns>
     internal async Task<Task<(int ExitCode, string Output)>> StartEndlessMigrationAsync(string domain, PrivateHost to)
     {
         await VirshAsync("migrate-setmaxdowntime", domain, "1");
-        return TryVirshAsync("migrate", domain, to.Connection, "--live", "--bandwidth", "1", "--migrateuri", "tcp://127.0.0.1", "--unsafe");
+        return TryVirshAsync("migrate", domain, to.Connection, "--live", "--bandwidth", "1", "--migrateuri",
+            "tcp://127.0.0.1", "--unsafe");
     }
 
     /// <summary>Lets such a migration come to its end.</summary>

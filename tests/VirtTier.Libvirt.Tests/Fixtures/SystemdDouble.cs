@@ -5,9 +5,9 @@ using VirtTier.Libvirt.DBus;
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>
-/// As much of systemd's manager as the real systemd-machined needs of it on a private host: scopes that are started with a process in
-/// them, are active until they are stopped or their last process has ended, and have a cgroup of systemd's own hierarchy, in which
-/// libvirt looks for its machine.
+/// As much of systemd's manager as the real systemd-machined needs of it on a private host: scopes that are started with a
+/// process in them, are active until they are stopped or their last process has ended, and have a cgroup of systemd's own
+/// hierarchy, in which libvirt looks for its machine.
 /// </summary>
 internal sealed class SystemdDouble : IAsyncDisposable
 {
@@ -51,7 +51,8 @@ internal sealed class SystemdDouble : IAsyncDisposable
         await _bus.DisposeAsync();
         if (!Directory.Exists(_cgroups))
             return;
-        foreach (string cgroup in Directory.EnumerateDirectories(_cgroups, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Reverse().Append(_cgroups))
+        foreach (string cgroup in Directory.EnumerateDirectories(_cgroups, "*", SearchOption.AllDirectories)
+            .Order(StringComparer.Ordinal).Reverse().Append(_cgroups))
             TryRemove(cgroup);
     }
 
@@ -87,7 +88,8 @@ internal sealed class SystemdDouble : IAsyncDisposable
             File.WriteAllText(Path.Combine(cgroup, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
         lock (_lock)
         {
-            _units[name] = (_bus.Export(PathOf(name), "<node/>", call => Task.FromResult(new BusBody("v", new Variant("s", "active")))), cgroup);
+            _units[name] = (_bus.Export(PathOf(name), "<node/>",
+                call => Task.FromResult(new BusBody("v", new Variant("s", "active")))), cgroup);
         }
         return EndJob(name);
     }
@@ -120,7 +122,8 @@ internal sealed class SystemdDouble : IAsyncDisposable
     }
 
     private static bool IsEmpty(string cgroup) => !Directory.Exists(cgroup)
-        || Directory.EnumerateFiles(cgroup, "cgroup.procs", SearchOption.AllDirectories).All(file => ReadOrNothing(file).Length == 0);
+        || Directory.EnumerateFiles(cgroup, "cgroup.procs", SearchOption.AllDirectories).All(
+            file => ReadOrNothing(file).Length == 0);
 
     private static string ReadOrNothing(string file)
     {
@@ -140,7 +143,8 @@ internal sealed class SystemdDouble : IAsyncDisposable
         uint number = Interlocked.Increment(ref _jobs);
         string path = string.Create(CultureInfo.InvariantCulture, $"{ManagerPath}/job/{number}");
         _ = Task.Delay(TimeSpan.FromMilliseconds(20)).ContinueWith(
-            _ => _bus.Emit(new("", ManagerPath, ManagerInterface, "JobRemoved", new("uoss", number, path, unit, "done"))), TaskScheduler.Default);
+            _ => _bus.Emit(new("", ManagerPath, ManagerInterface, "JobRemoved", new("uoss", number, path, unit, "done"))),
+            TaskScheduler.Default);
         return new BusBody("o", path);
     }
 

@@ -3,7 +3,8 @@ using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
-/// <summary>A domain small enough to start in a moment: emulated, no disk, no operating system; its firmware waits for a disk.</summary>
+/// <summary>A domain small enough to start in a moment: emulated, no disk, no operating system;
+/// its firmware waits for a disk.</summary>
 internal sealed record TestDomain(string Name)
 {
     internal Guid Uuid { get; init; } = Guid.NewGuid();

@@ -36,7 +36,8 @@ internal sealed class TestDriver : IAsyncDisposable
         CallAsync(DriverPath, "org.libvirt.Connect", member, body);
 
     internal Task<BusBody> CallAsync(string path, string @interface, string member, BusBody body) =>
-        _client.CallAsync(new("org.libvirt", path, @interface, member, body, Eventually.Limit), TestContext.Current.CancellationToken);
+        _client.CallAsync(new("org.libvirt", path, @interface, member, body, Eventually.Limit),
+            TestContext.Current.CancellationToken);
 
     /// <summary>Starts a transient domain and gives its object path.</summary>
     internal async Task<string> CreateAsync(TestDomain domain) =>

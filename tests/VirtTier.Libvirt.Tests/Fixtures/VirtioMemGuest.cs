@@ -2,8 +2,8 @@
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>
-/// A guest that answers a virtio-mem device of QEMU's (virtio 1.2, 5.15): it plugs blocks in, one after the other, until it has what is
-/// asked for, and gives them back from the end. It never touches that memory, which real-mode code cannot reach.
+/// A guest that answers a virtio-mem device of QEMU's (virtio 1.2, 5.15): it plugs blocks in, one after the other, until it has
+/// what is asked for, and gives them back from the end. It never touches that memory, which real-mode code cannot reach.
 /// </summary>
 internal static class VirtioMemGuest
 {

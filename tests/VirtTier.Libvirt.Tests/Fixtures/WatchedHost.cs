@@ -34,7 +34,8 @@ internal sealed class WatchedHost : IAsyncDisposable
         new(host.Bus.Address, new DomainMonitorOptions { RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
 
     /// <summary>With no heartbeat: what gets into the picture got there by a hint, however slow the machine.</summary>
-    internal static WatchedHost ByHintsOf(PrivateHost host) => new(host.Bus.Address, ByHints with { RunDirectory = host.RunDirectory });
+    internal static WatchedHost ByHintsOf(PrivateHost host) =>
+        new(host.Bus.Address, ByHints with { RunDirectory = host.RunDirectory });
 
     /// <summary>The same for libvirt's test driver.</summary>
     internal static WatchedHost ByHintsOf(TestDriver driver) => new(driver.BusAddress, ByHints with

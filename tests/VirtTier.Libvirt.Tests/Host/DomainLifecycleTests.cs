@@ -49,7 +49,9 @@ public sealed class DomainLifecycleTests
         host.Libvirtd.Signal(Daemon.SigCont);
         await host.CreateAsync(new TestDomain("later")); // by when libvirtd knows as well
         await watched.UntilAsync("later", d => d.Process is not null);
-        Assert.Single(watched.Log.Lines, line => line.Contains("Domain web1", StringComparison.Ordinal) && line.EndsWith(" runs", StringComparison.Ordinal));
+        Assert.Single(
+            watched.Log.Lines,
+            line => line.Contains("Domain web1", StringComparison.Ordinal) && line.EndsWith(" runs", StringComparison.Ordinal));
     }
 
     [Fact]

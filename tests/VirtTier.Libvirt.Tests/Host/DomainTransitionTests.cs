@@ -103,17 +103,21 @@ public sealed class DomainTransitionTests : IAsyncLifetime
     [Fact]
     public async Task A_guest_that_libvirt_asks_to_shut_down_is_gone_when_it_has()
     {
-        await _host.CreateAsync(new TestDomain("web1").BootingFrom(await _host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked)));
+        await _host.CreateAsync(new TestDomain("web1").BootingFrom(
+            await _host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked)));
         await UntilRunsAsync("web1");
         await Eventually.TrueAsync(
             async () =>
             {
-                await _host.TryVirshAsync("shutdown", "web1", "--mode", "acpi"); // the firmware, which may run still, does not hear it
+                // the firmware, which may run still, does not hear it
+                await _host.TryVirshAsync("shutdown", "web1", "--mode", "acpi");
                 await Task.Delay(TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken);
                 return _watched.Find("web1") is null;
             },
             _watched.ToString);
-        await Eventually.TrueAsync(async () => (await _host.VirshAsync("list", "--name")).Length == 0, () => "virsh still lists it"); // QEMU's end is seen first
+        // QEMU's end is seen first
+        await Eventually.TrueAsync(async () => (await _host.VirshAsync("list", "--name")).Length == 0,
+            () => "virsh still lists it");
         Assert.Empty(_watched.Monitor.Current.Domains);
     }
 
@@ -156,9 +160,11 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _host.DefineAsync(new TestDomain("web1"));
         await _host.VirshAsync("start", "web1");
         ProcessIdentity process = await UntilRunsAsync("web1");
-        await _host.VirshAsync("snapshot-create-as", "web1", "first", "--memspec", await _host.WriteFileAsync("memory", "") + ".snapshot,snapshot=external");
+        await _host.VirshAsync("snapshot-create-as", "web1", "first", "--memspec",
+            await _host.WriteFileAsync("memory", "") + ".snapshot,snapshot=external");
         await _host.SetMetadataAsync("web1", "<tiering shares='7'/>");
-        await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 7 } && d.Process == process);
+        await _watched.UntilAsync("web1",
+            d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 7 } && d.Process == process);
     }
 
     [Fact]
@@ -166,7 +172,8 @@ public sealed class DomainTransitionTests : IAsyncLifetime
     {
         HostRing.RequirePrograms("qemu-img");
         string disk = await MakeDiskAsync("disk.qcow2");
-        await _host.DefineAsync(new TestDomain("web1") { Metadata = TestDomain.MetadataOf("shares='7'"), Devices = DiskOf(disk) });
+        await _host.DefineAsync(
+            new TestDomain("web1") { Metadata = TestDomain.MetadataOf("shares='7'"), Devices = DiskOf(disk) });
         await _host.VirshAsync("start", "web1");
         await UntilRunsAsync("web1");
         await _host.VirshAsync("snapshot-create-as", "web1", "first");
@@ -193,8 +200,10 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _host.CreateAsync(new TestDomain("web1") { Devices = DiskOf(disk) });
         ProcessIdentity process = await UntilRunsAsync("web1");
         string backup = mode == "pull"
-            ? $"<domainbackup mode='pull'><server transport='unix' socket='{disk}.socket'/><disks><disk name='vda' type='file'><scratch file='{disk}.scratch'/></disk></disks></domainbackup>"
-            : $"<domainbackup mode='push'><disks><disk name='vda' type='file'><target file='{disk}.copy'/><driver type='qcow2'/></disk></disks></domainbackup>";
+            ? $"<domainbackup mode='pull'><server transport='unix' socket='{disk}.socket'/><disks><disk name='vda' type='file'>"
+                + $"<scratch file='{disk}.scratch'/></disk></disks></domainbackup>"
+            : $"<domainbackup mode='push'><disks><disk name='vda' type='file'><target file='{disk}.copy'/><driver type='qcow2'/>"
+                + "</disk></disks></domainbackup>";
         await _host.VirshAsync("backup-begin", "web1", await _host.WriteFileAsync("backup.xml", backup));
         if (mode == "pull")
             Assert.Contains("Backup", await _host.VirshAsync("domjobinfo", "web1"), StringComparison.Ordinal);
@@ -216,7 +225,8 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _host.TryVirshAsync("domjobabort", "web1");
         await _host.VirshAsync("snapshot-create-as", "web1", "first", "--disk-only", "--no-metadata");
         await _host.SetMetadataAsync("web1", "<tiering shares='9'/>");
-        await _watched.UntilAsync("web1", d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 9 } && d.Process == process);
+        await _watched.UntilAsync("web1",
+            d => d is { State: DomainState.Running, MigratingOut: false, Settings.Shares: 9 } && d.Process == process);
     }
 
     [Fact]
@@ -260,7 +270,8 @@ public sealed class DomainTransitionTests : IAsyncLifetime
     }
 
     private static string DiskOf(string image) =>
-        $"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{image}'/><target dev='vda' bus='virtio'/></disk>";
+        $"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{image}'/>"
+            + "<target dev='vda' bus='virtio'/></disk>";
 
     private async Task<ProcessIdentity> UntilRunsAsync(string name)
     {

@@ -13,7 +13,8 @@ public sealed class ManyDomainsTests
     /// <summary>Events of a start or a stop after each of which a domain may be read anew.</summary>
     private const int MostReads = 3;
 
-    /// <summary>One, and on a slow machine those that were given up on: a call that has got no answer in time is left waiting.</summary>
+    /// <summary>One, and on a slow machine those that were given up on: a call that has got no answer
+    /// in time is left waiting.</summary>
     private const int MostAtOnce = 3;
 
     /// <summary>GetXMLDesc and GetJobStats.</summary>
@@ -59,7 +60,8 @@ public sealed class ManyDomainsTests
         AssertCallsAreBounded(watched, watched.Bus.Calls - calls, 200, watch.Elapsed);
     }
 
-    /// <summary>Never one call a domain at once; for each look some, at most one look an interval, and for each domain those of its own events.</summary>
+    /// <summary>Never one call a domain at once; for each look some, at most one look an interval,
+    /// and for each domain those of its own events.</summary>
     private static void AssertCallsAreBounded(WatchedHost watched, int calls, int domains, TimeSpan elapsed)
     {
         double looks = (elapsed / new DomainMonitorOptions().ShortestInterval) + 2;
@@ -103,7 +105,8 @@ public sealed class ManyDomainsTests
     }
 
     private static Task UntilCountAsync(WatchedHost watched, int count) => Eventually.TrueAsync(
-        () => watched.Monitor.Current.Domains.Count == count, () => $"{watched.Monitor.Current.Domains.Count} domains, not {count}");
+        () => watched.Monitor.Current.Domains.Count == count,
+        () => $"{watched.Monitor.Current.Domains.Count} domains, not {count}");
 
     /// <summary>
     /// What this process has open of the kinds that a monitor opens: sockets, pidfds, inotify, eventfd. The runtime opens

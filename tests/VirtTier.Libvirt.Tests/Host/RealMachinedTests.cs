@@ -4,7 +4,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
-/// <summary>The real systemd-machined, to which libvirtd registers its domains: with it, without it, and while it comes and goes.</summary>
+/// <summary>The real systemd-machined, to which libvirtd registers its domains: with it, without it,
+/// and while it comes and goes.</summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]
 public sealed class RealMachinedTests : IAsyncLifetime
@@ -109,7 +110,8 @@ public sealed class RealMachinedTests : IAsyncLifetime
 
     private async Task<ProcessIdentity> CreateAndWaitAsync(string name)
     {
-        (int exitCode, _) = await _host.TryVirshAsync("create", await _host.WriteFileAsync(name + ".xml", new TestDomain(name).ToXml()));
+        (int exitCode, _) = await _host.TryVirshAsync(
+            "create", await _host.WriteFileAsync(name + ".xml", new TestDomain(name).ToXml()));
         return exitCode == 0 ? await UntilRunsAsync(name) : default;
     }
 

@@ -191,7 +191,8 @@ public sealed class SystemBusTests : IAsyncLifetime
             ("half a character", () => CallAsync("Echo", new("s", "a\ud800b"))),
             ("path in a body", () => CallAsync("Echo", new("o", "/a//b"))),
             ("signature", () => CallAsync("Echo", new("g", "nonsense"))),
-            ("in a variant", () => CallAsync("Echo", new("a{sv}", new Dictionary<string, object> { ["a"] = new Variant("s", "\0") }))),
+            ("in a variant",
+                () => CallAsync("Echo", new("a{sv}", new Dictionary<string, object> { ["a"] = new Variant("s", "\0") }))),
             ("two values in a variant", () => CallAsync("Echo", new("v", new Variant("ss", "a")))),
             ("path", () => _client.CallAsync(new(Name, "no/path", Interface, "Echo", echo, Eventually.Limit))),
             ("destination", () => _client.CallAsync(new("a b", Path, Interface, "Echo", echo, Eventually.Limit))),
@@ -273,7 +274,8 @@ public sealed class SystemBusTests : IAsyncLifetime
         {
             await using SystemBus late = new(_log, _daemon.Address);
             BusException silent = await Assert.ThrowsAsync<BusException>(() => late.CallAsync(
-                new(Name, Path, Interface, "Echo", BusBody.Empty, TimeSpan.FromMilliseconds(200)), TestContext.Current.CancellationToken));
+                new(Name, Path, Interface, "Echo", BusBody.Empty, TimeSpan.FromMilliseconds(200)),
+                TestContext.Current.CancellationToken));
             Assert.Equal(BusException.NoReply, silent.ErrorName);
         }
         finally

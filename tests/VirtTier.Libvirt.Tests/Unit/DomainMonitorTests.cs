@@ -194,12 +194,15 @@ public sealed class DomainMonitorTests
     [InlineData("unknown", 11, true)]
     [InlineData("unknown", 99, true)]
     [InlineData("no operation", -1, true)]
-    public async Task Only_a_job_that_may_copy_memory_counts_and_only_while_it_lasts(string what, int operation, bool copiesMemory)
+    public async Task Only_a_job_that_may_copy_memory_counts_and_only_while_it_lasts(
+        string what, int operation, bool copiesMemory)
     {
         FakeDomain domain = _host.StartDomain("web1", pid: 10);
         await _host.LookAsync();
         domain.JobOperation = operation < 0 ? null : operation;
-        foreach ((int type, bool underWay) in new[] { (0, false), (1, true), (2, true), (3, false), (4, false), (5, false), (6, true) }) // virDomainJobType
+        // virDomainJobType
+        foreach ((int type, bool underWay) in new[] { (0, false), (1, true), (2, true), (3, false), (4, false),
+            (5, false), (6, true) })
         {
             domain.JobType = type;
             _host.RaiseMetadataChange(domain);
@@ -209,7 +212,8 @@ public sealed class DomainMonitorTests
         }
 
         bool unknown = operation is < 1 or > 10;
-        Assert.Equal(unknown ? 2 : 0, _host.Log.Lines.Count(line => line.Contains("not known here", StringComparison.Ordinal))); // once a job
+        // once a job
+        Assert.Equal(unknown ? 2 : 0, _host.Log.Lines.Count(line => line.Contains("not known here", StringComparison.Ordinal)));
     }
 
     [Fact]

@@ -28,14 +28,27 @@ public sealed class DomainXmlTests
     [Theory]
     [InlineData("", 4096)]
     [InlineData("<memory model='dimm'><target><size unit='KiB'>1048576</size></target></memory>", 4096)]
-    [InlineData("<memory model='nvdimm'><source><path>/x</path></source><target><size unit='KiB'>1048576</size><label><size unit='KiB'>128</size></label></target></memory>", 3072)]
+    [InlineData(
+        "<memory model='nvdimm'><source><path>/x</path></source><target><size unit='KiB'>1048576</size><label>"
+            + "<size unit='KiB'>128</size></label></target></memory>", 3072)]
     [InlineData("<memory model='virtio-pmem'><target><size unit='KiB'>524288</size></target></memory>", 3584)]
     [InlineData("<memory model='sgx-epc'><target><size unit='KiB'>65536</size></target></memory>", 4032)]
-    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><block unit='KiB'>2048</block><requested unit='KiB'>1048576</requested><current unit='KiB'>524288</current></target></memory>", 2560)]
-    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><requested unit='KiB'>1048576</requested></target></memory>", 3072)]
-    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><requested unit='KiB'>0</requested><current unit='KiB'>0</current></target></memory>", 2048)]
-    [InlineData("<memory model='virtio-mem'><target><size unit='KiB'>1048576</size><current unit='KiB'>9999999</current></target></memory>", 4096)]
-    [InlineData("<memory model='dimm'><target><size unit='GiB'>1</size></target></memory><memory model='nvdimm'><target><size unit='GiB'>1</size></target></memory><memory model='sgx-epc'><target><size unit='MiB'>64</size></target></memory>", 3008)]
+    [InlineData(
+        "<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><block unit='KiB'>2048</block>"
+            + "<requested unit='KiB'>1048576</requested><current unit='KiB'>524288</current></target></memory>", 2560)]
+    [InlineData(
+        "<memory model='virtio-mem'><target><size unit='KiB'>2097152</size>"
+            + "<requested unit='KiB'>1048576</requested></target></memory>", 3072)]
+    [InlineData(
+        "<memory model='virtio-mem'><target><size unit='KiB'>2097152</size><requested unit='KiB'>0</requested>"
+            + "<current unit='KiB'>0</current></target></memory>", 2048)]
+    [InlineData(
+        "<memory model='virtio-mem'><target><size unit='KiB'>1048576</size>"
+            + "<current unit='KiB'>9999999</current></target></memory>", 4096)]
+    [InlineData(
+        "<memory model='dimm'><target><size unit='GiB'>1</size></target></memory><memory model='nvdimm'><target>"
+            + "<size unit='GiB'>1</size></target></memory><memory model='sgx-epc'><target>"
+            + "<size unit='MiB'>64</size></target></memory>", 3008)]
     [InlineData("<memory model='nvdimm'><target><size unit='TiB'>1</size></target></memory>", 4096)]
     public void What_is_no_ordinary_memory_now_does_not_count(string devices, ulong mebibytes) =>
         Assert.Equal(mebibytes << 20, DomainXml.Parse(Domain("<memory unit='KiB'>4194304</memory>", devices)).MemoryBytes);
@@ -46,12 +59,20 @@ public sealed class DomainXmlTests
     [InlineData(2048, 4096, 2048)]
     public void Shares_are_of_what_the_balloon_leaves(ulong memory, ulong current, ulong usable) => Assert.Equal(
         usable,
-        new RunningDomain { Uuid = Guid.Empty, Name = "x", MemoryBytes = memory, CurrentMemoryBytes = current, Settings = Settings.TieringSettings.Default }.UsableMemoryBytes);
+        new RunningDomain
+        {
+            Uuid = Guid.Empty,
+            Name = "x",
+            MemoryBytes = memory,
+            CurrentMemoryBytes = current,
+            Settings = Settings.TieringSettings.Default,
+        }.UsableMemoryBytes);
 
     [Theory]
     [InlineData("<memory unit='KiB'>18446744073709551615</memory>", "")]
     [InlineData("<memory unit='TiB'>5000</memory>", "")]
-    [InlineData("<memory>1</memory>", "<memory model='nvdimm'><target><size unit='GiB'>18446744073709551615</size></target></memory>")]
+    [InlineData("<memory>1</memory>",
+        "<memory model='nvdimm'><target><size unit='GiB'>18446744073709551615</size></target></memory>")]
     [InlineData("<memory unit='lots'>1</memory>", "")]
     public void Sizes_of_no_machine_are_a_format_error(string memory, string devices) =>
         Assert.Throws<FormatException>(() => DomainXml.Parse(Domain(memory, devices)));
@@ -60,10 +81,15 @@ public sealed class DomainXmlTests
     public void Restrictive_cells_are_read_and_strict_ones_left_to_the_kernel()
     {
         NumaHints hints = DomainXml.Parse(Domain(
-            "<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/><memnode cellid='1' mode='restrictive' nodeset='0-1'/>"
-            + "<memnode cellid='2' mode='restrictive' nodeset='3'/><memnode cellid='3' mode='preferred' nodeset='4'/></numatune>", "")).Numa;
+            "<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/>"
+            + "<memnode cellid='1' mode='restrictive' nodeset='0-1'/><memnode cellid='2' mode='restrictive' nodeset='3'/>"
+            + "<memnode cellid='3' mode='preferred' nodeset='4'/></numatune>",
+            "")).Numa;
         Assert.Equal("1:0-1;2:3", hints.RestrictiveCells);
-        Assert.Same(NumaHints.None, DomainXml.Parse(Domain("<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>", "")).Numa);
+        Assert.Same(
+            NumaHints.None,
+            DomainXml.Parse(Domain("<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>",
+                "")).Numa);
     }
 
     private static string Domain(string head, string devices) =>
@@ -103,9 +129,11 @@ public sealed class DomainXmlTests
         [
             deep,
             "<domain>" + deep,
-            Domain("<memory>1</memory>", "").Replace("<devices>", "<metadata>" + deepAndWhole + "</metadata><devices>", StringComparison.Ordinal),
+            Domain("<memory>1</memory>", "").Replace(
+                "<devices>", "<metadata>" + deepAndWhole + "</metadata><devices>", StringComparison.Ordinal),
             Domain("<memory>1</memory>", "").Replace("<devices>",
-                $"<metadata><t:tiering xmlns:t='{Settings.TieringSettings.MetadataNamespace}'>{deepAndWhole}</t:tiering></metadata><devices>", StringComparison.Ordinal),
+                $"<metadata><t:tiering xmlns:t='{Settings.TieringSettings.MetadataNamespace}'>{deepAndWhole}</t:tiering>"
+                    + "</metadata><devices>", StringComparison.Ordinal),
             Domain("<memory>1</memory>", string.Concat(Enumerable.Repeat("<a/>", 200_000))),
             Domain("<memory>1</memory>", new string(' ', 5 << 20)),
             $"<{new string('x', 1 << 20)}/>",
@@ -119,7 +147,8 @@ public sealed class DomainXmlTests
     [Fact]
     public void Devices_with_more_than_a_number_holds_leave_the_memory_as_it_is_said()
     {
-        string devices = string.Concat(Enumerable.Repeat("<memory model='nvdimm'><target><size unit='TiB'>4096</size></target></memory>", 5000));
+        string devices = string.Concat(Enumerable.Repeat(
+            "<memory model='nvdimm'><target><size unit='TiB'>4096</size></target></memory>", 5000));
         Assert.Equal(1ul << 40, DomainXml.Parse(Domain("<memory unit='TiB'>1</memory>", devices)).MemoryBytes);
     }
 
@@ -127,7 +156,8 @@ public sealed class DomainXmlTests
     public void Xml_as_deep_as_libvirt_reads_is_read()
     {
         string deep = string.Concat(Enumerable.Repeat("<a>", 255)) + string.Concat(Enumerable.Repeat("</a>", 255));
-        string xml = Domain("<memory>1</memory>", "").Replace("<devices>", $"<metadata><o:x xmlns:o='urn:other'>{deep}</o:x></metadata><devices>", StringComparison.Ordinal);
+        string xml = Domain("<memory>1</memory>", "").Replace(
+            "<devices>", $"<metadata><o:x xmlns:o='urn:other'>{deep}</o:x></metadata><devices>", StringComparison.Ordinal);
         Assert.Equal("x", DomainXml.Parse(xml).Name);
     }
 
@@ -138,9 +168,11 @@ public sealed class DomainXmlTests
         string good = new TestDomain("web1")
         {
             Metadata = TestDomain.MetadataOf("dram='16MiB' min='1MiB' max='50%' shares='7' mode='observe' rate='10MiB/s'"),
-            Extra = "<currentMemory unit='KiB'>65536</currentMemory><cputune><vcpupin vcpu='0' cpuset='2'/></cputune><numatune><memory mode='strict' nodeset='0'/>"
+            Extra = "<currentMemory unit='KiB'>65536</currentMemory><cputune><vcpupin vcpu='0' cpuset='2'/></cputune><numatune>"
+                + "<memory mode='strict' nodeset='0'/>"
                 + "<memnode cellid='0' mode='restrictive' nodeset='1'/></numatune>",
-            Devices = "<memory model='virtio-mem'><target><size unit='KiB'>2048</size><requested>1024</requested></target></memory>",
+            Devices =
+                "<memory model='virtio-mem'><target><size unit='KiB'>2048</size><requested>1024</requested></target></memory>",
         }.ToXml();
         const string odd = "<>/='\"&;!-?[]:%x0 9\t\n\0\u001b\u0085\u2028\ud800";
         Random random = new(7);
@@ -172,6 +204,7 @@ public sealed class DomainXmlTests
             }
         }
 
-        Assert.True(refused > 1000 && withProblems > 100 && read > 100, $"{refused} refused, {withProblems} with problems, {read} read");
+        Assert.True(refused > 1000 && withProblems > 100 && read > 100,
+            $"{refused} refused, {withProblems} with problems, {read} read");
     }
 }

@@ -40,7 +40,8 @@ public sealed class LinuxProcessesTests : IDisposable
         ProcessStartInfo start = new("sh", ["-c", "sleep 0 & echo $!; exec sleep 1234"]) { RedirectStandardOutput = true };
         Process parent = Process.Start(start)!;
         _started.Add(parent);
-        int child = int.Parse((await parent.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken))!, CultureInfo.InvariantCulture);
+        int child = int.Parse((await parent.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken))!,
+            CultureInfo.InvariantCulture);
         await Eventually.TrueAsync(() => ProcessStat.Read(child)!.Value.HasEnded, () => $"process {child} is no zombie");
         Assert.Null(_processes.Identify(child));
     }

@@ -44,8 +44,10 @@ public sealed class OneBadDomainTests
         ["null"] = () => Task.FromResult<BusBody>(null!),
         ["another type"] = () => Task.FromResult(new BusBody("u", 7u)),
         ["empty struct"] = () => Task.FromResult(new BusBody("()", new object[] { Array.Empty<object>() })),
-        ["struct of other types"] = () => Task.FromResult(new BusBody("(sa{sv})", new object[] { new object[] { "x", new Dictionary<string, object>() } })),
-        ["operation of another type"] = () => Task.FromResult(new BusBody("(ia{sv})", new object[] { new object[] { 0, new Dictionary<string, object> { ["operation"] = "x" } } })),
+        ["struct of other types"] = () =>
+            Task.FromResult(new BusBody("(sa{sv})", new object[] { new object[] { "x", new Dictionary<string, object>() } })),
+        ["operation of another type"] = () => Task.FromResult(new BusBody(
+            "(ia{sv})", new object[] { new object[] { 0, new Dictionary<string, object> { ["operation"] = "x" } } })),
         ["no XML"] = () => Task.FromResult(new BusBody("s", Evil)),
         ["empty string"] = () => Task.FromResult(new BusBody("s", "")),
         ["XML without an end"] = () => Task.FromResult(new BusBody("s", string.Concat(Enumerable.Repeat("<domain>", 100_000)))),
@@ -133,8 +135,10 @@ public sealed class OneBadDomainTests
         ["empty struct"] = _ => Array.Empty<object>(),
         ["name of another type"] = _ => new object[] { 7u, new Dictionary<string, object>() },
         ["no numbers"] = domain => new object[] { domain.Name, new Dictionary<string, object>() },
-        ["state of another type"] = domain => new object[] { domain.Name, new Dictionary<string, object> { ["state.state"] = Evil } },
-        ["state that there is not"] = domain => new object[] { domain.Name, new Dictionary<string, object> { ["state.state"] = 99 } },
+        ["state of another type"] =
+            domain => new object[] { domain.Name, new Dictionary<string, object> { ["state.state"] = Evil } },
+        ["state that there is not"] =
+            domain => new object[] { domain.Name, new Dictionary<string, object> { ["state.state"] = 99 } },
         ["null"] = _ => null!,
     };
 
@@ -145,7 +149,9 @@ public sealed class OneBadDomainTests
         FakeDomain bad = _host.StartDomain("bad", pid: 10);
         _host.Instead = call => call.Member != "GetAllDomainStats" ? null : Task.FromResult(new BusBody("a(sa{sv})", new object[]
         {
-            _host.Domains.Select(d => d == bad ? s_entries[fault](d) : new object[] { d.Name, new Dictionary<string, object> { ["state.state"] = d.State } }).ToArray(),
+            _host.Domains.Select(d => d == bad
+                ? s_entries[fault](d)
+                : new object[] { d.Name, new Dictionary<string, object> { ["state.state"] = d.State } }).ToArray(),
         }));
         await AssertOthersGoOnAsync(_host, bad);
         _host.Instead = _ => null;
@@ -160,7 +166,8 @@ public sealed class OneBadDomainTests
     {
         FakeDomain bad = _host.StartDomain("bad", pid: 10);
         _host.Instead = call => call.Member != "ListDomains" ? null
-            : Task.FromResult(new BusBody("ao", new object[] { new[] { entry, bad.Path, bad.Path }.Concat(_host.Domains.Select(d => d.Path)).ToArray() }));
+            : Task.FromResult(new BusBody(
+                "ao", new object[] { new[] { entry, bad.Path, bad.Path }.Concat(_host.Domains.Select(d => d.Path)).ToArray() }));
         await AssertOthersGoOnAsync(_host, bad);
         _host.Instead = _ => null;
         await AssertIsWellAsync(_host, bad);
@@ -176,7 +183,8 @@ public sealed class OneBadDomainTests
     {
         FakeDomain bad = _host.StartDomain("bad", pid: 10);
         string xml = bad.ToXml().Replace("<name>bad</name>", $"<name>{name}</name>", StringComparison.Ordinal);
-        _host.Instead = call => call.Path == bad.Path && call.Member == "GetXMLDesc" ? Task.FromResult(new BusBody("s", xml)) : null;
+        _host.Instead =
+            call => call.Path == bad.Path && call.Member == "GetXMLDesc" ? Task.FromResult(new BusBody("s", xml)) : null;
         await AssertOthersGoOnAsync(_host, bad);
         _host.Instead = _ => null;
         await AssertIsWellAsync(_host, bad);
@@ -187,7 +195,8 @@ public sealed class OneBadDomainTests
     {
         FakeDomain bad = _host.StartDomain("bad", pid: 10), original = _host.StartDomain("original", pid: 12);
         string xml = bad.ToXml().Replace(bad.Uuid.ToString(), original.Uuid.ToString(), StringComparison.Ordinal);
-        _host.Instead = call => call.Path == bad.Path && call.Member == "GetXMLDesc" ? Task.FromResult(new BusBody("s", xml)) : null;
+        _host.Instead =
+            call => call.Path == bad.Path && call.Member == "GetXMLDesc" ? Task.FromResult(new BusBody("s", xml)) : null;
         await AssertOthersGoOnAsync(_host, bad);
         Assert.Equal(12, _host.Find("original")!.Process?.Pid);
         Assert.Null(_host.Find("bad")!.Process); // the process is another one's
@@ -199,12 +208,16 @@ public sealed class OneBadDomainTests
 
     private static readonly Dictionary<string, Action<FakeHost, FakeDomain>> s_events = new()
     {
-        ["no arguments"] = (host, bad) => host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", BusBody.Empty),
-        ["other types"] = (host, bad) => host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", new("us", 7u, Evil)),
-        ["of no domain"] = (host, bad) => host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", new("oii", Evil, 5, 0)),
+        ["no arguments"] = (host, bad) =>
+            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", BusBody.Empty),
+        ["other types"] = (host, bad) =>
+            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", new("us", 7u, Evil)),
+        ["of no domain"] = (host, bad) =>
+            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", new("oii", Evil, 5, 0)),
         ["unknown number"] = (host, bad) => host.RaiseDomainEvent(bad, kind: 99),
         ["stopped, which it has not"] = (host, bad) => host.RaiseDomainEvent(bad, kind: 5),
-        ["unknown signal"] = (host, bad) => host.Bus.Raise("org.libvirt", bad.Path, FakeHost.DomainInterface, Evil, BusBody.Empty),
+        ["unknown signal"] =
+            (host, bad) => host.Bus.Raise("org.libvirt", bad.Path, FakeHost.DomainInterface, Evil, BusBody.Empty),
     };
 
     [Theory]
@@ -228,13 +241,16 @@ public sealed class OneBadDomainTests
         FakeDomain bad = _host.StartDomain("bad", pid: 10);
         bad.Metadata = TestDomain.MetadataOf("shares='7'");
         await _host.LookAsync();
-        _host.Instead = call => call.Path == bad.Path && call.Member == "GetXMLDesc" ? Task.FromResult(new BusBody("s", "<domain>")) : null;
+        _host.Instead =
+            call => call.Path == bad.Path && call.Member == "GetXMLDesc" ? Task.FromResult(new BusBody("s", "<domain>")) : null;
         _host.RaiseMetadataChange(bad);
         for (int i = 0; i < 4; i++)
             await _host.LookAsync();
         Assert.Equal(7, _host.Find("bad")!.Settings.Shares);
         Assert.Contains("cannot be read", Assert.Single(_host.Find("bad")!.SettingsProblems).Message, StringComparison.Ordinal);
-        Assert.Single(_host.Log.Lines, line => line.StartsWith("Warning", StringComparison.Ordinal) && line.Contains(bad.Path, StringComparison.Ordinal));
+        Assert.Single(
+            _host.Log.Lines,
+            line => line.StartsWith("Warning", StringComparison.Ordinal) && line.Contains(bad.Path, StringComparison.Ordinal));
 
         _host.Instead = _ => null; // the very same definition as before
         await _host.LookAsync();
@@ -283,7 +299,8 @@ public sealed class OneBadDomainTests
     private static void AssertProcess(FakeHost host, FakeDomain domain, int pid) =>
         Assert.Equal(new ProcessIdentity(pid, FakeHost.StartTimeOf(pid)), Find(host, domain)?.Process);
 
-    private static RunningDomain? Find(FakeHost host, FakeDomain domain) => host.Monitor.Current.Domains.FirstOrDefault(d => d.Uuid == domain.Uuid);
+    private static RunningDomain? Find(FakeHost host, FakeDomain domain) =>
+        host.Monitor.Current.Domains.FirstOrDefault(d => d.Uuid == domain.Uuid);
 
     /// <summary>A look, of which no call that hangs has more than its time.</summary>
     private static async Task LookAsync(FakeHost host)

@@ -8,7 +8,8 @@ namespace VirtTier.Libvirt.Tests.Unit;
 /// nothing that it has shown.</summary>
 public sealed class PictureOrderTests
 {
-    private const int Started = 2, Suspended = 3, Resumed = 4, Stopped = 5, ShuttingDown = 6, Asleep = 7, Crashed = 8; // virDomainEventType
+    // virDomainEventType
+    private const int Started = 2, Suspended = 3, Resumed = 4, Stopped = 5, ShuttingDown = 6, Asleep = 7, Crashed = 8;
     private readonly FakeHost _host = new();
 
     /// <summary>Every call of a look, about a domain that is in the picture already, and about one that is not.</summary>
@@ -43,7 +44,8 @@ public sealed class PictureOrderTests
 
     [Theory]
     [MemberData(nameof(Calls))]
-    public async Task A_domain_whose_process_ends_during_a_look_is_gone_though_libvirt_has_not_heard_of_it(string call, bool isKnown)
+    public async Task A_domain_whose_process_ends_during_a_look_is_gone_though_libvirt_has_not_heard_of_it(
+        string call, bool isKnown)
     {
         _ = await StartAsync(isKnown);
         await LookWhileUnderwayAsync(call, () => _host.EndProcess(10));
@@ -125,7 +127,8 @@ public sealed class PictureOrderTests
     {
         FakeDomain domain = await StartAsync(isKnown: true);
         await LookWhileUnderwayAsync(call, () => StartAgain(domain));
-        Assert.True(_host.Find("web1") is null or { Process: null } or { Process.Pid: 10, Settings.Shares: null } or { Process.Pid: 11, Settings.Shares: 7 });
+        Assert.True(_host.Find("web1") is null or { Process: null } or { Process.Pid: 10, Settings.Shares: null }
+            or { Process.Pid: 11, Settings.Shares: 7 });
         await _host.LookAsync();
         Assert.Equal((11, 7), (_host.Find("web1")!.Process!.Value.Pid, _host.Find("web1")!.Settings.Shares));
     }
@@ -134,7 +137,8 @@ public sealed class PictureOrderTests
     [InlineData("GetXMLDesc")]
     [InlineData("GetJobStats")]
     [InlineData("GetAllDomainStats")]
-    public async Task Started_again_while_libvirt_is_asked_about_its_end_it_never_has_its_new_process_with_its_old_settings(string call)
+    public async Task Started_again_while_libvirt_is_asked_about_its_end_it_never_has_its_new_process_with_its_old_settings(
+        string call)
     {
         FakeDomain domain = await StartAsync(isKnown: true);
         _host.EndProcess(10);
@@ -145,7 +149,7 @@ public sealed class PictureOrderTests
     }
 
     [Fact]
-    public async Task Its_process_ended_while_libvirt_was_away_it_is_not_taken_up_again_from_the_list_of_the_libvirt_that_is_back()
+    public async Task Its_process_ended_while_libvirt_was_away_it_is_not_taken_up_again_from_the_list_of_one_that_is_back()
     {
         await StartAsync(isKnown: true);
         var service = _host.Bus.Services["org.libvirt"];

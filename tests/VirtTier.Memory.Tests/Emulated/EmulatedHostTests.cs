@@ -11,7 +11,8 @@ namespace VirtTier.Memory.Tests.Emulated;
 public sealed class EmulatedHostTests(EmulatedHostTests.InsideRun run) : IClassFixture<EmulatedHostTests.InsideRun>
 {
     public static TheoryData<string> Tests =>
-        [.. typeof(RealNodesTests).GetMethods().Where(method => method.GetCustomAttribute<FactAttribute>() is not null).Select(method => method.Name)];
+        [.. typeof(RealNodesTests).GetMethods().Where(method => method.GetCustomAttribute<FactAttribute>() is not null).Select(
+            method => method.Name)];
 
     [Theory]
     [MemberData(nameof(Tests))]
@@ -22,7 +23,8 @@ public sealed class EmulatedHostTests(EmulatedHostTests.InsideRun run) : IClassF
         foreach (XElement result in results)
         {
             string? failure = result.Element("failure")?.Value;
-            Assert.True(failure is null && result.Attribute("result")?.Value == "Pass", $"{result.Attribute("name")?.Value}: {failure}");
+            Assert.True(failure is null && result.Attribute("result")?.Value == "Pass",
+                $"{result.Attribute("name")?.Value}: {failure}");
         }
     }
 
@@ -50,6 +52,7 @@ public sealed class EmulatedHostTests(EmulatedHostTests.InsideRun run) : IClassF
 
         public async ValueTask DisposeAsync() => await _host.DownAsync();
 
-        private static string SourceOfTarget([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "target.c");
+        private static string SourceOfTarget([CallerFilePath] string here = "") =>
+            Path.Combine(Path.GetDirectoryName(here)!, "target.c");
     }
 }

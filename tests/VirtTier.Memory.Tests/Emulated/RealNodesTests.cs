@@ -9,8 +9,8 @@ using VirtTier.Primitives;
 namespace VirtTier.Memory.Tests.Emulated;
 
 /// <summary>
-/// Every rule of move_pages(2) that <see cref="PageMover"/> relies on, and what the mover makes of it, on a kernel with two nodes.
-/// <see cref="EmulatedHostTests"/> runs these inside the emulated host; anywhere else they are not run.
+/// Every rule of move_pages(2) that <see cref="PageMover"/> relies on, and what the mover makes of it, on a kernel with two
+/// nodes. <see cref="EmulatedHostTests"/> runs these inside the emulated host; anywhere else they are not run.
 /// </summary>
 public sealed class RealNodesTests
 {
@@ -365,7 +365,8 @@ public sealed class RealNodesTests
     private static PageRun[] Pages(IEnumerable<int> pages) => [.. pages.Select(page => new PageRun(page, 1))];
 
     private static PageRun[] Blocks(int pages) =>
-        [.. Enumerable.Range(0, pages / PageSizes.BlockPages).Select(block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
+        [.. Enumerable.Range(0, pages / PageSizes.BlockPages).Select(
+            block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
 
     private static async Task<MoveReport> MoveAsync(TargetProcess target, IEnumerable<int> pages, int node = Slow)
     {
@@ -396,7 +397,8 @@ public sealed class RealNodesTests
     private static int FailedAllocations()
     {
         using Process dmesg = Process.Start(new ProcessStartInfo("dmesg") { RedirectStandardOutput = true })!;
-        return dmesg.StandardOutput.ReadToEnd().Split('\n').Count(line => line.Contains("page allocation failure", StringComparison.Ordinal));
+        return dmesg.StandardOutput.ReadToEnd().Split('\n').Count(
+            line => line.Contains("page allocation failure", StringComparison.Ordinal));
     }
 
     private static void Shell(string command)

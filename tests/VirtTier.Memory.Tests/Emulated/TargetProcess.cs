@@ -39,7 +39,8 @@ internal sealed class TargetProcess : IDisposable
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
         })!;
-        string line = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{program} {kind} {mebibytes} failed");
+        string line =
+            process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{program} {kind} {mebibytes} failed");
         return new TargetProcess(process, ulong.Parse(line, NumberStyles.HexNumber, CultureInfo.InvariantCulture), mebibytes);
     }
 

@@ -100,7 +100,8 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
 
     private int Harvest(KvmEptSampleHarvest* request)
     {
-        if ((request->Start | request->End | request->Base) % 512 != 0 || request->Start >= request->End || request->Base > request->Start)
+        if ((request->Start | request->End | request->Base) % 512 != 0 || request->Start >= request->End
+            || request->Base > request->Start)
             return -Errno.EINVAL;
         ulong end = InterruptAfter == 0 ? request->End : Math.Min(request->End, request->Start + InterruptAfter);
         request->PagesAccessed = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Memory.Tests.Fakes;
 
-/// <summary>A clock that moves only when told, or when someone waits: a timer fires at once and puts the clock to its time.</summary>
+/// <summary>A clock that moves only when told, or when someone waits: a timer fires at once and puts
+/// the clock to its time.</summary>
 internal sealed class ManualTime : TimeProvider
 {
     private long _ticks;

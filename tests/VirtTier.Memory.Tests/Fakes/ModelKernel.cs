@@ -46,7 +46,8 @@ internal sealed class ModelKernel : INumaCalls
 
     public bool IsAlive { get; set; } = true;
 
-    /// <summary>What the kernel answers for a process that is not alive: -EINVAL until its parent has waited for it, then -ESRCH.</summary>
+    /// <summary>What the kernel answers for a process that is not alive: -EINVAL until its parent has waited for it,
+    /// then -ESRCH.</summary>
     public int ErrorOfDead { get; set; } = Errno.ESRCH;
 
     /// <summary>Whether free memory is told as it is; else as without limit, as when others fill the node meanwhile.</summary>

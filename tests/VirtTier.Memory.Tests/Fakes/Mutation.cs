@@ -8,7 +8,8 @@ internal static class Mutation
 {
     private static readonly string[] s_junk =
     [
-        "-1", "99999999999999999999", "2147483648", "0-4294967295", "-", ",,", "\0\0\0", "NaN", "Infinity", "1e9", "0x10", "\u00e9\u4e2d", " ", "\n", ":", "=", "bind:", "0-0",
+        "-1", "99999999999999999999", "2147483648", "0-4294967295", "-", ",,", "\0\0\0", "NaN", "Infinity", "1e9", "0x10",
+        "\u00e9\u4e2d", " ", "\n", ":", "=", "bind:", "0-0",
     ];
 
     /// <summary>A text, a little different.</summary>

@@ -57,7 +57,8 @@ public sealed class GuestLayoutTests
         Assert.Equal(backed, layout.BackedPageCount);
     }
 
-    /// <summary>Slots that overlap anyhow, judged page by page: the lowest slot has the frame, the lowest frame has the memory.</summary>
+    /// <summary>Slots that overlap anyhow, judged page by page: the lowest slot has the frame,
+    /// the lowest frame has the memory.</summary>
     [Fact]
     public void Overlapping_slots_are_laid_out_as_page_by_page()
     {
@@ -67,7 +68,8 @@ public sealed class GuestLayoutTests
             Memslot[] slots =
             [
                 .. Enumerable.Range(0, random.Next(1, 12)).Select(_ => new Memslot(
-                    (ulong)random.Next(0, 3000) * 4096, 0x7000_0000 + ((ulong)random.Next(0, 3000) * 4096), (ulong)random.Next(1, 1500))),
+                    (ulong)random.Next(0, 3000) * 4096, 0x7000_0000 + ((ulong)random.Next(0, 3000) * 4096),
+                    (ulong)random.Next(1, 1500))),
             ];
             Dictionary<ulong, ulong> addresses = [];
             HashSet<ulong> taken = [];
@@ -101,7 +103,8 @@ public sealed class GuestLayoutTests
 
         static double Layout(int count)
         {
-            Memslot[] slots = [.. Enumerable.Range(0, count).Select(i => new Memslot((ulong)i * 4 * MiB, 0x7000_0000_0000 + ((ulong)i * 4 * MiB), 512))];
+            Memslot[] slots = [.. Enumerable.Range(0, count).Select(
+                i => new Memslot((ulong)i * 4 * MiB, 0x7000_0000_0000 + ((ulong)i * 4 * MiB), 512))];
             Stopwatch clock = Stopwatch.StartNew();
             Assert.Equal(count * 512, GuestLayout.FromMemslots(slots).PageCount);
             return clock.Elapsed.TotalMilliseconds;
@@ -147,7 +150,8 @@ public sealed class GuestLayoutTests
         Assert.True(layout.Same(GuestLayout.FromMemslots(_q35.Reverse())));
         Assert.False(layout.Same(GuestLayout.FromMemslots(_q35[..^1])));
         Assert.False(layout.Same(GuestLayout.FromMemslots([.. _q35[..^1], _q35[^1] with { Hva = 0x7f30_0000_0000 }])));
-        Assert.False(layout.Same(GuestLayout.FromMemslots([.. _q35[..^1], _q35[^1] with { PageCount = _q35[^1].PageCount - 1 }])));
+        Assert.False(layout.Same(GuestLayout.FromMemslots(
+            [.. _q35[..^1], _q35[^1] with { PageCount = _q35[^1].PageCount - 1 }])));
     }
 
     [Fact]
@@ -159,7 +163,8 @@ public sealed class GuestLayoutTests
         // The video card's memory is elsewhere in QEMU, a DIMM came between, and the last half GiB went.
         Memslot above = _q35[^1] with { PageCount = _q35[^1].PageCount - (GiB / 2 / 4096) };
         Memslot card = _q35[4] with { Hva = 0x7f50_0000_0000 };
-        GuestLayout after = GuestLayout.FromMemslots([.. _q35[..4], card, _q35[5], above, new(2 * GiB + (64 * MiB), 0x7f60_0000_0000, 64 * MiB / 4096)]);
+        GuestLayout after = GuestLayout.FromMemslots(
+            [.. _q35[..4], card, _q35[5], above, new(2 * GiB + (64 * MiB), 0x7f60_0000_0000, 64 * MiB / 4096)]);
         Assert.Equal([(0, 0, 524288), (528384, 524288 + 16384 + 4096, 524288 - 131072)], after.KeptFrom(before));
     }
 

@@ -61,7 +61,8 @@ public sealed class PageExchangeTests
     [Fact]
     public async Task Blocks_are_not_split_between_steps()
     {
-        PageRun[] blocks = [.. Enumerable.Range(0, 2 * Half / PageSizes.BlockPages).Select(block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
+        PageRun[] blocks = [.. Enumerable.Range(0, 2 * Half / PageSizes.BlockPages).Select(
+            block => new PageRun(block * PageSizes.BlockPages, PageSizes.BlockPages))];
         foreach (PageRun block in blocks)
         {
             _kernel.Add(
@@ -94,6 +95,7 @@ public sealed class PageExchangeTests
     {
         var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
         return await new PageExchange(mover).RunAsync(
-            mover.Target(1, _layout), new MoveOrder(cold, slowNodes ?? [Slow]), new MoveOrder(hot, Fast), room, TestContext.Current.CancellationToken);
+            mover.Target(1, _layout), new MoveOrder(cold, slowNodes ?? [Slow]), new MoveOrder(hot, Fast), room,
+            TestContext.Current.CancellationToken);
     }
 }

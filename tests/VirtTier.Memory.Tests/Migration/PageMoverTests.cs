@@ -519,8 +519,11 @@ public sealed class PageMoverTests
         MoveReport report = await mover.MoveAsync(target, Range(0, 2000), [1, 2, 3], Token);
 
         Assert.Equal((1800, 200), (report.Moved, report.Counters[MoveOutcome.TargetFull]));
-        Assert.Equal([200, 1000, 500, 300], Enumerable.Range(0, 4).Select(node => Range(0, 2000).Count(page => Folio(page.First).Node == node)));
-        Assert.All(Range(0, 2000), page => Assert.Equal(Folio(page.First).Node == 0 ? MoveOutcome.TargetFull : MoveOutcome.Moved, report.Outcomes.Span[page.First]));
+        Assert.Equal([200, 1000, 500, 300],
+            Enumerable.Range(0, 4).Select(node => Range(0, 2000).Count(page => Folio(page.First).Node == node)));
+        Assert.All(Range(0, 2000),
+            page => Assert.Equal(Folio(page.First).Node == 0 ? MoveOutcome.TargetFull : MoveOutcome.Moved,
+                report.Outcomes.Span[page.First]));
         Assert.StartsWith("NUMA node 1-3 has no free pages", report.Problem, StringComparison.Ordinal);
         Assert.Equal(200, target.Counters[MoveOutcome.TargetFull]);
     }
@@ -554,7 +557,8 @@ public sealed class PageMoverTests
         _kernel.FreePages[1] = 5000;
         _time.Advance(new PageMoverOptions().FullFor);
         await mover.MoveAsync(target, Range(200, 100), [1, 2], Token);
-        Assert.Equal([200, 100], [Range(0, 300).Count(page => Folio(page.First).Node == 2), Range(0, 300).Count(page => Folio(page.First).Node == 1)]);
+        Assert.Equal([200, 100],
+            [Range(0, 300).Count(page => Folio(page.First).Node == 2), Range(0, 300).Count(page => Folio(page.First).Node == 1)]);
     }
 
     [Fact]

@@ -7,7 +7,8 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Migration;
 
-/// <summary>The running kernel's own answers about this process's memory; moves to the node where the pages are already.</summary>
+/// <summary>The running kernel's own answers about this process's memory;
+/// moves to the node where the pages are already.</summary>
 public sealed class RealMovePagesTests : IDisposable
 {
     private const int Pages = 3 * PageSizes.BlockPages;

@@ -7,8 +7,9 @@ namespace VirtTier.Memory.Tests.Numa;
 /// <summary>
 /// NUMA trees of kinds of machines, a few lines each, written as the files of sysfs for a test. A line is
 /// <c>node ID cpus=LIST mem=GiB dist=D,D,...</c> (a part that is left out has no file), <c>tier NUMBER LIST</c>,
-/// <c>perf ID ACCESS READ_LATENCY WRITE_LATENCY READ_BANDWIDTH WRITE_BANDWIDTH</c>, or <c>NAME = TEXT</c> for the file of that name below
-/// devices/system/node. What is expected: <c>tiers LIST | LIST</c> and <c>from NODE: NODE NODE</c>, where its cold pages go.
+/// <c>perf ID ACCESS READ_LATENCY WRITE_LATENCY READ_BANDWIDTH WRITE_BANDWIDTH</c>, or <c>NAME = TEXT</c> for the file of that
+/// name below devices/system/node. What is expected: <c>tiers LIST | LIST</c> and <c>from NODE: NODE NODE</c>,
+/// where its cold pages go.
 /// </summary>
 internal static class Machines
 {
@@ -191,7 +192,10 @@ internal static class Machines
         """;
 
     /// <summary>Sixty nodes, of which all but three have neither processors nor memory.</summary>
-    public static string SixtyNodes { get; } = string.Join('\n', Enumerable.Range(0, 60).Select(id => $"node {id} cpus={(id == 0 ? "0-63" : "")} mem={(id is 0 or 31 or 59 ? 64 : 0)} dist={string.Join(',', Enumerable.Range(0, 60).Select(to => to == id ? 10 : 20 + Math.Abs(to - id)))}"))
+    public static string SixtyNodes { get; } = string.Join('\n',
+        Enumerable.Range(0, 60).Select(
+            id => $"node {id} cpus={(id == 0 ? "0-63" : "")} mem={(id is 0 or 31 or 59 ? 64 : 0)} "
+                + $"dist={string.Join(',', Enumerable.Range(0, 60).Select(to => to == id ? 10 : 20 + Math.Abs(to - id)))}"))
         + "\ntier 4 0,31,59\ntiers 0 | 31,59\nfrom 0: 31 59";
 
     /// <summary>Writes the files of a machine.</summary>
@@ -212,7 +216,9 @@ internal static class Machines
                     _ = part[0] switch
                     {
                         "cpus" => sys.File($"{Nodes}node{id}/cpulist", part[1] + "\n"),
-                        "mem" => sys.File($"{Nodes}node{id}/meminfo", $"\nNode {id} MemTotal:       {long.Parse(part[1], CultureInfo.InvariantCulture) << 20} kB\nNode {id} MemFree:        {long.Parse(part[1], CultureInfo.InvariantCulture) << 19} kB\n"),
+                        "mem" => sys.File($"{Nodes}node{id}/meminfo",
+                            $"\nNode {id} MemTotal:       {long.Parse(part[1], CultureInfo.InvariantCulture) << 20} kB\n"
+                                + $"Node {id} MemFree:        {long.Parse(part[1], CultureInfo.InvariantCulture) << 19} kB\n"),
                         _ => sys.File($"{Nodes}node{id}/distance", part[1].Replace(',', ' ') + "\n"),
                     };
                 }
@@ -229,7 +235,8 @@ internal static class Machines
             }
         }
         sys.File(Nodes + "online", NodeList.Format(online) + "\n");
-        foreach (string[] file in machine.Split('\n', StringSplitOptions.TrimEntries).Select(line => line.Split(" = ")).Where(file => file.Length == 2))
+        foreach (string[] file in machine.Split('\n', StringSplitOptions.TrimEntries).Select(line => line.Split(" = ")).Where(
+            file => file.Length == 2))
             sys.File(Nodes + file[0], file[1] + "\n");
         return sys;
     }

@@ -39,20 +39,24 @@ public sealed class MachinesTests : IDisposable
         NumaTopology topology = NumaTopology.Read(Machines.Write(_sys, machine).Root);
 
         string[] lines = machine.Split('\n', StringSplitOptions.TrimEntries);
-        Assert.Equal(Assert.Single(Expected(lines, "tiers ")), string.Join(" | ", topology.Tiers.All.Select(tier => NodeList.Format(tier.Nodes))));
-        Assert.Equal(Expected(lines, "assumes ").Select(text => text.Replace("SYS", _sys.Root, StringComparison.Ordinal)), topology.Assumptions);
+        Assert.Equal(Assert.Single(Expected(lines, "tiers ")),
+            string.Join(" | ", topology.Tiers.All.Select(tier => NodeList.Format(tier.Nodes))));
+        Assert.Equal(Expected(lines, "assumes ").Select(text => text.Replace("SYS", _sys.Root, StringComparison.Ordinal)),
+            topology.Assumptions);
         string[] targets = Expected(lines, "from ");
         Assert.NotEmpty(targets);
         foreach (string[] target in targets.Select(text => text.Split(':', StringSplitOptions.TrimEntries)))
         {
             int node = int.Parse(target[0], CultureInfo.InvariantCulture);
-            Assert.Equal($"{name} {node}: {target[1]}", $"{name} {node}: {string.Join(' ', topology.Tiers.SlowerNodesFrom(node))}");
+            Assert.Equal($"{name} {node}: {target[1]}",
+                $"{name} {node}: {string.Join(' ', topology.Tiers.SlowerNodesFrom(node))}");
         }
     }
 
     [Fact]
     public void Two_classes_of_performance_are_told_apart() =>
-        Assert.Equal(new NodePerformance(80, 80, 200000, 200000), NumaTopology.Read(Machines.Write(_sys, Machines.HmatWithHbm).Root).ReadPerformance(0));
+        Assert.Equal(new NodePerformance(80, 80, 200000, 200000),
+            NumaTopology.Read(Machines.Write(_sys, Machines.HmatWithHbm).Root).ReadPerformance(0));
 
     [Theory]
     [InlineData("node0/cpulist", null, "cpulist does not exist: whether node 0 has processors decides its tier")]
@@ -85,11 +89,13 @@ public sealed class MachinesTests : IDisposable
         if (file != "node0/meminfo") // of which what the kernel writes at most is read
         {
             _sys.File(Nodes + file, new string(' ', 1 << 20));
-            Assert.Contains($"{file}: it has more than 65535 bytes", Assert.Throws<GuestMemoryException>(() => NumaTopology.Read(_sys.Root)).Message, StringComparison.Ordinal);
+            Assert.Contains($"{file}: it has more than 65535 bytes",
+                Assert.Throws<GuestMemoryException>(() => NumaTopology.Read(_sys.Root)).Message, StringComparison.Ordinal);
         }
         File.Delete(_sys.PathOf(Nodes + file));
         Directory.CreateDirectory(_sys.PathOf(Nodes + file));
-        Assert.Contains(file, Assert.Throws<GuestMemoryException>(() => NumaTopology.Read(_sys.Root)).Message, StringComparison.Ordinal);
+        Assert.Contains(file, Assert.Throws<GuestMemoryException>(() => NumaTopology.Read(_sys.Root)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

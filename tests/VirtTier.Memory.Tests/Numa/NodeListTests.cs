@@ -17,7 +17,8 @@ public sealed class NodeListTests
     [InlineData("1-2-3")]
     [InlineData("-1")]
     public void Anything_else_is_refused_by_name(string text) =>
-        Assert.Contains($"'{text}'", Assert.Throws<FormatException>(() => NodeList.Parse(text)).Message, StringComparison.Ordinal);
+        Assert.Contains($"'{text}'", Assert.Throws<FormatException>(() => NodeList.Parse(text)).Message,
+            StringComparison.Ordinal);
 
     [Theory]
     [InlineData("", "")]

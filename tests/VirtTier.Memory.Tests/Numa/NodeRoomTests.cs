@@ -64,7 +64,9 @@ public sealed class NodeRoomTests : IDisposable
         File.Delete(_tree.PathOf("proc/zoneinfo"));
         var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
         Assert.Equal(1000 * 1024, room.ReadBytes(0));
-        _tree.File("proc/zoneinfo", "Node x, zone Normal\n high 5\nNode 1, zone Normal\n high 99999999999999999999\n high 9223372036854775807\n high 1\n");
+        _tree.File("proc/zoneinfo",
+            "Node x, zone Normal\n high 5\nNode 1, zone Normal\n high 99999999999999999999\n"
+                + " high 9223372036854775807\n high 1\n");
         room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
         Assert.Equal(1000 * 1024, room.ReadBytes(0));
         Assert.Equal((100 * 1024) - 4096, room.ReadBytes(1));
@@ -80,7 +82,8 @@ public sealed class NodeRoomTests : IDisposable
         HashSet<long> rooms = [];
         for (int round = 0; round < 3000; round++)
         {
-            _tree.File("sys/devices/system/node/node0/meminfo", Mutation.Of(random, meminfo)).File("proc/zoneinfo", Mutation.Of(random, zoneinfo));
+            _tree.File("sys/devices/system/node/node0/meminfo", Mutation.Of(random, meminfo)).File(
+                "proc/zoneinfo", Mutation.Of(random, zoneinfo));
             long bytes = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime()).ReadBytes(0);
             Assert.True(bytes >= 0);
             rooms.Add(bytes);

@@ -67,10 +67,13 @@ public sealed class NumaTopologyTests : IDisposable
     [InlineData(300, 150, 20000, 20000, 0.25)]   // and a quarter as much, by latency
     [InlineData(110, 900, 20000, 20000, 4.0)]    // as much as is believed
     [InlineData(100, 300, 20000, 20000, 1.0)]    // reads that lose nothing: no slow memory
-    public void Writes_weigh_what_they_lose_against_reads(double readLatency, double writeLatency, double readBandwidth, double writeBandwidth, double weight)
+    public void Writes_weigh_what_they_lose_against_reads(
+        double readLatency, double writeLatency, double readBandwidth, double writeBandwidth, double weight)
     {
         NodePerformance fast = new(100, 100, 20000, 20000);
-        Assert.Equal(weight, NodePerformance.WriteWeight(fast, new NodePerformance(readLatency, writeLatency, readBandwidth, writeBandwidth)), 0.001);
+        Assert.Equal(weight, NodePerformance.WriteWeight(
+            fast,
+            new NodePerformance(readLatency, writeLatency, readBandwidth, writeBandwidth)), 0.001);
     }
 
     [Fact]
@@ -155,7 +158,8 @@ public sealed class NumaTopologyTests : IDisposable
     {
         foreach ((string name, int value) in new[]
         {
-            ("read_latency", readLatency), ("write_latency", writeLatency), ("read_bandwidth", readBandwidth), ("write_bandwidth", writeBandwidth),
+            ("read_latency", readLatency), ("write_latency", writeLatency), ("read_bandwidth", readBandwidth),
+            ("write_bandwidth", writeBandwidth),
         })
             _sysfs.File($"devices/system/node/node{node}/{access}/initiators/{name}", $"{value}\n");
     }
@@ -169,7 +173,8 @@ public sealed class NumaTopologyTests : IDisposable
                 .File($"devices/system/node/node{id}/distance", distances + "\n")
                 .File(
                     $"devices/system/node/node{id}/meminfo",
-                    $"Node {id} MemTotal:       {gib * 1048576L} kB\nNode {id} MemFree:        {gib * 524288L} kB\nNode {id} MemUsed: 1 kB\n");
+                    $"Node {id} MemTotal:       {gib * 1048576L} kB\n"
+                        + $"Node {id} MemFree:        {gib * 524288L} kB\nNode {id} MemUsed: 1 kB\n");
         }
 
         return NumaTopology.Read(_sysfs.Root);

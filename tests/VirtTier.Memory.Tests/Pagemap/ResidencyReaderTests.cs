@@ -19,7 +19,8 @@ public sealed class ResidencyReaderTests : IDisposable
     private const ulong ZeroFrame = 77;
     private readonly TempTree _tree = new();
     private readonly ModelKernel _kernel = new();
-    private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 512), new Memslot(1ul << 32, Hva + (4096 * 4096), 512)]);
+    private readonly GuestLayout _layout =
+        GuestLayout.FromMemslots([new Memslot(0, Hva, 512), new Memslot(1ul << 32, Hva + (4096 * 4096), 512)]);
 
     public ResidencyReaderTests()
     {
@@ -55,8 +56,10 @@ public sealed class ResidencyReaderTests : IDisposable
     [Fact]
     public void Pages_on_nodes_of_high_numbers_are_there_and_on_none_that_can_be_tiered()
     {
-        _tree.File("sys/devices/system/node/node252/memory5/uevent", "").File("sys/devices/system/node/node253/memory6/uevent", "");
-        _tree.File("sys/devices/system/node/node255/memory7/uevent", "").File("sys/devices/system/node/node1023/memory8/uevent", "");
+        _tree.File("sys/devices/system/node/node252/memory5/uevent", "").File(
+            "sys/devices/system/node/node253/memory6/uevent", "");
+        _tree.File("sys/devices/system/node/node255/memory7/uevent", "").File(
+            "sys/devices/system/node/node1023/memory8/uevent", "");
         for (int i = 0; i < 4; i++)
             Page(i, Anonymous | ((ulong)(5 + i) * BlockFrames));
         Page(4, Anonymous);
@@ -79,7 +82,8 @@ public sealed class ResidencyReaderTests : IDisposable
     public void Blocks_that_make_no_sense_are_not_believed_and_the_kernel_is_asked(string blockSize, string block)
     {
         Directory.Delete(_tree.PathOf("sys/devices/system/node/node1"), recursive: true);
-        _tree.File("sys/devices/system/memory/block_size_bytes", blockSize).File($"sys/devices/system/node/node1/{block}/uevent", "");
+        _tree.File("sys/devices/system/memory/block_size_bytes", blockSize).File(
+            $"sys/devices/system/node/node1/{block}/uevent", "");
         Page(0, Anonymous | (3 * BlockFrames));
         _kernel.Add(Hva, new ModelFolio { Node = 1 });
         Assert.Equal(1, Read()[0]);

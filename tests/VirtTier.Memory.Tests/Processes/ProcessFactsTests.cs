@@ -12,14 +12,16 @@ public sealed class ProcessFactsTests : IDisposable
     [Fact]
     public void The_start_time_is_found_behind_any_command_name()
     {
-        _tree.File("42/stat", "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n");
+        _tree.File("42/stat",
+            "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n");
         Assert.Equal(987654ul, ProcessFacts.ReadStartTime(42, _tree.Root));
     }
 
     [Fact]
     public void Cpu_time_is_that_of_user_and_kernel_in_hundredths_of_a_second()
     {
-        _tree.File("42/stat", "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n");
+        _tree.File("42/stat",
+            "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n");
         Assert.Equal(TimeSpan.FromSeconds(2), ProcessFacts.ReadCpuTime(42, _tree.Root));
     }
 
@@ -43,14 +45,18 @@ public sealed class ProcessFactsTests : IDisposable
     [Fact]
     public void Files_that_make_no_sense_are_named_in_a_short_sentence()
     {
-        const string Stat = "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n";
+        const string Stat =
+            "42 (qemu (x) 1 2) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 3 4 20 0 5 0 987654 1000 200 18446744073709551615\n";
         const string Status = "Name:\tqemu\nCpus_allowed_list:\t0-3\nMems_allowed_list:\t0-1\n";
         Random random = new(14);
         for (int run = 0; run < 500; run++)
         {
-            _tree.File("42/stat", run == 0 ? "" : run == 1 ? new string('\u001b', 1 << 15) : run == 2 ? new string('x', 1 << 20) : Damage(Stat));
+            _tree.File("42/stat",
+                run == 0 ? "" : run == 1 ? new string('\u001b', 1 << 15) : run == 2 ? new string('x', 1 << 20) : Damage(Stat));
             _tree.File("42/status", run == 1 ? "Mems_allowed_list:" + new string('x', 1 << 15) : Damage(Status));
-            foreach (Action read in (Action[])[() => ProcessFacts.ReadStartTime(42, _tree.Root), () => ProcessFacts.ReadCpuTime(42, _tree.Root), () => ProcessFacts.ReadAllowedNodes(42, _tree.Root), () => ProcessFacts.ReadAllowedCpus(42, _tree.Root)])
+            foreach (Action read in (Action[])[() => ProcessFacts.ReadStartTime(42, _tree.Root),
+                () => ProcessFacts.ReadCpuTime(42, _tree.Root), () => ProcessFacts.ReadAllowedNodes(42, _tree.Root),
+                () => ProcessFacts.ReadAllowedCpus(42, _tree.Root)])
             {
                 if (Record.Exception(read) is not { } error)
                     continue;
@@ -97,7 +103,8 @@ public sealed class ProcessFactsTests : IDisposable
     public void A_cpuset_of_cgroup_version_1_is_found_too()
     {
         Status("0,2");
-        _tree.File("42/cgroup", "7:memory:/machine\n4:cpu,cpuset:/machine/web1\n0::/\n").File("cg/cpuset/machine/web1/cpuset.mems", "0,2\n");
+        _tree.File("42/cgroup", "7:memory:/machine\n4:cpu,cpuset:/machine/web1\n0::/\n").File(
+            "cg/cpuset/machine/web1/cpuset.mems", "0,2\n");
         ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
         Assert.Equal($"echo 0-2 > '{_tree.PathOf("cg/cpuset/machine/web1/cpuset.mems")}'", forbidden?.Mend);
     }

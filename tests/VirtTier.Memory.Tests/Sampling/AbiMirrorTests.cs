@@ -21,7 +21,8 @@ public sealed class AbiMirrorTests
         var expected = new SortedDictionary<string, long>(StringComparer.Ordinal);
         var program = new StringBuilder("#include <stdio.h>\n#include <string.h>\n#include \"kvm_ept_sample.h\"\n"
             + "static unsigned long long record(unsigned long long gfn, unsigned int xwr) {\n"
-            + "struct kvm_ept_sample_sample64 s = { .gfn = gfn, .xwr = xwr }; unsigned long long r; memcpy(&r, &s, sizeof(r)); return r; }\n"
+            + "struct kvm_ept_sample_sample64 s = { .gfn = gfn, .xwr = xwr }; unsigned long long r; memcpy(&r, "
+            + "&s, sizeof(r)); return r; }\n"
             + "int main(void) {\n");
         Struct<KvmEptSampleMemslot>("struct kvm_ept_sample_memslot");
         Struct<KvmEptSampleGetMemslots>("struct kvm_ept_sample_get_memslots");
@@ -63,7 +64,9 @@ public sealed class AbiMirrorTests
         void Number(string expression, long value)
         {
             expected[expression] = value;
-            program.Append(CultureInfo.InvariantCulture, $"printf(\"%s=%lld\\n\", \"{expression}\", (long long)({expression}));\n");
+            program.Append(
+                CultureInfo.InvariantCulture,
+                $"printf(\"%s=%lld\\n\", \"{expression}\", (long long)({expression}));\n");
         }
 
         void Struct<T>(string name)
@@ -87,7 +90,8 @@ public sealed class AbiMirrorTests
     }
 
     private static string SnakeCase(string name) =>
-        string.Concat(name.Select((c, i) => i > 0 && char.IsUpper(c) ? "_" + char.ToLowerInvariant(c) : char.ToLowerInvariant(c).ToString()));
+        string.Concat(name.Select(
+            (c, i) => i > 0 && char.IsUpper(c) ? "_" + char.ToLowerInvariant(c) : char.ToLowerInvariant(c).ToString()));
 
     private static SortedDictionary<string, long> CompileAndRun(string program)
     {
@@ -115,7 +119,8 @@ public sealed class AbiMirrorTests
 
     private static string Run(string program, params string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using Process process = Process.Start(
+            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         string errors = process.StandardError.ReadToEnd();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

@@ -93,7 +93,8 @@ public sealed class KvmSamplerTests : IDisposable
     [Fact]
     public void A_harvest_fills_its_own_part_of_the_buffers_over_interruptions()
     {
-        GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, 0x1000_0000, 1024), new Memslot(1ul << 32, 0x2000_0000, 2048)]);
+        GuestLayout layout = GuestLayout.FromMemslots(
+            [new Memslot(0, 0x1000_0000, 1024), new Memslot(1ul << 32, 0x2000_0000, 2048)]);
         var buffers = new HarvestBuffers(layout);
         _device.AccessedGfns.UnionWith([5, (1 << 20) + 3, (1 << 20) + 2047]);
         _device.InterruptAfter = 512;
@@ -113,7 +114,8 @@ public sealed class KvmSamplerTests : IDisposable
     {
         var buffers = new HarvestBuffers(GuestLayout.FromMemslots([new Memslot(0, 0x1000_0000, 512)]));
         using KvmSampler sampler = Attach();
-        var error = Assert.Throws<ArgumentException>(() => sampler.Harvest(new GfnRange(0, 0, 1024), buffers, HarvestOptions.None));
+        var error = Assert.Throws<ArgumentException>(
+            () => sampler.Harvest(new GfnRange(0, 0, 1024), buffers, HarvestOptions.None));
         Assert.Contains("512 pages", error.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => sampler.Harvest(new GfnRange(0, 0, 100), buffers, HarvestOptions.None));
     }
@@ -191,7 +193,8 @@ public sealed class KvmSamplerTests : IDisposable
     [InlineData(0u, 0b011001u, true, false)] // a module that says nothing is asked
     [InlineData(0u, 0b110001u, false, true)]
     [InlineData(0u, 0b010001u, false, false)]
-    public void A_harvest_tells_whether_writes_are_logged_and_whether_the_guest_runs_guests(uint state, uint flags, bool logged, bool nested)
+    public void A_harvest_tells_whether_writes_are_logged_and_whether_the_guest_runs_guests(
+        uint state, uint flags, bool logged, bool nested)
     {
         GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, 0x1000_0000, 512)]);
         _device.HarvestState = state;
