@@ -74,7 +74,7 @@ bench-migration: deps ## the bars for moving pages, in an emulated host with two
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- migration
 
 bench-reaction: deps ## from a VM's start to its sampler, and from metadata to budget, in virsh round trips
-	$(call run-class,VirtTier.Agent.Tests,ReactionBench,-showLiveOutput)
+	dotnet run --project bench/VirtTier.Bench --configuration Release -- reaction
 
 test-many-guests: deps ## 200 real QEMUs come and go in the host ring: all attached, none leaked
 	$(call run-class,VirtTier.Agent.Tests,ManyGuestsTests,-showLiveOutput)
