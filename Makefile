@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps build lint demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
-.PHONY: footprint test-dkms test-many-guests record-guests bench-tiering bench-migration bench-reaction chaos clean
+.PHONY: footprint test-dkms test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -70,11 +70,19 @@ record-guests: deps ## record real Linux guests in an emulated host anew, as tes
 bench-tiering: ## the bars for placement decisions, on generated workloads
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- tiering
 
+bench-tiering-native: deps ## the planner's throughput as it is installed, compiled ahead of time, against the JIT's
+	bench/throughput-native
+
+BENCHMARKS ?= *
+
+microbench: ## harvest intake, plan, mover's bookkeeping, bus round trip, with BenchmarkDotNet: BENCHMARKS='*Mover*'
+	dotnet run --project bench/VirtTier.Microbench --configuration Release -- --filter '$(BENCHMARKS)'
+
 bench-migration: deps ## the bars for moving pages, in an emulated host with two NUMA nodes
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- migration
 
 bench-reaction: deps ## from a VM's start to its sampler, and from metadata to budget, in virsh round trips
-	$(call run-class,VirtTier.Agent.Tests,ReactionBench,-showLiveOutput)
+	dotnet run --project bench/VirtTier.Bench --configuration Release -- reaction
 
 test-many-guests: deps ## 200 real QEMUs come and go in the host ring: all attached, none leaked
 	$(call run-class,VirtTier.Agent.Tests,ManyGuestsTests,-showLiveOutput)

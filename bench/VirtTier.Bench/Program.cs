@@ -4,7 +4,8 @@ using VirtTier.Bench;
 using VirtTier.Bench.Migration;
 
 // tiering: ratios measured in one run, and which of the bars they pass; heldout: families that nothing was tuned on, with
-// no bars; migration: the same kind of ratios from an emulated host with two nodes. Exit status: 0 all passed, 1 not, 2 wrong use.
+// no bars; migration: the same kind of ratios from an emulated host with two nodes; reaction: how soon the agent follows, in the host
+// of the tests' host ring. Exit status: 0 all passed, 1 not, 2 wrong use.
 switch (args)
 {
     case ["tiering"]:
@@ -26,9 +27,13 @@ switch (args)
         return 0;
     case ["migration"]:
         return await MigrationBench.RunAsync();
+    case ["reaction"]:
+        BarTable reaction = new();
+        await ReactionBench.RunAsync(reaction);
+        return reaction.Print();
     case [InsideHost.Verb, string pid, string mebibytes, string log]:
         return await InsideHost.RunAsync(int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
-        Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration");
+        Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | reaction");
         return 2;
 }

@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
+using VirtTier.Agent.Tests.Host;
 using VirtTier.Libvirt.Tests.Fixtures;
 
-namespace VirtTier.Agent.Tests.Host;
+namespace VirtTier.Bench;
 
 /// <summary>
-/// How long the agent takes to follow, with more and more domains on the host, as a multiple of one `virsh domstate` measured
-/// between the same runs. What it prints is what make bench-reaction is for; VIRTTIER_REACTION_DOMAINS and
-/// VIRTTIER_REACTION_SAMPLES choose how many.
+/// How long the agent takes to follow, with more and more domains on the host, as a multiple of one `virsh domstate` measured between
+/// the same runs. VIRTTIER_REACTION_DOMAINS and VIRTTIER_REACTION_SAMPLES choose how many.
 /// </summary>
-[Trait("Ring", "host")]
-[Trait("Speed", "long")]
-[Collection(HostRing.Name)]
-public sealed class ReactionBench
+internal static class ReactionBench
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(2); // of harvests, which are not what is measured
 
-    [Fact]
-    public async Task From_a_start_to_a_sampler_and_from_a_change_to_a_budget()
+    public static async Task RunAsync(BarTable bars)
     {
         int[] counts = [.. Read("VIRTTIER_REACTION_DOMAINS", "1,20,200").Split(',').Select(Parse)];
         int samples = Parse(Read("VIRTTIER_REACTION_SAMPLES", "50"));
@@ -52,7 +48,8 @@ public sealed class ReactionBench
             await host.VirshAsync("destroy", $"web{i}");
         await Eventually.TrueAsync(() => kernel.SampledPids.Count == 0, () => $"{kernel.SampledPids.Count} samplers are open");
         // One at a time, and those that a slow machine gave up on; never one a domain.
-        Assert.InRange(tiered.Watched.Bus.MostAtOnce, 1, 3);
+        bars.AtLeast("calls to libvirt at once", tiered.Watched.Bus.MostAtOnce, 1);
+        bars.AtMost("calls to libvirt at once", tiered.Watched.Bus.MostAtOnce, 3);
     }
 
     /// <summary>Times in milliseconds, sorted. Both begin when virsh comes back: 0 means that the
@@ -92,7 +89,7 @@ public sealed class ReactionBench
     private static double At(double[] sorted, double quantile) => sorted[(int)Math.Ceiling(quantile * sorted.Length) - 1];
 
     private static void Say(FormattableString line) =>
-        TestContext.Current.TestOutputHelper?.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+        Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
 
     private static string Read(string variable, string otherwise) =>
         Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? text : otherwise;
