@@ -4,7 +4,8 @@ using VirtTier.Bench;
 using VirtTier.Bench.Migration;
 
 // tiering: ratios measured in one run, and which of the bars they pass; heldout: families that nothing was tuned on, with
-// no bars; migration: the same kind of ratios from an emulated host with two nodes. Exit status: 0 all passed, 1 not, 2 wrong use.
+// no bars; migration: the same kind of ratios from an emulated host with two nodes.
+// Exit status: 0 all passed, 1 not, 2 wrong use.
 switch (args)
 {
     case ["tiering"]:
@@ -27,7 +28,8 @@ switch (args)
     case ["migration"]:
         return await MigrationBench.RunAsync();
     case [InsideHost.Verb, string pid, string mebibytes, string log]:
-        return await InsideHost.RunAsync(int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
+        return await InsideHost.RunAsync(
+            int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
         Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration");
         return 2;
