@@ -199,8 +199,9 @@ internal static class InsideHost
         Array.Sort(ratios);
         double rate = demoted / demoting / PagesInMebibyte;
         Say($"guest: {undisturbed:F1} heartbeats a second undisturbed, {disturbed:F1} while {rate:F0} MiB/s were demoted");
-        (double q1, double q3) = (ratios[Spans / 4], ratios[Spans - 1 - (Spans / 4)]);
-        Say($"guest: {ratios[0]:F3} to {ratios[^1]:F3} of undisturbed in {Spans} pairs of spans, half of them {q1:F3} to {q3:F3}");
+        string all = $"{ratios[0]:F3} to {ratios[^1]:F3}";
+        string half = $"{ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}";
+        Say($"guest: {all} of undisturbed in {Spans} pairs of spans, half of them {half}");
         return ratios[Spans / 2];
 
         async Task<double> RestAsync()
