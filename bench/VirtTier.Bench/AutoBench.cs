@@ -38,8 +38,12 @@ internal static class AutoBench
         double placed = SharedPool.BestStaticShare(traces, pool);
         Console.WriteLine();
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"auto: share {autoShare:F3}; equal split {equalShare:F3}; joint hindsight split {best:F3}; best static placement {placed:F3} ({autoShare / placed:F3} of it)"));
-        Console.WriteLine("curves' errors " + string.Join(", ", auto.CurveErrors.Select((e, i) => string.Create(CultureInfo.InvariantCulture, $"{families[i].Name} {e:F3}"))));
+            CultureInfo.InvariantCulture,
+            $"auto: share {autoShare:F3}; equal split {equalShare:F3}; joint hindsight split {best:F3}; "
+                + $"best static placement {placed:F3} ({autoShare / placed:F3} of it)"));
+        Console.WriteLine(
+            "curves' errors " + string.Join(", ",
+                auto.CurveErrors.Select((e, i) => string.Create(CultureInfo.InvariantCulture, $"{families[i].Name} {e:F3}"))));
         bars.AtLeast("auto: share, of the joint hindsight split's", autoShare / best, 0.95);
         bars.AtLeast("auto: share, above the equal split's", autoShare - equalShare, 0);
         bars.AtMost("auto: mean error of the curves", auto.CurveError, 0.03);

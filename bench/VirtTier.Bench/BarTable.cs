@@ -23,7 +23,8 @@ internal sealed class BarTable
             bool passed = atLeast ? value >= bar : value <= bar;
             allPassed &= passed;
             string sign = atLeast ? ">=" : "<=";
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(passed ? "pass" : "FAIL")}  {value,8:F3} {sign} {bar,-7:F3} {name}"));
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"{(passed ? "pass" : "FAIL")}  {value,8:F3} {sign} {bar,-7:F3} {name}"));
         }
         return allPassed ? 0 : 1;
     }

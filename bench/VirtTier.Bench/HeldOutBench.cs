@@ -34,8 +34,10 @@ internal static class HeldOutBench
         CultureInfo culture = CultureInfo.InvariantCulture;
         Console.WriteLine();
         Console.WriteLine(string.Create(
-            culture, $"{way.Allocation}, {way.Observation}, {way.Harvests} harvests, {way.Dram:P0} DRAM, a move costs {way.Cost}"));
-        Console.WriteLine(string.Create(culture, $"{"",-10}") + string.Concat(s_policies.Select(p => string.Create(culture, $"{p,15}"))));
+            culture,
+            $"{way.Allocation}, {way.Observation}, {way.Harvests} harvests, {way.Dram:P0} DRAM, a move costs {way.Cost}"));
+        Console.WriteLine(
+            string.Create(culture, $"{"",-10}") + string.Concat(s_policies.Select(p => string.Create(culture, $"{p,15}"))));
         double[] shares = new double[s_policies.Length];
         double[] nets = new double[s_policies.Length];
         foreach ((TraceFamily family, int accesses) in HeldOutFamilies.All)

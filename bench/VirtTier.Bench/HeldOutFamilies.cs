@@ -19,7 +19,8 @@ internal static class HeldOutFamilies
         (new("working", "phases of unlike length and size, each a loop with a core", CanGain: true, WorkingSets), 900_000),
         (new("chase", "pointers followed through lists, some lists more often", CanGain: true, PointerChase), 800_000),
         (new("stack", "reuse by stack distance: the later, the less likely", CanGain: true, StackDistance), 600_000),
-        (new("collector", "a nursery that is filled and swept, survivors, and full collections", CanGain: true, Collector), 1_000_000),
+        (new("collector", "a nursery that is filled and swept, survivors, and full collections", CanGain: true, Collector),
+            1_000_000),
         (new("boot", "much touched once, then daemons that wake now and then", CanGain: true, Boot), 500_000),
         (new("store", "a key-value store with a log and compactions", CanGain: true, Store), 1_200_000),
         (new("blocks", "a matrix product in blocks", CanGain: true, BlockedProduct), 1_000_000),
@@ -129,7 +130,9 @@ internal static class HeldOutFamilies
         for (int i = 0; i < booted; i++)
         {
             int front = kernel + (int)((long)(all - kernel) * i / booted);
-            yield return random.NextDouble() < 0.4 ? random.Next(kernel) : Math.Max(0, front - (int)(200 * random.NextDouble() * random.NextDouble()));
+            yield return random.NextDouble() < 0.4
+                ? random.Next(kernel)
+                : Math.Max(0, front - (int)(200 * random.NextDouble() * random.NextDouble()));
         }
         int[] daemons = [.. Enumerable.Range(0, 25).Select(_ => kernel + random.Next(all - kernel - 400))];
         int awake = 0;

@@ -32,7 +32,8 @@ switch (args)
         await ReactionBench.RunAsync(reaction);
         return reaction.Print();
     case [InsideHost.Verb, string pid, string mebibytes, string log]:
-        return await InsideHost.RunAsync(int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
+        return await InsideHost.RunAsync(
+            int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
         Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | reaction");
         return 2;

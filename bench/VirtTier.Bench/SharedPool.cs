@@ -42,7 +42,8 @@ internal sealed class SharedPool
 
     public IEnumerable<double> CurveErrors => _guests.Select(g => g.Curve!.Error);
 
-    /// <summary>The share of all guests' accesses that a placement made in hindsight and never changed would serve fast.</summary>
+    /// <summary>The share of all guests' accesses that a placement made in hindsight and never
+    /// changed would serve fast.</summary>
     public static double BestStaticShare(List<Trace> traces, int pool)
     {
         List<long> counts = [];
@@ -78,7 +79,8 @@ internal sealed class SharedPool
             {
                 long budget = Math.Min((long)pool * step / steps, traces[guest].Pages);
                 bool same = budget == Math.Min((long)pool * (step - 1) / steps, traces[guest].Pages);
-                served[guest][step] = same ? served[guest][step - 1] : new SharedPool([traces[guest]], [budget]).Play() * traces[guest].Accesses;
+                served[guest][step] =
+                    same ? served[guest][step - 1] : new SharedPool([traces[guest]], [budget]).Play() * traces[guest].Accesses;
             }
         });
         // The best so far with so many steps for the guests so far, and how many the last of them has.
@@ -133,7 +135,8 @@ internal sealed class SharedPool
     {
         if (_split is not null)
             return _split;
-        BudgetDemand[] demands = [.. _guests.Select(g => new BudgetDemand(new BudgetRequest(g.Pages), _byUtility ? g.Curve : null, g.Budget))];
+        BudgetDemand[] demands =
+            [.. _guests.Select(g => new BudgetDemand(new BudgetRequest(g.Pages), _byUtility ? g.Curve : null, g.Budget))];
         return PoolDivider.Divide(demands, _pool, out _);
     }
 

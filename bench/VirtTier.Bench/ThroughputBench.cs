@@ -10,8 +10,8 @@ namespace VirtTier.Bench;
 
 /// <summary>
 /// One round over 64 Mi pages (256 GiB of guest memory in 4 KiB pages, a fiftieth of it in use), as bytes of the arrays that
-/// it must read a second, against what one core reads from memory in the same run; and a round of a guest so small that only what every
-/// round costs is left, as bytes that the core would have read meanwhile.
+/// it must read a second, against what one core reads from memory in the same run; and a round of a guest so small that only what
+/// every round costs is left, as bytes that the core would have read meanwhile.
 /// </summary>
 internal static class ThroughputBench
 {
@@ -56,7 +56,8 @@ internal static class ThroughputBench
         Console.WriteLine();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"64 Mi pages: {seconds:F3} s a round, {reached / 1e9:F2} GB/s of {bandwidth / 1e9:F2} GB/s; {allocated} bytes allocated a round"));
+            $"64 Mi pages: {seconds:F3} s a round, {reached / 1e9:F2} GB/s of {bandwidth / 1e9:F2} GB/s; "
+                + $"{allocated} bytes allocated a round"));
         bars.AtLeast("round over 64 Mi pages, of one core's read bandwidth", reached / bandwidth, 0.5);
         bars.AtMost("bytes allocated a page", (double)allocated / Pages, 0.001);
 
@@ -65,7 +66,8 @@ internal static class ThroughputBench
         bars.AtMost("round of a small guest, in MiB that one core reads meanwhile", fixedSeconds * bandwidth / (1 << 20), 3);
     }
 
-    // A guest in whose every round some pages idle, some return and some are in use, so that many states have pages. The best of its rounds: others are disturbed by what else runs.
+    // A guest in whose every round some pages idle, some return and some are in use, so that many states have pages. The best of
+    // its rounds: others are disturbed by what else runs.
     private static double SecondsOfSmallRound()
     {
         PlacementPlanner planner = new(SmallPages) { DecisionSpacing = 1.0 / Harvests };
@@ -101,7 +103,8 @@ internal static class ThroughputBench
         return seconds.Min();
     }
 
-    private static void PlayRound(PlacementPlanner planner, MovePlan plan, byte[] residency, MappingSize[] sizes, ulong[] accessed)
+    private static void PlayRound(
+        PlacementPlanner planner, MovePlan plan, byte[] residency, MappingSize[] sizes, ulong[] accessed)
     {
         for (int harvest = 0; harvest < Harvests; harvest++)
             planner.Observe(accessed, sizes);

@@ -27,11 +27,14 @@ internal static class TieringBench
     }
 
     private static void Run(
-        BarTable bars, List<(TraceFamily Family, Trace Trace)> traces, Allocation allocation, double share, double net, double moves)
+        BarTable bars, List<(TraceFamily Family, Trace Trace)> traces, Allocation allocation, double share,
+        double net, double moves)
     {
         Console.WriteLine();
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{allocation,-10} {"freeze",13} {"naive",13} {"virttier",13} {"hindsight",13} {"moves/naive",12} {"gap closed",11}"));
+            CultureInfo.InvariantCulture,
+            $"{allocation,-10} {"freeze",13} {"naive",13} {"virttier",13} {"hindsight",13} "
+                + $"{"moves/naive",12} {"gap closed",11}"));
         double shares = 0, nets = 0, ratios = 0, gaps = 0, worst = double.PositiveInfinity, wasted = 0;
         int families = 0;
         foreach ((TraceFamily family, Trace trace) in traces)
@@ -46,7 +49,8 @@ internal static class TieringBench
             double gap = (own.Net - freeze.Net) / (hindsight.Net - freeze.Net);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{family.Name,-10} {Show(freeze)} {Show(naive)} {Show(own)} {Show(hindsight)} {ratio,12:F2} {(family.CanGain ? gap : 0),11:F2}"));
+                $"{family.Name,-10} {Show(freeze)} {Show(naive)} {Show(own)} {Show(hindsight)} {ratio,12:F2} "
+                    + $"{(family.CanGain ? gap : 0),11:F2}"));
             worst = Math.Min(worst, own.Share - freeze.Share);
             if (!family.CanGain)
             {
@@ -80,13 +84,15 @@ internal static class TieringBench
             if (!family.CanGain || family.Name == WithoutReplicas)
                 continue;
             int budget = ReplayEngine.BudgetOf(trace, 0.2);
-            ReplayResult Play(string policy) => ReplayPolicies.Run(trace, policy, budget, Observation.Bits, Allocation.Headroom, cost: 1);
+            ReplayResult Play(string policy) =>
+                ReplayPolicies.Run(trace, policy, budget, Observation.Bits, Allocation.Headroom, cost: 1);
             ReplayResult freeze = Play(ReplayPolicies.Freeze);
             ReplayResult own = Play(ReplayPolicies.VirtTier);
             ReplicaRates rates = new(trace, [.. Enumerable.Range(1, Replicas).Select(replica => (Func<Trace>)(() =>
                 Trace.Load(() => family.Generate(Accesses, Seed, replica), trace.Rounds, trace.Harvests)))]);
             HindsightPolicy plan = new(trace, budget, Allocation.Headroom, cost: 1, rates);
-            ReplayResult known = ReplayEngine.Run(trace, plan, budget, Observation.Bits, Allocation.Headroom, cost: 1, Decision.Round);
+            ReplayResult known = ReplayEngine.Run(
+                trace, plan, budget, Observation.Bits, Allocation.Headroom, cost: 1, Decision.Round);
             double gap = (own.Net - freeze.Net) / (known.Net - freeze.Net);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture, $"{family.Name,-10} {Show(freeze)} {Show(own)} {Show(known)} {gap,11:F2}"));

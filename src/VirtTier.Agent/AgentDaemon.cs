@@ -51,7 +51,8 @@ internal static class AgentDaemon
         using LinuxProcesses processes = new();
         SettingsStore settings = new(StateFile.Directory, log);
         using WatchedLoop watching = loops.Add("watching domains", LoopWatch.UsualLimit);
-        DomainMonitorOptions options = new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
+        DomainMonitorOptions options =
+            new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
         await using TieringService service = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
@@ -69,7 +70,8 @@ internal static class AgentDaemon
         }
 
         IReadOnlyList<TierStatus> tiers = host.Status();
-        log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)), Sizes.Show(host.PoolBytes));
+        log.Started(AgentVersion.Text, string.Join(',', tiers[0].Nodes), string.Join(',', tiers.Skip(1).SelectMany(t => t.Nodes)),
+            Sizes.Show(host.PoolBytes));
         if (config.IsEmptyFile)
             log.ConfigEmpty(configPath);
         if (host.Problem is string problem)
@@ -102,7 +104,8 @@ internal static class AgentDaemon
         log.Stopped(service.Count);
     }
 
-    private static async Task DivideForeverAsync(TieringService service, WatchedLoop loop, TimeProvider time, CancellationToken stop)
+    private static async Task DivideForeverAsync(
+        TieringService service, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(s_division, time);
         while (await timer.WaitForNextTickAsync(stop))
@@ -112,7 +115,8 @@ internal static class AgentDaemon
         }
     }
 
-    private static async Task ProveLifeForeverAsync(TieringService service, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
+    private static async Task ProveLifeForeverAsync(
+        TieringService service, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(LoopWatch.Interval, time);
         do

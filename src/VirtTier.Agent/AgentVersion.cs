@@ -8,5 +8,6 @@ internal static class AgentVersion
 {
     /// <summary>Such as <c>0.1.0</c>, without the source revision.</summary>
     public static string Text { get; } =
-        typeof(AgentVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+        typeof(AgentVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion
+            .Split('+')[0];
 }

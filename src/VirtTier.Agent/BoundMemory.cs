@@ -6,7 +6,8 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 
-/// <summary>The pages of a guest that its owner has bound to nodes which leave no choice between the tiers. They stay where they are.</summary>
+/// <summary>The pages of a guest that its owner has bound to nodes which leave no choice between the tiers.
+/// They stay where they are.</summary>
 internal sealed class BoundMemory
 {
     private readonly (int First, int End)[] _runs;
@@ -20,8 +21,9 @@ internal sealed class BoundMemory
     /// <summary>What is said of it in status; null if there is none.</summary>
     public string? Note => _runs.Length == 0
         ? null
-        : $"{Sizes.Show(_runs.Sum(run => (long)(run.End - run.First)) * PageSizes.PageBytes)} of its memory is bound strictly to node {NodeList.Format(_nodes)} and stays there "
-            + "(a strict memnode of its numatune, or policy=bind of a memory backend of QEMU); to have it tiered, start the domain without";
+        : $"{Sizes.Show(_runs.Sum(run => (long)(run.End - run.First)) * PageSizes.PageBytes)} of its memory is bound strictly "
+            + $"to node {NodeList.Format(_nodes)} and stays there (a strict memnode of its numatune, "
+            + "or policy=bind of a memory backend of QEMU); to have it tiered, start the domain without";
 
     /// <summary>Finds it. Memory that is bound to all nodes of a guest's tiers may move among them.</summary>
     public static BoundMemory Find(IReadOnlyList<MemoryBinding> bindings, GuestLayout layout, IReadOnlyCollection<int> nodes)
@@ -36,7 +38,8 @@ internal sealed class BoundMemory
                 (ulong from, ulong to) = (Math.Max(range.Hva, binding.Start), Math.Min(end, binding.End));
                 if (from >= to)
                     continue;
-                runs.Add((range.FirstIndex + (int)((from - range.Hva) / PageSizes.PageBytes), range.FirstIndex + (int)((to - range.Hva) / PageSizes.PageBytes)));
+                runs.Add((range.FirstIndex + (int)((from - range.Hva) / PageSizes.PageBytes),
+                    range.FirstIndex + (int)((to - range.Hva) / PageSizes.PageBytes)));
                 bound.UnionWith(binding.Nodes);
             }
         }

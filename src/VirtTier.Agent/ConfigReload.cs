@@ -19,8 +19,8 @@ internal sealed class ConfigReload : IDisposable
     private readonly PosixSignalRegistration _hangUp;
 
     /// <param name="path">The configuration file.</param>
-    /// <param name="apply">Puts a configuration in force; throws <see cref="ConfigException"/>, having changed nothing, if it does not
-    /// fit the host.</param>
+    /// <param name="apply">Puts a configuration in force; throws <see cref="ConfigException"/>, having changed nothing, if it
+    /// does not fit the host.</param>
     /// <param name="loops">Watches each reload.</param>
     /// <param name="log">Gets a line for each reload.</param>
     public ConfigReload(string path, Func<AgentConfig, Task> apply, LoopWatch loops, ILogger log)
@@ -32,7 +32,8 @@ internal sealed class ConfigReload : IDisposable
         _hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp);
     }
 
-    /// <exception cref="ConfigException">The file says something that cannot be used; the message says where and what.</exception>
+    /// <exception cref="ConfigException">The file says something that cannot be used;
+    /// the message says where and what.</exception>
     public async Task RunAsync()
     {
         await _one.WaitAsync();

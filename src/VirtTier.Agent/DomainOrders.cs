@@ -16,7 +16,8 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
     /// <summary>Whether its pages may be moved.</summary>
     public TieringMode Mode => Settings.Mode ?? TieringMode.Enforce;
 
-    /// <summary>Whether the guest stands still or is being copied: nothing to learn from it, and no time to move its pages.</summary>
+    /// <summary>Whether the guest stands still or is being copied: nothing to learn from it,
+    /// and no time to move its pages.</summary>
     public bool IsPaused => Domain.MigratingOut || Domain.State is not (DomainState.Running or DomainState.Unknown);
 
     /// <summary>The domain as people see it, as far as it is known without its tierer.</summary>

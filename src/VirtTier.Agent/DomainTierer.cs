@@ -13,8 +13,8 @@ namespace VirtTier.Agent;
 
 /// <summary>
 /// Tiers one domain: attaches the sampler to its QEMU process, harvests accessed bits into heat, once a round moves what
-/// the planner asks for, demotions first, and rests while nothing changes. One object, one loop, for one life of one process; it ends when the process does
-/// or when it is disposed, and lets go of the sampler in both cases.
+/// the planner asks for, demotions first, and rests while nothing changes. One object, one loop, for one life of one process; it
+/// ends when the process does or when it is disposed, and lets go of the sampler in both cases.
 /// </summary>
 internal sealed class DomainTierer : IAsyncDisposable
 {
@@ -43,7 +43,8 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <param name="context">What all domains share.</param>
     /// <param name="process">The domain's QEMU process.</param>
     /// <param name="orders">What to do; see <see cref="Update"/>.</param>
-    /// <param name="before">Ends when whoever had the domain before has let go of it: then it is attached to. Null for nobody.</param>
+    /// <param name="before">Ends when whoever had the domain before has let go of it: then it is attached to.
+    /// Null for nobody.</param>
     public DomainTierer(DomainTiererContext context, ProcessIdentity process, DomainOrders orders, Task? before = null)
     {
         _context = context;
@@ -51,7 +52,8 @@ internal sealed class DomainTierer : IAsyncDisposable
         _orders = orders;
         _log = context.Log;
         _progress = context.Loops.Add(
-            $"tiering domain {orders.Domain.Name}", LoopWatch.UsualLimit + s_limitPerGiB * (orders.Domain.MemoryBytes / (double)(1 << 30)));
+            $"tiering domain {orders.Domain.Name}",
+            LoopWatch.UsualLimit + s_limitPerGiB * (orders.Domain.MemoryBytes / (double)(1 << 30)));
         _loop = Task.Run(() => RunAsync(before ?? Task.CompletedTask));
     }
 
@@ -65,8 +67,8 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
     public DramCurve? Curve => _curve;
 
-    /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done otherwise,
-    /// and moves under way end when the guest pauses. One thread at a time may call it.</summary>
+    /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done
+    /// otherwise, and moves under way end when the guest pauses. One thread at a time may call it.</summary>
     public void Update(DomainOrders orders)
     {
         DomainOrders before = _orders;
@@ -75,7 +77,8 @@ internal sealed class DomainTierer : IAsyncDisposable
             _ = _pause.CancelAsync(); // what waits for it goes on on a thread of its own
         else if (_pause.IsCancellationRequested)
             _pause = new();
-        if ((before.BudgetPages, before.Mode, before.IsPaused) != (orders.BudgetPages, orders.Mode, orders.IsPaused) && _changed.CurrentCount == 0)
+        if ((before.BudgetPages, before.Mode, before.IsPaused) != (orders.BudgetPages, orders.Mode, orders.IsPaused)
+            && _changed.CurrentCount == 0)
             _changed.Release();
     }
 
@@ -234,7 +237,8 @@ internal sealed class DomainTierer : IAsyncDisposable
         _curve = guest.Curve;
         _figures = figures;
         ShowWork(guest);
-        _log.Round(orders.Domain.Name, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes), Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
+        _log.Round(orders.Domain.Name, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes),
+            Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
     }
 
     private async Task WaitForHarvestAsync(TieredGuest guest, CancellationToken stop)

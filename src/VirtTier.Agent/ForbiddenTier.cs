@@ -15,27 +15,31 @@ internal sealed record ForbiddenTier(string Text, string Mend)
     {
         (string? mode, string? nodeset) = (domain.Numa.Mode, domain.Numa.Nodeset);
         // libvirt's default mode is strict; preferred and interleave bind nobody.
-        if (nodeset is null || mode is not (null or "strict" or "restrictive") || ParseNodes(nodeset) is not { } nodes || nodes.Contains(node))
+        if (nodeset is null || mode is not (null or "strict" or "restrictive") || ParseNodes(nodeset) is not { } nodes
+            || nodes.Contains(node))
             return null;
 
         // The nodes of a running domain can be changed under restrictive only (libvirt 8.0 and later).
         bool live = mode == "restrictive";
         return new ForbiddenTier(
-            $"its numatune ({mode ?? "strict"}, nodes {Shorten.ForMessage(nodeset)}) forbids memory on node {node}" + (live ? "" : "; to be mended for its next start"),
+            $"its numatune ({mode ?? "strict"}, nodes {Shorten.ForMessage(nodeset)}) forbids memory on node {node}"
+                + (live ? "" : "; to be mended for its next start"),
             ShellCommand.OnDomain(domain, ["virsh", "numatune", .. live ? (string[])["--live", "--config"] : ["--config"],
                 "--nodeset", NodeList.Format(nodes.Append(node))]));
     }
 
-    /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. Which pages are the cell's is not
-    /// known here, as the kernel is told nothing of it: so it holds for all of the domain.</summary>
+    /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. Which pages are
+    /// the cell's is not known here, as the kernel is told nothing of it: so it holds for all of the domain.</summary>
     public static ForbiddenTier? ByCell(RunningDomain domain, int node)
     {
-        foreach (string[] cell in (domain.Numa.RestrictiveCells ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries).Select(text => text.Split(':', 2)))
+        foreach (string[] cell in (domain.Numa.RestrictiveCells ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries).Select(
+            text => text.Split(':', 2)))
         {
             if (ParseNodes(cell[1]) is { } nodes && !nodes.Contains(node))
             {
                 return new ForbiddenTier(
-                    $"its numatune (restrictive memnode of cell {Shorten.ForMessage(cell[0])}, nodes {Shorten.ForMessage(cell[1])}) forbids memory on node {node}; to be mended for its next start",
+                    $"its numatune (restrictive memnode of cell {Shorten.ForMessage(cell[0])}, "
+                        + $"nodes {Shorten.ForMessage(cell[1])}) forbids memory on node {node}; to be mended for its next start",
                     ShellCommand.OnDomain(domain, "virsh", "edit"));
             }
         }
@@ -45,7 +49,8 @@ internal sealed record ForbiddenTier(string Text, string Mend)
     /// <summary>What the cpuset of the domain's process forbids, which libvirt has written where a numatune says so.</summary>
     public static ForbiddenTier ByCpuset(RunningDomain domain, ForbiddenNode forbidden) =>
         ByNumatune(domain, forbidden.Node) ?? new ForbiddenTier(
-            $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {forbidden.Node}", forbidden.Mend);
+            $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {forbidden.Node}",
+            forbidden.Mend);
 
     public override string ToString() => $"{Text}; mend it with: {Mend}";
 

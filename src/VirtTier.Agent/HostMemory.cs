@@ -31,7 +31,8 @@ internal sealed class HostMemory
     /// <summary>Why nothing can be tiered on this host, in one sentence; null if it can.</summary>
     public string? Problem => _tiers.HasSlow
         ? null
-        : "this host has one memory tier only: bring a slow node online, or name the tiers in the configuration (tiers.fast, tiers.slow)";
+        : "this host has one memory tier only: bring a slow node online, "
+            + "or name the tiers in the configuration (tiers.fast, tiers.slow)";
 
     /// <summary>What was taken for granted of the tiers because the kernel does not say it, a sentence each.</summary>
     public IReadOnlyList<string> Assumptions => _topology.Assumptions;
@@ -53,8 +54,8 @@ internal sealed class HostMemory
         }
     }
 
-    /// <summary>Where a process's hot and cold pages belong: the fast node nearest to most of its processors, and the slower ones below it, of
-    /// which each is for what has no room on those before it.</summary>
+    /// <summary>Where a process's hot and cold pages belong: the fast node nearest to most of its processors, and the slower ones
+    /// below it, of which each is for what has no room on those before it.</summary>
     public (int Fast, IReadOnlyList<int> Slow) NodesFor(int pid, string procfs = "/proc")
     {
         HashSet<int> cpus = [.. ProcessFacts.ReadAllowedCpus(pid, procfs)];
@@ -73,7 +74,8 @@ internal sealed class HostMemory
         }
     }
 
-    /// <summary>Reads of a slow node that a write to it costs as much as: by the configuration, else by the firmware, else 1.</summary>
+    /// <summary>Reads of a slow node that a write to it costs as much as: by the configuration, else by the firmware,
+    /// else 1.</summary>
     public double WriteWeight(int fast, int slow) =>
         _writeWeight ?? (_topology.ReadPerformance(fast) is { } faster && _topology.ReadPerformance(slow) is { } slower
             ? NodePerformance.WriteWeight(faster, slower)
@@ -81,15 +83,22 @@ internal sealed class HostMemory
 
     /// <summary>Whether the tiers, and what the configuration says of writes to them, are the same as there.</summary>
     public bool HasSameTiers(HostMemory other) => _writeWeight == other._writeWeight &&
-        _tiers.All.Select(tier => NodeList.Format(tier.Nodes)).SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
+        _tiers.All.Select(tier => NodeList.Format(tier.Nodes))
+            .SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
 
     /// <summary>Whether nothing is different from there: the same tiers, with the same memory, for the same pool.</summary>
     public bool IsSame(HostMemory other) => HasSameTiers(other) && PoolBytes == other.PoolBytes &&
-        _tiers.All.Select(TotalBytes).SequenceEqual(other._tiers.All.Select(other.TotalBytes)) && Assumptions.SequenceEqual(other.Assumptions);
+        _tiers.All.Select(TotalBytes).SequenceEqual(other._tiers.All.Select(other.TotalBytes))
+        && Assumptions.SequenceEqual(other.Assumptions);
 
     /// <summary>The tiers in one line, for the log.</summary>
     public string Describe() => string.Join(
-        "; ", [.. _tiers.All.Select(tier => $"{(tier.Rank == 0 ? "fast" : "slow")}: node {NodeList.Format(tier.Nodes)} with {Sizes.Show(TotalBytes(tier))}"), .. Assumptions]);
+        "; ",
+        [
+            .. _tiers.All.Select(tier => $"{(tier.Rank == 0 ? "fast" : "slow")}: "
+                + $"node {NodeList.Format(tier.Nodes)} with {Sizes.Show(TotalBytes(tier))}"),
+            .. Assumptions,
+        ]);
 
     /// <summary>Turns the node of each page, as <see cref="Residency"/> has it, into the planner's tier of each page.</summary>
     public void ToTiers(Span<byte> pages)

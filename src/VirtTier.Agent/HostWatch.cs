@@ -6,8 +6,8 @@ using VirtTier.Memory;
 namespace VirtTier.Agent;
 
 /// <summary>
-/// Notices memory that comes to the host or goes: a node, or part of one. Looks at the whole picture now and then, so that it does not
-/// matter which event was lost, nor that the kernel knows a node's tier only some time after the node.
+/// Notices memory that comes to the host or goes: a node, or part of one. Looks at the whole picture now and then, so that it
+/// does not matter which event was lost, nor that the kernel knows a node's tier only some time after the node.
 /// </summary>
 /// <param name="service">Is given what has changed.</param>
 /// <param name="read">Reads the topology.</param>

@@ -6,7 +6,8 @@ namespace VirtTier.Agent;
 /// <summary>What the agent logs: what happened to which VM, once. Event ids never change their meaning.</summary>
 internal static partial class LogMessages
 {
-    [LoggerMessage(1, LogLevel.Information, "virttier {Version} started: fast memory on node {Fast}, slow on node {Slow}, pool {Pool}")]
+    [LoggerMessage(1, LogLevel.Information,
+        "virttier {Version} started: fast memory on node {Fast}, slow on node {Slow}, pool {Pool}")]
     public static partial void Started(this ILogger log, string version, string fast, string slow, string pool);
 
     [LoggerMessage(2, LogLevel.Information, "stopped: {Samplers} samplers detached, every guest goes on where its pages are")]
@@ -61,10 +62,13 @@ internal static partial class LogMessages
     [LoggerMessage(19, LogLevel.Warning, "{Domain}: heat is learned anew; {File} cannot be used: {Reason}")]
     public static partial void HeatRefused(this ILogger log, string domain, string file, string reason);
 
-    [LoggerMessage(17, LogLevel.Debug, "{Domain}: round {Round}: {Fast} fast, {Slow} slow, {Hot} hot; promoted {Promoted}, demoted {Demoted} pages")]
-    public static partial void Round(this ILogger log, string domain, long round, string fast, string slow, string hot, long promoted, long demoted);
+    [LoggerMessage(17, LogLevel.Debug,
+        "{Domain}: round {Round}: {Fast} fast, {Slow} slow, {Hot} hot; promoted {Promoted}, demoted {Demoted} pages")]
+    public static partial void Round(
+        this ILogger log, string domain, long round, string fast, string slow, string hot, long promoted, long demoted);
 
-    [LoggerMessage(20, LogLevel.Error, "{Loop}: nothing has happened there for {Limit} s; systemd restarts the agent unless it goes on")]
+    [LoggerMessage(20, LogLevel.Error,
+        "{Loop}: nothing has happened there for {Limit} s; systemd restarts the agent unless it goes on")]
     public static partial void LoopHangs(this ILogger log, string loop, double limit);
 
     [LoggerMessage(21, LogLevel.Warning, "{Loop}: goes on")]

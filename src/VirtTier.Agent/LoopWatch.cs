@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace VirtTier.Agent;
 
 /// <summary>
-/// Knows whether each loop of the agent goes on. Limits are counted in looks, not by the clock: a machine that stands still, or is too busy
-/// to run the agent at all, does not look either, and so makes nobody late.
+/// Knows whether each loop of the agent goes on. Limits are counted in looks, not by the clock: a machine that stands still, or
+/// is too busy to run the agent at all, does not look either, and so makes nobody late.
 /// </summary>
 /// <param name="time">The clock by which idle loops wake up.</param>
 /// <param name="log">Gets a line when a loop hangs, and one when it goes on.</param>

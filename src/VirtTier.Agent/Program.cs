@@ -4,7 +4,8 @@ using VirtTier.Agent.Commands;
 using VirtTier.Agent.Status;
 
 StatusTable.FitOutput();
-RootCommand root = new("VirtTier keeps the hot pages of each virtual machine in DRAM within its budget, and the rest on the slow tier.")
+RootCommand root = new(
+    "VirtTier keeps the hot pages of each virtual machine in DRAM within its budget, and the rest on the slow tier.")
 {
     AgentCommand.Create(),
     DoctorCommand.Create(),

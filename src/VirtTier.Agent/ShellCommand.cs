@@ -4,7 +4,8 @@ using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent;
 
-/// <summary>Commands that are printed for a person to paste into a POSIX shell: each word arrives as it was meant, whatever is in it.</summary>
+/// <summary>Commands that are printed for a person to paste into a POSIX shell: each word arrives as it was meant,
+/// whatever is in it.</summary>
 internal static class ShellCommand
 {
     private const string Plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,-";
@@ -12,8 +13,10 @@ internal static class ShellCommand
     /// <summary>A command of these words.</summary>
     public static string Of(params IEnumerable<string> words) => string.Join(' ', words.Select(Quote));
 
-    /// <summary>A command of <c>virsh</c> or <c>virttier</c> on one domain, which is named last: both end their options at <c>--</c>.</summary>
-    public static string OnDomain(RunningDomain domain, params IEnumerable<string> words) => OnDomain(domain.Name, domain.Uuid, words);
+    /// <summary>A command of <c>virsh</c> or <c>virttier</c> on one domain, which is named last: both end
+    /// their options at <c>--</c>.</summary>
+    public static string OnDomain(RunningDomain domain, params IEnumerable<string> words) =>
+        OnDomain(domain.Name, domain.Uuid, words);
 
     /// <summary>The same, for a domain of this name and UUID.</summary>
     public static string OnDomain(string domain, Guid uuid, params IEnumerable<string> words)
@@ -27,7 +30,9 @@ internal static class ShellCommand
 
     // virsh takes a number for an id and a UUID for one before it looks at names. What cannot be seen cannot be copied.
     private static string NameOf(string domain, Guid uuid) =>
-        domain.All(char.IsAsciiDigit) || Guid.TryParse(domain, out _) || Shorten.ForMessage(domain) != domain ? uuid.ToString() : domain;
+        domain.All(char.IsAsciiDigit) || Guid.TryParse(domain, out _) || Shorten.ForMessage(domain) != domain
+            ? uuid.ToString()
+            : domain;
 
     private static string Quote(string word) => word.Length > 0 && word.All(Plain.Contains)
         ? word

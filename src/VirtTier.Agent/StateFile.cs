@@ -7,7 +7,8 @@ internal static class StateFile
     /// <summary>Where the unit's <c>StateDirectory=</c> is.</summary>
     public static string Directory => Environment.GetEnvironmentVariable("STATE_DIRECTORY") ?? "/var/lib/virttier";
 
-    /// <summary>Writes a file so that there is a whole one whenever the agent ends: a new file takes the old one's place.</summary>
+    /// <summary>Writes a file so that there is a whole one whenever the agent ends: a new file takes
+    /// the old one's place.</summary>
     /// <exception cref="IOException">It cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written.</exception>
     public static void Replace(string path, ReadOnlySpan<byte> contents)

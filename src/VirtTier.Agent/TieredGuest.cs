@@ -87,7 +87,8 @@ internal sealed class TieredGuest
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
     public string? Problem { get; private set; }
 
-    /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen: nothing of it is moved.</summary>
+    /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen:
+    /// nothing of it is moved.</summary>
     public bool RunsGuests { get; private set; }
 
     /// <summary>Whether the guest's writes are being logged, as in a live migration: each sample would cost it dearly.</summary>
@@ -99,7 +100,8 @@ internal sealed class TieredGuest
         return _isDirtyLogged;
     }
 
-    /// <summary>How the guest's slow accesses would fall with more DRAM, as of the last round; null while nothing is known.</summary>
+    /// <summary>How the guest's slow accesses would fall with more DRAM, as of the last round;
+    /// null while nothing is known.</summary>
     public DramCurve? Curve { get; private set; }
 
     /// <summary>Rounds that the heat was learned from, those before a restart among them.</summary>
@@ -135,13 +137,13 @@ internal sealed class TieredGuest
         return false;
     }
 
-    /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that migrates is to be
-    /// left alone.</summary>
+    /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that
+    /// migrates is to be left alone.</summary>
     public void StopSampling() => Sample(AccessKinds.None);
 
     /// <summary>
-    /// What to sample until the next round ends. Bits tell as much of pages that are mapped by themselves, and where a write is a read's like.
-    /// Elsewhere rounds of any access and of writes alone take turns.
+    /// What to sample until the next round ends. Bits tell as much of pages that are mapped by themselves, and where a write is a
+    /// read's like. Elsewhere rounds of any access and of writes alone take turns.
     /// </summary>
     private AccessKinds KindsWorthSampling()
     {
@@ -298,7 +300,8 @@ internal sealed class TieredGuest
             : null;
     }
 
-    /// <summary>What is bound to nodes, looked at now and then, and whenever page indexes have come to mean other memory.</summary>
+    /// <summary>What is bound to nodes, looked at now and then, and whenever page indexes have come
+    /// to mean other memory.</summary>
     private BoundMemory FindBound()
     {
         if (_bound is not null && _context.Time.GetElapsedTime(_boundRead) < _boundKeptFor)
@@ -364,7 +367,8 @@ internal sealed class TieredGuest
         MovesDone before = _moved;
         MoveCounters counters = _memory.Counters;
         long large = counters.MovedInBlocks;
-        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.BlockCpuTime, large, counters.BlockCpuTime);
+        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.BlockCpuTime, large,
+            counters.BlockCpuTime);
         _price.ObservePages(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
         _price.ObserveBlocks(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
     }

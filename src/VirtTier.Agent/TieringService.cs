@@ -55,13 +55,15 @@ internal sealed class TieringService : IAsyncDisposable
         }
     }
 
-    /// <summary>Brings what is attached in line with the picture of the domains, and again each time that there is another one.</summary>
+    /// <summary>Brings what is attached in line with the picture of the domains,
+    /// and again each time that there is another one.</summary>
     /// <param name="nextPicture">Gives the newest picture as soon as its version is another one than that told.</param>
     /// <param name="reconciled">Told of each picture that was followed.</param>
     /// <param name="loop">Told of each picture, and while there is no new one.</param>
     /// <param name="stop">Ends it, with an <see cref="OperationCanceledException"/>.</param>
     public async Task ReconcileForeverAsync(
-        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, WatchedLoop loop, CancellationToken stop)
+        Func<long, CancellationToken, Task<DomainSnapshot>> nextPicture, Action<DomainSnapshot> reconciled, WatchedLoop loop,
+        CancellationToken stop)
     {
         // The version to begin with is that of no picture: the first one may be there already.
         for (long seen = -1; ;)
@@ -104,7 +106,8 @@ internal sealed class TieringService : IAsyncDisposable
         }
     }
 
-    /// <summary>Goes on with another configuration. Guests keep their heat unless where or how they are sampled has changed.</summary>
+    /// <summary>Goes on with another configuration. Guests keep their heat unless where or how they
+    /// are sampled has changed.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="host">The host's memory under it.</param>
     public async Task ReconfigureAsync(AgentConfig config, HostMemory host)
@@ -192,7 +195,8 @@ internal sealed class TieringService : IAsyncDisposable
                 if (_tierers.TryGetValue(uuid, out DomainTierer? tierer))
                     tierer.Update(orders);
                 else
-                    _tierers[uuid] = new DomainTierer(_context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(uuid, Task.CompletedTask));
+                    _tierers[uuid] = new DomainTierer(
+                        _context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(uuid, Task.CompletedTask));
             }
         }
         // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
@@ -223,8 +227,9 @@ internal sealed class TieringService : IAsyncDisposable
         return sound;
     }
 
-    /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two connections) the one
-    /// that runs as a process, and of these the first by name. The other is left alone, and said so once.</summary>
+    /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two
+    /// connections) the one that runs as a process, and of these the first by name.
+    /// The other is left alone, and said so once.</summary>
     private IReadOnlyList<RunningDomain> WithoutTwins(IReadOnlyList<RunningDomain> running)
     {
         if (running.Select(domain => domain.Uuid).Distinct().Count() == running.Count)
@@ -237,7 +242,9 @@ internal sealed class TieringService : IAsyncDisposable
             foreach (RunningDomain twin in same.Where(domain => !ReferenceEquals(domain, first)))
             {
                 if (_oddTold.Add((twin.Name, twin.Process)))
-                    _log.HostProblem($"domain {twin.Name} has the UUID of {first.Name}, {twin.Uuid}, and is left alone: a UUID belongs to one domain; define it with another");
+                    _log.HostProblem(
+                        $"domain {twin.Name} has the UUID of {first.Name}, {twin.Uuid}, and is left alone: "
+                            + "a UUID belongs to one domain; define it with another");
             }
         }
         return kept;
@@ -250,7 +257,9 @@ internal sealed class TieringService : IAsyncDisposable
         lock (_tierers)
         {
             foreach (DomainOrders orders in _orders)
-                domains.Add(_tierers.TryGetValue(orders.Domain.Uuid, out DomainTierer? tierer) ? tierer.Status : orders.Status(DomainFigures.None));
+                domains.Add(_tierers.TryGetValue(orders.Domain.Uuid, out DomainTierer? tierer)
+                    ? tierer.Status
+                    : orders.Status(DomainFigures.None));
         }
         return new AgentStatus(
             AgentVersion.Text,
@@ -300,8 +309,8 @@ internal sealed class TieringService : IAsyncDisposable
     }
 
     /// <summary>
-    /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of must not hold
-    /// up the others.
+    /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of
+    /// must not hold up the others.
     /// </summary>
     private void Detach(Guid uuid, DomainTierer tierer)
     {
@@ -331,14 +340,17 @@ internal sealed class TieringService : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
-            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid), previous.GetValueOrDefault(d.Uuid)));
+            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
+                previous.GetValueOrDefault(d.Uuid)));
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();
         long poolPages = _context.Host.PoolBytes / PageSizes.PageBytes;
         long[] divided = PoolDivider.Divide([.. enforced.Select(d => d.Demand)], poolPages, out bool enough);
         if (!enough && !_poolTooSmall)
-            _log.HostProblem($"the budgets of all domains together exceed the pool of {Sizes.Show(_context.Host.PoolBytes)} (pool.dram): each gets the same fraction of its own");
+            _log.HostProblem(
+                $"the budgets of all domains together exceed the pool of {Sizes.Show(_context.Host.PoolBytes)} (pool.dram): "
+                    + "each gets the same fraction of its own");
         _poolTooSmall = !enough;
 
         Dictionary<Guid, long> budgets = enforced.Zip(divided).ToDictionary(e => e.First.Domain.Uuid, e => e.Second);

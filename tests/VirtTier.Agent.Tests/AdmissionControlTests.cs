@@ -34,7 +34,8 @@ public sealed class AdmissionControlTests
         string refusal = _admission.Admit(Domain("min='3GiB'"))!;
 
         Assert.StartsWith(
-            "its min of 3 GiB of DRAM cannot be met: of the pool of 4 GiB, 2 GiB is promised to 2 other domains and 2 GiB is left; ",
+            "its min of 3 GiB of DRAM cannot be met: of the pool of 4 GiB, "
+                + "2 GiB is promised to 2 other domains and 2 GiB is left; ",
             refusal, StringComparison.Ordinal);
         Assert.DoesNotContain(refusal, c => c is '"' or '\'' or '\\' or '\n' || c > 126);
     }

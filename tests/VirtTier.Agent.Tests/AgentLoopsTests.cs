@@ -26,7 +26,8 @@ public class AgentLoopsTests
     public async Task A_loop_that_returns_has_failed_too()
     {
         InvalidOperationException error = await Assert.ThrowsAsync<InvalidOperationException>(() => AgentLoops.RunAsync(
-            TestContext.Current.CancellationToken, (Watch("following"), s_endless), (Watch("dividing"), _ => Task.CompletedTask)));
+            TestContext.Current.CancellationToken, (Watch("following"), s_endless),
+            (Watch("dividing"), _ => Task.CompletedTask)));
         Assert.Equal("a loop of the agent ended (dividing): without an error", error.Message);
     }
 

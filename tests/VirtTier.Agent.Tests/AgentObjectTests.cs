@@ -24,9 +24,11 @@ public sealed class AgentObjectTests : IAsyncDisposable
 
     public AgentObjectTests()
     {
-        DomainStatus web1 = Domains.Running("8MiB").Orders(2048).Status(DomainFigures.None) with { State = TieringState.Tiering, Reason = null };
+        DomainStatus web1 =
+            Domains.Running("8MiB").Orders(2048).Status(DomainFigures.None) with { State = TieringState.Tiering, Reason = null };
         AgentStatus status = new("1.2.3", 5, new LibvirtStatus(true, null), [], 1 << 20, [web1]);
-        AdmissionControl admission = new(() => new PoolPromises(1L << 30, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
+        AdmissionControl admission = new(
+            () => new PoolPromises(1L << 30, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
         _hook = new HookListener(admission, () => Interlocked.Increment(ref _woken), TimeProvider.System, NullLogger.Instance);
         _object = new AgentObject(_bus, () => status, uuid => uuid == web1.Uuid ? _curve : null, _hook, () =>
         {
@@ -112,7 +114,8 @@ public sealed class AgentObjectTests : IAsyncDisposable
         Assert.Equal((0.01, 1536.0, 8L << 20), (curve.Error, curve.AccessesPerSecond, curve.BudgetBytes));
         Assert.Equal(0.25, curve.SlowShare(5 << 19), 6);
         using StringWriter text = new();
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(text), Ansi = AnsiSupport.No });
+        IAnsiConsole console =
+            AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(text), Ansi = AnsiSupport.No });
         console.Profile.Width = 120;
         console.Write(CurveChart.Render(curve));
         Assert.Contains("off by 1.0 % on average", text.ToString(), StringComparison.Ordinal);
@@ -124,7 +127,8 @@ public sealed class AgentObjectTests : IAsyncDisposable
     public async Task No_curve_is_said_with_the_reason()
     {
         AgentClient client = new(_bus);
-        NoCurveException e = await Assert.ThrowsAsync<NoCurveException>(() => client.GetCurveAsync("web9", TestContext.Current.CancellationToken));
+        NoCurveException e = await Assert.ThrowsAsync<NoCurveException>(
+            () => client.GetCurveAsync("web9", TestContext.Current.CancellationToken));
         Assert.Contains("'web9'", e.Message, StringComparison.Ordinal);
 
         _curve = null;
@@ -138,11 +142,14 @@ public sealed class AgentObjectTests : IAsyncDisposable
     public async Task Properties_are_there_one_by_one_and_all_at_once()
     {
         BusBody all = await _bus.CallInterfaceAsync("org.freedesktop.DBus.Properties", "GetAll", "org.virttier.Agent1");
-        BusBody one = await _bus.CallInterfaceAsync("org.freedesktop.DBus.Properties", "Get", "org.virttier.Agent1", "RunningDomains");
+        BusBody one = await _bus.CallInterfaceAsync(
+            "org.freedesktop.DBus.Properties", "Get", "org.virttier.Agent1", "RunningDomains");
 
-        Assert.Equal(["HookCalls", "LibvirtConnected", "RunningDomains", "Version"], all.Get<Dictionary<string, object>>(0).Keys.Order());
+        Assert.Equal(["HookCalls", "LibvirtConnected", "RunningDomains", "Version"],
+            all.Get<Dictionary<string, object>>(0).Keys.Order());
         Assert.Equal(new Variant("u", 1u), one.Values[0]);
-        await Assert.ThrowsAsync<BusException>(() => _bus.CallInterfaceAsync("org.freedesktop.DBus.Properties", "Get", "org.virttier.Agent1", "Colour"));
+        await Assert.ThrowsAsync<BusException>(
+            () => _bus.CallInterfaceAsync("org.freedesktop.DBus.Properties", "Get", "org.virttier.Agent1", "Colour"));
     }
 
     [Fact]

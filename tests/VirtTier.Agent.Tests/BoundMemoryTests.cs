@@ -29,7 +29,8 @@ public sealed class BoundMemoryTests : IDisposable
         DomainStatus status = tierer.Status;
         Assert.Equal(_host.FastPages * 4096L, status.FastBytes);
         Assert.Equal((FakeHost.GuestPages - _host.FastPages) * 4096L, status.SlowBytes);
-        Assert.StartsWith("4 MiB of its memory is bound strictly to node 0 and stays there", status.Reason, StringComparison.Ordinal);
+        Assert.StartsWith("4 MiB of its memory is bound strictly to node 0 and stays there", status.Reason,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -77,7 +78,8 @@ public sealed class BoundMemoryTests : IDisposable
         _host.Bound = [(0, 1024, [0])];
         (_host.SlotPages, _host.Generation) = (FakeHost.GuestPages / 2, 2);
 
-        await Eventually.IsTrue(() => tierer.Status.Reason?.Contains("is bound strictly to node 0", StringComparison.Ordinal) == true);
+        await Eventually.IsTrue(
+            () => tierer.Status.Reason?.Contains("is bound strictly to node 0", StringComparison.Ordinal) == true);
         Assert.InRange(_host.BindingReads, reads + 1, reads + 3);
     }
 
@@ -87,7 +89,8 @@ public sealed class BoundMemoryTests : IDisposable
     [InlineData("0:0-1", null)]
     [InlineData("0:junk", null)]
     [InlineData(":", "restrictive memnode of cell , nodes ")]
-    public async Task A_restrictive_cell_of_which_the_kernel_is_told_nothing_keeps_the_domain_where_it_is(string cells, string? reason)
+    public async Task A_restrictive_cell_of_which_the_kernel_is_told_nothing_keeps_the_domain_where_it_is(
+        string cells, string? reason)
     {
         RunningDomain domain = Domains.Running() with { Numa = NumaHints.None with { RestrictiveCells = cells } };
         await using DomainTierer tierer = new(_host.Context(), Domains.ThisProcess, domain.Orders(Budget));

@@ -23,7 +23,8 @@ public sealed class ConfigCheckTests : IDisposable
         Assert.Equal(0, code);
         Assert.Equal(
             $"{_path}: good (checked: syntax, keys, values and their limits)\n"
-            + "this host: good: fast: node 0 with 1 GiB; slow: node 1 with 1 GiB; pool 512 MiB (checked: the tiers' nodes exist and have memory)\n",
+            + "this host: good: fast: node 0 with 1 GiB; slow: node 1 with 1 GiB; pool 512 MiB (checked: "
+            + "the tiers' nodes exist and have memory)\n",
             said);
     }
 
@@ -56,8 +57,10 @@ public sealed class ConfigCheckTests : IDisposable
         _host.Write("proc/7/status", "Mems_allowed_list:\t0\n");
         _host.Write("proc/7/cgroup", "0::/machine.slice\n");
         _host.Write("cgroup/machine.slice/cpuset.mems", "0-x");
-        GuestMemoryException error = Assert.Throws<GuestMemoryException>(() => NodePreflight.Check(7, 1, _host.PathOf("proc"), _host.PathOf("cgroup")));
-        Assert.StartsWith($"cannot read {_host.PathOf("cgroup/machine.slice/cpuset.mems")}: ", error.Message, StringComparison.Ordinal);
+        GuestMemoryException error = Assert.Throws<GuestMemoryException>(
+            () => NodePreflight.Check(7, 1, _host.PathOf("proc"), _host.PathOf("cgroup")));
+        Assert.StartsWith($"cannot read {_host.PathOf("cgroup/machine.slice/cpuset.mems")}: ", error.Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]

@@ -58,15 +58,18 @@ public sealed class ConfigReaderTests
     [InlineData("")]
     [InlineData("# nothing but a comment\n")]
     [InlineData("sampling:\n")]
-    public void What_is_left_out_has_its_default(string text) => Assert.Equal(new AgentConfig { IsEmptyFile = string.IsNullOrWhiteSpace(text) }, Read(text));
+    public void What_is_left_out_has_its_default(string text) =>
+        Assert.Equal(new AgentConfig { IsEmptyFile = string.IsNullOrWhiteSpace(text) }, Read(text));
 
     [Fact]
     public void A_file_that_does_not_exist_means_all_defaults() =>
         Assert.Equal(new AgentConfig(), ConfigReader.ReadFile("/nonexistent/virttier.yaml"));
 
     [Theory]
-    [InlineData("sampling:\n  intervall: 1s\n", "t.yaml:2:3: unknown key 'intervall' in 'sampling'; known: interval, harvests_per_round")]
-    [InlineData("polling: 3\n", "t.yaml:1:1: unknown key 'polling'; known: defaults, sampling, tiers, migration, pool, libvirt, hook")]
+    [InlineData("sampling:\n  intervall: 1s\n",
+        "t.yaml:2:3: unknown key 'intervall' in 'sampling'; known: interval, harvests_per_round")]
+    [InlineData(
+        "polling: 3\n", "t.yaml:1:1: unknown key 'polling'; known: defaults, sampling, tiers, migration, pool, libvirt, hook")]
     [InlineData("defaults:\n  dram: 2\n", "t.yaml:2:9: defaults.dram: '2' has no unit")]
     [InlineData("defaults:\n  mode: fast\n", "t.yaml:2:9: defaults.mode: 'fast' is not a mode")]
     [InlineData("defaults:\n  dram: 1GiB\n  min: 3GiB\n  max: 2GiB\n", "t.yaml:3:8: defaults.min: min is 3GiB, above max")]
@@ -93,7 +96,10 @@ public sealed class ConfigReaderTests
         Assert.Equal(new AgentConfig(), Read(packaged));
 
         // Every shown value is the default: with the comment signs of the settings taken away it must say the same.
-        string shown = string.Join('\n', packaged.Split('\n').Where(l => !l.StartsWith("# ", StringComparison.Ordinal) || l.StartsWith("#  ", StringComparison.Ordinal)).Select(l => l.TrimStart('#')));
+        string shown = string.Join('\n',
+            packaged.Split('\n')
+                .Where(l => !l.StartsWith("# ", StringComparison.Ordinal) || l.StartsWith("#  ", StringComparison.Ordinal))
+                .Select(l => l.TrimStart('#')));
         AgentConfig config = Read(shown);
         Assert.Equal(new AgentConfig().Sampling, config.Sampling);
         Assert.Equal(new AgentConfig().Pool, config.Pool);
@@ -102,7 +108,8 @@ public sealed class ConfigReaderTests
     }
 
     [Theory]
-    [InlineData("libvirt: {heartbeat: 999999999999999s}", "t.yaml:1:22: '999999999999999s' must be a time with its unit, from 1s to 300s")]
+    [InlineData("libvirt: {heartbeat: 999999999999999s}",
+        "t.yaml:1:22: '999999999999999s' must be a time with its unit, from 1s to 300s")]
     [InlineData("libvirt: {heartbeat: NaNs}", "t.yaml:1:22: 'NaNs' must be a time")]
     [InlineData("libvirt: {heartbeat: Infinitys}", "t.yaml:1:22: 'Infinitys' must be a time")]
     [InlineData("sampling: {interval: 1e300min}", "t.yaml:1:22: '1e300min' must be a time")]
@@ -126,13 +133,15 @@ public sealed class ConfigReaderTests
     [InlineData('[')]
     [InlineData('{')]
     public void Depth_is_refused_before_it_takes_the_stack(char opening) =>
-        Assert.Contains("nested more than 16 deep", Assert.Throws<ConfigException>(() => Read(new string(opening, 100_000))).Message, StringComparison.Ordinal);
+        Assert.Contains("nested more than 16 deep",
+            Assert.Throws<ConfigException>(() => Read(new string(opening, 100_000))).Message, StringComparison.Ordinal);
 
     [Fact]
     public void Deep_blocks_are_refused_as_deep_brackets_are()
     {
         string text = string.Join('\n', Enumerable.Range(0, 2000).Select(depth => new string(' ', depth) + "a:"));
-        Assert.Contains("nested more than 16 deep", Assert.Throws<ConfigException>(() => Read(text)).Message, StringComparison.Ordinal);
+        Assert.Contains("nested more than 16 deep", Assert.Throws<ConfigException>(() => Read(text)).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -144,9 +153,11 @@ public sealed class ConfigReaderTests
         try
         {
             File.WriteAllBytes(file, content);
-            Assert.StartsWith(file + message, Assert.Throws<ConfigException>(() => ConfigReader.ReadFile(file)).Message, StringComparison.Ordinal);
+            Assert.StartsWith(file + message, Assert.Throws<ConfigException>(() => ConfigReader.ReadFile(file)).Message,
+                StringComparison.Ordinal);
             File.WriteAllBytes(file, new byte[(1 << 20) + 1]);
-            Assert.Contains("longer than 1024 KiB", Assert.Throws<ConfigException>(() => ConfigReader.ReadFile(file)).Message, StringComparison.Ordinal);
+            Assert.Contains("longer than 1024 KiB", Assert.Throws<ConfigException>(() => ConfigReader.ReadFile(file)).Message,
+                StringComparison.Ordinal);
             File.WriteAllBytes(file, [0xef, 0xbb, 0xbf, .. "pool: {dram: 50%}"u8]);
             Assert.Equal("50%", ConfigReader.ReadFile(file).Pool.ToString());
             File.WriteAllBytes(file, []);
@@ -161,7 +172,8 @@ public sealed class ConfigReaderTests
     [Fact]
     public void What_is_quoted_is_short_and_cannot_speak_to_a_terminal()
     {
-        string message = Assert.Throws<ConfigException>(() => Read($"pool: {{dram: \"\\e[2J{new string('x', 1_000_000 - 100)}\"}}")).Message;
+        string message = Assert.Throws<ConfigException>(
+            () => Read($"pool: {{dram: \"\\e[2J{new string('x', 1_000_000 - 100)}\"}}")).Message;
         Assert.Contains("\\u001b[2Jxxx", message, StringComparison.Ordinal);
         Assert.InRange(message.Length, 1, 300);
         Assert.DoesNotContain('\u001b', message);
@@ -171,7 +183,8 @@ public sealed class ConfigReaderTests
     [Fact]
     public void A_mutilated_file_is_read_or_refused()
     {
-        const string good = "defaults: {dram: 25%, rate: 10MiB/s}\nsampling:\n  interval: 250ms\n  domain_cpu: 5%\ntiers: {fast: [0], slow: [1, 2]}\npool: {dram: 64GiB}\n";
+        const string good = "defaults: {dram: 25%, rate: 10MiB/s}\nsampling:\n  interval: 250ms\n  domain_cpu: 5%\n"
+            + "tiers: {fast: [0], slow: [1, 2]}\npool: {dram: 64GiB}\n";
         const string odd = "[]{}:,&*!|>'\"%@`#-?~<0\t\n\r\0\u0085\u2028\ud800 9eNI";
         Random random = new(7);
         int refused = 0, read = 0;

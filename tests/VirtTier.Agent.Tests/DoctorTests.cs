@@ -59,7 +59,8 @@ public sealed class DoctorTests : IDisposable
         for (int node = 0; firmware && node < 2; node++)
         {
             string directory = $"/sys/devices/system/node/node{node}/access1/initiators";
-            _tree.Write($"{directory}/read_latency", node == 0 ? "100\n" : "200\n").Write($"{directory}/write_latency", node == 0 ? "100\n" : "350\n")
+            _tree.Write($"{directory}/read_latency", node == 0 ? "100\n" : "200\n")
+                .Write($"{directory}/write_latency", node == 0 ? "100\n" : "350\n")
                 .Write($"{directory}/read_bandwidth", "9000\n").Write($"{directory}/write_bandwidth", "9000\n");
         }
         _config = new AgentConfig { WriteWeight = configured };
@@ -75,26 +76,34 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal([], report.Findings.Where(f => f.Severity != Severity.Ok));
         Assert.Equal(0, (int)report.Severity);
         Assert.Equal(
-            ["configuration", "kernel", "kvm", "module", "tiers", "numa balancing", "damon", "ksm", "libvirt", "machined", "agent", "hook", "apparmor", "rights", "domains"],
+            ["configuration", "kernel", "kvm", "module", "tiers", "numa balancing", "damon", "ksm", "libvirt", "machined",
+                "agent", "hook", "apparmor", "rights", "domains"],
             report.Findings.Select(f => f.Check).Distinct());
-        Assert.Equal("fast: node 0 with 1 GiB (has processors, the kernel's memory_tier4)", report.Findings.First(f => f.Check == "tiers").Text);
+        Assert.Equal("fast: node 0 with 1 GiB (has processors, the kernel's memory_tier4)",
+            report.Findings.First(f => f.Check == "tiers").Text);
     }
 
     [Theory]
     [InlineData("/proc/sys/kernel/osrelease", "5.10.0-1-amd64", "kernel", Severity.Error, "apt install linux-image-amd64")]
     [InlineData("/sys/module/kvm_amd/parameters/npt", "0", "kvm", Severity.Error, "npt=1")]
     [InlineData("/proc/sys/kernel/numa_balancing", "1", "numa balancing", Severity.Warning, "kernel.numa_balancing=0")]
-    [InlineData("/sys/module/damon_stat/parameters/enabled", "Y", "damon", Severity.Warning, "echo N > /sys/module/damon_stat/parameters/enabled")]
-    [InlineData("/sys/module/damon_reclaim/parameters/enabled", "Y", "damon", Severity.Warning, "echo N > /sys/module/damon_reclaim/parameters/enabled")]
-    [InlineData("/sys/kernel/mm/damon/admin/kdamonds/0/state", "on", "damon", Severity.Warning, "echo off > /sys/kernel/mm/damon/admin/kdamonds/0/state")]
+    [InlineData("/sys/module/damon_stat/parameters/enabled", "Y", "damon", Severity.Warning,
+        "echo N > /sys/module/damon_stat/parameters/enabled")]
+    [InlineData("/sys/module/damon_reclaim/parameters/enabled", "Y", "damon", Severity.Warning,
+        "echo N > /sys/module/damon_reclaim/parameters/enabled")]
+    [InlineData("/sys/kernel/mm/damon/admin/kdamonds/0/state", "on", "damon", Severity.Warning,
+        "echo off > /sys/kernel/mm/damon/admin/kdamonds/0/state")]
     [InlineData("/sys/kernel/mm/ksm/run", "1", "ksm", Severity.Warning, "echo 0 > /sys/kernel/mm/ksm/run")]
     [InlineData("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,", "apparmor", Severity.Warning, "apparmor_parser -r")]
     [InlineData("/sys/devices/system/node/online", "0", "tiers", Severity.Error, "daxctl")]
-    [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning, "virttier hook install")]
+    [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning,
+        "virttier hook install")]
     [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl revert virttier")]
     [InlineData("/proc/43/attr/current", "strict-profile (enforce)", "rights", Severity.Warning, "aa-complain strict-profile")]
-    [InlineData("/proc/42/status", "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n", "domain web1", Severity.Error, "echo 0-1 > ")]
-    internal async Task One_thing_that_is_wrong_is_found_with_what_mends_it(string file, string text, string check, Severity severity, string mend)
+    [InlineData("/proc/42/status", "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n", "domain web1",
+        Severity.Error, "echo 0-1 > ")]
+    internal async Task One_thing_that_is_wrong_is_found_with_what_mends_it(
+        string file, string text, string check, Severity severity, string mend)
     {
         _tree.Write(file, text);
 
@@ -152,7 +161,8 @@ public sealed class DoctorTests : IDisposable
     public async Task A_hook_that_is_absent_or_not_executable_is_found()
     {
         File.SetUnixFileMode(_tree.At("/etc/libvirt/hooks/qemu.d/virttier"), UnixFileMode.UserRead);
-        Assert.Contains("chmod 755", Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok).Mend, StringComparison.Ordinal);
+        Assert.Contains("chmod 755", Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok).Mend,
+            StringComparison.Ordinal);
 
         File.Delete(_tree.At("/etc/libvirt/hooks/qemu.d/virttier"));
         Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
@@ -162,7 +172,8 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public async Task AppArmor_that_is_off_or_allows_hooks_by_a_local_rule_is_no_obstacle()
     {
-        _tree.Write("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,").Write("/etc/apparmor.d/local/usr.sbin.libvirtd", "/etc/libvirt/hooks/** rmix,\n");
+        _tree.Write("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,")
+            .Write("/etc/apparmor.d/local/usr.sbin.libvirtd", "/etc/libvirt/hooks/** rmix,\n");
         Assert.Equal(0, (int)(await MakeAsync()).Severity);
 
         _tree.Write("/etc/apparmor.d/local/usr.sbin.libvirtd", "");
@@ -188,20 +199,25 @@ public sealed class DoctorTests : IDisposable
     [InlineData("", "", "/usr/sbin/libvirt-dbus", "systemctl start libvirt-dbus")]
     [InlineData("org.freedesktop.DBus.Error.Spawn.ChildExited", "exit 1", "", "systemctl start libvirt-dbus")]
     [InlineData(BusException.AccessDenied, "rejected send message", "", "sudo virttier doctor")]
-    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied", "/usr/sbin/libvirtd",
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied",
+        "/usr/sbin/libvirtd",
         "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus")]
     [InlineData("org.libvirt.Error", "authentication unavailable: no polkit agent available", "/usr/sbin/libvirtd",
         "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus")]
-    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory", "/usr/sbin/libvirtd",
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory",
+        "/usr/sbin/libvirtd",
         "systemctl start libvirtd")]
-    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/virtqemud-sock': Connection refused", "/usr/sbin/virtqemud",
+    [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/virtqemud-sock': Connection refused",
+        "/usr/sbin/virtqemud",
         "systemctl start virtqemud")]
     [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory", "",
         "apt install libvirt-daemon-system")]
     [InlineData("org.libvirt.Error", "internal error: client socket is closed", "", "systemctl restart libvirt-dbus")]
-    [InlineData(BusException.NoReply, "Method call timed out", "", "timeout 10 virsh -c qemu:///system list && systemctl restart libvirt-dbus")]
+    [InlineData(BusException.NoReply, "Method call timed out", "",
+        "timeout 10 virsh -c qemu:///system list && systemctl restart libvirt-dbus")]
     [InlineData("it answers", "", "", "virttier doctor # once more: it has just answered")]
-    public async Task A_libvirt_that_does_not_answer_is_an_error_with_its_own_mend(string error, string message, string installed, string mend)
+    public async Task A_libvirt_that_does_not_answer_is_an_error_with_its_own_mend(
+        string error, string message, string installed, string mend)
     {
         _domains = new DomainSnapshot(1, LibvirtLink.Waiting("libvirtd is away"), []);
         _libvirtError = error.Contains('.', StringComparison.Ordinal) ? new BusException(error, message) : null;
@@ -221,7 +237,8 @@ public sealed class DoctorTests : IDisposable
     [InlineData(GuestMemoryError.ModuleIncompatible, true, Severity.Error, "apt install --reinstall virttier-dkms")]
     [InlineData(GuestMemoryError.NoPermission, false, Severity.Warning, "sudo virttier doctor")]
     [InlineData(GuestMemoryError.NoPermission, true, Severity.Error, "modprobe kvm_ept_sample")]
-    internal async Task The_module_is_judged_by_what_opening_it_says(GuestMemoryError kind, bool root, Severity severity, string mend)
+    internal async Task The_module_is_judged_by_what_opening_it_says(
+        GuestMemoryError kind, bool root, Severity severity, string mend)
     {
         _module = new GuestMemoryException(kind, "it said no");
         _root = root;
@@ -259,11 +276,18 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public async Task Bad_settings_and_an_unknown_process_of_a_domain_are_found()
     {
-        _domains = Domains.Snapshot(Running() with { Process = null, ProcessProblem = "no pid file", SettingsProblems = [new SettingsProblem("dram", "2", "no unit")] });
+        _domains = Domains.Snapshot(Running() with
+        {
+            Process = null,
+            ProcessProblem = "no pid file",
+            SettingsProblems = [new SettingsProblem("dram", "2", "no unit")],
+        });
 
         Finding[] findings = [.. (await MakeAsync()).Findings.Where(f => f.Check == "domain web1")];
 
-        Assert.Equal(["virttier set --unset dram web1", "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes"], findings.Select(f => f.Mend));
+        Assert.Equal(["virttier set --unset dram web1",
+            "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes"],
+            findings.Select(f => f.Mend));
         Assert.Equal([Severity.Warning, Severity.Error], findings.Select(f => f.Severity));
     }
 
@@ -271,10 +295,12 @@ public sealed class DoctorTests : IDisposable
     public async Task Tiers_named_by_the_configuration_are_told_as_such_and_wrong_ones_refused()
     {
         _config = new AgentConfig { FastNodes = [1], SlowNodes = [0] };
-        Assert.Contains("node 1 with 1 GiB (as the configuration says)", (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text, StringComparison.Ordinal);
+        Assert.Contains("node 1 with 1 GiB (as the configuration says)",
+            (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text, StringComparison.Ordinal);
 
         _config = new AgentConfig { FastNodes = [0], SlowNodes = [7] };
-        Assert.Contains("unknown NUMA node 7", (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text, StringComparison.Ordinal);
+        Assert.Contains("unknown NUMA node 7", (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -286,7 +312,8 @@ public sealed class DoctorTests : IDisposable
         _bus.State = new BusState(false, "no bus");
         _module = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "absent");
 
-        DoctorReport report = await DoctorReport.MakeAsync(Host(), "v.yaml:1:1: unknown key", TestContext.Current.CancellationToken);
+        DoctorReport report = await DoctorReport.MakeAsync(
+            Host(), "v.yaml:1:1: unknown key", TestContext.Current.CancellationToken);
 
         Assert.Equal(2, (int)report.Severity);
         Assert.DoesNotContain(report.Findings, f => f.Text.StartsWith("could not be looked at", StringComparison.Ordinal));
@@ -303,7 +330,8 @@ public sealed class DoctorTests : IDisposable
         using JsonDocument json = JsonDocument.Parse((await MakeAsync()).ToJson());
 
         Assert.Equal("Warning", json.RootElement.GetProperty("severity").GetString());
-        JsonElement finding = Assert.Single(json.RootElement.GetProperty("findings").EnumerateArray(), f => f.GetProperty("check").GetString() == "numa balancing");
+        JsonElement finding = Assert.Single(json.RootElement.GetProperty("findings").EnumerateArray(),
+            f => f.GetProperty("check").GetString() == "numa balancing");
         Assert.Contains("sysctl", finding.GetProperty("mend").GetString(), StringComparison.Ordinal);
     }
 
@@ -316,7 +344,8 @@ public sealed class DoctorTests : IDisposable
     private void Node(int node, string cpus) => _tree
         .Write($"/sys/devices/system/node/node{node}/cpulist", cpus)
         .Write($"/sys/devices/system/node/node{node}/distance", node == 0 ? "10 20" : "20 10")
-        .Write($"/sys/devices/system/node/node{node}/meminfo", $"Node {node} MemTotal:  1048576 kB\nNode {node} MemFree:  524288 kB\n");
+        .Write($"/sys/devices/system/node/node{node}/meminfo",
+            $"Node {node} MemTotal:  1048576 kB\nNode {node} MemFree:  524288 kB\n");
 
     private void Process(int pid, string status) => _tree
         .Write(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/status"), status)

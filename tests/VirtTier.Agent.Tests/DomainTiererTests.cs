@@ -72,7 +72,8 @@ public sealed class DomainTiererTests : IDisposable
         await Eventually.IsTrue(() => _host.GrownTo == FakeHost.GuestPages);
         _host.BeforeMove = null;
 
-        // Once births are expected there are rounds in which moves come after most of the four harvests, of which the last ends it.
+        // Once births are expected there are rounds in which moves come after most of the four harvests,
+        // of which the last ends it.
         int[] byRound = [.. moves.GroupBy(m => m.Round).Select(g => g.Count())];
         Assert.True(byRound.Max() > 2, $"moves by round: {string.Join(", ", byRound)}");
         Assert.InRange(_host.FastPages, Budget - (6 * born), Budget + born);
@@ -129,7 +130,8 @@ public sealed class DomainTiererTests : IDisposable
         Assert.Equal(0, _host.MoveCalls);
 
         (_host.NestedGuests, _host.NestedGuestsNow) = (false, false);
-        await Eventually.IsTrue(() => tierer.Status is { State: TieringState.Tiering, Reason: null } && _host.FastPages <= Budget);
+        await Eventually.IsTrue(
+            () => tierer.Status is { State: TieringState.Tiering, Reason: null } && _host.FastPages <= Budget);
     }
 
     [Fact]
@@ -169,16 +171,20 @@ public sealed class DomainTiererTests : IDisposable
     [Theory]
     [InlineData(TieringMode.Enforce)]
     [InlineData(TieringMode.Observe)]
-    internal async Task A_tier_that_a_cpuset_forbids_is_said_before_any_move_is_tried_and_used_when_that_is_mended(TieringMode mode)
+    internal async Task A_tier_that_a_cpuset_forbids_is_said_before_any_move_is_tried_and_used_when_that_is_mended(
+        TieringMode mode)
     {
         _host.Forbidden = new ForbiddenNode(1, [0], "echo 0-1 > mems");
         RunningDomain domain = Domains.Running(mode: mode);
         await using DomainTierer tierer = Start(domain.Orders(Budget));
         await RoundsAsync(tierer, 3);
-        Assert.Equal("its cpuset allows memory on node 0 only, not on node 1; mend it with: echo 0-1 > mems", tierer.Status.Reason);
+        Assert.Equal("its cpuset allows memory on node 0 only, not on node 1; mend it with: echo 0-1 > mems",
+            tierer.Status.Reason);
 
         tierer.Update((domain with { Numa = NumaHints.None with { Nodeset = "0" } }).Orders(Budget));
-        await Eventually.IsTrue(() => tierer.Status.Reason!.StartsWith("its numatune (strict, nodes 0) forbids memory on node 1", StringComparison.Ordinal));
+        await Eventually.IsTrue(
+            () => tierer.Status.Reason!.StartsWith(
+                "its numatune (strict, nodes 0) forbids memory on node 1", StringComparison.Ordinal));
         Assert.EndsWith("virsh numatune --config --nodeset 0-1 web1", tierer.Status.Reason, StringComparison.Ordinal);
         Assert.Equal(0, _host.MoveCalls);
 
@@ -203,7 +209,8 @@ public sealed class DomainTiererTests : IDisposable
     public async Task A_process_that_took_over_the_pid_is_let_go()
     {
         await using DomainTierer tierer = new(
-            _host.Context(), Domains.ThisProcess with { StartTime = Domains.ThisProcess.StartTime + 1 }, Domains.Running().Orders(Budget));
+            _host.Context(), Domains.ThisProcess with { StartTime = Domains.ThisProcess.StartTime + 1 },
+            Domains.Running().Orders(Budget));
 
         await Task.Delay(200, TestContext.Current.CancellationToken);
 
@@ -247,7 +254,8 @@ public sealed class DomainTiererTests : IDisposable
 
         _host.SlotPages = FakeHost.GuestPages; // a DIMM, its pages in fast memory as they are born
         _host.Generation++;
-        await Eventually.IsTrue(() => _host.Log.Lines.Any(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
+        await Eventually.IsTrue(
+            () => _host.Log.Lines.Any(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
         await RoundsAsync(tierer, 2);
 
         Assert.InRange(tierer.Status.HeatRounds, rounds + 1, long.MaxValue);

@@ -24,11 +24,15 @@ public sealed class FaultSamplingTests : IDisposable
         // Of every other mapping the guest uses one page; their accessed bits look like those of the others.
         Random random = new(1);
         _host.HugePages = true;
-        _host.Faults = kinds => kinds == AccessKinds.Write ? throw new InvalidOperationException("writes weigh nothing here") : Enumerable.Range(0, 8).Select(region =>
-            Sample((region * Region) + (region % 2 == 0 ? 7 : random.Next(Region)), random.Next(2) == 0 ? AccessKinds.Read : AccessKinds.Write));
+        _host.Faults = kinds => kinds == AccessKinds.Write
+            ? throw new InvalidOperationException("writes weigh nothing here")
+            : Enumerable.Range(0, 8).Select(region => Sample(
+                (region * Region) + (region % 2 == 0 ? 7 : random.Next(Region)),
+                random.Next(2) == 0 ? AccessKinds.Read : AccessKinds.Write));
         await using DomainTierer tierer = Start(new AgentConfig());
 
-        await Eventually.IsTrue(() => Enumerable.Range(0, 8).All(region => _host.NodeOf[region * Region] == (region % 2 == 0 ? 1 : 0)));
+        await Eventually.IsTrue(
+            () => Enumerable.Range(0, 8).All(region => _host.NodeOf[region * Region] == (region % 2 == 0 ? 1 : 0)));
 
         Assert.Equal(100, _host.FaultRate);
         Assert.InRange(tierer.Status.FaultSamples, 8, long.MaxValue);
@@ -37,7 +41,8 @@ public sealed class FaultSamplingTests : IDisposable
     [Fact]
     public async Task Where_writes_weigh_more_what_is_written_stays_in_fast_memory()
     {
-        // Every page is read before it is written, so that the first access tells nothing; and it takes four times as many landmines to find a write.
+        // Every page is read before it is written, so that the first access tells nothing;
+        // and it takes four times as many landmines to find a write.
         static bool IsWritten(int page) => page / Region % 2 == 1;
         int calls = 0;
         _host.Faults = kinds =>
@@ -45,11 +50,13 @@ public sealed class FaultSamplingTests : IDisposable
             _host.Landmines = kinds == AccessKinds.Write ? 400UL : 100UL;
             int pages = kinds == AccessKinds.Write ? 160 : 80;
             return Enumerable.Range(0, pages).Select(i => (i * 51) + (++calls % 50)).Select(page => page % FakeHost.GuestPages)
-                .Where(page => kinds != AccessKinds.Write || IsWritten(page)).Select(page => Sample(page, kinds == AccessKinds.Write ? kinds : AccessKinds.Read));
+                .Where(page => kinds != AccessKinds.Write || IsWritten(page)).Select(
+                    page => Sample(page, kinds == AccessKinds.Write ? kinds : AccessKinds.Read));
         };
         await using DomainTierer tierer = Start(new AgentConfig { WriteWeight = 4 });
 
-        int Fast(bool written) => Enumerable.Range(0, FakeHost.GuestPages).Count(p => _host.NodeOf[p] == 0 && IsWritten(p) == written);
+        int Fast(bool written) =>
+            Enumerable.Range(0, FakeHost.GuestPages).Count(p => _host.NodeOf[p] == 0 && IsWritten(p) == written);
         await Eventually.IsTrue(() => Fast(written: true) >= Budget * 9 / 10 && Fast(written: false) <= Budget / 20);
     }
 
@@ -92,7 +99,8 @@ public sealed class FaultSamplingTests : IDisposable
     public async Task More_samples_than_fit_one_read_and_of_no_page_do_no_harm()
     {
         _host.HugePages = true;
-        _host.Faults = _ => Enumerable.Range(0, 1000).Select(i => Sample(i < 999 ? i : FakeHost.GuestPages + i, AccessKinds.Read));
+        _host.Faults =
+            _ => Enumerable.Range(0, 1000).Select(i => Sample(i < 999 ? i : FakeHost.GuestPages + i, AccessKinds.Read));
         await using DomainTierer tierer = Start(new AgentConfig());
 
         await Eventually.IsTrue(() => tierer.Status.FaultSamples >= 1000);
@@ -103,5 +111,6 @@ public sealed class FaultSamplingTests : IDisposable
 
     private static AccessSample Sample(int gfn, AccessKinds kinds) => new((uint)gfn | ((ulong)kinds << 61));
 
-    private DomainTierer Start(AgentConfig config) => new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+    private DomainTierer Start(AgentConfig config) =>
+        new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
 }

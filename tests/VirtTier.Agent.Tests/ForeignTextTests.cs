@@ -21,7 +21,8 @@ public sealed class ForeignTextTests : IDisposable
         """;
 
     // XML takes neither ESC nor a lone surrogate; all the rest does.
-    private static readonly string[] s_megabytes = [.. ((string[])["a", "\u001b", "\u0085\u202e", "😀", "\n", "<", "9"]).Select(text => string.Concat(Enumerable.Repeat(text, (1 << 20) / text.Length)))];
+    private static readonly string[] s_megabytes = [.. ((string[])["a", "\u001b", "\u0085\u202e", "😀", "\n", "<", "9"]).Select(
+        text => string.Concat(Enumerable.Repeat(text, (1 << 20) / text.Length)))];
 
     private readonly HostTree _tree = new();
     private readonly FakeLog _log = new();
@@ -35,11 +36,15 @@ public sealed class ForeignTextTests : IDisposable
         {
             foreach (string xml in (string[])
             [
-                much, $"<{much}/>", $"<domain><{much}></domain>", $"<domain>{much}</domain>", Domain.Replace("'KiB'", $"'{much}'", StringComparison.Ordinal),
+                much, $"<{much}/>", $"<domain><{much}></domain>", $"<domain>{much}</domain>",
+                Domain.Replace("'KiB'", $"'{much}'", StringComparison.Ordinal),
                 Domain.Replace("1048576", much, StringComparison.Ordinal), Domain.Replace("web1", much, StringComparison.Ordinal),
-                Domain.Replace("25%", much, StringComparison.Ordinal), Domain.Replace("dram=", $"{much}=", StringComparison.Ordinal),
-                Domain.Replace("'7'", $"'{much}'", StringComparison.Ordinal), Domain.Replace("observe", much, StringComparison.Ordinal),
-                Domain.Replace("1MiB/s", much, StringComparison.Ordinal), Domain.Replace("domain", much, StringComparison.Ordinal),
+                Domain.Replace("25%", much, StringComparison.Ordinal),
+                Domain.Replace("dram=", $"{much}=", StringComparison.Ordinal),
+                Domain.Replace("'7'", $"'{much}'", StringComparison.Ordinal),
+                Domain.Replace("observe", much, StringComparison.Ordinal),
+                Domain.Replace("1MiB/s", much, StringComparison.Ordinal),
+                Domain.Replace("domain", much, StringComparison.Ordinal),
             ])
             {
                 try
@@ -57,7 +62,8 @@ public sealed class ForeignTextTests : IDisposable
 
     [Fact]
     public void A_hundred_thousand_elements_in_one_another_are_read_or_refused() => Assert.Throws<FormatException>(
-        () => DomainDefinition.Parse("<domain>" + string.Concat(Enumerable.Repeat("<memory>", 100_000)) + string.Concat(Enumerable.Repeat("</memory>", 100_000)) + "</domain>"));
+        () => DomainDefinition.Parse("<domain>" + string.Concat(Enumerable.Repeat("<memory>", 100_000))
+            + string.Concat(Enumerable.Repeat("</memory>", 100_000)) + "</domain>"));
 
     [Fact]
     public void A_definition_with_any_damage_is_read_or_refused()
@@ -71,7 +77,8 @@ public sealed class ForeignTextTests : IDisposable
                 xml[random.Next(xml.Length)] = Odd[random.Next(Odd.Length)];
             try
             {
-                foreach (SettingsProblem problem in DomainDefinition.Parse(xml.ToString(0, random.Next(2) == 0 ? xml.Length : random.Next(xml.Length))).Problems)
+                foreach (SettingsProblem problem in DomainDefinition.Parse(
+                    xml.ToString(0, random.Next(2) == 0 ? xml.Length : random.Next(xml.Length))).Problems)
                     AssertShown(problem.Message);
             }
             catch (FormatException e)
@@ -84,7 +91,9 @@ public sealed class ForeignTextTests : IDisposable
     [Fact]
     public void What_the_bus_and_the_hook_say_is_short()
     {
-        using HookListener hook = new(new AdmissionControl(() => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System), () => { }, TimeProvider.System, _log);
+        using HookListener hook = new(
+            new AdmissionControl(() => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default),
+                TimeProvider.System), () => { }, TimeProvider.System, _log);
         _tree.Write("/min.xml", Domain.Replace("mode='observe'", "", StringComparison.Ordinal));
         foreach (string much in s_megabytes)
         {
@@ -102,7 +111,8 @@ public sealed class ForeignTextTests : IDisposable
     [Fact]
     public void A_hook_that_hands_over_what_has_no_end_is_not_read_to_it()
     {
-        using HookListener hook = new(new AdmissionControl(() => throw new InvalidOperationException("not asked"), TimeProvider.System), () => { }, TimeProvider.System, _log);
+        using HookListener hook = new(new AdmissionControl(() => throw new InvalidOperationException("not asked"),
+            TimeProvider.System), () => { }, TimeProvider.System, _log);
         Assert.Null(hook.Admit("web1", "/dev/zero"));
         Assert.Contains("/dev/zero has more than", Assert.Single(_log.Lines), StringComparison.Ordinal);
     }
@@ -132,7 +142,8 @@ public sealed class ForeignTextTests : IDisposable
     public void Settings_with_any_damage_cost_themselves_alone()
     {
         Random random = new(12);
-        const string Good = """{"7c3d2a66-0f0c-4b53-9d1a-0123456789ab":{"dram":"25%","mode":"observe"},"7c3d2a66-0f0c-4b53-9d1a-0123456789ac":{"shares":"3"}}""";
+        const string Good =
+            """{"7c3d2a66-0f0c-4b53-9d1a-0123456789ab":{"dram":"25%","mode":"observe"},"7c3d2a66-0f0c-4b53-9d1a-0123456789ac":{"shares":"3"}}""";
         for (int run = 0; run < 300; run++)
         {
             byte[] damaged = Encoding.UTF8.GetBytes(Good);
@@ -150,7 +161,8 @@ public sealed class ForeignTextTests : IDisposable
     {
         _tree.Write("/file", "12345");
         Assert.Equal("12345", BoundedFile.ReadText(_tree.At("/file"), 5));
-        Assert.Contains("more than 4 bytes", Assert.Throws<IOException>(() => BoundedFile.ReadText(_tree.At("/file"), 4)).Message, StringComparison.Ordinal);
+        Assert.Contains("more than 4 bytes", Assert.Throws<IOException>(() => BoundedFile.ReadText(_tree.At("/file"), 4)).Message,
+            StringComparison.Ordinal);
         Assert.Throws<IOException>(() => BoundedFile.ReadBytes("/dev/zero", 1 << 20));
         Assert.NotNull(new LinuxProcesses().Identify(Environment.ProcessId));
     }

@@ -6,7 +6,8 @@ using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Agent.Tests;
 
-/// <summary>No advice may harm a VM, in any state that it can be in. docs/doctor.md has the table; this holds it against the code.</summary>
+/// <summary>No advice may harm a VM, in any state that it can be in. docs/doctor.md has the table;
+/// this holds it against the code.</summary>
 public sealed partial class HarmlessAdviceTests
 {
     [Fact]
@@ -22,7 +23,10 @@ public sealed partial class HarmlessAdviceTests
         foreach (DomainState state in Enum.GetValues<DomainState>())
         {
             DomainOrders orders = (domain with { State = state }).Orders(1);
-            Assert.Equal(table[state.ToString()], orders.IsPaused ? Reasons.Paused(orders.Domain) : state == DomainState.Unknown ? "nothing, it is tiered" : "nothing");
+            Assert.Equal(table[state.ToString()],
+                orders.IsPaused
+                    ? Reasons.Paused(orders.Domain)
+                    : state == DomainState.Unknown ? "nothing, it is tiered" : "nothing");
             Assert.Equal(table["MigratingOut"], Reasons.Paused(domain with { State = state, MigratingOut = true }));
         }
     }

@@ -45,7 +45,11 @@ public sealed class HookTests
     public async Task Shellcheck_finds_nothing()
     {
         Assert.SkipUnless(File.Exists("/usr/bin/shellcheck"), "not installed: shellcheck");
-        using Process shellcheck = Process.Start(new ProcessStartInfo("shellcheck", [Path.Combine(Repository.Root, "hooks", "qemu")]) { RedirectStandardOutput = true })!;
+        using Process shellcheck = Process.Start(
+            new ProcessStartInfo("shellcheck", [Path.Combine(Repository.Root, "hooks", "qemu")])
+            {
+                RedirectStandardOutput = true,
+            })!;
         string output = await shellcheck.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         await shellcheck.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.Equal((0, ""), (shellcheck.ExitCode, output));

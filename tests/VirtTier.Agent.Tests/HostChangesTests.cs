@@ -33,7 +33,10 @@ public sealed class HostChangesTests : IAsyncDisposable
         await watch.LookAsync();
 
         Assert.Equal(["0", "1,2"], service.Status().Tiers.Select(tier => string.Join(',', tier.Nodes)));
-        Assert.Single(_host.Log.Lines, line => line.Contains("the host's memory has changed: fast: node 0 with 1 GiB; slow: node 1-2 with", StringComparison.Ordinal));
+        Assert.Single(
+            _host.Log.Lines,
+            line => line.Contains("the host's memory has changed: fast: node 0 with 1 GiB; slow: node 1-2 with",
+                StringComparison.Ordinal));
         await Eventually.IsTrue(() => service.Status().Domains[0] is { State: TieringState.Tiering, Rounds: > 0 });
         Assert.True(service.Status().Domains[0].HeatRounds > learned, "heat was learned anew");
     }
@@ -45,7 +48,8 @@ public sealed class HostChangesTests : IAsyncDisposable
         _host.Write("sys/devices/system/node/online", "0");
         await watch.LookAsync();
         Assert.Equal(["0"], service.Status().Tiers.Select(tier => string.Join(',', tier.Nodes)));
-        await Eventually.IsTrue(() => service.Status().Domains[0].Reason?.Contains("one memory tier only", StringComparison.Ordinal) == true);
+        await Eventually.IsTrue(
+            () => service.Status().Domains[0].Reason?.Contains("one memory tier only", StringComparison.Ordinal) == true);
 
         _host.Write("sys/devices/system/node/online", "0-1");
         await watch.LookAsync();
@@ -111,7 +115,10 @@ public sealed class HostChangesTests : IAsyncDisposable
     {
         (TieringService service, _) = await StartAsync();
         using CancellationTokenSource stop = new();
-        Task loop = new HostWatch(service, _host.ReadTopology, _host.Time, _host.Log) { Interval = TimeSpan.FromMilliseconds(20) }.RunAsync(_host.Loops.Add("watching", LoopWatch.UsualLimit), stop.Token);
+        Task loop = new HostWatch(service, _host.ReadTopology, _host.Time, _host.Log)
+        {
+            Interval = TimeSpan.FromMilliseconds(20),
+        }.RunAsync(_host.Loops.Add("watching", LoopWatch.UsualLimit), stop.Token);
         _host.AddNode(2, 512);
         await Eventually.IsTrue(() => service.Status().Tiers[1].Nodes.Contains(2));
         await stop.CancelAsync();

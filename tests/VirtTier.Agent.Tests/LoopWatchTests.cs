@@ -13,7 +13,8 @@ using FakeHost = VirtTier.Agent.Tests.Fakes.FakeHost;
 
 namespace VirtTier.Agent.Tests;
 
-/// <summary>Each kind of loop, hung: it is named, in the log and in the status, and goes on as if nothing had been once it can.</summary>
+/// <summary>Each kind of loop, hung: it is named, in the log and in the status,
+/// and goes on as if nothing had been once it can.</summary>
 public sealed class LoopWatchTests : IAsyncDisposable
 {
     private readonly FakeHost _host = new();
@@ -49,7 +50,9 @@ public sealed class LoopWatchTests : IAsyncDisposable
         Assert.Equal(["dividing"], Watch.Look());
         lively.Progress();
         Assert.Equal("STATUS=2 domains; hangs: dividing", ServiceManager.ProofOfLife("2 domains", Watch.Look()));
-        Assert.Single(_host.Log.Lines, "dividing: nothing has happened there for 60 s; systemd restarts the agent unless it goes on");
+        Assert.Single(
+            _host.Log.Lines,
+            "dividing: nothing has happened there for 60 s; systemd restarts the agent unless it goes on");
 
         quiet.Progress();
         Assert.Equal("WATCHDOG=1\nSTATUS=2 domains", ServiceManager.ProofOfLife("2 domains", Watch.Look()));
@@ -103,7 +106,10 @@ public sealed class LoopWatchTests : IAsyncDisposable
     [Fact]
     public async Task The_watch_of_the_hosts_memory()
     {
-        HostWatch memory = new(_service, () => { Hang(); return _host.ReadTopology(); }, _host.Time, _host.Log) { Interval = TimeSpan.FromMilliseconds(20) };
+        HostWatch memory = new(_service, () => { Hang(); return _host.ReadTopology(); }, _host.Time, _host.Log)
+        {
+            Interval = TimeSpan.FromMilliseconds(20),
+        };
         _loop = memory.RunAsync(Watch.Add("memory", LoopWatch.UsualLimit), _stop.Token);
         await HangsAsync("memory");
     }

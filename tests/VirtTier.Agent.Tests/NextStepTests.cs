@@ -13,7 +13,8 @@ public sealed class NextStepTests
     public void All_is_well() => Assert.Equal("virttier top", NextStep.Of(_well).Command);
 
     [Fact]
-    public void A_loop_hangs() => Assert.Equal("journalctl -u virttier", NextStep.Of(_well with { Hung = ["watching domains"] }).Command);
+    public void A_loop_hangs() =>
+        Assert.Equal("journalctl -u virttier", NextStep.Of(_well with { Hung = ["watching domains"] }).Command);
 
     [Fact]
     public void Libvirt_is_away() =>
@@ -34,7 +35,8 @@ public sealed class NextStepTests
         })).Command);
 
     [Fact]
-    public void A_VM_waits() => Assert.Equal("virttier doctor", NextStep.Of(Changed(d => d with { Reason = "the module is not loaded" })).Command);
+    public void A_VM_waits() =>
+        Assert.Equal("virttier doctor", NextStep.Of(Changed(d => d with { Reason = "the module is not loaded" })).Command);
 
     [Fact]
     public void No_VM_runs() => Assert.Equal("virsh list --all", NextStep.Of(_well with { Domains = [] }).Command);
@@ -47,5 +49,6 @@ public sealed class NextStepTests
         Assert.Equal("virttier enable --all", NextStep.Of(observed).Command);
     }
 
-    private AgentStatus Changed(Func<DomainStatus, DomainStatus> change) => _well with { Domains = [change(_well.Domains[0]), _well.Domains[1]] };
+    private AgentStatus Changed(Func<DomainStatus, DomainStatus> change) =>
+        _well with { Domains = [change(_well.Domains[0]), _well.Domains[1]] };
 }

@@ -9,7 +9,8 @@ using VirtTier.Tiering.Budgets;
 
 namespace VirtTier.Agent.Tests;
 
-/// <summary>Sizes, shares, rates and times over their whole range: what is written is read, and nothing overflows silently.</summary>
+/// <summary>Sizes, shares, rates and times over their whole range: what is written is read,
+/// and nothing overflows silently.</summary>
 public class NumberProperties
 {
     private const long MostBytes = 1L << 52;
@@ -38,11 +39,13 @@ public class NumberProperties
     [Fact]
     public void What_is_more_than_a_processor_can_address_is_refused_with_the_limit() => Holds(
         UpTo(1L << 59).Select(more => (MostBytes / 1024) + 1 + more),
-        kibibytes => !SizeSpec.TryParse($"{kibibytes}KiB", out _, out string? error) && error!.EndsWith("at most 4096TiB", StringComparison.Ordinal));
+        kibibytes => !SizeSpec.TryParse($"{kibibytes}KiB", out _, out string? error)
+            && error!.EndsWith("at most 4096TiB", StringComparison.Ordinal));
 
     [Fact]
     public void Budgets_are_never_below_zero_nor_together_above_the_pool() => Holds(
-        s_bytes.SelectMany(pool => Gen.Choose(1, 30).SelectMany(count => Gen.ListOf(Demand(), count)).Select(demands => (pool, demands))),
+        s_bytes.SelectMany(
+            pool => Gen.Choose(1, 30).SelectMany(count => Gen.ListOf(Demand(), count)).Select(demands => (pool, demands))),
         x =>
         {
             long[] budgets = PoolDivider.Divide([.. x.demands], x.pool / PageSizes.PageBytes, out _);
@@ -51,13 +54,15 @@ public class NumberProperties
 
     [Fact]
     public void A_time_is_within_its_limits_or_refused() => Holds(
-        ArbMap.Default.GeneratorFor<double>().Where(double.IsFinite).SelectMany(number => Gen.Elements("ms", "s", "min").Select(unit => (number, unit))),
+        ArbMap.Default.GeneratorFor<double>().Where(double.IsFinite).SelectMany(
+            number => Gen.Elements("ms", "s", "min").Select(unit => (number, unit))),
         x =>
         {
             string text = x.number.ToString("0.###############", CultureInfo.InvariantCulture) + x.unit;
             try
             {
-                return ConfigReader.Read("f", $"sampling: {{interval: '{text}'}}").HarvestInterval is { TotalMilliseconds: >= 10 and <= 60_000 };
+                return ConfigReader.Read("f", $"sampling: {{interval: '{text}'}}").HarvestInterval
+                    is { TotalMilliseconds: >= 10 and <= 60_000 };
             }
             catch (ConfigException e)
             {
@@ -66,17 +71,21 @@ public class NumberProperties
         });
 
     private static Gen<BudgetDemand> Demand() =>
-        s_bytes.Where(bytes => bytes > 0).SelectMany(memory => Size().SelectMany(dram => Size().SelectMany(min => Gen.Choose(1, TieringSettings.LargestShares).Select(shares =>
+        s_bytes.Where(bytes => bytes > 0)
+            .SelectMany(memory => Size()
+                .SelectMany(dram => Size().SelectMany(min => Gen.Choose(1, TieringSettings.LargestShares).Select(shares =>
         {
             TieringSettings settings = new() { Dram = dram, Min = min, Shares = shares };
             return new BudgetDemand(BudgetRequests.Of(settings, (ulong)memory, (ulong)memory), Curve: null, PreviousPages: 0);
         }))));
 
     private static Gen<SizeSpec> Size() => Gen.OneOf(
-        Gen.Constant(SizeSpec.Unset), Gen.Constant(SizeSpec.Auto), s_percent.Select(SizeSpec.FromPercent), s_bytes.Select(bytes => SizeSpec.FromBytes((ulong)bytes)));
+        Gen.Constant(SizeSpec.Unset), Gen.Constant(SizeSpec.Auto), s_percent.Select(SizeSpec.FromPercent),
+        s_bytes.Select(bytes => SizeSpec.FromBytes((ulong)bytes)));
 
     private static Gen<long> UpTo(long most) =>
-        Gen.Choose(0, (1 << 30) - 1).SelectMany(high => Gen.Choose(0, (1 << 30) - 1).Select(low => (((long)high << 30) | (long)low) % (most + 1)));
+        Gen.Choose(0, (1 << 30) - 1).SelectMany(
+            high => Gen.Choose(0, (1 << 30) - 1).Select(low => (((long)high << 30) | (long)low) % (most + 1)));
 
     private static void Holds<T>(Gen<T> values, Func<T, bool> property) =>
         Prop.ForAll(values.ToArbitrary(), property).QuickCheckThrowOnFailure();

@@ -19,7 +19,8 @@ namespace VirtTier.Agent.Tests;
 public sealed class OneBadDomainTests : IAsyncDisposable
 {
     private static readonly string[] s_steps =
-        ["Attach", "GetInfo", "GetMemslots", "Harvest", "SampleFaults", "ReadSamples", "Dispose", "MovePages", "QueryPages", "CheckNode", "ReadBindings", "FreeBytes"];
+        ["Attach", "GetInfo", "GetMemslots", "Harvest", "SampleFaults", "ReadSamples", "Dispose", "MovePages", "QueryPages",
+            "CheckNode", "ReadBindings", "FreeBytes"];
 
     private readonly FakeHost _host = new() { HotPages = [1, 2, 3] };
     private readonly List<Process> _processes = [];
@@ -122,12 +123,15 @@ public sealed class OneBadDomainTests : IAsyncDisposable
             RunningDomain good = Domains.Running(name: "good"), later = Domains.Running(name: "later");
             await _service.ReconcileAsync(Domains.Snapshot([.. bad, good]));
             await UntilTieredAsync(good);
-            await Eventually.IsTrue(() => Volatile.Read(ref stuck) == steps.Length - 1); // all but the one that is yet to be let go
+            // all but the one that is yet to be let go
+            await Eventually.IsTrue(() => Volatile.Read(ref stuck) == steps.Length - 1);
 
-            await _service.ReconcileAsync(Domains.Snapshot(good, later)).WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+            await _service.ReconcileAsync(Domains.Snapshot(good, later)).WaitAsync(
+                TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
             await UntilTieredAsync(good);
             await UntilTieredAsync(later);
-            await Eventually.IsTrue(() => steps.Length == _host.Log.Lines.Count(line => line.Contains("does not come back", StringComparison.Ordinal)));
+            await Eventually.IsTrue(() => steps.Length == _host.Log.Lines.Count(
+                line => line.Contains("does not come back", StringComparison.Ordinal)));
         }
         finally
         {
@@ -256,9 +260,11 @@ public sealed class OneBadDomainTests : IAsyncDisposable
 
         public IReadOnlyList<Memslot> GetMemslots() => Do("GetMemslots").GetMemslots();
 
-        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) => Do("Harvest").Harvest(range, buffers, options);
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) =>
+            Do("Harvest").Harvest(range, buffers, options);
 
-        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => Do("SampleFaults").SampleFaults(kinds, samplesPerSecond);
+        public void SampleFaults(AccessKinds kinds, int samplesPerSecond) =>
+            Do("SampleFaults").SampleFaults(kinds, samplesPerSecond);
 
         public int ReadSamples(Span<AccessSample> destination) => Do("ReadSamples").ReadSamples(destination);
 

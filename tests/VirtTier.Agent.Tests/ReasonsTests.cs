@@ -29,14 +29,16 @@ public sealed class ReasonsTests
     [InlineData("/dev/null", "rmmod kvm_ept_sample && modprobe kvm_ept_sample")]
     public void A_module_that_is_absent_or_of_another_abi_comes_with_its_command(string path, string remedy)
     {
-        GuestMemoryException e = Assert.Throws<GuestMemoryException>(() => new KvmSamplerFactory(path).Attach(Environment.ProcessId));
+        GuestMemoryException e = Assert.Throws<GuestMemoryException>(
+            () => new KvmSamplerFactory(path).Attach(Environment.ProcessId));
 
         Assert.Contains(remedy, Reasons.Failure(e), StringComparison.Ordinal);
     }
 
     [Fact]
     public void What_nobody_thought_of_asks_for_a_report() =>
-        Assert.Contains("journalctl -u virttier", Reasons.Failure(new InvalidOperationException("odd")), StringComparison.Ordinal);
+        Assert.Contains("journalctl -u virttier", Reasons.Failure(new InvalidOperationException("odd")),
+            StringComparison.Ordinal);
 
     [Theory]
     [InlineData(DomainState.Paused, "virsh domstate --reason web1")]
@@ -49,7 +51,8 @@ public sealed class ReasonsTests
 
     [Fact]
     public void A_suspended_guest_that_migrates_waits_for_the_migration() => Assert.Contains(
-        "being copied", Reasons.Paused(Domains.Running() with { State = DomainState.Paused, MigratingOut = true }), StringComparison.Ordinal);
+        "being copied", Reasons.Paused(Domains.Running() with { State = DomainState.Paused, MigratingOut = true }),
+        StringComparison.Ordinal);
 
     [Theory]
     [InlineData(TieringState.Attaching, "the module is absent", true)]

@@ -65,7 +65,8 @@ public sealed class RecordCommandTests : IDisposable
     {
         using EndingSampler sampler = new(_host.Attach(1), 5);
         (int harvests, _) = await RecordCommand.RecordAsync(
-            sampler, _trace, TimeSpan.FromMilliseconds(1), TimeSpan.MaxValue, TimeProvider.System, TestContext.Current.CancellationToken);
+            sampler, _trace, TimeSpan.FromMilliseconds(1), TimeSpan.MaxValue, TimeProvider.System,
+            TestContext.Current.CancellationToken);
         Assert.Equal(4, harvests);
         Assert.Equal(12, Read().Length);
     }
@@ -79,7 +80,8 @@ public sealed class RecordCommandTests : IDisposable
     private async Task<(int Harvests, long Accesses)> RecordAsync(TimeSpan duration, CancellationToken stop)
     {
         using IGuestSampler sampler = _host.Attach(1);
-        return await RecordCommand.RecordAsync(sampler, _trace, TimeSpan.FromMilliseconds(1), duration, TimeProvider.System, stop);
+        return await RecordCommand.RecordAsync(
+            sampler, _trace, TimeSpan.FromMilliseconds(1), duration, TimeProvider.System, stop);
     }
 
     private TraceAccess[] Read() => [.. TraceReader.Read(new MemoryStream(_trace.ToArray()))];
@@ -92,7 +94,9 @@ public sealed class RecordCommandTests : IDisposable
         public IReadOnlyList<Memslot> GetMemslots() => inner.GetMemslots();
 
         public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) =>
-            harvests-- > 0 ? inner.Harvest(range, buffers, options) : throw new GuestMemoryException(GuestMemoryError.ProcessGone, "it has ended");
+            harvests-- > 0
+                ? inner.Harvest(range, buffers, options)
+                : throw new GuestMemoryException(GuestMemoryError.ProcessGone, "it has ended");
 
         public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => throw new NotSupportedException();
 

@@ -21,7 +21,8 @@ public sealed class SampleCommandTests
     [InlineData("../../etc/web1")]
     public void What_is_neither_is_named(string guest)
     {
-        var error = Assert.Throws<GuestMemoryException>(() => SampleCommand.FindPid(guest, path => path.EndsWith("/web1.pid", StringComparison.Ordinal) ? 42 : null));
+        var error = Assert.Throws<GuestMemoryException>(
+            () => SampleCommand.FindPid(guest, path => path.EndsWith("/web1.pid", StringComparison.Ordinal) ? 42 : null));
         Assert.Equal(GuestMemoryError.NotAGuest, error.Kind);
         Assert.Contains($"'{guest}' is neither", error.Message, StringComparison.Ordinal);
     }
@@ -31,7 +32,8 @@ public sealed class SampleCommandTests
     {
         using var sampler = new Sampler([0x1a2b | (1ul << 61), 7 | (6ul << 61), 8 | (2ul << 61)]);
         using var output = new StringWriter();
-        SampleCommand.Print(sampler, AccessKinds.Read, 50, 2, () => true, new NoonTime(), output, TestContext.Current.CancellationToken);
+        SampleCommand.Print(sampler, AccessKinds.Read, 50, 2, () => true, new NoonTime(), output,
+            TestContext.Current.CancellationToken);
         Assert.Equal("12:00:00.250  gfn 0x1a2b  r--\n12:00:00.250  gfn 0x7  -wx\n", output.ToString());
         Assert.Equal([(AccessKinds.Read, 50), (AccessKinds.None, 0)], sampler.Orders);
     }
@@ -42,7 +44,8 @@ public sealed class SampleCommandTests
         using var sampler = new Sampler([]);
         using var output = new StringWriter();
         var error = Assert.Throws<GuestMemoryException>(
-            () => SampleCommand.Print(sampler, AccessKinds.Read, 1, 1, () => false, TimeProvider.System, output, TestContext.Current.CancellationToken));
+            () => SampleCommand.Print(sampler, AccessKinds.Read, 1, 1, () => false, TimeProvider.System, output,
+                TestContext.Current.CancellationToken));
         Assert.Equal(GuestMemoryError.ProcessGone, error.Kind);
     }
 
@@ -52,7 +55,8 @@ public sealed class SampleCommandTests
         using var sampler = new Sampler([]);
         using var output = new StringWriter();
         using CancellationTokenSource stop = new();
-        SampleCommand.Print(sampler, AccessKinds.Read, 1, 1, () => { stop.Cancel(); return true; }, TimeProvider.System, output, stop.Token);
+        SampleCommand.Print(sampler, AccessKinds.Read, 1, 1, () => { stop.Cancel(); return true; }, TimeProvider.System,
+            output, stop.Token);
         Assert.Equal((AccessKinds.None, 0), sampler.Orders[^1]);
     }
 
@@ -73,7 +77,8 @@ public sealed class SampleCommandTests
 
         public IReadOnlyList<Memslot> GetMemslots() => throw new NotSupportedException();
 
-        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) => throw new NotSupportedException();
+        public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options) =>
+            throw new NotSupportedException();
 
         public void SampleFaults(AccessKinds kinds, int samplesPerSecond) => Orders.Add((kinds, samplesPerSecond));
 

@@ -40,7 +40,8 @@ public sealed class SettingsChangeTests
     [Fact]
     public void What_was_bad_before_is_told_apart_with_the_way_out()
     {
-        SettingsRefusedException e = Assert.Throws<SettingsRefusedException>(() => Apply(Set(("dram", "1GiB")), ("colour", "red")));
+        SettingsRefusedException e = Assert.Throws<SettingsRefusedException>(
+            () => Apply(Set(("dram", "1GiB")), ("colour", "red")));
 
         Assert.Contains("colour=\"red\" was there before", e.Message, StringComparison.Ordinal);
         Assert.EndsWith("take it out with --unset colour", e.Message, StringComparison.Ordinal);
@@ -82,7 +83,8 @@ public sealed class SettingsChangeTests
 
             """,
             new DomainSettingsView("web1", Guid.Empty, live, config).ToText());
-        Assert.StartsWith("web1    live (off)  config", new DomainSettingsView("web1", Guid.Empty, null, config).ToText(), StringComparison.Ordinal);
+        Assert.StartsWith("web1    live (off)  config", new DomainSettingsView("web1", Guid.Empty, null, config).ToText(),
+            StringComparison.Ordinal);
     }
 
     private static SettingsChange Set(params (string Name, string Value)[] set) =>

@@ -12,12 +12,14 @@ using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests;
 
-/// <summary>What is printed for a person to paste is pasted: into a real <c>sh</c>, in which the programs print their words.</summary>
+/// <summary>What is printed for a person to paste is pasted: into a real <c>sh</c>,
+/// in which the programs print their words.</summary>
 public sealed class ShellCommandTests : IDisposable
 {
     private static readonly string[] s_names =
     [
-        "web1", "a;id", "my vm", "-dash", "--dash", "$(touch x)", "`id`", "it's", "\"both'", "new\nline", "tab\there", "Überweb-日本", "a&b|c>d", "*", "~", "#1", "!x",
+        "web1", "a;id", "my vm", "-dash", "--dash", "$(touch x)", "`id`", "it's", "\"both'", "new\nline", "tab\there",
+        "Überweb-日本", "a&b|c>d", "*", "~", "#1", "!x",
         "a=b", "back\\slash", "17", "7c3d2a66-0f0c-4b53-9d1a-0123456789ab", "esc\u001b[2J", "",
     ];
 
@@ -58,10 +60,12 @@ public sealed class ShellCommandTests : IDisposable
         string[] commands =
         [
             After(Reasons.Off(domain)),
-            .. Enum.GetValues<DomainState>().Select(state => Reasons.Paused(domain with { State = state })).Where(text => text.Contains(": vir", StringComparison.Ordinal)).Select(After),
+            .. Enum.GetValues<DomainState>().Select(state => Reasons.Paused(domain with { State = state }))
+                .Where(text => text.Contains(": vir", StringComparison.Ordinal)).Select(After),
             ForbiddenTier.ByNumatune(domain, 1)!.Mend, ForbiddenTier.ByCell(domain, 1)!.Mend,
             .. DomainsCheck.Problems(domain).Select(finding => finding.Mend!),
-            .. DomainsCheck.Problems(domain with { SettingsProblems = [new SettingsProblem("tiering", "x", "has content")] }).Select(finding => finding.Mend!),
+            .. DomainsCheck.Problems(domain with { SettingsProblems = [new SettingsProblem("tiering", "x", "has content")] })
+                .Select(finding => finding.Mend!),
         ];
         Assert.All(commands, command => Assert.DoesNotContain(command, char.IsControl));
         foreach (string command in commands)
@@ -82,7 +86,10 @@ public sealed class ShellCommandTests : IDisposable
     [Fact]
     public async Task All_bad_settings_are_taken_out_by_one_command_because_one_by_one_is_refused()
     {
-        RunningDomain domain = Domains.Running() with { SettingsProblems = [new SettingsProblem("dram", "2", "no unit"), new SettingsProblem("x", "2", "unknown")] };
+        RunningDomain domain = Domains.Running() with
+        {
+            SettingsProblems = [new SettingsProblem("dram", "2", "no unit"), new SettingsProblem("x", "2", "unknown")],
+        };
         string[] words = await PasteAsync(DomainsCheck.Problems(domain).First().Mend!);
         Assert.Equal(["virttier", "set", "--unset", "dram", "--unset", "x", "web1"], words);
         Assert.Equal(["dram", "x"], SetCommand.Create().Parse(words[2..]).GetRequiredValue<string[]>("--unset"));
@@ -92,10 +99,16 @@ public sealed class ShellCommandTests : IDisposable
     public void A_line_with_a_command_is_not_broken_however_narrow_the_terminal()
     {
         string command = "echo " + string.Join(' ', Enumerable.Repeat("word", 100));
-        Assert.Contains(command, Written(console => new DoctorReport(Severity.Error, [Finding.Error("x", "y", command)]).WriteTo(console)), StringComparison.Ordinal);
+        Assert.Contains(
+            command,
+            Written(console => new DoctorReport(Severity.Error, [Finding.Error("x", "y", command)]).WriteTo(console)),
+            StringComparison.Ordinal);
         DomainStatus domain = Domains.Running().Orders(1).Status(DomainFigures.None) with { Reason = command };
         Assert.Contains(
-            command, Written(console => StatusTable.WriteTo(console, new AgentStatus("1", 5, new LibvirtStatus(true, null), [], 0, [domain]))), StringComparison.Ordinal);
+            command,
+            Written(console => StatusTable.WriteTo(
+                console, new AgentStatus("1", 5, new LibvirtStatus(true, null), [], 0, [domain]))),
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -109,7 +122,9 @@ public sealed class ShellCommandTests : IDisposable
     {
         HostRing.RequirePrograms("virsh");
         RunningDomain domain = Domains.Running(name: name);
-        _tree.Write("/node.xml", $"<node><domain type='test'><name>{name}</name><uuid>{domain.Uuid}</uuid><memory>1024</memory><os><type>hvm</type></os></domain></node>");
+        _tree.Write("/node.xml",
+            $"<node><domain type='test'><name>{name}</name><uuid>{domain.Uuid}</uuid><memory>1024</memory><os>"
+                + "<type>hvm</type></os></domain></node>");
         string command = ShellCommand.OnDomain(domain, "virsh", "-c", $"test://{_tree.At("/node.xml")}", "dumpxml");
         Assert.Contains($"<uuid>{domain.Uuid}</uuid>", await ShellAsync(command, "/usr/bin:/bin"), StringComparison.Ordinal);
     }
@@ -119,7 +134,8 @@ public sealed class ShellCommandTests : IDisposable
     private static string Written(Action<IAnsiConsole> write)
     {
         using StringWriter writer = new();
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(writer) });
+        IAnsiConsole console =
+            AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(writer) });
         console.Profile.Width = 40;
         write(console);
         return writer.ToString();
@@ -129,7 +145,11 @@ public sealed class ShellCommandTests : IDisposable
 
     private async Task<string> ShellAsync(string command, string path)
     {
-        ProcessStartInfo start = new("/bin/sh", ["-c", command]) { RedirectStandardOutput = true, WorkingDirectory = _tree.At("/bin") };
+        ProcessStartInfo start = new("/bin/sh", ["-c", command])
+        {
+            RedirectStandardOutput = true,
+            WorkingDirectory = _tree.At("/bin"),
+        };
         start.Environment["PATH"] = path;
         start.Environment["LC_ALL"] = "C.UTF-8";
         using Process shell = Process.Start(start)!;

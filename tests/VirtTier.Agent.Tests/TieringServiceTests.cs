@@ -43,7 +43,8 @@ public sealed class TieringServiceTests : IAsyncDisposable
         TaskCompletionSource<DomainSnapshot> none = new();
         using CancellationTokenSource stop = new();
         Task loop = _service.ReconcileForeverAsync(
-            (seen, token) => seen == first.Version ? none.Task.WaitAsync(token) : Task.FromResult(first), _ => { }, _host.Loops.Add("following", LoopWatch.UsualLimit), stop.Token);
+            (seen, token) => seen == first.Version ? none.Task.WaitAsync(token) : Task.FromResult(first), _ => { },
+            _host.Loops.Add("following", LoopWatch.UsualLimit), stop.Token);
 
         await Eventually.IsTrue(() => _host.Attached == 1);
         await stop.CancelAsync();
@@ -107,7 +108,8 @@ public sealed class TieringServiceTests : IAsyncDisposable
     [Fact]
     public async Task A_domain_without_a_known_process_is_shown_with_the_reason()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running() with { Process = null, ProcessProblem = "no pid file" }));
+        await _service.ReconcileAsync(Domains.Snapshot(
+            Domains.Running() with { Process = null, ProcessProblem = "no pid file" }));
 
         DomainStatus status = Assert.Single(_service.Status().Domains);
         Assert.Equal(TieringState.Attaching, status.State);
@@ -128,7 +130,8 @@ public sealed class TieringServiceTests : IAsyncDisposable
     {
         const ulong Half = FakeHost.GuestPages * 4096UL / 2;
         await _service.ReconcileAsync(Domains.Snapshot(
-            Domains.Running("25%", name: "a") with { CurrentMemoryBytes = Half }, Domains.Running("4MiB", name: "b") with { CurrentMemoryBytes = Half }));
+            Domains.Running("25%", name: "a") with { CurrentMemoryBytes = Half },
+            Domains.Running("4MiB", name: "b") with { CurrentMemoryBytes = Half }));
 
         Assert.Equal([(long)Half / 4, 4L << 20], _service.Status().Domains.Select(d => d.BudgetBytes));
     }
@@ -136,7 +139,8 @@ public sealed class TieringServiceTests : IAsyncDisposable
     [Fact]
     public async Task Bad_settings_are_shown_by_attribute_with_what_would_be_right()
     {
-        RunningDomain domain = Domains.Running("4MiB") with { SettingsProblems = [new SettingsProblem("dram", "lots", "say 2GiB")] };
+        RunningDomain domain =
+            Domains.Running("4MiB") with { SettingsProblems = [new SettingsProblem("dram", "lots", "say 2GiB")] };
 
         await _service.ReconcileAsync(Domains.Snapshot(domain));
 
@@ -228,7 +232,8 @@ public sealed class TieringServiceTests : IAsyncDisposable
         await service.ReconcileAsync(Domains.Snapshot(busy, idle));
         Assert.Equal(4L << 20, BudgetOf(service, "idle"));
 
-        await Eventually.IsTrue(() => service.Curve(busy.Uuid) is { Error: < 0.1 } && service.Curve(idle.Uuid) is { Error: < 0.1 });
+        await Eventually.IsTrue(
+            () => service.Curve(busy.Uuid) is { Error: < 0.1 } && service.Curve(idle.Uuid) is { Error: < 0.1 });
         await service.DivideAgainAsync();
 
         Assert.InRange(BudgetOf(service, "busy"), 1500 * 4096L, (8L << 20) - 1);
@@ -259,12 +264,14 @@ public sealed class TieringServiceTests : IAsyncDisposable
     [Fact]
     public async Task Promises_are_fixed_budgets_and_minima_of_what_is_enforced()
     {
-        RunningDomain fixedBudget = Domains.Running("4MiB", name: "a"), observed = Domains.Running("4MiB", TieringMode.Observe, "b");
+        RunningDomain fixedBudget = Domains.Running("4MiB", name: "a"),
+            observed = Domains.Running("4MiB", TieringMode.Observe, "b");
         RunningDomain auto = Domains.Running("auto", name: "c");
         auto = auto with { Settings = auto.Settings with { Min = SizeSpec.Parse("2MiB") } };
         await _service.ReconcileAsync(Domains.Snapshot(fixedBudget, observed, auto));
 
-        Assert.Equal([4L << 20, 0, 2L << 20], new[] { fixedBudget, observed, auto }.Select(d => _service.Promises().ByDomain[d.Uuid]));
+        Assert.Equal([4L << 20, 0, 2L << 20],
+            new[] { fixedBudget, observed, auto }.Select(d => _service.Promises().ByDomain[d.Uuid]));
     }
 
     [Fact]
@@ -280,7 +287,8 @@ public sealed class TieringServiceTests : IAsyncDisposable
         Assert.Equal(["fast", "slow"], read.Tiers.Select(t => t.Name));
     }
 
-    private static long BudgetOf(TieringService service, string name) => service.Status().Domains.Single(d => d.Name == name).BudgetBytes;
+    private static long BudgetOf(TieringService service, string name) =>
+        service.Status().Domains.Single(d => d.Name == name).BudgetBytes;
 
     [Fact]
     public void Nodes_that_the_host_does_not_have_are_refused_by_name()

@@ -42,17 +42,20 @@ internal static class InsideHost
     public static async Task<int> RunAsync(int guestPid, int guestMebibytes, string guestLog)
     {
         File.WriteAllText("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
-        // The bare loop, a child, then moves on the same CPU as the mover: two CPUs of an emulated host are seldom equally fast. The
-        // guest has the other one.
+        // The bare loop, a child, then moves on the same CPU as the mover: two CPUs of an emulated host are seldom equally fast.
+        // The guest has the other one.
         Shell("taskset", $"--all-tasks --cpu-list --pid 0 {Environment.ProcessId}");
         BarTable bars = new();
         // The guest would take a CPU from the first two.
         Shell("virsh", "--quiet suspend bench");
-        bars.AtLeast("4 KiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("anon", 64, PageSizes.PageBytes), 0.95);
-        bars.AtLeast("2 MiB pages: throughput, of a bare loop with the best batch size", await ThroughputAsync("thp", 128, 2 << 20), 0.95);
+        bars.AtLeast("4 KiB pages: throughput, of a bare loop with the best batch size",
+            await ThroughputAsync("anon", 64, PageSizes.PageBytes), 0.95);
+        bars.AtLeast("2 MiB pages: throughput, of a bare loop with the best batch size",
+            await ThroughputAsync("thp", 128, 2 << 20), 0.95);
         await RateAsync(bars);
         Shell("virsh", "--quiet resume bench");
-        bars.AtLeast("guest progress while its cold half is demoted at the default rate", await ProgressAsync(guestPid, guestMebibytes, guestLog), 0.95);
+        bars.AtLeast("guest progress while its cold half is demoted at the default rate",
+            await ProgressAsync(guestPid, guestMebibytes, guestLog), 0.95);
         return bars.Print();
     }
 
@@ -72,8 +75,8 @@ internal static class InsideHost
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions { CallTimeLimit = limit }, TimeProvider.System);
         MoveTarget memory = mover.Target(holder.Pid, holder.Layout);
 
-        // An agent runs for months: short moves let the compiler see what is worth its while, and a pause lets it work, for it has the
-        // mover's CPU. Then the batch size and the kernel's lists warm up.
+        // An agent runs for months: short moves let the compiler see what is worth its while, and a pause lets it work, for it
+        // has the mover's CPU. Then the batch size and the kernel's lists warm up.
         PageRun[] few = runs[..Math.Max(1, count / 256)];
         for (int i = 0; i < WarmUps; i++)
             await mover.MoveAsync(memory, few, i % 2 == 0 ? SlowNode : FastNode, CancellationToken.None);
@@ -82,8 +85,8 @@ internal static class InsideHost
         await MoveAsync(FastNode);
         await MoveAsync(SlowNode);
 
-        // Each round is one way and back by each of the two, and the median of the rounds counts: what else the machine does meets some of
-        // them only.
+        // Each round is one way and back by each of the two, and the median of the rounds counts: what else the machine does
+        // meets some of them only.
         Bare(best, FastNode);
         double[] ratios = new double[Rounds];
         double bare = 0;
@@ -101,13 +104,15 @@ internal static class InsideHost
         }
         double mebibytesMoved = 2.0 * Rounds * mebibytes;
         Say($"{kind}: {mebibytesMoved / ours:F0} MiB/s; bare loop, {best} addresses a call: {mebibytesMoved / bare:F0} MiB/s");
-        Say($"{kind}: {memory.Counters.Calls - callsBefore} calls, {(memory.Counters.CallTime - inCallsBefore).TotalSeconds / ours:P1} of the time in them");
+        double inCalls = (memory.Counters.CallTime - inCallsBefore).TotalSeconds / ours;
+        Say($"{kind}: {memory.Counters.Calls - callsBefore} calls, {inCalls:P1} of the time in them");
         Array.Sort(ratios);
         Say($"{kind}: {ratios[0]:F3} to {ratios[^1]:F3} of it in {Rounds} rounds");
         return ratios[Rounds / 2];
 
         double Bare(int batch, int node) => double.Parse(
-            Shell($"./{BareMover}", $"move {holder.Pid} {holder.Address:x} {count} {pageBytes} {batch} {node}"), CultureInfo.InvariantCulture) / 1e9;
+            Shell($"./{BareMover}", $"move {holder.Pid} {holder.Address:x} {count} {pageBytes} {batch} {node}"),
+            CultureInfo.InvariantCulture) / 1e9;
 
         async Task<double> MoveAsync(int node)
         {
@@ -116,7 +121,8 @@ internal static class InsideHost
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             return report.Moved == (long)mebibytes * PagesInMebibyte
                 ? seconds
-                : throw new InvalidOperationException($"{kind}: only {report.Moved} of {mebibytes * PagesInMebibyte} pages moved: {report.Problem}");
+                : throw new InvalidOperationException(
+                    $"{kind}: only {report.Moved} of {mebibytes * PagesInMebibyte} pages moved: {report.Problem}");
         }
     }
 
@@ -156,11 +162,12 @@ internal static class InsideHost
         bars.AtMost("most traffic of any 10 s, of the rate asked for", ratios.Max(), 1.05);
     }
 
-    /// <summary>Heartbeats of the guest in spans with demotion against spans without, which take turns. An emulated host may not be
-    /// through with the cold half for many minutes, so a span ends after a while in any case.</summary>
+    /// <summary>Heartbeats of the guest in spans with demotion against spans without, which take turns. An emulated host may not
+    /// be through with the cold half for many minutes, so a span ends after a while in any case.</summary>
     private static async Task<double> ProgressAsync(int pid, int mebibytes, string log)
     {
-        GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, FindMemory(pid, mebibytes), (ulong)(mebibytes * PagesInMebibyte))]);
+        GuestLayout layout = GuestLayout.FromMemslots(
+            [new Memslot(0, FindMemory(pid, mebibytes), (ulong)(mebibytes * PagesInMebibyte))]);
         int half = layout.PageCount / 2;
         PageRun[] cold = [.. Enumerable.Range(half, half).Select(page => new PageRun(page, 1))];
         PageMover mover = new(new LinuxNumaCalls(), new PageMoverOptions(), TimeProvider.System);
@@ -190,8 +197,11 @@ internal static class InsideHost
             undisturbed += calm / Spans;
         }
         Array.Sort(ratios);
-        Say($"guest: {undisturbed:F1} heartbeats a second undisturbed, {disturbed:F1} while {demoted / demoting / PagesInMebibyte:F0} MiB/s were demoted");
-        Say($"guest: {ratios[0]:F3} to {ratios[^1]:F3} of undisturbed in {Spans} pairs of spans, half of them {ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}");
+        double rate = demoted / demoting / PagesInMebibyte;
+        Say($"guest: {undisturbed:F1} heartbeats a second undisturbed, {disturbed:F1} while {rate:F0} MiB/s were demoted");
+        string all = $"{ratios[0]:F3} to {ratios[^1]:F3}";
+        string half = $"{ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}";
+        Say($"guest: {all} of undisturbed in {Spans} pairs of spans, half of them {half}");
         return ratios[Spans / 2];
 
         async Task<double> RestAsync()
@@ -244,10 +254,13 @@ internal static class InsideHost
         using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{program} {arguments}: exit code {process.ExitCode}");
+        return process.ExitCode == 0
+            ? output
+            : throw new InvalidOperationException($"{program} {arguments}: exit code {process.ExitCode}");
     }
 
-    private static void Say(FormattableString line) => Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {line.ToString(CultureInfo.InvariantCulture)}");
+    private static void Say(FormattableString line) =>
+        Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {line.ToString(CultureInfo.InvariantCulture)}");
 
     /// <summary>A process that holds memory on the fast node.</summary>
     private sealed class Holder : IDisposable
@@ -269,11 +282,13 @@ internal static class InsideHost
 
         public static Holder Start(string kind, int mebibytes)
         {
-            Process process = Process.Start(new ProcessStartInfo("numactl", $"--membind={FastNode} ./{BareMover} hold {kind} {mebibytes}")
+            Process process = Process.Start(new ProcessStartInfo(
+                "numactl", $"--membind={FastNode} ./{BareMover} hold {kind} {mebibytes}")
             {
                 RedirectStandardOutput = true,
             })!;
-            string line = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{BareMover} hold {kind} {mebibytes} failed");
+            string line = process.StandardOutput.ReadLine()
+                ?? throw new InvalidOperationException($"{BareMover} hold {kind} {mebibytes} failed");
             return new Holder(process, ulong.Parse(line, NumberStyles.HexNumber, CultureInfo.InvariantCulture), mebibytes);
         }
 

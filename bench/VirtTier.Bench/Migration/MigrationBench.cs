@@ -35,7 +35,8 @@ internal static class MigrationBench
             await host.StartAsync(s_guest);
             string pid = (await host.RunAsync($"cat /run/libvirt/qemu/{s_guest.Name}.pid")).RequireSuccess().Trim();
             CommandResult result = await program.RunAsync(
-                $"{InsideHost.Verb} {pid} {s_guest.MemoryMebibytes} {s_guest.LogPath}", TimeSpan.FromMinutes(20), echo: Console.Out);
+                $"{InsideHost.Verb} {pid} {s_guest.MemoryMebibytes} {s_guest.LogPath}", TimeSpan.FromMinutes(20),
+                echo: Console.Out);
             Console.Error.Write(result.Error);
             PayloadLog log = await host.LogOfAsync(s_guest);
             if (log.DamagedPages > 0)
@@ -51,5 +52,6 @@ internal static class MigrationBench
     // Each stage takes minutes on a busy machine.
     private static void Say(string stage) => Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {stage}");
 
-    private static string SourceOfMover([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "bare-mover.c");
+    private static string SourceOfMover([CallerFilePath] string here = "") =>
+        Path.Combine(Path.GetDirectoryName(here)!, "bare-mover.c");
 }

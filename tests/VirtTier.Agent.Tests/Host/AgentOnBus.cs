@@ -128,7 +128,8 @@ public abstract class AgentOnBus : IAsyncLifetime
     {
         string[] @interface = verb == "call" ? ["org.virttier.Agent1"] : [];
         return RunAsync([
-            .. user, "busctl", "--address=" + Address, verb, "org.virttier.Agent1", "/org/virttier/Agent1", .. @interface, .. call]);
+            .. user, "busctl", "--address=" + Address, verb, "org.virttier.Agent1", "/org/virttier/Agent1",
+            .. @interface, .. call]);
     }
 
     /// <summary>Runs a program, with this bus as the system's.</summary>

@@ -109,7 +109,8 @@ public sealed class LibvirtsOwnPictureTests(AgentHost agent) : IClassFixture<Age
     {
         string json = "";
         await Eventually.TrueAsync(
-            async () => (json = await _agent.GetDomainAsync(domain)).Contains($"\"budgetBytes\":{budget},", StringComparison.Ordinal),
+            async () => (json = await _agent.GetDomainAsync(domain)).Contains(
+                $"\"budgetBytes\":{budget},", StringComparison.Ordinal),
             () => json);
     }
 
