@@ -12,7 +12,7 @@ deps: ## install the Debian packages that building and testing need
 build: ## build everything
 	dotnet build VirtTier.sln --configuration Release --nologo --verbosity quiet
 
-lint: deps ## the style that no compiler checks: shell scripts, licence lines
+lint: deps ## the style that no compiler checks: shell scripts, licence lines, length of C# lines
 	tests/lint
 
 demo: deps build ## the main job: a host, the agent, real guests, and the proof

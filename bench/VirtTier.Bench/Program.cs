@@ -4,8 +4,8 @@ using VirtTier.Bench;
 using VirtTier.Bench.Migration;
 
 // tiering: ratios measured in one run, and which of the bars they pass; heldout: families that nothing was tuned on, with
-// no bars; migration: the same kind of ratios from an emulated host with two nodes; reaction: how soon the agent follows, in the host
-// of the tests' host ring. Exit status: 0 all passed, 1 not, 2 wrong use.
+// no bars; migration: the same kind of ratios from an emulated host with two nodes; reaction: how soon the agent follows, in the
+// host of the tests' host ring. Exit status: 0 all passed, 1 not, 2 wrong use.
 switch (args)
 {
     case ["tiering"]:

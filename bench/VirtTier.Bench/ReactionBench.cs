@@ -7,8 +7,8 @@ using VirtTier.Libvirt.Tests.Fixtures;
 namespace VirtTier.Bench;
 
 /// <summary>
-/// How long the agent takes to follow, with more and more domains on the host, as a multiple of one `virsh domstate` measured between
-/// the same runs. VIRTTIER_REACTION_DOMAINS and VIRTTIER_REACTION_SAMPLES choose how many.
+/// How long the agent takes to follow, with more and more domains on the host, as a multiple of one `virsh domstate` measured
+/// between the same runs. VIRTTIER_REACTION_DOMAINS and VIRTTIER_REACTION_SAMPLES choose how many.
 /// </summary>
 internal static class ReactionBench
 {

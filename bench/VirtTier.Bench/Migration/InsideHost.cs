@@ -200,8 +200,8 @@ internal static class InsideHost
         double rate = demoted / demoting / PagesInMebibyte;
         Say($"guest: {undisturbed:F1} heartbeats a second undisturbed, {disturbed:F1} while {rate:F0} MiB/s were demoted");
         string all = $"{ratios[0]:F3} to {ratios[^1]:F3}";
-        string half = $"{ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}";
-        Say($"guest: {all} of undisturbed in {Spans} pairs of spans, half of them {half}");
+        string middle = $"{ratios[Spans / 4]:F3} to {ratios[Spans - 1 - (Spans / 4)]:F3}";
+        Say($"guest: {all} of undisturbed in {Spans} pairs of spans, half of them {middle}");
         return ratios[Spans / 2];
 
         async Task<double> RestAsync()

@@ -65,7 +65,8 @@ public sealed class BusPolicyTests : AgentOnBus
         (int exitCode, string output, string errors) = await BusctlAsync(Operator, "introspect");
 
         Assert.True(exitCode == 0, errors);
-        foreach (string line in new[] { @"\.ListDomains +method +- +a\(ssss\)", @"\.GetDomain +method +s +s", @"\.Reload +method +- +-", "\\.Version +property +s +\"1\\.2\\.3\"", @"\.LibvirtConnected +property +b +true" })
+        foreach (string line in new[] { @"\.ListDomains +method +- +a\(ssss\)", @"\.GetDomain +method +s +s",
+            @"\.Reload +method +- +-", "\\.Version +property +s +\"1\\.2\\.3\"", @"\.LibvirtConnected +property +b +true" })
             Assert.Matches(line, output);
     }
 
@@ -73,7 +74,8 @@ public sealed class BusPolicyTests : AgentOnBus
     public async Task Nobody_but_root_may_own_the_name()
     {
         (int exitCode, _, string errors) = await RunAsync(
-            [.. Nobody, "busctl", "--address=" + Address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "2"]);
+            [.. Nobody, "busctl", "--address=" + Address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "2"]);
 
         Assert.NotEqual(0, exitCode);
         Assert.Contains("Access denied", errors, StringComparison.Ordinal);
@@ -83,13 +85,15 @@ public sealed class BusPolicyTests : AgentOnBus
     public async Task Signals_of_others_such_as_libvirts_still_reach_the_agent()
     {
         TaskCompletionSource received = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        using IDisposable subscription = Bus.Subscribe("type='signal',interface='org.libvirt.Connect'", _ => received.TrySetResult());
+        using IDisposable subscription =
+            Bus.Subscribe("type='signal',interface='org.libvirt.Connect'", _ => received.TrySetResult());
 
         // More than once: the match rule may still be on its way to the bus.
         await Eventually.TrueAsync(
             async () =>
             {
-                await RunAsync([.. Nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect", "DomainEvent", "oii", "/x", "2", "0"]);
+                await RunAsync([.. Nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect",
+                    "DomainEvent", "oii", "/x", "2", "0"]);
                 return received.Task.IsCompleted;
             },
             () => "no signal has come");
