@@ -39,11 +39,7 @@ internal sealed class ExportedObject(
                     new BusMethodCall(envelope.Sender, uid, envelope.Interface, envelope.Member,
                         envelope.Body)).ConfigureAwait(false));
             }
-            catch (Exception e) when (e is DBusConnectionClosedException or DBusConnectionException or ObjectDisposedException)
-            {
-                // The caller is gone with its bus.
-            }
-#pragma warning disable CA1031 // the caller gets the error, whatever it is
+#pragma warning disable CA1031 // the caller gets the error, whatever it is, unless it is gone with its bus
             catch (Exception e)
 #pragma warning restore CA1031
             {
@@ -79,11 +75,12 @@ internal sealed class ExportedObject(
     {
         try
         {
-            context.ReplyError(error.ErrorName, error.Message); // which shows what no D-Bus string may hold as \u0000
+            string name = MessageCodec.IsErrorName(error.ErrorName) ? error.ErrorName : BusException.Failed;
+            context.ReplyError(name, error.Message); // which shows what no D-Bus string may hold as \u0000
         }
         catch (Exception e) when (e is DBusConnectionClosedException or DBusConnectionException or ObjectDisposedException)
         {
-            // As above.
+            // The caller is gone with its bus.
         }
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Text;
 using System.Text.RegularExpressions;
 using Tmds.DBus.Protocol;
 
@@ -13,8 +14,14 @@ internal static partial class MessageCodec
     // Containers within containers, as the D-Bus specification limits them: 32 arrays and 32 structs.
     private const int MostDepth = 64;
 
-    // dbus-daemon's max_message_size; it drops the connection of who sends more.
-    private const int MostBytes = 32 << 20;
+    // dbus-daemon drops the connection of who sends more than 32 MiB, header and all; this leaves room for the header.
+    private const int MostBytes = 31 << 20;
+
+    // What a value takes besides its text: its own bytes or its length, and padding.
+    private const int MostBytesOfAValue = 16;
+
+    // Values are boxed: a message of 32 MiB could take a gigabyte of memory.
+    private const int MostValues = 1 << 20;
 
     /// <summary>A call, ready to be sent.</summary>
     /// <exception cref="ArgumentException">The bus would not take it; the message says why.</exception>
@@ -62,19 +69,21 @@ internal static partial class MessageCodec
     /// <exception cref="ArgumentException">The values do not fit the signature, or the bus would not take them.</exception>
     internal static void Append(ref MessageWriter writer, BusBody body)
     {
+        RequireSignature(body.Signature);
         int bytes = 0;
         AppendAll(ref writer, body.Signature, body.Values, ref bytes, 0);
     }
 
     /// <summary>Reads the whole body, copying everything out of the message.</summary>
-    /// <exception cref="BusException">It has a type that is not known here, or is nested without end.</exception>
+    /// <exception cref="BusException">It has an unknown type, is nested without end, or has too many values.</exception>
     internal static BusBody Decode(Message message)
     {
         string signature = message.SignatureAsString ?? "";
         if (signature.Length == 0)
             return BusBody.Empty;
         Reader reader = message.GetBodyReader();
-        return new(signature, ReadAll(ref reader, signature, 0));
+        int left = MostValues;
+        return new(signature, ReadAll(ref reader, signature, 0, ref left));
     }
 
     /// <summary>Reads a signal, or a call as if it were one.</summary>
@@ -84,6 +93,11 @@ internal static partial class MessageCodec
 
     /// <exception cref="ArgumentException">The text is no object path.</exception>
     internal static void RequirePath(string path) => Require(ObjectPath().IsMatch(path), path, "object path");
+
+    /// <summary>Whether an error may have the name.</summary>
+    internal static bool IsErrorName(string name) => InterfaceName().IsMatch(name);
+
+    private static void RequireSignature(string signature) => Require(Signature.IsValid(signature), signature, "signature");
 
     private static bool IsSendable(string text)
     {
@@ -123,11 +137,12 @@ internal static partial class MessageCodec
     {
         if (depth > MostDepth)
             throw new ArgumentException($"a body may be nested {MostDepth} deep");
+        Count(MostBytesOfAValue, ref bytes);
         switch (type, value)
         {
             case ("s", string text):
                 Require(IsSendable(text), text, "string: it has a NUL or half a character");
-                Count(text.Length, ref bytes);
+                Count(Encoding.UTF8.GetByteCount(text), ref bytes);
                 writer.WriteString(text);
                 break;
             case ("o", string path):
@@ -136,13 +151,15 @@ internal static partial class MessageCodec
                 writer.WriteObjectPath(path);
                 break;
             case ("g", string signature):
-                Require(signature.Length < 256 && signature.All(c => "ybnqiuxtdsogvha(){}".Contains(c, StringComparison.Ordinal)),
-                    signature, "signature");
+                RequireSignature(signature);
+                Count(signature.Length, ref bytes);
                 writer.WriteSignature(signature);
                 break;
             case ("v", Variant variant):
-                if (Signature.EndOfType(variant.Signature, 0) != variant.Signature.Length)
+                RequireSignature(variant.Signature);
+                if (variant.Signature.Length == 0 || Signature.EndOfType(variant.Signature, 0) != variant.Signature.Length)
                     throw new ArgumentException($"a variant holds one value, not '{variant.Signature}'");
+                Count(variant.Signature.Length, ref bytes);
                 writer.WriteSignature(variant.Signature);
                 AppendValue(ref writer, variant.Signature, variant.Value, ref bytes, depth + 1);
                 break;
@@ -172,11 +189,7 @@ internal static partial class MessageCodec
     {
         ArrayStart start = writer.WriteArrayStart(AlignmentOf(itemType));
         foreach (object item in items)
-        {
-            Count(1, ref bytes);
             AppendValue(ref writer, itemType, item, ref bytes, depth);
-        }
-
         writer.WriteArrayEnd(start);
     }
 
@@ -218,23 +231,24 @@ internal static partial class MessageCodec
 
     private static void Count(int more, ref int bytes)
     {
-        // Headers and padding are little beside it.
         if ((bytes += more) > MostBytes || bytes < 0)
             throw new ArgumentException($"a message may be {MostBytes >> 20} MiB large");
     }
 
-    private static object[] ReadAll(ref Reader reader, string signature, int depth)
+    private static object[] ReadAll(ref Reader reader, string signature, int depth, ref int left)
     {
         List<object> values = [];
         for (int at = 0; at < signature.Length; at = Signature.EndOfType(signature, at))
-            values.Add(ReadValue(ref reader, Signature.TypeAt(signature, at), depth));
+            values.Add(ReadValue(ref reader, Signature.TypeAt(signature, at), depth, ref left));
         return [.. values];
     }
 
-    private static object ReadValue(ref Reader reader, string type, int depth)
+    private static object ReadValue(ref Reader reader, string type, int depth, ref int left)
     {
         if (depth > MostDepth)
             throw new BusException(BusException.InvalidSignature, $"a body is nested more than {MostDepth} deep");
+        if (--left < 0)
+            throw new BusException(BusException.InvalidSignature, $"a body has more than {MostValues} values");
         switch (type)
         {
             case "s":
@@ -244,7 +258,7 @@ internal static partial class MessageCodec
             case "g":
                 return reader.ReadSignatureAsString();
             case "v":
-                return ReadValue(ref reader, reader.ReadSignatureAsString(), depth + 1);
+                return ReadValue(ref reader, reader.ReadSignatureAsString(), depth + 1, ref left);
             case "y":
                 return reader.ReadByte();
             case "b":
@@ -265,37 +279,35 @@ internal static partial class MessageCodec
                 return reader.ReadDouble();
             case "ay":
                 return reader.ReadArrayOfByte();
-            case "as":
-                return reader.ReadArrayOfString();
             case ['a', '{', .. var entry, '}']:
-                return ReadDictionary(ref reader, entry, depth + 1);
+                return ReadDictionary(ref reader, entry, depth + 1, ref left);
             case ['a', .. var item]:
-                return ReadArray(ref reader, item, depth + 1);
+                return ReadArray(ref reader, item, depth + 1, ref left);
             case ['(', .. var fields, ')']:
                 reader.AlignStruct();
-                return ReadAll(ref reader, fields, depth + 1);
+                return ReadAll(ref reader, fields, depth + 1, ref left);
             default:
                 throw new BusException(BusException.InvalidSignature, $"the D-Bus type '{type}' is not known here");
         }
     }
 
-    private static object ReadArray(ref Reader reader, string itemType, int depth)
+    private static object ReadArray(ref Reader reader, string itemType, int depth, ref int left)
     {
         List<object> items = [];
         ArrayEnd end = reader.ReadArrayStart(AlignmentOf(itemType));
         while (reader.HasNext(end))
-            items.Add(ReadValue(ref reader, itemType, depth));
-        return itemType == "o" ? items.ConvertAll(path => (string)path).ToArray() : items.ToArray();
+            items.Add(ReadValue(ref reader, itemType, depth, ref left));
+        return itemType is "s" or "o" ? items.ConvertAll(text => (string)text).ToArray() : items.ToArray();
     }
 
-    private static Dictionary<string, object> ReadDictionary(ref Reader reader, string entryTypes, int depth)
+    private static Dictionary<string, object> ReadDictionary(ref Reader reader, string entryTypes, int depth, ref int left)
     {
         Dictionary<string, object> entries = [];
         ArrayEnd end = reader.ReadDictionaryStart();
         while (reader.HasNext(end))
         {
             reader.AlignStruct();
-            object[] pair = ReadAll(ref reader, entryTypes, depth);
+            object[] pair = ReadAll(ref reader, entryTypes, depth, ref left);
             entries[pair[0].ToString()!] = pair[1];
         }
 

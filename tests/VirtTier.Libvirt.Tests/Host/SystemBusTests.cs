@@ -191,6 +191,9 @@ public sealed class SystemBusTests : IAsyncLifetime
             ("half a character", () => CallAsync("Echo", new("s", "a\ud800b"))),
             ("path in a body", () => CallAsync("Echo", new("o", "/a//b"))),
             ("signature", () => CallAsync("Echo", new("g", "nonsense"))),
+            ("signature of known characters", () => CallAsync("Echo", new("g", "a{vs}"))),
+            ("signature of the body", () => CallAsync("Echo", new("az", (object)Array.Empty<object>()))),
+            ("signature in a variant", () => CallAsync("Echo", new("v", new Variant("a()", Array.Empty<object>())))),
             ("in a variant",
                 () => CallAsync("Echo", new("a{sv}", new Dictionary<string, object> { ["a"] = new Variant("s", "\0") }))),
             ("two values in a variant", () => CallAsync("Echo", new("v", new Variant("ss", "a")))),
@@ -199,6 +202,8 @@ public sealed class SystemBusTests : IAsyncLifetime
             ("interface", () => _client.CallAsync(new(Name, Path, "one", "Echo", echo, Eventually.Limit))),
             ("member", () => CallAsync("a.b", echo)),
             ("too large", () => CallAsync("Echo", new("ay", new byte[33 << 20]))),
+            ("too large with its header", () => CallAsync("Echo", new("ay", new byte[32 << 20]))),
+            ("too large in UTF-8", () => CallAsync("Echo", new("s", new string('ж', 17 << 20)))),
         ];
         foreach ((string what, Func<Task> act) in malformed)
             Assert.True(await Record.ExceptionAsync(act) is ArgumentException, what);
@@ -206,6 +211,33 @@ public sealed class SystemBusTests : IAsyncLifetime
         Assert.Equal("x", unique);
         Assert.Equal("y", (await CallAsync("Echo", new("s", "y"))).Get<string>(0));
         Assert.DoesNotContain(_log.Lines, line => line.Contains("not reachable", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_message_of_more_values_than_anybody_sends_is_refused_and_the_next_one_read()
+    {
+        await ExportAsync(_ => Task.FromResult(BusBody.Empty));
+        object[] many = [.. Enumerable.Repeat<object>((short)1, (1 << 20) + 1)];
+        BusException refused = await Assert.ThrowsAsync<BusException>(() => CallAsync("Take", new("an", (object)many)));
+        Assert.Equal(BusException.InvalidSignature, refused.ErrorName);
+        await CallAsync("Take", BusBody.Empty);
+    }
+
+    [Fact]
+    public async Task A_handler_that_fails_on_something_disposed_is_told_to_its_caller()
+    {
+        await ExportAsync(_ => throw new ObjectDisposedException("hook"));
+        BusException broken = await Assert.ThrowsAsync<BusException>(() => CallAsync("Break", BusBody.Empty));
+        Assert.Equal(BusException.Failed, broken.ErrorName);
+    }
+
+    [Fact]
+    public async Task An_error_of_a_name_that_is_none_comes_as_a_failure()
+    {
+        await ExportAsync(_ => throw new BusException("no name", "broken"));
+        BusException broken = await Assert.ThrowsAsync<BusException>(() => CallAsync("Break", BusBody.Empty));
+        Assert.Equal((BusException.Failed, "broken"), (broken.ErrorName, broken.Message));
+        await Assert.ThrowsAsync<BusException>(() => CallAsync("Break", BusBody.Empty));
     }
 
     [Fact]
