@@ -13,6 +13,7 @@ internal static class AgentCommand
     {
         Option<string> config = new("--config")
         {
+            HelpName = "FILE",
             Description = "Configuration file; all defaults when it does not exist",
             DefaultValueFactory = _ => AgentConfig.DefaultPath,
         };

@@ -24,6 +24,7 @@ internal static class DoctorCommand
         Option<bool> json = new("--json") { Description = "Print one JSON document" };
         Option<string> config = new("--config")
         {
+            HelpName = "FILE",
             Description = "Configuration file",
             DefaultValueFactory = _ => AgentConfig.DefaultPath,
         };

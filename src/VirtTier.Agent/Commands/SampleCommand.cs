@@ -41,7 +41,10 @@ internal static class SampleCommand
             Description = "Kinds of access: r, w, x or several of them",
             DefaultValueFactory = _ => AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute,
             CustomParser = ParseKinds,
+            HelpName = "kinds",
         };
+        kinds.CompletionSources.Clear();
+        kinds.CompletionSources.Add("r", "w", "x", "rwx");
         Option<int> count = new("--count")
         {
             Description = "End after so many samples; without it Ctrl-C ends",

@@ -30,6 +30,8 @@ internal static class SetCommand
             Description = "Take an attribute out, so that the host's default holds",
             HelpName = "attribute",
         };
+        unset.CompletionSources.Add([.. TieringSettings.AttributeNames]);
+        settings.Single(option => option.Name == "--mode").CompletionSources.Add("enforce", "observe", "off");
         Option<bool> remove = new("--remove") { Description = "Take all attributes out" };
         Option<bool> live = new("--live") { Description = "Change the running domain (the default while it runs)" };
         Option<bool> config = new("--config")

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.CommandLine;
+
+namespace VirtTier.Agent.Commands;
+
+/// <summary>All that <c>virttier</c> can be told on its command line.</summary>
+internal static class CommandTree
+{
+    public static RootCommand Create()
+    {
+        RootCommand root = new(
+            "VirtTier keeps the hot pages of each virtual machine in DRAM within its budget, and the rest on the slow tier.")
+        {
+            AgentCommand.Create(),
+            DoctorCommand.Create(),
+            HookCommand.Create(),
+            StatusCommand.Create(),
+            TopCommand.Create(),
+            CurveCommand.Create(),
+            GetCommand.Create(),
+            SetCommand.Create(),
+            ModeCommand.CreateEnable(),
+            ModeCommand.CreateObserve(),
+            MetricsCommand.Create(),
+            ReloadCommand.Create(),
+            SampleCommand.Create(),
+            RecordCommand.Create(),
+            ReplayCommand.Create(),
+            SimulateCommand.Create(),
+        };
+        root.Add(ManualCommand.Create(root));
+        OverviewCommand.MakeDefaultOf(root);
+        return root;
+    }
+}
