@@ -18,8 +18,8 @@ lint: deps ## the style that no compiler checks: shell scripts, licence lines, l
 demo: deps build ## the main job: a host, the agent, real guests, and the proof
 	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build
 
-deb: deps ## Debian packages of the agent, its hook and the module, in out/debs
-	packaging/build-debs
+deb: deps ## Debian packages of the agent, its hook and the module, in out/debs, judged by lintian
+	LINTIAN=yes packaging/build-debs
 
 test: deps ## every test; ends with a count of all rings
 	tests/run lint unit host emulated

@@ -233,8 +233,8 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
-    [InlineData(GuestMemoryError.ModuleAbsent, true, Severity.Error, "apt install virttier-dkms && modprobe kvm_ept_sample")]
-    [InlineData(GuestMemoryError.ModuleIncompatible, true, Severity.Error, "apt install --reinstall virttier-dkms")]
+    [InlineData(GuestMemoryError.ModuleAbsent, true, Severity.Error, "apt install kvm-ept-sample-dkms && modprobe kvm_ept_sample")]
+    [InlineData(GuestMemoryError.ModuleIncompatible, true, Severity.Error, "apt install --reinstall kvm-ept-sample-dkms")]
     [InlineData(GuestMemoryError.NoPermission, false, Severity.Warning, "sudo virttier doctor")]
     [InlineData(GuestMemoryError.NoPermission, true, Severity.Error, "modprobe kvm_ept_sample")]
     internal async Task The_module_is_judged_by_what_opening_it_says(
