@@ -233,7 +233,8 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
-    [InlineData(GuestMemoryError.ModuleAbsent, true, Severity.Error, "apt install kvm-ept-sample-dkms && modprobe kvm_ept_sample")]
+    [InlineData(GuestMemoryError.ModuleAbsent, true, Severity.Error,
+        "apt install kvm-ept-sample-dkms && modprobe kvm_ept_sample")]
     [InlineData(GuestMemoryError.ModuleIncompatible, true, Severity.Error, "apt install --reinstall kvm-ept-sample-dkms")]
     [InlineData(GuestMemoryError.NoPermission, false, Severity.Warning, "sudo virttier doctor")]
     [InlineData(GuestMemoryError.NoPermission, true, Severity.Error, "modprobe kvm_ept_sample")]

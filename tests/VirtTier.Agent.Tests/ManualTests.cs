@@ -20,7 +20,8 @@ public class ManualTests
         {
             Assert.Contains($"*{node.FullName}*", page);
             Assert.All(node.Options, option => Assert.Contains($"*{option.Name}*", page));
-            Assert.All(node.Options, option => Assert.False(string.IsNullOrEmpty(option.Description), node.FullName + option.Name));
+            Assert.All(
+                node.Options, option => Assert.False(string.IsNullOrEmpty(option.Description), node.FullName + option.Name));
         }
         Assert.DoesNotContain("manual scdoc", page);
     }
@@ -38,7 +39,8 @@ public class ManualTests
     {
         string completed = await CompleteAsync(line);
 
-        Assert.Equal(wanted, wanted.Length == 0 ? completed : string.Join(' ', completed.Split(' ').Intersect(wanted.Split(' '))));
+        Assert.Equal(
+            wanted, wanted.Length == 0 ? completed : string.Join(' ', completed.Split(' ').Intersect(wanted.Split(' '))));
         Assert.DoesNotContain("manual", completed);
     }
 
@@ -74,7 +76,11 @@ public class ManualTests
         string script = "virttier() { printf 'web1\\n3b1f4a52-0000-0000-0000-000000000001\\n'; }\n" + Completions.Bash(_root)
             + $"COMP_WORDS=({string.Join(' ', words.Select(word => $"'{word}'"))}) COMP_CWORD={words.Length - 1}\n"
             + "_virttier\necho \"${COMPREPLY[*]}\"\n";
-        ProcessStartInfo start = new("bash", ["--norc", "-c", script]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new("bash", ["--norc", "-c", script])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         using Process bash = Process.Start(start)!;
         string output = await bash.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         Assert.Equal("", await bash.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken));

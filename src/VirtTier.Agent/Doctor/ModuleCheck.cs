@@ -27,7 +27,8 @@ internal sealed class ModuleCheck : IDoctorCheck
                 GuestMemoryError.NotAGuest => Usable(host),
                 GuestMemoryError.ModuleAbsent => Finding.Error(Check, "kvm_ept_sample is not loaded", InstallOrLoad(host)),
                 GuestMemoryError.ModuleIncompatible => Finding.Error(
-                    Check, e.Message, "apt install --reinstall kvm-ept-sample-dkms && rmmod kvm_ept_sample && modprobe kvm_ept_sample"),
+                    Check, e.Message,
+                    "apt install --reinstall kvm-ept-sample-dkms && rmmod kvm_ept_sample && modprobe kvm_ept_sample"),
                 GuestMemoryError.NoPermission when !host.IsRoot => Finding.Warning(
                     Check, "kvm_ept_sample is loaded; whether it is of the right ABI only root can see", "sudo virttier doctor"),
                 _ => Finding.Error(Check, e.Message, "rmmod kvm_ept_sample && modprobe kvm_ept_sample"),

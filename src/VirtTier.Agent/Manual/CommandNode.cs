@@ -11,7 +11,8 @@ internal sealed record CommandNode(string[] Path, Command Command)
 {
     public string FullName => string.Join(' ', Path);
 
-    public IEnumerable<Option> Options => Command.Options.Where(option => !option.Hidden && option.Name is not ("--help" or "--version"));
+    public IEnumerable<Option> Options =>
+        Command.Options.Where(option => !option.Hidden && option.Name is not ("--help" or "--version"));
 
     /// <summary>Whether its argument is the name of a domain.</summary>
     public bool TakesDomain => Command.Arguments.Any(argument => argument.Name == "domain");

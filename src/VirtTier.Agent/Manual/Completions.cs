@@ -6,8 +6,8 @@ using System.Text;
 namespace VirtTier.Agent.Manual;
 
 /// <summary>
-/// What shells complete after <c>virttier</c>: scripts with every command and option in them, so that a Tab starts no process but where
-/// the name of a domain is wanted.
+/// What shells complete after <c>virttier</c>: scripts with every command and option in them, so that a Tab starts no process but
+/// where the name of a domain is wanted.
 /// </summary>
 internal static class Completions
 {
@@ -16,7 +16,8 @@ internal static class Completions
     public static string Bash(RootCommand root)
     {
         StringBuilder script = new("# bash completion for virttier\n_virttier() {\n");
-        script.Append("    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path=virttier words= domains= i\n");
+        script.Append(
+            "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path=virttier words= domains= i\n");
         // The longest path of commands among the words before the cursor.
         script.Append("    for ((i = 1; i < COMP_CWORD; i++)); do\n        case \"$path ${COMP_WORDS[i]}\" in\n        ");
         script.AppendJoin(" | ", CommandNode.All(root).Skip(1).Select(node => $"'{node.FullName}'"));
@@ -25,9 +26,11 @@ internal static class Completions
         {
             foreach (Option option in node.Options.Where(CommandNode.TakesValue))
             {
-                string names = string.Join(" | ", option.Aliases.Prepend(option.Name).Select(name => $"'{node.FullName} {name}'"));
+                string names =
+                    string.Join(" | ", option.Aliases.Prepend(option.Name).Select(name => $"'{node.FullName} {name}'"));
                 string kind = CommandNode.TakesFile(option) ? "-f" : $"-W '{string.Join(' ', CommandNode.WordsOf(option))}'";
-                script.Append(CultureInfo.InvariantCulture, $"    {names}) COMPREPLY=($(compgen {kind} -- \"$cur\")); return ;;\n");
+                script.Append(CultureInfo.InvariantCulture,
+                    $"    {names}) COMPREPLY=($(compgen {kind} -- \"$cur\")); return ;;\n");
             }
         }
         script.Append("    esac\n    case \"$path\" in\n");
@@ -52,8 +55,10 @@ internal static class Completions
         {
             foreach (Option option in node.Options.Where(CommandNode.TakesValue))
             {
-                string names = string.Join(" | ", option.Aliases.Prepend(option.Name).Select(name => $"'{node.FullName} {name}'"));
-                string what = CommandNode.TakesFile(option) ? "_files" : $"compadd -- {string.Join(' ', CommandNode.WordsOf(option))}";
+                string names =
+                    string.Join(" | ", option.Aliases.Prepend(option.Name).Select(name => $"'{node.FullName} {name}'"));
+                string what =
+                    CommandNode.TakesFile(option) ? "_files" : $"compadd -- {string.Join(' ', CommandNode.WordsOf(option))}";
                 script.Append(CultureInfo.InvariantCulture, $"    {names}) {what}; return ;;\n");
             }
         }
@@ -67,7 +72,8 @@ internal static class Completions
                 script.Append(CultureInfo.InvariantCulture, $"            '{option.Name}:{Quoted(option.Description)}'\n");
             script.Append("        )\n");
             if (node.TakesDomain)
-                script.Append(CultureInfo.InvariantCulture, $"        [[ $cur == -* ]] || choices=(${{(f)\"$({DomainNames})\"}})\n");
+                script.Append(CultureInfo.InvariantCulture,
+                    $"        [[ $cur == -* ]] || choices=(${{(f)\"$({DomainNames})\"}})\n");
             script.Append("        ;;\n");
         }
         script.Append("    esac\n    _describe virttier choices\n}\n_virttier \"$@\"\n");
@@ -109,7 +115,8 @@ internal static class Completions
     private static string ConditionOf(CommandNode node)
     {
         IEnumerable<string> conditions = node.Path.Skip(1).Select(word => $"__fish_seen_subcommand_from {word}");
-        string inner = string.Join(' ', node.Command.Subcommands.Where(command => !command.Hidden).Select(command => command.Name));
+        string inner =
+            string.Join(' ', node.Command.Subcommands.Where(command => !command.Hidden).Select(command => command.Name));
         if (inner.Length > 0)
             conditions = conditions.Append($"not __fish_seen_subcommand_from {inner}");
         return string.Join("; and ", conditions.DefaultIfEmpty("true"));

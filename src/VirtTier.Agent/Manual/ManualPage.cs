@@ -31,7 +31,8 @@ internal static class ManualPage
         CommandNode[] nodes = [.. CommandNode.All(root)];
         page.Append("virttier(1)\n\n# NAME\n\nvirttier - memory tiering for KVM guests\n\n# SYNOPSIS\n\n");
         page.Append("*virttier* [_command_] [_option_...]\n\n# DESCRIPTION\n\n");
-        page.Append(Plain(root.Description)).Append("\n\nWithout a command, the status is printed, and the one thing to do next.\n\n# COMMANDS\n\n");
+        page.Append(Plain(root.Description)).Append(
+            "\n\nWithout a command, the status is printed, and the one thing to do next.\n\n# COMMANDS\n\n");
         foreach (CommandNode node in nodes.Skip(1).Where(node => node.Command.Subcommands.Count == 0))
             Append(page, node);
 
@@ -54,7 +55,8 @@ internal static class ManualPage
             page.Append(' ').Append(argument.Arity.MinimumNumberOfValues == 0 ? $"[{name}]" : name);
         }
         page.Append(node.Options.Any() ? " [_option_...]\n\n" : "\n\n").Append(Plain(node.Command.Description)).Append(".\n\n");
-        foreach (Argument argument in node.Command.Arguments.Where(argument => !argument.Hidden && argument.Description is not null))
+        foreach (Argument argument in node.Command.Arguments.Where(
+            argument => !argument.Hidden && argument.Description is not null))
             page.Append(CultureInfo.InvariantCulture, $"_{Plain(argument.Name)}_\n\t{Plain(argument.Description)}.\n\n");
         foreach (Option option in node.Options)
         {
