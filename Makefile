@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps build lint demo deb test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: help deps build lint demo deb rpm dist test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
 .PHONY: footprint test-dkms test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -20,6 +20,15 @@ demo: deps build ## the main job: a host, the agent, real guests, and the proof
 
 deb: deps ## Debian packages of the agent, its hook and the module, in out/debs, judged by lintian
 	LINTIAN=yes packaging/build-debs
+
+rpm: deps ## RPM packages of the same, in out/rpms, installed into a root and verified there
+	testbed/install-deps rpm
+	packaging/build-rpms
+
+dist: deb rpm ## all that a release has, in out/dist: source, packages, checksums
+	rm -rf out/dist && packaging/source-tarball out/dist
+	cp out/debs/*.deb out/rpms/*.rpm out/dist
+	cd out/dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 test: deps ## every test; ends with a count of all rings
 	tests/run lint unit host emulated
