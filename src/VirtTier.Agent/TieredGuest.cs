@@ -49,7 +49,6 @@ internal sealed class TieredGuest
     private ulong _generation;
     private bool _isDirtyLogged = true; // until it is known
     private bool _ranGuests; // in any harvest since the last round
-    private DomainFigures _figures = DomainFigures.None;
     private long _harvested;
     private TimeSpan _watched;
     private TimeSpan _harvestTime;
@@ -57,11 +56,10 @@ internal sealed class TieredGuest
     private MovesDone _moved;
     private BoundMemory? _bound; // null until it is known of this layout
     private string? _forbidden;
+    private string? _moveProblem; // of the last round
     private long _boundRead;
     private TimeSpan _boundKeptFor;
     private (long Fast, long Slow) _boundPages;
-    private long _leftFast;
-    private long _demotedWithin;
     private IReadOnlyList<int> _slowAllowed = []; // of the last round
     private AccessKinds _sampledKinds;
     private long _landmines;
@@ -85,7 +83,11 @@ internal sealed class TieredGuest
     }
 
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
-    public string? Problem { get; private set; }
+    public string? Problem => Obstacle ?? _moveProblem ?? _bound?.Note;
+
+    /// <summary>What rounds found and did, and where the pages are: those of before a round's moves while these are under
+    /// way.</summary>
+    public DomainFigures Figures { get; private set; } = DomainFigures.None;
 
     /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen:
     /// nothing of it is moved.</summary>
@@ -201,65 +203,76 @@ internal sealed class TieredGuest
         return false;
     }
 
-    /// <summary>Looks where each page is, decides, demotes, then promotes into the room that is there.</summary>
-    /// <param name="orders">What to do.</param>
-    /// <param name="pacer">Told of the round.</param>
-    /// <param name="stop">Ends the moves.</param>
-    public async Task<DomainFigures> RoundAsync(DomainOrders orders, RoundPacer pacer, CancellationToken stop)
+    /// <summary>Looks where each page is, for people to see before the first round.</summary>
+    public void Look()
     {
+        _progress();
         RoundScratch scratch = _context.Scratch.Rent();
         try
         {
-            // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
-            string? forbidden = FindForbidden(orders.Domain, out IReadOnlyList<int> slowNodes);
-            if (forbidden != _forbidden)
-                _bound = null; // who changes the one may have changed the other
-            _forbidden = forbidden;
-            Problem = _context.Host.Problem ?? forbidden;
-            _slowAllowed = slowNodes;
-            SamplerInfo info = _sampler.GetInfo();
-            RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
-            _ranGuests = false;
-            bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests;
-            CountLandmines((long)info.Armed);
-            _progress();
-            Plan(orders, moves, pacer.Interval, scratch);
-            pacer.EndRound(_plan, HarvestTime(info));
-            Sample(KindsWorthSampling());
-            long demoted = 0;
-            long promoted = 0;
-            if (slowNodes.Count > 0 && moves)
+            Span<byte> tiers = ReadNodes(scratch);
+            _context.Host.ToTiers(tiers);
+            Figures = Figures with
             {
-                _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
-                _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
-                (demoted, promoted) = await ExchangeAsync(slowNodes, stop);
-                ObserveMoves();
-            }
-            _leftFast = _plan.FastPages - demoted + promoted;
-            demoted += _demotedWithin;
-            _demotedWithin = 0;
-            Problem ??= _bound?.Note;
-            return _figures = new DomainFigures
-            {
-                Rounds = _figures.Rounds + 1,
                 HeatRounds = _planner.Rounds,
-                RoundSeconds = pacer.Interval.TotalSeconds,
-                FastBytes = (_boundPages.Fast + _leftFast) * PageSizes.PageBytes,
-                SlowBytes = (_boundPages.Slow + _plan.FastPages + _plan.SlowPages - _leftFast) * PageSizes.PageBytes,
-                HotBytes = _plan.HotPages * PageSizes.PageBytes,
-                HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
-                PromotedPages = _figures.PromotedPages + promoted,
-                DemotedPages = _figures.DemotedPages + demoted,
-                PingPongShare = _plan.PingPongShare,
+                FastBytes = tiers.Count(Residency.Fast) * (long)PageSizes.PageBytes,
+                SlowBytes = tiers.Count(Residency.Slow) * (long)PageSizes.PageBytes,
                 MoveCost = _planner.MoveCost,
-                FaultSamples = _faultSamples,
-                Unmoved = s_unmoved.Where(o => _memory.Counters[o] > 0).ToDictionary(o => o.ToString(), o => _memory.Counters[o]),
             };
         }
         finally
         {
             _context.Scratch.Return(scratch);
         }
+    }
+
+    /// <summary>Begins a round: looks where each page is and decides.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="pacer">Told of the round.</param>
+    public void Decide(DomainOrders orders, RoundPacer pacer)
+    {
+        // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
+        string? forbidden = FindForbidden(orders.Domain, out _slowAllowed);
+        if (forbidden != _forbidden)
+            _bound = null; // who changes the one may have changed the other
+        _forbidden = forbidden;
+        SamplerInfo info = _sampler.GetInfo();
+        RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
+        _ranGuests = false;
+        CountLandmines((long)info.Armed);
+        _progress();
+        RoundScratch scratch = _context.Scratch.Rent();
+        try
+        {
+            Plan(orders, pacer.Interval, scratch);
+        }
+        finally
+        {
+            _context.Scratch.Return(scratch);
+        }
+        pacer.EndRound(_plan, HarvestTime(info));
+        Sample(KindsWorthSampling());
+        Figures = Figures with
+        {
+            HeatRounds = _planner.Rounds,
+            RoundSeconds = pacer.Interval.TotalSeconds,
+            FastBytes = (_boundPages.Fast + _plan.FastPages) * PageSizes.PageBytes,
+            SlowBytes = (_boundPages.Slow + _plan.SlowPages) * PageSizes.PageBytes,
+            HotBytes = _plan.HotPages * PageSizes.PageBytes,
+            HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
+            PingPongShare = _plan.PingPongShare,
+            MoveCost = _planner.MoveCost,
+            FaultSamples = _faultSamples,
+        };
+    }
+
+    /// <summary>Ends the round: demotes what was decided, then promotes into the room that is there.</summary>
+    /// <param name="orders">What to do, as decided upon.</param>
+    /// <param name="stop">Ends the moves.</param>
+    public async Task MoveAsync(DomainOrders orders, CancellationToken stop)
+    {
+        _moveProblem = _slowAllowed.Count > 0 && MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
+        Figures = Figures with { Rounds = Figures.Rounds + 1 };
     }
 
     /// <summary>Between two rounds: makes room again for the pages that the guest is yet to touch for the first time.</summary>
@@ -269,18 +282,20 @@ internal sealed class TieredGuest
     public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
     {
         // Bound memory is not in the plan: an access to it would pass for a birth.
-        bool mayMove = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests && _boundPages is (0, 0);
+        bool mayMove = MayMove(orders) && Problem is null && _boundPages is (0, 0);
         if (!mayMove || _slowAllowed.Count == 0 || _planner.BornPages == 0)
             return false;
-        _planner.RestoreHeadroom(_leftFast + _planner.BornPages, _plan);
+        _planner.RestoreHeadroom((Figures.FastBytes / PageSizes.PageBytes) + _planner.BornPages, _plan);
         if (_plan.Demotions.IsEmpty)
             return false;
         MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _slowAllowed, stop);
-        ObserveMoves();
-        _leftFast -= report.Moved;
-        _demotedWithin += report.Moved;
+        CountMoves(demoted: report.Moved, promoted: 0);
         return true;
     }
+
+    private string? Obstacle => _context.Host.Problem ?? _forbidden;
+
+    private bool MayMove(DomainOrders orders) => orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests;
 
     /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will.</summary>
     /// <param name="domain">The domain.</param>
@@ -314,18 +329,24 @@ internal sealed class TieredGuest
         return _bound;
     }
 
-    private void Plan(DomainOrders orders, bool moves, TimeSpan round, RoundScratch scratch)
+    private Span<byte> ReadNodes(RoundScratch scratch)
+    {
+        Span<byte> nodes = scratch.Pages(_memory.Layout.PageCount);
+        scratch.Reader.Read(_process.Pid, _memory.Layout, 0, nodes);
+        return nodes;
+    }
+
+    private void Plan(DomainOrders orders, TimeSpan round, RoundScratch scratch)
     {
         // After a rest there are the harvests of a round, an interval apart, with a decision after each.
         SamplingPace sampling = _context.Sampling;
         _planner.DecisionSpacing = 1 - ((sampling.HarvestsPerRound - 1) * (sampling.Interval / round));
-        Span<byte> tiers = scratch.Pages(_memory.Layout.PageCount);
-        scratch.Reader.Read(_process.Pid, _memory.Layout, 0, tiers);
+        Span<byte> tiers = ReadNodes(scratch);
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
         _context.Host.ToTiers(tiers);
         _boundPages = FindBound().TakeOut(tiers);
-        long mostMoves = moves ? MostMoves(orders.Limits) : 0;
+        long mostMoves = MayMove(orders) ? MostMoves(orders.Limits) : 0;
         _planner.MoveCost = _price.Cost;
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
@@ -381,16 +402,34 @@ internal sealed class TieredGuest
         return _harvestTime - before;
     }
 
-    private async Task<(long Demoted, long Promoted)> ExchangeAsync(IReadOnlyList<int> slowNodes, CancellationToken stop)
+    /// <returns>What a person must mend before all pages can be moved; null if nothing.</returns>
+    private async Task<string?> ExchangeAsync(MoveLimits limits, CancellationToken stop)
     {
+        _memory.Rate.PerSecond = limits.BytesPerSecond;
+        _memory.Work.PerSecond = (long)(limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
         ExchangeReport report = await _context.Exchange.RunAsync(
             _memory,
-            new MoveOrder(_plan.Demotions, slowNodes),
+            new MoveOrder(_plan.Demotions, _slowAllowed),
             new MoveOrder(_plan.Promotions, _fastNode),
             room: _plan.TargetPages - _plan.FastPages,
             stop);
-        Problem ??= report.Demoted.Problem ?? report.Promoted.Problem;
-        return (report.Demoted.Moved, report.Promoted.Moved);
+        CountMoves(report.Demoted.Moved, report.Promoted.Moved);
+        return report.Demoted.Problem ?? report.Promoted.Problem;
+    }
+
+    private void CountMoves(long demoted, long promoted)
+    {
+        ObserveMoves();
+        MoveCounters counters = _memory.Counters;
+        long risen = (promoted - demoted) * PageSizes.PageBytes;
+        Figures = Figures with
+        {
+            FastBytes = Figures.FastBytes + risen,
+            SlowBytes = Figures.SlowBytes - risen,
+            PromotedPages = Figures.PromotedPages + promoted,
+            DemotedPages = Figures.DemotedPages + demoted,
+            Unmoved = s_unmoved.Where(o => counters[o] > 0).ToDictionary(o => o.ToString(), o => counters[o]),
+        };
     }
 
     private GuestLayout ReadLayout()

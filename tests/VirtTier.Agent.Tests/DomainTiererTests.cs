@@ -151,6 +151,40 @@ public sealed class DomainTiererTests : IDisposable
     }
 
     [Fact]
+    public async Task Where_the_pages_are_is_known_before_the_first_round_and_while_its_moves_take_long()
+    {
+        Array.Fill(_host.NodeOf, 1, 0, 100);
+        using ManualResetEventSlim harvest = new();
+        using ManualResetEventSlim move = new();
+        _host.BeforeHarvest = harvest.Wait;
+        _host.BeforeMove = move.Wait;
+        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        try
+        {
+            await Eventually.IsTrue(() => tierer.Status.State == TieringState.Tiering);
+            Assert.Equal((0, (FakeHost.GuestPages - 100) * 4096L, 100 * 4096L), Places(tierer.Status));
+            Assert.Equal("settling", tierer.Status.StateName);
+
+            harvest.Set();
+            await Eventually.IsTrue(() => _host.MoveCalls == 1);
+            DomainStatus status = tierer.Status;
+            Assert.Equal((0, (FakeHost.GuestPages - 100) * 4096L, 100 * 4096L), Places(status));
+            Assert.Equal(_host.HotPages.Count * 4096L, status.HotBytes);
+            Assert.Equal(_host.HotFastPages * 4096L, status.HotFastBytes);
+        }
+        finally
+        {
+            harvest.Set();
+            move.Set();
+        }
+        await Eventually.IsTrue(() => Places(tierer.Status) is (> 0, <= Budget * 4096L, _));
+        Assert.Equal(FakeHost.GuestPages * 4096L, tierer.Status.FastBytes + tierer.Status.SlowBytes);
+
+        static (long Rounds, long Fast, long Slow) Places(DomainStatus status) =>
+            (status.Rounds, status.FastBytes, status.SlowBytes);
+    }
+
+    [Fact]
     public async Task Moves_under_way_end_when_the_guest_pauses()
     {
         DomainOrders orders = Domains.Running().Orders(Budget);
