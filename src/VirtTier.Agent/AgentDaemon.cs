@@ -54,7 +54,7 @@ internal static class AgentDaemon
         DomainMonitorOptions options =
             new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
-        await using TieringService service = new(config, context);
+        await using Reconciler service = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
         using HookListener hook = new(new AdmissionControl(service.Promises, time), monitor.Wake, time, log);
         using ConfigReload reload = new(configPath, Apply, loops, log);
@@ -105,7 +105,7 @@ internal static class AgentDaemon
     }
 
     private static async Task DivideForeverAsync(
-        TieringService service, WatchedLoop loop, TimeProvider time, CancellationToken stop)
+        Reconciler service, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(s_division, time);
         while (await timer.WaitForNextTickAsync(stop))
@@ -116,7 +116,7 @@ internal static class AgentDaemon
     }
 
     private static async Task ProveLifeForeverAsync(
-        TieringService service, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
+        Reconciler service, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(LoopWatch.Interval, time);
         do

@@ -13,7 +13,7 @@ namespace VirtTier.Agent;
 /// <param name="read">Reads the topology.</param>
 /// <param name="time">The clock.</param>
 /// <param name="log">Gets a line for each change, and one for each new reason why it cannot be followed.</param>
-internal sealed class HostWatch(TieringService service, Func<NumaTopology> read, TimeProvider time, ILogger log)
+internal sealed class HostWatch(Reconciler service, Func<NumaTopology> read, TimeProvider time, ILogger log)
 {
     /// <summary>Time between two looks. Each reads some small files of sysfs a node.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(10);

@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
@@ -20,8 +17,6 @@ namespace VirtTier.Agent;
 /// </summary>
 internal sealed class TieredGuest
 {
-    private const AccessKinds AnyAccess = AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute;
-
     // Memory is bound as it is allocated, and seldom later. To look takes time for each page of the process: at most a hundredth.
     private static readonly TimeSpan s_boundKeptFor = TimeSpan.FromMinutes(10);
     private const int BoundRarity = 100;
@@ -39,8 +34,7 @@ internal sealed class TieredGuest
     private readonly int _fastNode;
     private readonly IReadOnlyList<int> _slowNodes;
     private readonly double _writeWeight;
-    private readonly bool _canSample;
-    private readonly AccessSample[] _samples = new AccessSample[256];
+    private readonly FaultSampling _faults;
     private readonly MovePlan _plan = new();
     private readonly MoveCostMeter _price = new();
     private MoveTarget _memory;
@@ -61,9 +55,6 @@ internal sealed class TieredGuest
     private TimeSpan _boundKeptFor;
     private (long Fast, long Slow) _boundPages;
     private IReadOnlyList<int> _slowAllowed = []; // of the last round
-    private AccessKinds _sampledKinds;
-    private long _landmines;
-    private long _faultSamples;
 
     public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context, Action progress)
     {
@@ -75,7 +66,7 @@ internal sealed class TieredGuest
         _writeWeight = _slowNodes is [int slow, ..] ? context.Host.WriteWeight(_fastNode, slow) : 1;
         SamplerFeatures features = sampler.GetInfo().Features;
         RunsGuests = features.HasFlag(SamplerFeatures.NestedGuests);
-        _canSample = context.Sampling.FaultRate > 0 && features.HasFlag(SamplerFeatures.FaultSampling);
+        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _writeWeight);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
         _memory.Progress = progress;
@@ -113,14 +104,15 @@ internal sealed class TieredGuest
     public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvested);
 
     /// <summary>What was learned of the guest's pages, for another <see cref="TieredGuest"/> of the same process.</summary>
-    public byte[] SaveHeat() => _planner.SaveState(MemoryId());
+    public byte[] SaveHeat() => _planner.SaveState(MemoryIdentity.Of(_process, _memory.Layout));
 
     /// <summary>Pages of the guest's layout.</summary>
     public int PageCount => _memory.Layout.PageCount;
 
     /// <summary>Takes over what <see cref="SaveHeat"/> gave, before the first harvest.</summary>
     /// <returns>Null, or why it cannot be used.</returns>
-    public string? RestoreHeat(ReadOnlySpan<byte> state) => _planner.RestoreState(state, MemoryId());
+    public string? RestoreHeat(ReadOnlySpan<byte> state) =>
+        _planner.RestoreState(state, MemoryIdentity.Of(_process, _memory.Layout));
 
     /// <summary>Clears the accessed bits, which are of longer than an interval, so that the next harvest is of one.</summary>
     /// <returns>True if the layout had changed, so that not all were cleared.</returns>
@@ -135,58 +127,13 @@ internal sealed class TieredGuest
             return true;
         _watched += _context.Time.GetElapsedTime(before, _harvested);
         _planner.Observe(_buffers.Accessed, _buffers.Sizes.Span);
-        TakeSamples();
+        _faults.Take(_memory.Layout, _planner);
         return false;
     }
 
     /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that
     /// migrates is to be left alone.</summary>
-    public void StopSampling() => Sample(AccessKinds.None);
-
-    /// <summary>
-    /// What to sample until the next round ends. Bits tell as much of pages that are mapped by themselves, and where a write is a
-    /// read's like. Elsewhere rounds of any access and of writes alone take turns.
-    /// </summary>
-    private AccessKinds KindsWorthSampling()
-    {
-        if (!_canSample || (_writeWeight == 1 && !_buffers.Sizes.Span.Contains(MappingSize.Size2M)))
-            return AccessKinds.None;
-        return _writeWeight != 1 && _sampledKinds == AnyAccess ? AccessKinds.Write : AnyAccess;
-    }
-
-    private void Sample(AccessKinds kinds)
-    {
-        if (kinds == _sampledKinds)
-            return;
-        TakeSamples(); // what there is, is of the old kinds
-        _sampler.SampleFaults(kinds, kinds == AccessKinds.None ? 0 : _context.Sampling.FaultRate);
-        _sampledKinds = kinds;
-    }
-
-    private void CountLandmines(long armed)
-    {
-        long laid = armed - _landmines;
-        _landmines = armed;
-        if (_sampledKinds != AccessKinds.None)
-            _planner.CountLandmines(any: _sampledKinds == AnyAccess ? laid : 0, write: _sampledKinds == AnyAccess ? 0 : laid);
-    }
-
-    private void TakeSamples()
-    {
-        int count = _sampledKinds == AccessKinds.None ? 0 : _samples.Length;
-        while (count == _samples.Length)
-        {
-            count = _sampler.ReadSamples(_samples);
-            foreach (AccessSample sample in _samples.AsSpan(0, count))
-            {
-                int page = _memory.Layout.IndexOf(sample.Gfn);
-                if (page < 0)
-                    continue;
-                _planner.Sample(page, write: _sampledKinds != AnyAccess);
-                _faultSamples++;
-            }
-        }
-    }
+    public void StopSampling() => _faults.Stop(_memory.Layout, _planner);
 
     private bool TakeBits()
     {
@@ -239,7 +186,7 @@ internal sealed class TieredGuest
         SamplerInfo info = _sampler.GetInfo();
         RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
         _ranGuests = false;
-        CountLandmines((long)info.Armed);
+        _faults.CountLandmines((long)info.Armed, _planner);
         _progress();
         RoundScratch scratch = _context.Scratch.Rent();
         try
@@ -251,7 +198,7 @@ internal sealed class TieredGuest
             _context.Scratch.Return(scratch);
         }
         pacer.EndRound(_plan, HarvestTime(info));
-        Sample(KindsWorthSampling());
+        _faults.Choose(_buffers.Sizes.Span, _memory.Layout, _planner);
         Figures = Figures with
         {
             HeatRounds = _planner.Rounds,
@@ -262,7 +209,7 @@ internal sealed class TieredGuest
             HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
             PingPongShare = _plan.PingPongShare,
             MoveCost = _planner.MoveCost,
-            FaultSamples = _faultSamples,
+            FaultSamples = _faults.Count,
         };
     }
 
@@ -439,16 +386,6 @@ internal sealed class TieredGuest
         return GuestLayout.FromMemslots(_sampler.GetMemslots());
     }
 
-    /// <summary>A number that changes when page indexes come to mean other memory.</summary>
-    private ulong MemoryId()
-    {
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(MemoryMarshal.AsBytes<ulong>([(ulong)_process.Pid, _process.StartTime]));
-        foreach (GfnRange range in _memory.Layout.GfnRanges)
-            hash.AppendData(MemoryMarshal.AsBytes<ulong>([range.FirstGfn, (ulong)range.FirstIndex, (ulong)range.PageCount]));
-        return BinaryPrimitives.ReadUInt64LittleEndian(hash.GetHashAndReset());
-    }
-
     private bool Relayout()
     {
         GuestLayout layout = ReadLayout();
@@ -464,7 +401,8 @@ internal sealed class TieredGuest
 
     private (HarvestBuffers Buffers, PlacementPlanner Planner) StartOver(GuestLayout layout) =>
         layout.PageCount > 0
-            ? (new HarvestBuffers(layout), new PlacementPlanner(layout.PageCount, _canSample) { WriteWeight = _writeWeight })
+            ? (new HarvestBuffers(layout),
+                new PlacementPlanner(layout.PageCount, _faults.IsPossible) { WriteWeight = _writeWeight })
             : throw new GuestMemoryException(GuestMemoryError.NotAGuest, "the guest has no memory yet");
 
     private readonly record struct CpuReading(long Timestamp, TimeSpan Used);

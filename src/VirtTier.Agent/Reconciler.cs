@@ -15,7 +15,7 @@ namespace VirtTier.Agent;
 /// The reconciler: makes what is attached match what runs. Level-triggered: each pass compares whole pictures, so that it
 /// does not matter which event was lost or came twice.
 /// </summary>
-internal sealed class TieringService : IAsyncDisposable
+internal sealed class Reconciler : IAsyncDisposable
 {
     // Budgets of auto domains follow their use all the time; only what makes a difference is logged.
     private const double LeastAnnounced = 0.125;
@@ -37,7 +37,7 @@ internal sealed class TieringService : IAsyncDisposable
     private LibvirtLink _link = LibvirtLink.Waiting("libvirt has not been asked yet");
     private bool _poolTooSmall;
 
-    public TieringService(AgentConfig config, DomainTiererContext context)
+    public Reconciler(AgentConfig config, DomainTiererContext context)
     {
         _config = config;
         _context = context;
