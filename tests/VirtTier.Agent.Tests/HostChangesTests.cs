@@ -156,7 +156,7 @@ public sealed class HostChangesTests : IAsyncDisposable
 
     private async Task<(Reconciler Service, HostWatch Watch)> StartAsync()
     {
-        DomainTiererContext context = _host.Context(_config);
+        DomainLoopContext context = _host.Context(_config);
         _service = new Reconciler(_config, context);
         await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
         await Eventually.IsTrue(() => _service.Status().Domains[0].HeatRounds > 1);

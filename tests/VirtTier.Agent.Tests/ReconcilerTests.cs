@@ -167,7 +167,7 @@ public sealed class ReconcilerTests : IAsyncDisposable
         await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 2);
 
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
-        DomainTiererContext context = _host.Context(config);
+        DomainLoopContext context = _host.Context(config);
         await _service.ReconfigureAsync(
             config with
             {

@@ -14,7 +14,7 @@ internal sealed class TieredHost : IAsyncDisposable
     private TieredHost(WatchedHost watched, StandInKernel kernel, TimeSpan interval)
     {
         Watched = watched;
-        DomainTiererContext context = kernel.Context(interval, Watched.Log);
+        DomainLoopContext context = kernel.Context(interval, Watched.Log);
         Service = new Reconciler(new AgentConfig(), context);
         _follow = Service.ReconcileForeverAsync(
             Watched.Monitor.WaitForChangeAsync, _ => { },

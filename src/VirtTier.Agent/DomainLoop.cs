@@ -16,17 +16,17 @@ namespace VirtTier.Agent;
 /// the planner asks for, demotions first, and rests while nothing changes. One object, one loop, for one life of one process; it
 /// ends when the process does or when it is disposed, and lets go of the sampler in both cases.
 /// </summary>
-internal sealed class DomainTierer : IAsyncDisposable
+internal sealed class DomainLoop : IAsyncDisposable
 {
     // Heat is worth saving after some rounds, and again after a minute, and saving it at most a hundredth of the time.
     private static readonly TimeSpan s_firstSave = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_saveInterval = TimeSpan.FromMinutes(1);
     private const int SaveRarity = 100;
 
-    private readonly DomainTiererContext _context;
     // Of a step over the whole guest a GiB takes milliseconds; a busy machine may take a hundred times as long.
     private static readonly TimeSpan s_limitPerGiB = TimeSpan.FromSeconds(1);
 
+    private readonly DomainLoopContext _context;
     private readonly ProcessIdentity _process;
     private readonly ILogger _log;
     private readonly CancellationTokenSource _stop = new();
@@ -42,7 +42,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     /// <param name="orders">What to do; see <see cref="Update"/>.</param>
     /// <param name="before">Ends when whoever had the domain before has let go of it: then it is attached to.
     /// Null for nobody.</param>
-    public DomainTierer(DomainTiererContext context, ProcessIdentity process, DomainOrders orders, Task? before = null)
+    public DomainLoop(DomainLoopContext context, ProcessIdentity process, DomainOrders orders, Task? before = null)
     {
         _context = context;
         _process = process;
@@ -164,7 +164,7 @@ internal sealed class DomainTierer : IAsyncDisposable
 
     private async Task TierAsync(IGuestSampler sampler, CancellationToken stop)
     {
-        TieredGuest guest = new(_process, sampler, _context, _progress.Progress);
+        AttachedGuest guest = new(_process, sampler, _context, _progress.Progress);
         _log.Attached(_orders.Domain.Name, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
         RestoreHeat(guest);
         guest.Look();
@@ -179,7 +179,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         }
     }
 
-    private async Task TierAsync(TieredGuest guest, CancellationToken stop)
+    private async Task TierAsync(AttachedGuest guest, CancellationToken stop)
     {
         SamplingPace sampling = _context.Sampling;
         RoundPacer pacer = new(sampling.Round, sampling.LongestRound, sampling.CpuShare);
@@ -232,7 +232,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         }
     }
 
-    private async Task RoundAsync(TieredGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
+    private async Task RoundAsync(AttachedGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
     {
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop, _pause.Token);
         guest.Decide(orders, pacer);
@@ -244,7 +244,7 @@ internal sealed class DomainTierer : IAsyncDisposable
             Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
     }
 
-    private async Task WaitForHarvestAsync(TieredGuest guest, CancellationToken stop)
+    private async Task WaitForHarvestAsync(AttachedGuest guest, CancellationToken stop)
     {
         TimeSpan left = _context.Sampling.Interval - guest.SinceHarvest;
         if (left > TimeSpan.Zero)
@@ -262,7 +262,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         stop.ThrowIfCancellationRequested();
     }
 
-    private void RestoreHeat(TieredGuest guest)
+    private void RestoreHeat(AttachedGuest guest)
     {
         Guid domain = _orders.Domain.Uuid;
         if (_context.Heat.Load(domain, guest.PageCount) is not { } state)
@@ -274,7 +274,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     }
 
     /// <returns>How long it took.</returns>
-    private TimeSpan SaveHeat(TieredGuest guest)
+    private TimeSpan SaveHeat(AttachedGuest guest)
     {
         long start = _context.Time.GetTimestamp();
         // What was learned in no round is not worth the place of what may have been saved before.
@@ -283,7 +283,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         return _context.Time.GetElapsedTime(start);
     }
 
-    private void PublishWork(TieredGuest guest)
+    private void PublishWork(AttachedGuest guest)
     {
         if (guest.RunsGuests)
             Publish(guest, TieringState.Observing, Reasons.RunsGuests(_orders.Domain));
@@ -291,7 +291,7 @@ internal sealed class DomainTierer : IAsyncDisposable
             Publish(guest, TieringState.Tiering, guest.Problem);
     }
 
-    private void Publish(TieredGuest guest, TieringState state, string? reason)
+    private void Publish(AttachedGuest guest, TieringState state, string? reason)
     {
         TieringState before = _report.State;
         _report = new DomainReport(state, reason, guest.Figures, guest.Curve ?? _report.Curve);

@@ -12,10 +12,10 @@ using VirtTier.Tiering.Value;
 namespace VirtTier.Agent;
 
 /// <summary>
-/// One attached guest: its layout, heat and moves. Joins the kernel's side with the planner; <see cref="DomainTierer"/> says
+/// One attached guest: its layout, heat and moves. Joins the kernel's side with the planner; <see cref="DomainLoop"/> says
 /// when to do what. One thread at a time uses it.
 /// </summary>
-internal sealed class TieredGuest
+internal sealed class AttachedGuest
 {
     // Memory is bound as it is allocated, and seldom later. To look takes time for each page of the process: at most a hundredth.
     private static readonly TimeSpan s_boundKeptFor = TimeSpan.FromMinutes(10);
@@ -29,7 +29,7 @@ internal sealed class TieredGuest
 
     private readonly ProcessIdentity _process;
     private readonly IGuestSampler _sampler;
-    private readonly DomainTiererContext _context;
+    private readonly DomainLoopContext _context;
     private readonly Action _progress;
     private readonly int _fastNode;
     private readonly IReadOnlyList<int> _slowNodes;
@@ -56,7 +56,7 @@ internal sealed class TieredGuest
     private (long Fast, long Slow) _boundPages;
     private IReadOnlyList<int> _slowAllowed = []; // of the last round
 
-    public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context, Action progress)
+    public AttachedGuest(ProcessIdentity process, IGuestSampler sampler, DomainLoopContext context, Action progress)
     {
         _process = process;
         _sampler = sampler;
@@ -103,7 +103,7 @@ internal sealed class TieredGuest
     /// <summary>Time since the accessed bits were last cleared.</summary>
     public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvested);
 
-    /// <summary>What was learned of the guest's pages, for another <see cref="TieredGuest"/> of the same process.</summary>
+    /// <summary>What was learned of the guest's pages, for another <see cref="AttachedGuest"/> of the same process.</summary>
     public byte[] SaveHeat() => _planner.SaveState(MemoryIdentity.Of(_process, _memory.Layout));
 
     /// <summary>Pages of the guest's layout.</summary>
