@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Sampling;
@@ -17,10 +16,6 @@ namespace VirtTier.Agent;
 /// </summary>
 internal sealed class AttachedGuest
 {
-    // Memory is bound as it is allocated, and seldom later. To look takes time for each page of the process: at most a hundredth.
-    private static readonly TimeSpan s_boundKeptFor = TimeSpan.FromMinutes(10);
-    private const int BoundRarity = 100;
-
     private static readonly MoveOutcome[] s_unmoved =
     [
         MoveOutcome.Busy, MoveOutcome.Pinned, MoveOutcome.Contested, MoveOutcome.Shared, MoveOutcome.Absent,
@@ -31,30 +26,19 @@ internal sealed class AttachedGuest
     private readonly IGuestSampler _sampler;
     private readonly DomainLoopContext _context;
     private readonly Action _progress;
-    private readonly int _fastNode;
-    private readonly IReadOnlyList<int> _slowNodes;
-    private readonly double _writeWeight;
+    private readonly GuestNodes _nodes;
+    private readonly GuestHarvester _harvester;
     private readonly FaultSampling _faults;
+    private readonly MoveTarget _memory;
+    private readonly MoveCostWatch _moveCost;
+    private readonly BoundMemoryWatch _bound;
     private readonly MovePlan _plan = new();
-    private readonly MoveCostMeter _price = new();
-    private MoveTarget _memory;
-    private HarvestBuffers _buffers;
     private PlacementPlanner _planner;
-    private ulong _generation;
-    private bool _isDirtyLogged = true; // until it is known
     private bool _ranGuests; // in any harvest since the last round
-    private long _harvested;
-    private TimeSpan _watched;
+    private TimeSpan _watched; // by the harvests since the last round
     private TimeSpan _harvestTime;
-    private CpuReading _guestTime;
-    private MovesDone _moved;
-    private BoundMemory? _bound; // null until it is known of this layout
-    private string? _forbidden;
-    private string? _moveProblem; // of the last round
-    private long _boundRead;
-    private TimeSpan _boundKeptFor;
     private (long Fast, long Slow) _boundPages;
-    private IReadOnlyList<int> _slowAllowed = []; // of the last round
+    private string? _moveProblem; // of the last round
 
     public AttachedGuest(ProcessIdentity process, IGuestSampler sampler, DomainLoopContext context, Action progress)
     {
@@ -62,19 +46,19 @@ internal sealed class AttachedGuest
         _sampler = sampler;
         _context = context;
         _progress = progress;
-        (_fastNode, _slowNodes) = context.Host.NodesFor(process.Pid);
-        _writeWeight = _slowNodes is [int slow, ..] ? context.Host.WriteWeight(_fastNode, slow) : 1;
-        SamplerFeatures features = sampler.GetInfo().Features;
-        RunsGuests = features.HasFlag(SamplerFeatures.NestedGuests);
-        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _writeWeight);
-        GuestLayout layout = ReadLayout();
-        _memory = context.Mover.Target(process.Pid, layout);
+        _nodes = new GuestNodes(context.Host, context.Mover, process.Pid);
+        _harvester = new GuestHarvester(sampler, context.Time, progress);
+        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight);
+        _memory = context.Mover.Target(process.Pid, _harvester.Layout);
         _memory.Progress = progress;
-        (_buffers, _planner) = StartOver(layout);
+        _moveCost = new MoveCostWatch(process.Pid, _memory.Counters, context.Time);
+        _bound = new BoundMemoryWatch(context.Mover, process.Pid, _nodes, context.Time);
+        _planner = NewPlanner();
+        RunsGuests = sampler.GetInfo().Features.HasFlag(SamplerFeatures.NestedGuests);
     }
 
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
-    public string? Problem => Obstacle ?? _moveProblem ?? _bound?.Note;
+    public string? Problem => Obstacle ?? _moveProblem ?? _bound.Note;
 
     /// <summary>What rounds found and did, and where the pages are: those of before a round's moves while these are under
     /// way.</summary>
@@ -84,14 +68,8 @@ internal sealed class AttachedGuest
     /// nothing of it is moved.</summary>
     public bool RunsGuests { get; private set; }
 
-    /// <summary>Whether the guest's writes are being logged, as in a live migration: each sample would cost it dearly.</summary>
-    public bool IsDirtyLogging()
-    {
-        // Harvests say when it begins; only its end has to be asked for.
-        if (_isDirtyLogged)
-            _isDirtyLogged = _sampler.GetInfo().Features.HasFlag(SamplerFeatures.DirtyLogging);
-        return _isDirtyLogged;
-    }
+    /// <inheritdoc cref="GuestHarvester.IsDirtyLogging"/>
+    public bool IsDirtyLogging() => _harvester.IsDirtyLogging();
 
     /// <summary>How the guest's slow accesses would fall with more DRAM, as of the last round;
     /// null while nothing is known.</summary>
@@ -101,7 +79,7 @@ internal sealed class AttachedGuest
     public long HeatRounds => _planner.Rounds;
 
     /// <summary>Time since the accessed bits were last cleared.</summary>
-    public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvested);
+    public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvester.LastHarvest);
 
     /// <summary>What was learned of the guest's pages, for another <see cref="AttachedGuest"/> of the same process.</summary>
     public byte[] SaveHeat() => _planner.SaveState(MemoryIdentity.Of(_process, _memory.Layout));
@@ -115,20 +93,20 @@ internal sealed class AttachedGuest
         _planner.RestoreState(state, MemoryIdentity.Of(_process, _memory.Layout));
 
     /// <summary>Clears the accessed bits, which are of longer than an interval, so that the next harvest is of one.</summary>
-    /// <returns>True if the layout had changed, so that not all were cleared.</returns>
+    /// <returns>False if the layout had changed, so that not all were cleared.</returns>
     public bool BeginWatching() => TakeBits();
 
     /// <summary>Takes the accessed bits of the whole guest into the heat.</summary>
-    /// <returns>True if the layout had changed, so that nothing was taken.</returns>
+    /// <returns>False if the layout had changed, so that nothing was taken.</returns>
     public bool Harvest()
     {
-        long before = _harvested;
-        if (TakeBits())
-            return true;
-        _watched += _context.Time.GetElapsedTime(before, _harvested);
-        _planner.Observe(_buffers.Accessed, _buffers.Sizes.Span);
+        long before = _harvester.LastHarvest;
+        if (!TakeBits())
+            return false;
+        _watched += _context.Time.GetElapsedTime(before, _harvester.LastHarvest);
+        _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span);
         _faults.Take(_memory.Layout, _planner);
-        return false;
+        return true;
     }
 
     /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that
@@ -137,17 +115,11 @@ internal sealed class AttachedGuest
 
     private bool TakeBits()
     {
-        _harvested = _context.Time.GetTimestamp();
-        foreach (GfnRange range in _memory.Layout.GfnRanges)
-        {
-            _progress();
-            HarvestResult result = _sampler.Harvest(range, _buffers, HarvestOptions.Clear | HarvestOptions.Flush);
-            _isDirtyLogged = result.IsDirtyLogged;
-            _ranGuests |= result.RunsGuests;
-            if (result.Generation != _generation && Relayout())
-                return true;
-        }
-        return false;
+        bool isWhole = _harvester.Harvest();
+        _ranGuests |= _harvester.RunsGuests;
+        if (!isWhole)
+            Relayout();
+        return isWhole;
     }
 
     /// <summary>Looks where each page is, for people to see before the first round.</summary>
@@ -179,10 +151,8 @@ internal sealed class AttachedGuest
     public void Decide(DomainOrders orders, RoundPacer pacer)
     {
         // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
-        string? forbidden = FindForbidden(orders.Domain, out _slowAllowed);
-        if (forbidden != _forbidden)
-            _bound = null; // who changes the one may have changed the other
-        _forbidden = forbidden;
+        if (_nodes.Check(orders.Domain))
+            _bound.Forget(); // who changes the one may have changed the other
         SamplerInfo info = _sampler.GetInfo();
         RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
         _ranGuests = false;
@@ -198,7 +168,7 @@ internal sealed class AttachedGuest
             _context.Scratch.Return(scratch);
         }
         pacer.EndRound(_plan, HarvestTime(info));
-        _faults.Choose(_buffers.Sizes.Span, _memory.Layout, _planner);
+        _faults.Choose(_harvester.Buffers.Sizes.Span, _memory.Layout, _planner);
         Figures = Figures with
         {
             HeatRounds = _planner.Rounds,
@@ -218,7 +188,7 @@ internal sealed class AttachedGuest
     /// <param name="stop">Ends the moves.</param>
     public async Task MoveAsync(DomainOrders orders, CancellationToken stop)
     {
-        _moveProblem = _slowAllowed.Count > 0 && MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
+        _moveProblem = _nodes.SlowAllowed.Count > 0 && MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
         Figures = Figures with { Rounds = Figures.Rounds + 1 };
     }
 
@@ -230,51 +200,19 @@ internal sealed class AttachedGuest
     {
         // Bound memory is not in the plan: an access to it would pass for a birth.
         bool mayMove = MayMove(orders) && Problem is null && _boundPages is (0, 0);
-        if (!mayMove || _slowAllowed.Count == 0 || _planner.BornPages == 0)
+        if (!mayMove || _nodes.SlowAllowed.Count == 0 || _planner.BornPages == 0)
             return false;
         _planner.RestoreHeadroom((Figures.FastBytes / PageSizes.PageBytes) + _planner.BornPages, _plan);
         if (_plan.Demotions.IsEmpty)
             return false;
-        MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _slowAllowed, stop);
+        MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _nodes.SlowAllowed, stop);
         CountMoves(demoted: report.Moved, promoted: 0);
         return true;
     }
 
-    private string? Obstacle => _context.Host.Problem ?? _forbidden;
+    private string? Obstacle => _context.Host.Problem ?? _nodes.Forbidden;
 
     private bool MayMove(DomainOrders orders) => orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests;
-
-    /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will.</summary>
-    /// <param name="domain">The domain.</param>
-    /// <param name="slowNodes">The slow nodes that it may have memory on. One of them is enough.</param>
-    private string? FindForbidden(RunningDomain domain, out IReadOnlyList<int> slowNodes)
-    {
-        string? first = null;
-        slowNodes = [.. _slowNodes.Where(node => Forbids(node) is not { } why || (first ??= why) is null)];
-        if (_slowNodes.Count == 0)
-            return null;
-        return Forbids(_fastNode) ?? (slowNodes.Count > 0 ? null : first);
-
-        string? Forbids(int node) =>
-            _context.Mover.CheckNode(_process.Pid, node) is { } forbidden ? ForbiddenTier.ByCpuset(domain, forbidden).ToString()
-            : ForbiddenTier.ByCell(domain, node) is { } cell ? cell.ToString()
-            : _context.Mover.CheckNode(0, node) is { } own ? $"the agent itself: {own}"
-            : null;
-    }
-
-    /// <summary>What is bound to nodes, looked at now and then, and whenever page indexes have come
-    /// to mean other memory.</summary>
-    private BoundMemory FindBound()
-    {
-        if (_bound is not null && _context.Time.GetElapsedTime(_boundRead) < _boundKeptFor)
-            return _bound;
-        long start = _context.Time.GetTimestamp();
-        _bound = BoundMemory.Find(_context.Mover.ReadBindings(_process.Pid), _memory.Layout, [_fastNode, .. _slowNodes]);
-        _boundRead = _context.Time.GetTimestamp();
-        TimeSpan cost = _context.Time.GetElapsedTime(start, _boundRead) * BoundRarity;
-        _boundKeptFor = cost > s_boundKeptFor ? cost : s_boundKeptFor;
-        return _bound;
-    }
 
     private Span<byte> ReadNodes(RoundScratch scratch)
     {
@@ -292,53 +230,15 @@ internal sealed class AttachedGuest
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
         _context.Host.ToTiers(tiers);
-        _boundPages = FindBound().TakeOut(tiers);
-        long mostMoves = MayMove(orders) ? MostMoves(orders.Limits) : 0;
-        _planner.MoveCost = _price.Cost;
+        _boundPages = _bound.Find(_memory.Layout).TakeOut(tiers);
+        long mostMoves = MayMove(orders) ? _moveCost.MostMoves(orders.Limits, sampling) : 0;
+        _planner.MoveCost = _moveCost.Cost;
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);
         // For the next round: this one's plan says how many accesses there are.
-        _price.Update(GuestTime(), _plan.Accesses, LargeShare());
+        _moveCost.EndRound(_watched, _plan.Accesses, _harvester.Buffers.Sizes.Span);
         _watched = TimeSpan.Zero;
-    }
-
-    /// <summary>
-    /// Pages that can be moved before what the plan knows has grown old: as many as the traffic of one round allows, and no more
-    /// than the CPU time does before the next round is due at the latest.
-    /// </summary>
-    private long MostMoves(MoveLimits limits)
-    {
-        double byRate = limits.BytesPerSecond * _context.Sampling.Round.TotalSeconds / PageSizes.PageBytes;
-        double byWork = limits.CpuShare * _context.Sampling.LongestRound.TotalSeconds / _price.SecondsEach;
-        return (long)Math.Min(byRate, byWork);
-    }
-
-    /// <summary>CPU time that the guest used while it was looked at, if it used it evenly since the last round.</summary>
-    private TimeSpan GuestTime()
-    {
-        CpuReading before = _guestTime;
-        _guestTime = new CpuReading(_context.Time.GetTimestamp(), ProcessFacts.ReadCpuTime(_process.Pid));
-        TimeSpan elapsed = _context.Time.GetElapsedTime(before.Timestamp, _guestTime.Timestamp);
-        return before.Timestamp == 0 ? TimeSpan.Zero : (_guestTime.Used - before.Used) * (_watched / elapsed);
-    }
-
-    private double LargeShare()
-    {
-        ReadOnlySpan<MappingSize> sizes = _buffers.Sizes.Span;
-        int large = sizes.Count(MappingSize.Size2M);
-        return large / (double)Math.Max(1, large + sizes.Count(MappingSize.Size4K));
-    }
-
-    private void ObserveMoves()
-    {
-        MovesDone before = _moved;
-        MoveCounters counters = _memory.Counters;
-        long large = counters.MovedInBlocks;
-        _moved = new MovesDone(counters[MoveOutcome.Moved] - large, counters.CpuTime - counters.BlockCpuTime, large,
-            counters.BlockCpuTime);
-        _price.ObservePages(_moved.Small - before.Small, _moved.SmallTime - before.SmallTime);
-        _price.ObserveBlocks(_moved.Large - before.Large, _moved.LargeTime - before.LargeTime);
     }
 
     /// <summary>CPU time that harvests took since this was last asked.</summary>
@@ -356,8 +256,8 @@ internal sealed class AttachedGuest
         _memory.Work.PerSecond = (long)(limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
         ExchangeReport report = await _context.Exchange.RunAsync(
             _memory,
-            new MoveOrder(_plan.Demotions, _slowAllowed),
-            new MoveOrder(_plan.Promotions, _fastNode),
+            new MoveOrder(_plan.Demotions, _nodes.SlowAllowed),
+            new MoveOrder(_plan.Promotions, _nodes.Fast),
             room: _plan.TargetPages - _plan.FastPages,
             stop);
         CountMoves(report.Demoted.Moved, report.Promoted.Moved);
@@ -366,7 +266,7 @@ internal sealed class AttachedGuest
 
     private void CountMoves(long demoted, long promoted)
     {
-        ObserveMoves();
+        _moveCost.ObserveMoves();
         MoveCounters counters = _memory.Counters;
         long risen = (promoted - demoted) * PageSizes.PageBytes;
         Figures = Figures with
@@ -379,33 +279,15 @@ internal sealed class AttachedGuest
         };
     }
 
-    private GuestLayout ReadLayout()
+    private void Relayout()
     {
-        // The generation first: slots that change in between then show as a change at the next harvest.
-        _generation = _sampler.GetInfo().Generation;
-        return GuestLayout.FromMemslots(_sampler.GetMemslots());
-    }
-
-    private bool Relayout()
-    {
-        GuestLayout layout = ReadLayout();
-        if (layout.Same(_memory.Layout))
-            return false;
         (GuestLayout before, PlacementPlanner planner) = (_memory.Layout, _planner);
-        _memory.Relayout(layout);
-        _bound = null;
-        (_buffers, _planner) = StartOver(layout);
-        _planner.TakeOver(planner, layout.KeptFrom(before));
-        return true;
+        _memory.Relayout(_harvester.Layout);
+        _bound.Forget();
+        _planner = NewPlanner();
+        _planner.TakeOver(planner, _memory.Layout.KeptFrom(before));
     }
 
-    private (HarvestBuffers Buffers, PlacementPlanner Planner) StartOver(GuestLayout layout) =>
-        layout.PageCount > 0
-            ? (new HarvestBuffers(layout),
-                new PlacementPlanner(layout.PageCount, _faults.IsPossible) { WriteWeight = _writeWeight })
-            : throw new GuestMemoryException(GuestMemoryError.NotAGuest, "the guest has no memory yet");
-
-    private readonly record struct CpuReading(long Timestamp, TimeSpan Used);
-
-    private readonly record struct MovesDone(long Small, TimeSpan SmallTime, long Large, TimeSpan LargeTime);
+    private PlacementPlanner NewPlanner() =>
+        new(_memory.Layout.PageCount, _faults.IsPossible) { WriteWeight = _nodes.WriteWeight };
 }

@@ -203,7 +203,7 @@ internal sealed class DomainLoop : IAsyncDisposable
             if (_report.State is TieringState.Attaching or TieringState.Paused)
                 PublishWork(guest);
             bool harvest = watching;
-            watching = !(harvest ? guest.Harvest() : guest.BeginWatching());
+            watching = harvest ? guest.Harvest() : guest.BeginWatching();
             if (!watching)
                 _log.LayoutChanged(orders.Domain.Name);
             if (!harvest || !watching)
