@@ -35,7 +35,7 @@ internal static class AgentDaemon
         HostMemory host = HostMemory.Read(config, NumaTopology.Read());
         LinuxNumaCalls numaCalls = new();
         PageMover mover = new(numaCalls, new PageMoverOptions { BytesPerSecond = (long)config.HostRate.BytesPerSecond }, time);
-        DomainTiererContext context = new(
+        DomainLoopContext context = new(
             host,
             new KvmSamplerFactory(),
             mover,
@@ -54,16 +54,16 @@ internal static class AgentDaemon
         DomainMonitorOptions options =
             new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
-        await using TieringService service = new(config, context);
+        await using Reconciler reconciler = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
-        using HookListener hook = new(new AdmissionControl(service.Promises, time), monitor.Wake, time, log);
+        using HookListener hook = new(new AdmissionControl(reconciler.Promises, time), monitor.Wake, time, log);
         using ConfigReload reload = new(configPath, Apply, loops, log);
-        using AgentObject agentObject = new(bus, service.Status, service.Curve, hook, reload.RunAsync);
+        using AgentObject agentObject = new(bus, reconciler.Status, reconciler.Curve, hook, reload.RunAsync);
 
         async Task Apply(AgentConfig fresh)
         {
             HostMemory memory = HostMemory.Read(fresh, NumaTopology.Read());
-            await service.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
+            await reconciler.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
             hookDirectory?.AdmissionControl = fresh.AdmissionControl;
@@ -91,37 +91,38 @@ internal static class AgentDaemon
             using WatchedLoop proving = loops.Add("proving life", LoopWatch.UsualLimit);
             await AgentLoops.RunAsync(stop,
                 (watching, monitor.RunAsync),
-                (following, token => service.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, following, token)),
-                (dividing, token => DivideForeverAsync(service, dividing, time, token)),
-                (memory, token => new HostWatch(service, () => NumaTopology.Read(), time, log).RunAsync(memory, token)),
+                (following,
+                    token => reconciler.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, following, token)),
+                (dividing, token => DivideForeverAsync(reconciler, dividing, time, token)),
+                (memory, token => new HostWatch(reconciler, () => NumaTopology.Read(), time, log).RunAsync(memory, token)),
                 (answering, token => BusWatch.RunAsync(bus, answering, time, token)),
-                (proving, token => ProveLifeForeverAsync(service, loops, proving, time, token)));
+                (proving, token => ProveLifeForeverAsync(reconciler, loops, proving, time, token)));
         }
         catch (OperationCanceledException)
         {
             ServiceManager.Stopping();
         }
-        log.Stopped(service.Count);
+        log.Stopped(reconciler.Count);
     }
 
     private static async Task DivideForeverAsync(
-        TieringService service, WatchedLoop loop, TimeProvider time, CancellationToken stop)
+        Reconciler reconciler, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(s_division, time);
         while (await timer.WaitForNextTickAsync(stop))
         {
-            await service.DivideAgainAsync();
+            await reconciler.DivideAgainAsync();
             loop.Progress();
         }
     }
 
     private static async Task ProveLifeForeverAsync(
-        TieringService service, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
+        Reconciler reconciler, LoopWatch loops, WatchedLoop loop, TimeProvider time, CancellationToken stop)
     {
         using PeriodicTimer timer = new(LoopWatch.Interval, time);
         do
         {
-            ServiceManager.Alive($"{service.Count} domains attached", loops.Look());
+            ServiceManager.Alive($"{reconciler.Count} domains attached", loops.Look());
             loop.Progress();
         }
         while (await timer.WaitForNextTickAsync(stop));

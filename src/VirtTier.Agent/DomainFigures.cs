@@ -7,7 +7,7 @@ internal record DomainFigures
     /// <summary>Before the first round.</summary>
     public static DomainFigures None { get; } = new();
 
-    /// <summary>Decisions made.</summary>
+    /// <summary>Rounds that have ended, their moves with them.</summary>
     public long Rounds { get; init; }
 
     /// <summary>Rounds that the heat was learned from: those before a restart of the agent among them.</summary>
@@ -16,10 +16,10 @@ internal record DomainFigures
     /// <summary>Time between two rounds now, in seconds: longer while the guest's habits stand still.</summary>
     public double RoundSeconds { get; init; }
 
-    /// <summary>Guest memory on the fast tier after the last round, in bytes.</summary>
+    /// <summary>Guest memory on the fast tier as last looked at or moved, in bytes.</summary>
     public long FastBytes { get; init; }
 
-    /// <summary>Guest memory on slower tiers after the last round, in bytes.</summary>
+    /// <summary>Guest memory on slower tiers as last looked at or moved, in bytes.</summary>
     public long SlowBytes { get; init; }
 
     /// <summary>Memory found hot in the last round, in bytes.</summary>

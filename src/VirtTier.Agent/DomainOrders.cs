@@ -20,7 +20,7 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
     /// and no time to move its pages.</summary>
     public bool IsPaused => Domain.MigratingOut || Domain.State is not (DomainState.Running or DomainState.Unknown);
 
-    /// <summary>The domain as people see it, as far as it is known without its tierer.</summary>
+    /// <summary>The domain as people see it, as far as it is known without its loop.</summary>
     /// <param name="figures">What its rounds found and did.</param>
     public DomainStatus Status(DomainFigures figures) => new(figures)
     {

@@ -9,11 +9,11 @@ namespace VirtTier.Agent;
 /// Notices memory that comes to the host or goes: a node, or part of one. Looks at the whole picture now and then, so that it
 /// does not matter which event was lost, nor that the kernel knows a node's tier only some time after the node.
 /// </summary>
-/// <param name="service">Is given what has changed.</param>
+/// <param name="reconciler">Is given what has changed.</param>
 /// <param name="read">Reads the topology.</param>
 /// <param name="time">The clock.</param>
 /// <param name="log">Gets a line for each change, and one for each new reason why it cannot be followed.</param>
-internal sealed class HostWatch(TieringService service, Func<NumaTopology> read, TimeProvider time, ILogger log)
+internal sealed class HostWatch(Reconciler reconciler, Func<NumaTopology> read, TimeProvider time, ILogger log)
 {
     /// <summary>Time between two looks. Each reads some small files of sysfs a node.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(10);
@@ -39,7 +39,7 @@ internal sealed class HostWatch(TieringService service, Func<NumaTopology> read,
         try
         {
             NumaTopology topology = read();
-            if (await service.RefreshHostAsync(config => HostMemory.Read(config, topology)) is { } host)
+            if (await reconciler.RefreshHostAsync(config => HostMemory.Read(config, topology)) is { } host)
                 log.HostChanged(host.Describe());
             _problem = null;
         }

@@ -19,14 +19,14 @@ public sealed class BoundMemoryTests : IDisposable
     public async Task Bound_pages_stay_and_the_others_keep_the_budget()
     {
         _host.Bound = [(0, 1024, [0])];
-        await using DomainTierer tierer = Start();
+        await using DomainLoop loop = Start();
 
-        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status.Rounds > 5);
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && loop.Status.Rounds > 5);
 
         Assert.All(_host.NodeOf.Take(1024), node => Assert.Equal(0, node));
         Assert.InRange(_host.FastPages, 1024 + 600, Budget);
         Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
-        DomainStatus status = tierer.Status;
+        DomainStatus status = loop.Status;
         Assert.Equal(_host.FastPages * 4096L, status.FastBytes);
         Assert.Equal((FakeHost.GuestPages - _host.FastPages) * 4096L, status.SlowBytes);
         Assert.StartsWith("4 MiB of its memory is bound strictly to node 0 and stays there", status.Reason,
@@ -38,9 +38,9 @@ public sealed class BoundMemoryTests : IDisposable
     {
         _host.Bound = [(3000, 600, [1])];
         Array.Fill(_host.NodeOf, 1, 3000, 600);
-        await using DomainTierer tierer = Start();
+        await using DomainLoop loop = Start();
 
-        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status.Rounds > 5);
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && loop.Status.Rounds > 5);
 
         Assert.All(_host.NodeOf.Skip(3000).Take(600), node => Assert.Equal(1, node));
     }
@@ -49,29 +49,29 @@ public sealed class BoundMemoryTests : IDisposable
     public async Task A_guest_that_is_bound_as_a_whole_is_left_where_it_is()
     {
         _host.Bound = [(0, FakeHost.GuestPages, [0])];
-        await using DomainTierer tierer = Start();
+        await using DomainLoop loop = Start();
 
-        await Eventually.IsTrue(() => tierer.Status.Rounds > 5);
+        await Eventually.IsTrue(() => loop.Status.Rounds > 5);
 
         Assert.Equal(0, _host.MoveCalls);
-        Assert.Equal(FakeHost.GuestPages * 4096L, tierer.Status.FastBytes);
+        Assert.Equal(FakeHost.GuestPages * 4096L, loop.Status.FastBytes);
     }
 
     [Fact]
     public async Task Memory_that_is_bound_to_both_tiers_moves_between_them()
     {
         _host.Bound = [(0, FakeHost.GuestPages, [0, 1])];
-        await using DomainTierer tierer = Start();
+        await using DomainLoop loop = Start();
 
-        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status is { Rounds: > 5, Reason: null });
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && loop.Status is { Rounds: > 5, Reason: null });
     }
 
     [Fact]
     public async Task The_kernel_is_asked_rarely_and_anew_when_the_layout_changes()
     {
         _host.HotPages = [.. Enumerable.Range(1100, 600)];
-        await using DomainTierer tierer = Start();
-        await Eventually.IsTrue(() => tierer.Status.Rounds > 20);
+        await using DomainLoop loop = Start();
+        await Eventually.IsTrue(() => loop.Status.Rounds > 20);
         Assert.InRange(_host.BindingReads, 1, 3); // time is skipped through here, some minutes of it
         int reads = _host.BindingReads;
 
@@ -79,7 +79,7 @@ public sealed class BoundMemoryTests : IDisposable
         (_host.SlotPages, _host.Generation) = (FakeHost.GuestPages / 2, 2);
 
         await Eventually.IsTrue(
-            () => tierer.Status.Reason?.Contains("is bound strictly to node 0", StringComparison.Ordinal) == true);
+            () => loop.Status.Reason?.Contains("is bound strictly to node 0", StringComparison.Ordinal) == true);
         Assert.InRange(_host.BindingReads, reads + 1, reads + 3);
     }
 
@@ -93,17 +93,17 @@ public sealed class BoundMemoryTests : IDisposable
         string cells, string? reason)
     {
         RunningDomain domain = Domains.Running() with { Numa = NumaHints.None with { RestrictiveCells = cells } };
-        await using DomainTierer tierer = new(_host.Context(), Domains.ThisProcess, domain.Orders(Budget));
+        await using DomainLoop loop = new(_host.Context(), Domains.ThisProcess, domain.Orders(Budget));
 
-        await Eventually.IsTrue(() => tierer.Status.Rounds > 5 && (reason is not null || _host.FastPages <= Budget));
+        await Eventually.IsTrue(() => loop.Status.Rounds > 5 && (reason is not null || _host.FastPages <= Budget));
 
         if (reason is not null)
         {
-            Assert.Contains(reason, tierer.Status.Reason, StringComparison.Ordinal);
-            Assert.EndsWith("virsh edit web1", tierer.Status.Reason, StringComparison.Ordinal);
+            Assert.Contains(reason, loop.Status.Reason, StringComparison.Ordinal);
+            Assert.EndsWith("virsh edit web1", loop.Status.Reason, StringComparison.Ordinal);
             Assert.Equal(0, _host.MoveCalls);
         }
     }
 
-    private DomainTierer Start() => new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(Budget));
+    private DomainLoop Start() => new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(Budget));
 }

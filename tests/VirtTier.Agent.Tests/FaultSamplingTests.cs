@@ -29,13 +29,13 @@ public sealed class FaultSamplingTests : IDisposable
             : Enumerable.Range(0, 8).Select(region => Sample(
                 (region * Region) + (region % 2 == 0 ? 7 : random.Next(Region)),
                 random.Next(2) == 0 ? AccessKinds.Read : AccessKinds.Write));
-        await using DomainTierer tierer = Start(new AgentConfig());
+        await using DomainLoop loop = Start(new AgentConfig());
 
         await Eventually.IsTrue(
             () => Enumerable.Range(0, 8).All(region => _host.NodeOf[region * Region] == (region % 2 == 0 ? 1 : 0)));
 
         Assert.Equal(100, _host.FaultRate);
-        Assert.InRange(tierer.Status.FaultSamples, 8, long.MaxValue);
+        Assert.InRange(loop.Status.FaultSamples, 8, long.MaxValue);
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class FaultSamplingTests : IDisposable
                 .Where(page => kinds != AccessKinds.Write || IsWritten(page)).Select(
                     page => Sample(page, kinds == AccessKinds.Write ? kinds : AccessKinds.Read));
         };
-        await using DomainTierer tierer = Start(new AgentConfig { WriteWeight = 4 });
+        await using DomainLoop loop = Start(new AgentConfig { WriteWeight = 4 });
 
         int Fast(bool written) =>
             Enumerable.Range(0, FakeHost.GuestPages).Count(p => _host.NodeOf[p] == 0 && IsWritten(p) == written);
@@ -68,11 +68,11 @@ public sealed class FaultSamplingTests : IDisposable
     {
         _host.HugePages = why != "4 KiB mappings";
         _host.CanSampleFaults = why != "a kernel that cannot";
-        await using DomainTierer tierer = Start(new AgentConfig { FaultRate = why == "rate 0" ? 0 : 100 });
+        await using DomainLoop loop = Start(new AgentConfig { FaultRate = why == "rate 0" ? 0 : 100 });
 
-        await Eventually.IsTrue(() => tierer.Status.Rounds >= 5);
+        await Eventually.IsTrue(() => loop.Status.Rounds >= 5);
 
-        Assert.Equal((0, 0L), (_host.FaultRate, tierer.Status.FaultSamples));
+        Assert.Equal((0, 0L), (_host.FaultRate, loop.Status.FaultSamples));
     }
 
     [Theory]
@@ -81,17 +81,17 @@ public sealed class FaultSamplingTests : IDisposable
     public async Task A_guest_that_is_suspended_or_migrates_is_not_sampled(bool suspended)
     {
         _host.HugePages = true;
-        await using DomainTierer tierer = Start(new AgentConfig());
+        await using DomainLoop loop = Start(new AgentConfig());
         await Eventually.IsTrue(() => _host.FaultRate == 100);
 
         if (suspended)
-            tierer.Update((Domains.Running() with { State = DomainState.Paused }).Orders(Budget));
+            loop.Update((Domains.Running() with { State = DomainState.Paused }).Orders(Budget));
         else
             _host.DirtyLogging = true;
-        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Paused && _host.FaultRate == 0);
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Paused && _host.FaultRate == 0);
 
         _host.DirtyLogging = false;
-        tierer.Update(Domains.Running().Orders(Budget));
+        loop.Update(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.FaultRate == 100);
     }
 
@@ -101,16 +101,16 @@ public sealed class FaultSamplingTests : IDisposable
         _host.HugePages = true;
         _host.Faults =
             _ => Enumerable.Range(0, 1000).Select(i => Sample(i < 999 ? i : FakeHost.GuestPages + i, AccessKinds.Read));
-        await using DomainTierer tierer = Start(new AgentConfig());
+        await using DomainLoop loop = Start(new AgentConfig());
 
-        await Eventually.IsTrue(() => tierer.Status.FaultSamples >= 1000);
+        await Eventually.IsTrue(() => loop.Status.FaultSamples >= 1000);
 
-        Assert.Equal(TieringState.Tiering, tierer.Status.State);
-        Assert.Equal(0, tierer.Status.FaultSamples % 999);
+        Assert.Equal(TieringState.Tiering, loop.Status.State);
+        Assert.Equal(0, loop.Status.FaultSamples % 999);
     }
 
     private static AccessSample Sample(int gfn, AccessKinds kinds) => new((uint)gfn | ((ulong)kinds << 61));
 
-    private DomainTierer Start(AgentConfig config) =>
+    private DomainLoop Start(AgentConfig config) =>
         new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
 }

@@ -13,7 +13,7 @@ public sealed class HostChangesTests : IAsyncDisposable
 {
     private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(0, 300)] };
     private AgentConfig _config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("25%") } };
-    private TieringService? _service;
+    private Reconciler? _service;
 
     public async ValueTask DisposeAsync()
     {
@@ -25,7 +25,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     [Fact]
     public async Task A_node_that_comes_is_taken_up_and_guests_keep_their_heat()
     {
-        (TieringService service, HostWatch watch) = await StartAsync();
+        (Reconciler service, HostWatch watch) = await StartAsync();
         long learned = service.Status().Domains[0].HeatRounds;
         _host.AddNode(2, 512);
 
@@ -44,7 +44,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     [Fact]
     public async Task A_node_that_goes_is_forgotten_and_nothing_is_tiered_until_it_is_back()
     {
-        (TieringService service, HostWatch watch) = await StartAsync();
+        (Reconciler service, HostWatch watch) = await StartAsync();
         _host.Write("sys/devices/system/node/online", "0");
         await watch.LookAsync();
         Assert.Equal(["0"], service.Status().Tiers.Select(tier => string.Join(',', tier.Nodes)));
@@ -59,7 +59,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     [Fact]
     public async Task A_node_with_less_memory_makes_a_smaller_pool_and_disturbs_no_guest()
     {
-        (TieringService service, HostWatch watch) = await StartAsync();
+        (Reconciler service, HostWatch watch) = await StartAsync();
         int attachments = _host.Attachments;
         double pool = service.Status().PoolBytes;
         _host.Resize(0, 768);
@@ -74,7 +74,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     [Fact]
     public async Task A_slow_node_with_less_memory_is_noticed_though_the_pool_is_the_same()
     {
-        (TieringService service, HostWatch watch) = await StartAsync();
+        (Reconciler service, HostWatch watch) = await StartAsync();
         _host.Resize(1, 256);
         await watch.LookAsync();
         Assert.Equal(256L << 20, service.Status().Tiers[1].TotalBytes);
@@ -96,7 +96,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     public async Task What_cannot_be_followed_is_said_once_and_leaves_all_as_it_is()
     {
         _config = _config with { FastNodes = [0], SlowNodes = [1] };
-        (TieringService service, HostWatch watch) = await StartAsync();
+        (Reconciler service, HostWatch watch) = await StartAsync();
         _host.Write("sys/devices/system/node/online", "0");
         for (int i = 0; i < 3; i++)
             await watch.LookAsync();
@@ -113,7 +113,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     [Fact]
     public async Task The_loop_looks_by_itself()
     {
-        (TieringService service, _) = await StartAsync();
+        (Reconciler service, _) = await StartAsync();
         using CancellationTokenSource stop = new();
         Task loop = new HostWatch(service, _host.ReadTopology, _host.Time, _host.Log)
         {
@@ -130,7 +130,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     {
         _host.AddNode(2, 512);
         _host.FullNodes.Add(1);
-        (TieringService service, _) = await StartAsync();
+        (Reconciler service, _) = await StartAsync();
 
         await Eventually.IsTrue(() => _host.FastPages <= FakeHost.GuestPages / 4);
 
@@ -146,7 +146,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     {
         _host.AddNode(2, 512);
         _host.Forbidden = new ForbiddenNode(1, [0, 2], "echo 0-2 > cpuset.mems");
-        (TieringService service, _) = await StartAsync();
+        (Reconciler service, _) = await StartAsync();
 
         await Eventually.IsTrue(() => _host.FastPages <= FakeHost.GuestPages / 4);
 
@@ -154,10 +154,10 @@ public sealed class HostChangesTests : IAsyncDisposable
         await Eventually.IsTrue(() => service.Status().Domains[0] is { Reason: null, Rounds: > 3 });
     }
 
-    private async Task<(TieringService Service, HostWatch Watch)> StartAsync()
+    private async Task<(Reconciler Service, HostWatch Watch)> StartAsync()
     {
-        DomainTiererContext context = _host.Context(_config);
-        _service = new TieringService(_config, context);
+        DomainLoopContext context = _host.Context(_config);
+        _service = new Reconciler(_config, context);
         await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
         await Eventually.IsTrue(() => _service.Status().Domains[0].HeatRounds > 1);
         return (_service, new HostWatch(_service, _host.ReadTopology, _host.Time, _host.Log));

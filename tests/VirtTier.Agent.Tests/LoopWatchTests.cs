@@ -20,10 +20,10 @@ public sealed class LoopWatchTests : IAsyncDisposable
     private readonly FakeHost _host = new();
     private readonly ManualResetEventSlim _free = new(true);
     private readonly CancellationTokenSource _stop = new();
-    private readonly TieringService _service;
+    private readonly Reconciler _service;
     private Task _loop = Task.CompletedTask;
 
-    public LoopWatchTests() => _service = new TieringService(new AgentConfig(), _host.Context());
+    public LoopWatchTests() => _service = new Reconciler(new AgentConfig(), _host.Context());
 
     private LoopWatch Watch => _host.Loops;
 

@@ -25,13 +25,13 @@ public sealed class OneBadDomainTests : IAsyncDisposable
     private readonly FakeHost _host = new() { HotPages = [1, 2, 3] };
     private readonly List<Process> _processes = [];
     private readonly Dictionary<int, (string Step, Action Fail)> _faults = [];
-    private readonly TieringService _service;
+    private readonly Reconciler _service;
 
     public OneBadDomainTests()
     {
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("4MiB") } };
         FaultyKernel kernel = new(_host, Do);
-        _service = new TieringService(config, _host.Context(config, kernel, kernel));
+        _service = new Reconciler(config, _host.Context(config, kernel, kernel));
     }
 
     public async ValueTask DisposeAsync()

@@ -48,9 +48,12 @@ public sealed class RecordCommandTests : IDisposable
     [Fact]
     public async Task A_harvest_during_which_the_memory_changed_is_left_out()
     {
+        _host.HotPages = [3, 700];
+        _host.SlotPages = FakeHost.GuestPages - 512;
         using CancellationTokenSource stop = new();
         Task<(int Harvests, long Accesses)> recording = RecordAsync(TimeSpan.MaxValue, stop.Token);
         await Eventually.IsTrue(() => _host.Harvests > 3);
+        _host.SlotPages = FakeHost.GuestPages;
         _host.Generation++;
         int before = _host.Harvests;
         await Eventually.IsTrue(() => _host.Harvests > before + 3);

@@ -91,9 +91,7 @@ internal static class RecordCommand
         IGuestSampler sampler, Stream output, TimeSpan interval, TimeSpan duration, TimeProvider time, CancellationToken cancel)
     {
         TraceWriter writer = new(output);
-        GuestLayout layout = GuestLayout.FromMemslots(sampler.GetMemslots());
-        HarvestBuffers buffers = new(layout);
-        ulong generation = sampler.GetInfo().Generation;
+        GuestHarvester guest = new(sampler, time);
         int harvests = 0;
         long accesses = 0;
         long start = time.GetTimestamp();
@@ -101,17 +99,12 @@ internal static class RecordCommand
         try
         {
             // What was accessed before the recording began is no part of it.
-            Harvest(sampler, layout, buffers);
+            guest.Harvest();
             while (time.GetElapsedTime(start) < duration && await timer.WaitForNextTickAsync(cancel))
             {
-                if (Harvest(sampler, layout, buffers) != generation)
-                {
-                    generation = sampler.GetInfo().Generation;
-                    layout = GuestLayout.FromMemslots(sampler.GetMemslots());
-                    buffers = new HarvestBuffers(layout);
+                if (!guest.Harvest())
                     continue;
-                }
-                accesses += Write(writer, layout, buffers, (long)time.GetElapsedTime(start).TotalNanoseconds);
+                accesses += Write(writer, guest, (long)time.GetElapsedTime(start).TotalNanoseconds);
                 harvests++;
             }
         }
@@ -126,22 +119,14 @@ internal static class RecordCommand
         return (harvests, accesses);
     }
 
-    private static ulong Harvest(IGuestSampler sampler, GuestLayout layout, HarvestBuffers buffers)
-    {
-        ulong generation = 0;
-        foreach (GfnRange range in layout.GfnRanges)
-            generation = sampler.Harvest(range, buffers, HarvestOptions.Clear | HarvestOptions.Flush).Generation;
-        return generation;
-    }
-
-    private static long Write(TraceWriter writer, GuestLayout layout, HarvestBuffers buffers, long timeNs)
+    private static long Write(TraceWriter writer, GuestHarvester guest, long timeNs)
     {
         long accesses = 0;
-        foreach (GfnRange range in layout.GfnRanges)
+        foreach (GfnRange range in guest.Layout.GfnRanges)
         {
             for (int word = range.FirstIndex / 64; word < range.EndIndex / 64; word++)
             {
-                for (ulong bits = buffers.Accessed[word]; bits != 0; bits &= bits - 1)
+                for (ulong bits = guest.Buffers.Accessed[word]; bits != 0; bits &= bits - 1)
                 {
                     int index = (word * 64) + BitOperations.TrailingZeroCount(bits);
                     writer.Write(new TraceAccess(timeNs, range.FirstGfn + (ulong)(index - range.FirstIndex), AccessKind.Read));

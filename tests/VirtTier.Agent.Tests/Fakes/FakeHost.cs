@@ -131,14 +131,14 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public int HotFastPages => HotPages.Count(page => NodeOf[page] == 0);
 
-    public DomainTiererContext Context(AgentConfig? config = null) => Context(config, this, this);
+    public DomainLoopContext Context(AgentConfig? config = null) => Context(config, this, this);
 
     /// <summary>The same with a part of the kernel that differs from this one.</summary>
-    public DomainTiererContext Context(AgentConfig? config, IGuestSamplerFactory samplers, INumaCalls calls)
+    public DomainLoopContext Context(AgentConfig? config, IGuestSamplerFactory samplers, INumaCalls calls)
     {
         string sys = Path.Combine(_root.FullName, "sys");
         PageMover mover = new(calls, new PageMoverOptions(), Time);
-        return new DomainTiererContext(
+        return new DomainLoopContext(
             HostMemory.Read(config ??= new AgentConfig(), NumaTopology.Read(sys)),
             samplers,
             mover,

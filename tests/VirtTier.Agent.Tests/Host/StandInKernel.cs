@@ -63,10 +63,10 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         page => page.Key.Pid == pid && page.Value == 1 && page.Key.Address - ram.Hva < ram.PageCount * PageSizes.PageBytes);
 
     /// <summary>What the agent's loops share, with this kernel under them.</summary>
-    public DomainTiererContext Context(TimeSpan interval, ILogger log)
+    public DomainLoopContext Context(TimeSpan interval, ILogger log)
     {
         PageMover mover = new(this, new PageMoverOptions(), TimeProvider.System);
-        return new DomainTiererContext(
+        return new DomainLoopContext(
             HostMemory.Read(new AgentConfig(), NumaTopology.Read(_tree.At("sys"))),
             this,
             mover,

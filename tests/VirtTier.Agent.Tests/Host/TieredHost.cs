@@ -14,8 +14,8 @@ internal sealed class TieredHost : IAsyncDisposable
     private TieredHost(WatchedHost watched, StandInKernel kernel, TimeSpan interval)
     {
         Watched = watched;
-        DomainTiererContext context = kernel.Context(interval, Watched.Log);
-        Service = new TieringService(new AgentConfig(), context);
+        DomainLoopContext context = kernel.Context(interval, Watched.Log);
+        Service = new Reconciler(new AgentConfig(), context);
         _follow = Service.ReconcileForeverAsync(
             Watched.Monitor.WaitForChangeAsync, _ => { },
             context.Loops.Add("following domains", LoopWatch.UsualLimit), _stop.Token);
@@ -23,7 +23,7 @@ internal sealed class TieredHost : IAsyncDisposable
 
     internal WatchedHost Watched { get; }
 
-    internal TieringService Service { get; }
+    internal Reconciler Service { get; }
 
     /// <param name="host">Where to look for domains.</param>
     /// <param name="kernel">What their samplers are opened in.</param>

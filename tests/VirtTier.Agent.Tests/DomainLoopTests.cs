@@ -7,7 +7,7 @@ using VirtTier.Memory;
 
 namespace VirtTier.Agent.Tests;
 
-public sealed class DomainTiererTests : IDisposable
+public sealed class DomainLoopTests : IDisposable
 {
     private const int Budget = 1024;
 
@@ -18,16 +18,16 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task A_domain_settles_in_its_budget_with_its_hot_pages_in_fast_memory()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
 
         await Eventually.IsTrue(() => _host.FastPages <= Budget);
         await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
         _host.MostFast = 0;
-        await RoundsAsync(tierer, 5);
+        await RoundsAsync(loop, 5);
 
         Assert.InRange(_host.MostFast, 0, Budget);
         Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
-        DomainStatus status = tierer.Status;
+        DomainStatus status = loop.Status;
         Assert.Equal(TieringState.Tiering, status.State);
         Assert.Null(status.Reason);
         Assert.Equal(_host.FastPages * 4096L, status.FastBytes);
@@ -37,7 +37,7 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task A_shifted_hot_set_is_followed_and_the_budget_kept_all_the_while()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.FastPages <= Budget && _host.HotFastPages == _host.HotPages.Count);
         _host.MostFast = 0;
 
@@ -50,10 +50,10 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task A_smaller_budget_is_followed_without_starting_over()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.FastPages <= Budget);
 
-        tierer.Update(Domains.Running().Orders(Budget / 2));
+        loop.Update(Domains.Running().Orders(Budget / 2));
 
         await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
         Assert.Equal(1, _host.Attached);
@@ -65,9 +65,9 @@ public sealed class DomainTiererTests : IDisposable
         const int born = 20;
         _host.GrownTo = 3000;
         HashSet<(long Round, int Harvest)> moves = [];
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.FastPages <= Budget && _host.HotFastPages == _host.HotPages.Count);
-        _host.BeforeMove = () => moves.Add((tierer.Status.Rounds, _host.Harvests));
+        _host.BeforeMove = () => moves.Add((loop.Status.Rounds, _host.Harvests));
         _host.BornPerHarvest = born;
         await Eventually.IsTrue(() => _host.GrownTo == FakeHost.GuestPages);
         _host.BeforeMove = null;
@@ -82,11 +82,11 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task Observe_finds_the_same_hot_pages_and_moves_none()
     {
-        await using DomainTierer tierer = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
 
-        await RoundsAsync(tierer, 6);
+        await RoundsAsync(loop, 6);
 
-        Assert.Equal(_host.HotPages.Count * 4096L, tierer.Status.HotBytes);
+        Assert.Equal(_host.HotPages.Count * 4096L, loop.Status.HotBytes);
         Assert.Equal(0, _host.MovedPages);
     }
 
@@ -95,21 +95,21 @@ public sealed class DomainTiererTests : IDisposable
     [InlineData(false)]
     public async Task A_guest_that_is_suspended_or_migrates_is_neither_sampled_nor_moved(bool suspended)
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        await Eventually.IsTrue(() => tierer.Status.Rounds > 0);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => loop.Status.Rounds > 0);
 
         if (suspended)
-            tierer.Update((Domains.Running() with { State = DomainState.Paused }).Orders(Budget / 2));
+            loop.Update((Domains.Running() with { State = DomainState.Paused }).Orders(Budget / 2));
         else
             _host.DirtyLogging = true;
-        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Paused);
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Paused);
         (int harvests, long moved) = (_host.Harvests, _host.MovedPages);
         await Task.Delay(100, TestContext.Current.CancellationToken);
         Assert.Equal((harvests, moved), (_host.Harvests, _host.MovedPages));
 
         _host.DirtyLogging = false;
-        tierer.Update(Domains.Running().Orders(Budget));
-        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Tiering && _host.Harvests > harvests);
+        loop.Update(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Tiering && _host.Harvests > harvests);
     }
 
     [Theory]
@@ -118,10 +118,10 @@ public sealed class DomainTiererTests : IDisposable
     public async Task A_guest_that_runs_guests_is_observed_and_not_moved_until_they_have_ended(bool byHarvest)
     {
         (_host.NestedGuests, _host.NestedGuestsNow) = (byHarvest, !byHarvest);
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        await RoundsAsync(tierer, 6);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(loop, 6);
 
-        DomainStatus status = tierer.Status;
+        DomainStatus status = loop.Status;
         Assert.Equal((TieringState.Observing, "observing", true), (status.State, status.StateName, status.NeedsAttention));
         Assert.Contains("runs guests of its own", status.Reason, StringComparison.Ordinal);
         Assert.Contains("\"state\":\"Observing\"", status.ToJson(), StringComparison.Ordinal);
@@ -131,39 +131,73 @@ public sealed class DomainTiererTests : IDisposable
 
         (_host.NestedGuests, _host.NestedGuestsNow) = (false, false);
         await Eventually.IsTrue(
-            () => tierer.Status is { State: TieringState.Tiering, Reason: null } && _host.FastPages <= Budget);
+            () => loop.Status is { State: TieringState.Tiering, Reason: null } && _host.FastPages <= Budget);
     }
 
     [Fact]
     public async Task Nothing_is_moved_once_a_guest_begins_to_run_guests()
     {
         DomainOrders orders = Domains.Running().Orders(Budget);
-        await using DomainTierer tierer = Start(orders);
+        await using DomainLoop loop = Start(orders);
         await Eventually.IsTrue(() => _host.FastPages <= Budget);
         _host.NestedGuests = true;
-        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Observing);
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Observing);
 
         int calls = _host.MoveCalls;
-        tierer.Update(Domains.Running().Orders(Budget / 2));
-        await RoundsAsync(tierer, 3);
+        loop.Update(Domains.Running().Orders(Budget / 2));
+        await RoundsAsync(loop, 3);
 
         Assert.Equal(calls, _host.MoveCalls);
+    }
+
+    [Fact]
+    public async Task Where_the_pages_are_is_known_before_the_first_round_and_while_its_moves_take_long()
+    {
+        Array.Fill(_host.NodeOf, 1, 0, 100);
+        using ManualResetEventSlim harvest = new();
+        using ManualResetEventSlim move = new();
+        _host.BeforeHarvest = harvest.Wait;
+        _host.BeforeMove = move.Wait;
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        try
+        {
+            await Eventually.IsTrue(() => loop.Status.State == TieringState.Tiering);
+            Assert.Equal((0, (FakeHost.GuestPages - 100) * 4096L, 100 * 4096L), Places(loop.Status));
+            Assert.Equal("settling", loop.Status.StateName);
+
+            harvest.Set();
+            await Eventually.IsTrue(() => _host.MoveCalls == 1);
+            DomainStatus status = loop.Status;
+            Assert.Equal((0, (FakeHost.GuestPages - 100) * 4096L, 100 * 4096L), Places(status));
+            Assert.Equal(_host.HotPages.Count * 4096L, status.HotBytes);
+            Assert.Equal(_host.HotFastPages * 4096L, status.HotFastBytes);
+        }
+        finally
+        {
+            harvest.Set();
+            move.Set();
+        }
+        await Eventually.IsTrue(() => Places(loop.Status) is (> 0, <= Budget * 4096L, _));
+        Assert.Equal(FakeHost.GuestPages * 4096L, loop.Status.FastBytes + loop.Status.SlowBytes);
+
+        static (long Rounds, long Fast, long Slow) Places(DomainStatus status) =>
+            (status.Rounds, status.FastBytes, status.SlowBytes);
     }
 
     [Fact]
     public async Task Moves_under_way_end_when_the_guest_pauses()
     {
         DomainOrders orders = Domains.Running().Orders(Budget);
-        await using DomainTierer tierer = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
-        await Eventually.IsTrue(() => tierer.Status.Rounds > 0);
+        await using DomainLoop loop = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+        await Eventually.IsTrue(() => loop.Status.Rounds > 0);
         _host.MoveTime = TimeSpan.FromMilliseconds(1); // so that one call does not move them all
-        _host.BeforeMove = () => tierer.Update(orders with { Domain = orders.Domain with { MigratingOut = true } });
-        tierer.Update(orders);
-        await Eventually.IsTrue(() => tierer.Status.State == TieringState.Paused);
+        _host.BeforeMove = () => loop.Update(orders with { Domain = orders.Domain with { MigratingOut = true } });
+        loop.Update(orders);
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Paused);
 
         Assert.Equal(1, _host.MoveCalls);
         _host.BeforeMove = null;
-        tierer.Update(orders);
+        loop.Update(orders);
         await Eventually.IsTrue(() => _host.FastPages <= Budget);
         Assert.InRange(_host.MoveCalls, 2, int.MaxValue);
     }
@@ -176,39 +210,39 @@ public sealed class DomainTiererTests : IDisposable
     {
         _host.Forbidden = new ForbiddenNode(1, [0], "echo 0-1 > mems");
         RunningDomain domain = Domains.Running(mode: mode);
-        await using DomainTierer tierer = Start(domain.Orders(Budget));
-        await RoundsAsync(tierer, 3);
+        await using DomainLoop loop = Start(domain.Orders(Budget));
+        await RoundsAsync(loop, 3);
         Assert.Equal("its cpuset allows memory on node 0 only, not on node 1; mend it with: echo 0-1 > mems",
-            tierer.Status.Reason);
+            loop.Status.Reason);
 
-        tierer.Update((domain with { Numa = NumaHints.None with { Nodeset = "0" } }).Orders(Budget));
+        loop.Update((domain with { Numa = NumaHints.None with { Nodeset = "0" } }).Orders(Budget));
         await Eventually.IsTrue(
-            () => tierer.Status.Reason!.StartsWith(
+            () => loop.Status.Reason!.StartsWith(
                 "its numatune (strict, nodes 0) forbids memory on node 1", StringComparison.Ordinal));
-        Assert.EndsWith("virsh numatune --config --nodeset 0-1 web1", tierer.Status.Reason, StringComparison.Ordinal);
+        Assert.EndsWith("virsh numatune --config --nodeset 0-1 web1", loop.Status.Reason, StringComparison.Ordinal);
         Assert.Equal(0, _host.MoveCalls);
 
         _host.Forbidden = null;
-        await Eventually.IsTrue(() => tierer.Status.Reason is null && (_host.MovedPages > 0) == (mode == TieringMode.Enforce));
+        await Eventually.IsTrue(() => loop.Status.Reason is null && (_host.MovedPages > 0) == (mode == TieringMode.Enforce));
     }
 
     [Fact]
     public async Task What_is_missing_is_said_and_tried_again_until_it_is_there()
     {
         _host.AttachError = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "the module is absent");
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        await Eventually.IsTrue(() => tierer.Status.Reason == "the module is absent");
-        Assert.Equal(TieringState.Attaching, tierer.Status.State);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => loop.Status.Reason == "the module is absent");
+        Assert.Equal(TieringState.Attaching, loop.Status.State);
 
         _host.AttachError = null;
 
-        await Eventually.IsTrue(() => tierer.Status is { State: TieringState.Tiering, Reason: null });
+        await Eventually.IsTrue(() => loop.Status is { State: TieringState.Tiering, Reason: null });
     }
 
     [Fact]
     public async Task A_process_that_took_over_the_pid_is_let_go()
     {
-        await using DomainTierer tierer = new(
+        await using DomainLoop loop = new(
             _host.Context(), Domains.ThisProcess with { StartTime = Domains.ThisProcess.StartTime + 1 },
             Domains.Running().Orders(Budget));
 
@@ -221,10 +255,10 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task Disposing_detaches_the_sampler()
     {
-        DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.Attached == 1);
 
-        await tierer.DisposeAsync();
+        await loop.DisposeAsync();
 
         Assert.Equal(0, _host.Attached);
     }
@@ -232,11 +266,11 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task What_was_learned_outlives_the_agent()
     {
-        DomainTierer first = Start(Domains.Running().Orders(Budget));
+        DomainLoop first = Start(Domains.Running().Orders(Budget));
         await RoundsAsync(first, 8);
         await first.DisposeAsync();
 
-        await using DomainTierer second = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop second = Start(Domains.Running().Orders(Budget));
         await RoundsAsync(second, 1);
 
         Assert.InRange(second.Status.HeatRounds, second.Status.Rounds + 8, long.MaxValue);
@@ -247,19 +281,19 @@ public sealed class DomainTiererTests : IDisposable
     public async Task What_was_learned_outlives_a_change_of_the_memory()
     {
         _host.SlotPages = FakeHost.GuestPages - 512;
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        await RoundsAsync(tierer, 8);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(loop, 8);
         await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
-        (long rounds, long moved) = (tierer.Status.HeatRounds, _host.MovedPages);
+        (long rounds, long moved) = (loop.Status.HeatRounds, _host.MovedPages);
 
         _host.SlotPages = FakeHost.GuestPages; // a DIMM, its pages in fast memory as they are born
         _host.Generation++;
         await Eventually.IsTrue(
             () => _host.Log.Lines.Any(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
-        await RoundsAsync(tierer, 2);
+        await RoundsAsync(loop, 2);
 
-        Assert.InRange(tierer.Status.HeatRounds, rounds + 1, long.MaxValue);
-        Assert.Equal(_host.HotPages.Count * 4096L, tierer.Status.HotBytes);
+        Assert.InRange(loop.Status.HeatRounds, rounds + 1, long.MaxValue);
+        Assert.Equal(_host.HotPages.Count * 4096L, loop.Status.HotBytes);
         Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
         Assert.InRange(_host.MovedPages - moved, 0, 600); // the DIMM's, and none that was in place
     }
@@ -267,8 +301,8 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task What_was_learned_is_saved_now_and_then_so_that_a_killed_agent_has_it_too()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        await RoundsAsync(tierer, 3);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(loop, 3);
         string file = Path.Combine(_host.HeatDirectory, $"{Domains.Running().Uuid}.heat");
         Assert.False(File.Exists(file));
 
@@ -282,7 +316,7 @@ public sealed class DomainTiererTests : IDisposable
     [InlineData("of another process")]
     public async Task Heat_that_does_not_fit_is_left_aside_with_one_line(string what)
     {
-        DomainTierer first = Start(Domains.Running().Orders(Budget));
+        DomainLoop first = Start(Domains.Running().Orders(Budget));
         await RoundsAsync(first, 8);
         await first.DisposeAsync();
         string file = Assert.Single(Directory.GetFiles(_host.HeatDirectory));
@@ -291,7 +325,7 @@ public sealed class DomainTiererTests : IDisposable
         state[what == "damaged" ? ^1 : 12] ^= 1;
         File.WriteAllBytes(file, state);
 
-        await using DomainTierer second = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop second = Start(Domains.Running().Orders(Budget));
         await RoundsAsync(second, 1);
 
         string line = Assert.Single(_host.Log.Lines, line => line.Contains("heat", StringComparison.Ordinal));
@@ -302,30 +336,30 @@ public sealed class DomainTiererTests : IDisposable
     [Fact]
     public async Task A_guest_that_stands_still_is_looked_at_less_often_until_it_changes()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         double shortest = _host.Context().Sampling.Round.TotalSeconds;
-        await Eventually.IsTrue(() => tierer.Status.RoundSeconds >= 3.9 * shortest);
+        await Eventually.IsTrue(() => loop.Status.RoundSeconds >= 3.9 * shortest);
 
         _host.HotPages = [.. _host.HotPages.Select(page => page + 1)];
 
-        await Eventually.IsTrue(() => tierer.Status.RoundSeconds <= 2 * shortest);
+        await Eventually.IsTrue(() => loop.Status.RoundSeconds <= 2 * shortest);
     }
 
     [Fact]
     public async Task Harvesting_stays_within_its_share_of_a_cpu_and_orders_end_a_rest()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.FastPages <= Budget);
 
         // Half a CPU is the limit: one such harvest pays for two minutes, and there are four in a round, but maybe not in this.
         _host.HarvestTime = TimeSpan.FromMinutes(1);
-        await Eventually.IsTrue(() => tierer.Status.RoundSeconds >= 120);
+        await Eventually.IsTrue(() => loop.Status.RoundSeconds >= 120);
         int harvests = _host.Harvests;
         await Task.Delay(200, TestContext.Current.CancellationToken);
         Assert.Equal(harvests, _host.Harvests);
 
         _host.HarvestTime = TimeSpan.Zero;
-        tierer.Update(Domains.Running().Orders(Budget / 2));
+        loop.Update(Domains.Running().Orders(Budget / 2));
         await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
     }
 
@@ -333,34 +367,34 @@ public sealed class DomainTiererTests : IDisposable
     public async Task Moves_that_take_long_have_to_earn_more_and_are_spread_over_rounds()
     {
         _host.MoveTime = TimeSpan.FromMilliseconds(1);
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        Assert.InRange(tierer.Status.MoveCost, 0, 1);
-        await Eventually.IsTrue(() => _host.FastPages <= Budget && tierer.Status.MoveCost == 4);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        Assert.InRange(loop.Status.MoveCost, 0, 1);
+        await Eventually.IsTrue(() => _host.FastPages <= Budget && loop.Status.MoveCost == 4);
 
         // A whole CPU moves 80 of them in the four fifths of a second in which four rounds can be, and there are 512.
-        long rounds = tierer.Status.Rounds;
-        tierer.Update(Domains.Running().Orders(Budget / 2));
+        long rounds = loop.Status.Rounds;
+        loop.Update(Domains.Running().Orders(Budget / 2));
         await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
 
-        Assert.InRange(tierer.Status.Rounds - rounds, 5, long.MaxValue);
+        Assert.InRange(loop.Status.Rounds - rounds, 5, long.MaxValue);
     }
 
     [Fact]
     public async Task Curve_ends_where_the_hot_set_does()
     {
-        await using DomainTierer tierer = Start(Domains.Running().Orders(Budget));
-        await RoundsAsync(tierer, 12);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(loop, 12);
 
-        Assert.InRange(tierer.Curve!.SlowShare(_host.HotPages.Count), 0, 0.05);
-        Assert.InRange(tierer.Curve.SlowShare(_host.HotPages.Count / 2), 0.45, 0.55);
-        Assert.InRange(tierer.Curve.Error, 0, 0.1);
+        Assert.InRange(loop.Curve!.SlowShare(_host.HotPages.Count), 0, 0.05);
+        Assert.InRange(loop.Curve.SlowShare(_host.HotPages.Count / 2), 0.45, 0.55);
+        Assert.InRange(loop.Curve.Error, 0, 0.1);
     }
 
-    private DomainTierer Start(DomainOrders orders) => new(_host.Context(), Domains.ThisProcess, orders);
+    private DomainLoop Start(DomainOrders orders) => new(_host.Context(), Domains.ThisProcess, orders);
 
-    private static async Task RoundsAsync(DomainTierer tierer, int count)
+    private static async Task RoundsAsync(DomainLoop loop, int count)
     {
-        long until = tierer.Status.Rounds + count;
-        await Eventually.IsTrue(() => tierer.Status.Rounds >= until);
+        long until = loop.Status.Rounds + count;
+        await Eventually.IsTrue(() => loop.Status.Rounds >= until);
     }
 }

@@ -16,17 +16,17 @@ namespace VirtTier.Agent;
 /// the planner asks for, demotions first, and rests while nothing changes. One object, one loop, for one life of one process; it
 /// ends when the process does or when it is disposed, and lets go of the sampler in both cases.
 /// </summary>
-internal sealed class DomainTierer : IAsyncDisposable
+internal sealed class DomainLoop : IAsyncDisposable
 {
     // Heat is worth saving after some rounds, and again after a minute, and saving it at most a hundredth of the time.
     private static readonly TimeSpan s_firstSave = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_saveInterval = TimeSpan.FromMinutes(1);
     private const int SaveRarity = 100;
 
-    private readonly DomainTiererContext _context;
     // Of a step over the whole guest a GiB takes milliseconds; a busy machine may take a hundred times as long.
     private static readonly TimeSpan s_limitPerGiB = TimeSpan.FromSeconds(1);
 
+    private readonly DomainLoopContext _context;
     private readonly ProcessIdentity _process;
     private readonly ILogger _log;
     private readonly CancellationTokenSource _stop = new();
@@ -35,17 +35,14 @@ internal sealed class DomainTierer : IAsyncDisposable
     private readonly Task _loop;
     private volatile DomainOrders _orders;
     private volatile CancellationTokenSource _pause = new(); // cancelled while the orders are to pause
-    private volatile DomainFigures _figures = DomainFigures.None;
-    private volatile DramCurve? _curve;
-    private string? _reason = Reasons.Attaching;
-    private TieringState _state = TieringState.Attaching;
+    private volatile DomainReport _report = DomainReport.Attaching; // of the loop; read by anybody
 
     /// <param name="context">What all domains share.</param>
     /// <param name="process">The domain's QEMU process.</param>
     /// <param name="orders">What to do; see <see cref="Update"/>.</param>
     /// <param name="before">Ends when whoever had the domain before has let go of it: then it is attached to.
     /// Null for nobody.</param>
-    public DomainTierer(DomainTiererContext context, ProcessIdentity process, DomainOrders orders, Task? before = null)
+    public DomainLoop(DomainLoopContext context, ProcessIdentity process, DomainOrders orders, Task? before = null)
     {
         _context = context;
         _process = process;
@@ -65,7 +62,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     public bool HasEnded => _loop.IsCompleted;
 
     /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
-    public DramCurve? Curve => _curve;
+    public DramCurve? Curve => _report.Curve;
 
     /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done
     /// otherwise, and moves under way end when the guest pauses. One thread at a time may call it.</summary>
@@ -83,12 +80,14 @@ internal sealed class DomainTierer : IAsyncDisposable
     }
 
     /// <summary>The domain as people see it now.</summary>
-    public DomainStatus Status => _orders.Status(_figures) with
+    public DomainStatus Status
     {
-        Pid = _process.Pid,
-        State = _state,
-        Reason = Volatile.Read(ref _reason),
-    };
+        get
+        {
+            DomainReport report = _report;
+            return _orders.Status(report.Figures) with { Pid = _process.Pid, State = report.State, Reason = report.Reason };
+        }
+    }
 
     /// <summary>Lets go of the guest: the loop ends after the call to the kernel that is under way.</summary>
     public async ValueTask DisposeAsync()
@@ -158,17 +157,17 @@ internal sealed class DomainTierer : IAsyncDisposable
         if (exception is not GuestMemoryException)
             _log.Failed(exception, _orders.Domain.Name);
         // Said once: the reason changes only when something else goes wrong.
-        else if (reason != _reason)
+        else if (reason != _report.Reason)
             _log.Waiting(_orders.Domain.Name, reason);
-        _state = TieringState.Attaching;
-        Volatile.Write(ref _reason, reason);
+        _report = _report with { State = TieringState.Attaching, Reason = reason };
     }
 
     private async Task TierAsync(IGuestSampler sampler, CancellationToken stop)
     {
-        TieredGuest guest = new(_process, sampler, _context, _progress.Progress);
+        AttachedGuest guest = new(_process, sampler, _context, _progress.Progress);
         _log.Attached(_orders.Domain.Name, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
         RestoreHeat(guest);
+        guest.Look();
         try
         {
             await TierAsync(guest, stop);
@@ -180,7 +179,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         }
     }
 
-    private async Task TierAsync(TieredGuest guest, CancellationToken stop)
+    private async Task TierAsync(AttachedGuest guest, CancellationToken stop)
     {
         SamplingPace sampling = _context.Sampling;
         RoundPacer pacer = new(sampling.Round, sampling.LongestRound, sampling.CpuShare);
@@ -195,16 +194,16 @@ internal sealed class DomainTierer : IAsyncDisposable
             if (orders.IsPaused || guest.IsDirtyLogging())
             {
                 // Heat and placement stay as they are until the guest runs again.
-                SetState(TieringState.Paused, Reasons.Paused(orders.Domain));
+                Publish(guest, TieringState.Paused, Reasons.Paused(orders.Domain));
                 guest.StopSampling();
                 watching = false;
                 await Task.Delay(sampling.Interval, _context.Time, stop);
                 continue;
             }
-            if (_state is TieringState.Attaching or TieringState.Paused)
-                ShowWork(guest);
+            if (_report.State is TieringState.Attaching or TieringState.Paused)
+                PublishWork(guest);
             bool harvest = watching;
-            watching = !(harvest ? guest.Harvest() : guest.BeginWatching());
+            watching = harvest ? guest.Harvest() : guest.BeginWatching();
             if (!watching)
                 _log.LayoutChanged(orders.Domain.Name);
             if (!harvest || !watching)
@@ -213,7 +212,10 @@ internal sealed class DomainTierer : IAsyncDisposable
             {
                 using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop, _pause.Token);
                 if (await guest.RestoreHeadroomAsync(orders, end.Token))
+                {
+                    PublishWork(guest);
                     watching = guest.SinceHarvest < sampling.Interval;
+                }
                 continue;
             }
 
@@ -230,18 +232,19 @@ internal sealed class DomainTierer : IAsyncDisposable
         }
     }
 
-    private async Task RoundAsync(TieredGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
+    private async Task RoundAsync(AttachedGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
     {
         using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop, _pause.Token);
-        DomainFigures figures = await guest.RoundAsync(orders, pacer, end.Token);
-        _curve = guest.Curve;
-        _figures = figures;
-        ShowWork(guest);
+        guest.Decide(orders, pacer);
+        PublishWork(guest); // moves take their time
+        await guest.MoveAsync(orders, end.Token);
+        PublishWork(guest);
+        DomainFigures figures = guest.Figures;
         _log.Round(orders.Domain.Name, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes),
             Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
     }
 
-    private async Task WaitForHarvestAsync(TieredGuest guest, CancellationToken stop)
+    private async Task WaitForHarvestAsync(AttachedGuest guest, CancellationToken stop)
     {
         TimeSpan left = _context.Sampling.Interval - guest.SinceHarvest;
         if (left > TimeSpan.Zero)
@@ -259,7 +262,7 @@ internal sealed class DomainTierer : IAsyncDisposable
         stop.ThrowIfCancellationRequested();
     }
 
-    private void RestoreHeat(TieredGuest guest)
+    private void RestoreHeat(AttachedGuest guest)
     {
         Guid domain = _orders.Domain.Uuid;
         if (_context.Heat.Load(domain, guest.PageCount) is not { } state)
@@ -271,7 +274,7 @@ internal sealed class DomainTierer : IAsyncDisposable
     }
 
     /// <returns>How long it took.</returns>
-    private TimeSpan SaveHeat(TieredGuest guest)
+    private TimeSpan SaveHeat(AttachedGuest guest)
     {
         long start = _context.Time.GetTimestamp();
         // What was learned in no round is not worth the place of what may have been saved before.
@@ -280,20 +283,20 @@ internal sealed class DomainTierer : IAsyncDisposable
         return _context.Time.GetElapsedTime(start);
     }
 
-    private void ShowWork(TieredGuest guest)
+    private void PublishWork(AttachedGuest guest)
     {
         if (guest.RunsGuests)
-            SetState(TieringState.Observing, Reasons.RunsGuests(_orders.Domain));
+            Publish(guest, TieringState.Observing, Reasons.RunsGuests(_orders.Domain));
         else
-            SetState(TieringState.Tiering, guest.Problem);
+            Publish(guest, TieringState.Tiering, guest.Problem);
     }
 
-    private void SetState(TieringState state, string? reason)
+    private void Publish(AttachedGuest guest, TieringState state, string? reason)
     {
-        Volatile.Write(ref _reason, reason);
-        if (state == _state)
+        TieringState before = _report.State;
+        _report = new DomainReport(state, reason, guest.Figures, guest.Curve ?? _report.Curve);
+        if (state == before)
             return;
-        _state = state;
         if (state == TieringState.Observing)
             _log.Waiting(_orders.Domain.Name, reason!);
         else

@@ -15,7 +15,7 @@ namespace VirtTier.Agent;
 /// The reconciler: makes what is attached match what runs. Level-triggered: each pass compares whole pictures, so that it
 /// does not matter which event was lost or came twice.
 /// </summary>
-internal sealed class TieringService : IAsyncDisposable
+internal sealed class Reconciler : IAsyncDisposable
 {
     // Budgets of auto domains follow their use all the time; only what makes a difference is logged.
     private const double LeastAnnounced = 0.125;
@@ -25,19 +25,19 @@ internal sealed class TieringService : IAsyncDisposable
 
     private readonly SemaphoreSlim _reconciling = new(1);
     private readonly ILogger _log;
-    private readonly Dictionary<Guid, DomainTierer> _tierers = [];
-    private readonly Dictionary<Guid, Task> _leaving = []; // under _tierers, as _tierers
+    private readonly Dictionary<Guid, DomainLoop> _loops = [];
+    private readonly Dictionary<Guid, Task> _leaving = []; // under _loops, as _loops
     private readonly Dictionary<Guid, DomainOrders> _announced = [];
     private readonly HashSet<(string Name, ProcessIdentity? Process)> _oddTold = [];
     private readonly long _started;
     private volatile AgentConfig _config;
-    private volatile DomainTiererContext _context;
+    private volatile DomainLoopContext _context;
     private DomainSnapshot? _snapshot;
     private volatile IReadOnlyList<DomainOrders> _orders = [];
     private LibvirtLink _link = LibvirtLink.Waiting("libvirt has not been asked yet");
     private bool _poolTooSmall;
 
-    public TieringService(AgentConfig config, DomainTiererContext context)
+    public Reconciler(AgentConfig config, DomainLoopContext context)
     {
         _config = config;
         _context = context;
@@ -50,8 +50,8 @@ internal sealed class TieringService : IAsyncDisposable
     {
         get
         {
-            lock (_tierers)
-                return _tierers.Count;
+            lock (_loops)
+                return _loops.Count;
         }
     }
 
@@ -145,10 +145,10 @@ internal sealed class TieringService : IAsyncDisposable
         }
     }
 
-    private void Replace(AgentConfig config, DomainTiererContext context)
+    private void Replace(AgentConfig config, DomainLoopContext context)
     {
         bool anew = !context.Host.HasSameTiers(_context.Host) || context.Sampling != _context.Sampling;
-        (AgentConfig Config, DomainTiererContext Context) before = (_config, _context);
+        (AgentConfig Config, DomainLoopContext Context) before = (_config, _context);
         (_config, _context) = (config, context);
         try
         {
@@ -181,21 +181,21 @@ internal sealed class TieringService : IAsyncDisposable
         Dictionary<Guid, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
             .ToDictionary(o => o.Domain.Uuid);
-        lock (_tierers)
+        lock (_loops)
         {
-            foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
+            foreach ((Guid uuid, DomainLoop loop) in _loops.ToArray())
             {
-                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == tierer.Process
-                    && !tierer.HasEnded)
+                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == loop.Process
+                    && !loop.HasEnded)
                     continue;
-                Detach(uuid, tierer);
+                Detach(uuid, loop);
             }
             foreach ((Guid uuid, DomainOrders orders) in wanted)
             {
-                if (_tierers.TryGetValue(uuid, out DomainTierer? tierer))
-                    tierer.Update(orders);
+                if (_loops.TryGetValue(uuid, out DomainLoop? loop))
+                    loop.Update(orders);
                 else
-                    _tierers[uuid] = new DomainTierer(
+                    _loops[uuid] = new DomainLoop(
                         _context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(uuid, Task.CompletedTask));
             }
         }
@@ -254,11 +254,11 @@ internal sealed class TieringService : IAsyncDisposable
     public AgentStatus Status()
     {
         List<DomainStatus> domains = [];
-        lock (_tierers)
+        lock (_loops)
         {
             foreach (DomainOrders orders in _orders)
-                domains.Add(_tierers.TryGetValue(orders.Domain.Uuid, out DomainTierer? tierer)
-                    ? tierer.Status
+                domains.Add(_loops.TryGetValue(orders.Domain.Uuid, out DomainLoop? loop)
+                    ? loop.Status
                     : orders.Status(DomainFigures.None));
         }
         return new AgentStatus(
@@ -276,8 +276,8 @@ internal sealed class TieringService : IAsyncDisposable
     /// <summary>How a domain's slow accesses would fall with more DRAM; null while too little is known of it.</summary>
     public DramCurve? Curve(Guid domain)
     {
-        lock (_tierers)
-            return _tierers.TryGetValue(domain, out DomainTierer? tierer) ? tierer.Curve : null;
+        lock (_loops)
+            return _loops.TryGetValue(domain, out DomainLoop? loop) ? loop.Curve : null;
     }
 
     /// <summary>Detaches every sampler.</summary>
@@ -285,7 +285,7 @@ internal sealed class TieringService : IAsyncDisposable
     {
         DetachAll();
         Task[] leaving;
-        lock (_tierers)
+        lock (_loops)
             leaving = [.. _leaving.Values];
         try
         {
@@ -301,10 +301,10 @@ internal sealed class TieringService : IAsyncDisposable
 
     private void DetachAll()
     {
-        lock (_tierers)
+        lock (_loops)
         {
-            foreach ((Guid uuid, DomainTierer tierer) in _tierers.ToArray())
-                Detach(uuid, tierer);
+            foreach ((Guid uuid, DomainLoop loop) in _loops.ToArray())
+                Detach(uuid, loop);
         }
     }
 
@@ -312,17 +312,17 @@ internal sealed class TieringService : IAsyncDisposable
     /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of
     /// must not hold up the others.
     /// </summary>
-    private void Detach(Guid uuid, DomainTierer tierer)
+    private void Detach(Guid uuid, DomainLoop loop)
     {
         foreach (Guid gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
             _leaving.Remove(gone);
-        _tierers.Remove(uuid);
-        Task end = tierer.DisposeAsync().AsTask();
-        _ = TellIfStuckAsync(tierer, end);
+        _loops.Remove(uuid);
+        Task end = loop.DisposeAsync().AsTask();
+        _ = TellIfStuckAsync(loop, end);
         _leaving[uuid] = Task.WhenAll(_leaving.GetValueOrDefault(uuid, Task.CompletedTask), end);
     }
 
-    private async Task TellIfStuckAsync(DomainTierer tierer, Task end)
+    private async Task TellIfStuckAsync(DomainLoop loop, Task end)
     {
         try
         {
@@ -330,7 +330,7 @@ internal sealed class TieringService : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            _log.DetachStuck(tierer.Status.Name, tierer.Process.Pid);
+            _log.DetachStuck(loop.Status.Name, loop.Process.Pid);
         }
     }
 

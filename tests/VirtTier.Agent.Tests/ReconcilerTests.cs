@@ -7,15 +7,15 @@ using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Tests;
 
-public sealed class TieringServiceTests : IAsyncDisposable
+public sealed class ReconcilerTests : IAsyncDisposable
 {
     private readonly FakeHost _host = new();
-    private readonly TieringService _service;
+    private readonly Reconciler _service;
 
-    public TieringServiceTests()
+    public ReconcilerTests()
     {
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("25%") } };
-        _service = new TieringService(config, _host.Context(config));
+        _service = new Reconciler(config, _host.Context(config));
     }
 
     public async ValueTask DisposeAsync()
@@ -167,7 +167,7 @@ public sealed class TieringServiceTests : IAsyncDisposable
         await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 2);
 
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
-        DomainTiererContext context = _host.Context(config);
+        DomainLoopContext context = _host.Context(config);
         await _service.ReconfigureAsync(
             config with
             {
@@ -223,7 +223,7 @@ public sealed class TieringServiceTests : IAsyncDisposable
     public async Task The_pool_goes_where_it_is_used_and_stays_there()
     {
         AgentConfig config = new() { Pool = SizeSpec.Parse("8MiB"), DomainRate = ByteRate.Parse("1KiB/s") };
-        await using TieringService service = new(config, _host.Context(config));
+        await using Reconciler service = new(config, _host.Context(config));
         _host.HotPagesOf[1] = [.. Enumerable.Range(0, 1500)];
         _host.HotPagesOf[2] = [.. Enumerable.Range(0, 10)];
         RunningDomain busy = Domains.Running("auto", name: "busy"), idle = Domains.Running("auto", name: "idle");
@@ -287,7 +287,7 @@ public sealed class TieringServiceTests : IAsyncDisposable
         Assert.Equal(["fast", "slow"], read.Tiers.Select(t => t.Name));
     }
 
-    private static long BudgetOf(TieringService service, string name) =>
+    private static long BudgetOf(Reconciler service, string name) =>
         service.Status().Domains.Single(d => d.Name == name).BudgetBytes;
 
     [Fact]

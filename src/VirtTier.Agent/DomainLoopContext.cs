@@ -5,7 +5,7 @@ using VirtTier.Memory.Sampling;
 
 namespace VirtTier.Agent;
 
-/// <summary>What all <see cref="DomainTierer"/>s share.</summary>
+/// <summary>What all <see cref="DomainLoop"/>s share.</summary>
 /// <param name="Host">The host's memory.</param>
 /// <param name="Samplers">Attaches to guests.</param>
 /// <param name="Mover">Moves pages.</param>
@@ -16,7 +16,7 @@ namespace VirtTier.Agent;
 /// <param name="Loops">Watches the loop of each.</param>
 /// <param name="Time">The clock.</param>
 /// <param name="Log">Where log lines go.</param>
-internal sealed record DomainTiererContext(
+internal sealed record DomainLoopContext(
     HostMemory Host,
     IGuestSamplerFactory Samplers,
     PageMover Mover,

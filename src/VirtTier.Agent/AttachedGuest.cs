@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Migration;
+using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
+
+namespace VirtTier.Agent;
+
+/// <summary>
+/// One attached guest: its layout, heat and moves. Joins the kernel's side with the planner; <see cref="DomainLoop"/> says
+/// when to do what. One thread at a time uses it.
+/// </summary>
+internal sealed class AttachedGuest
+{
+    private static readonly MoveOutcome[] s_unmoved =
+    [
+        MoveOutcome.Busy, MoveOutcome.Pinned, MoveOutcome.Contested, MoveOutcome.Shared, MoveOutcome.Absent,
+        MoveOutcome.TargetFull, MoveOutcome.ForbiddenByCpuset, MoveOutcome.Refused,
+    ];
+
+    private readonly ProcessIdentity _process;
+    private readonly IGuestSampler _sampler;
+    private readonly DomainLoopContext _context;
+    private readonly Action _progress;
+    private readonly GuestNodes _nodes;
+    private readonly GuestHarvester _harvester;
+    private readonly FaultSampling _faults;
+    private readonly MoveTarget _memory;
+    private readonly MoveCostWatch _moveCost;
+    private readonly BoundMemoryWatch _bound;
+    private readonly MovePlan _plan = new();
+    private PlacementPlanner _planner;
+    private bool _ranGuests; // in any harvest since the last round
+    private TimeSpan _watched; // by the harvests since the last round
+    private TimeSpan _harvestTime;
+    private (long Fast, long Slow) _boundPages;
+    private string? _moveProblem; // of the last round
+
+    public AttachedGuest(ProcessIdentity process, IGuestSampler sampler, DomainLoopContext context, Action progress)
+    {
+        _process = process;
+        _sampler = sampler;
+        _context = context;
+        _progress = progress;
+        _nodes = new GuestNodes(context.Host, context.Mover, process.Pid);
+        _harvester = new GuestHarvester(sampler, context.Time, progress);
+        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight);
+        _memory = context.Mover.Target(process.Pid, _harvester.Layout);
+        _memory.Progress = progress;
+        _moveCost = new MoveCostWatch(process.Pid, _memory.Counters, context.Time);
+        _bound = new BoundMemoryWatch(context.Mover, process.Pid, _nodes, context.Time);
+        _planner = NewPlanner();
+        RunsGuests = sampler.GetInfo().Features.HasFlag(SamplerFeatures.NestedGuests);
+    }
+
+    /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
+    public string? Problem => Obstacle ?? _moveProblem ?? _bound.Note;
+
+    /// <summary>What rounds found and did, and where the pages are: those of before a round's moves while these are under
+    /// way.</summary>
+    public DomainFigures Figures { get; private set; } = DomainFigures.None;
+
+    /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen:
+    /// nothing of it is moved.</summary>
+    public bool RunsGuests { get; private set; }
+
+    /// <inheritdoc cref="GuestHarvester.IsDirtyLogging"/>
+    public bool IsDirtyLogging() => _harvester.IsDirtyLogging();
+
+    /// <summary>How the guest's slow accesses would fall with more DRAM, as of the last round;
+    /// null while nothing is known.</summary>
+    public DramCurve? Curve { get; private set; }
+
+    /// <summary>Rounds that the heat was learned from, those before a restart among them.</summary>
+    public long HeatRounds => _planner.Rounds;
+
+    /// <summary>Time since the accessed bits were last cleared.</summary>
+    public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvester.LastHarvest);
+
+    /// <summary>What was learned of the guest's pages, for another <see cref="AttachedGuest"/> of the same process.</summary>
+    public byte[] SaveHeat() => _planner.SaveState(MemoryIdentity.Of(_process, _memory.Layout));
+
+    /// <summary>Pages of the guest's layout.</summary>
+    public int PageCount => _memory.Layout.PageCount;
+
+    /// <summary>Takes over what <see cref="SaveHeat"/> gave, before the first harvest.</summary>
+    /// <returns>Null, or why it cannot be used.</returns>
+    public string? RestoreHeat(ReadOnlySpan<byte> state) =>
+        _planner.RestoreState(state, MemoryIdentity.Of(_process, _memory.Layout));
+
+    /// <summary>Clears the accessed bits, which are of longer than an interval, so that the next harvest is of one.</summary>
+    /// <returns>False if the layout had changed, so that not all were cleared.</returns>
+    public bool BeginWatching() => TakeBits();
+
+    /// <summary>Takes the accessed bits of the whole guest into the heat.</summary>
+    /// <returns>False if the layout had changed, so that nothing was taken.</returns>
+    public bool Harvest()
+    {
+        long before = _harvester.LastHarvest;
+        if (!TakeBits())
+            return false;
+        _watched += _context.Time.GetElapsedTime(before, _harvester.LastHarvest);
+        _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span);
+        _faults.Take(_memory.Layout, _planner);
+        return true;
+    }
+
+    /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that
+    /// migrates is to be left alone.</summary>
+    public void StopSampling() => _faults.Stop(_memory.Layout, _planner);
+
+    private bool TakeBits()
+    {
+        bool isWhole = _harvester.Harvest();
+        _ranGuests |= _harvester.RunsGuests;
+        if (!isWhole)
+            Relayout();
+        return isWhole;
+    }
+
+    /// <summary>Looks where each page is, for people to see before the first round.</summary>
+    public void Look()
+    {
+        _progress();
+        RoundScratch scratch = _context.Scratch.Rent();
+        try
+        {
+            Span<byte> tiers = ReadNodes(scratch);
+            _context.Host.ToTiers(tiers);
+            Figures = Figures with
+            {
+                HeatRounds = _planner.Rounds,
+                FastBytes = tiers.Count(Residency.Fast) * (long)PageSizes.PageBytes,
+                SlowBytes = tiers.Count(Residency.Slow) * (long)PageSizes.PageBytes,
+                MoveCost = _planner.MoveCost,
+            };
+        }
+        finally
+        {
+            _context.Scratch.Return(scratch);
+        }
+    }
+
+    /// <summary>Begins a round: looks where each page is and decides.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="pacer">Told of the round.</param>
+    public void Decide(DomainOrders orders, RoundPacer pacer)
+    {
+        // Before anything is tried, and also where nothing may be moved, so that it can be mended before that changes.
+        if (_nodes.Check(orders.Domain))
+            _bound.Forget(); // who changes the one may have changed the other
+        SamplerInfo info = _sampler.GetInfo();
+        RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
+        _ranGuests = false;
+        _faults.CountLandmines((long)info.Armed, _planner);
+        _progress();
+        RoundScratch scratch = _context.Scratch.Rent();
+        try
+        {
+            Plan(orders, pacer.Interval, scratch);
+        }
+        finally
+        {
+            _context.Scratch.Return(scratch);
+        }
+        pacer.EndRound(_plan, HarvestTime(info));
+        _faults.Choose(_harvester.Buffers.Sizes.Span, _memory.Layout, _planner);
+        Figures = Figures with
+        {
+            HeatRounds = _planner.Rounds,
+            RoundSeconds = pacer.Interval.TotalSeconds,
+            FastBytes = (_boundPages.Fast + _plan.FastPages) * PageSizes.PageBytes,
+            SlowBytes = (_boundPages.Slow + _plan.SlowPages) * PageSizes.PageBytes,
+            HotBytes = _plan.HotPages * PageSizes.PageBytes,
+            HotFastBytes = _plan.HotFastPages * PageSizes.PageBytes,
+            PingPongShare = _plan.PingPongShare,
+            MoveCost = _planner.MoveCost,
+            FaultSamples = _faults.Count,
+        };
+    }
+
+    /// <summary>Ends the round: demotes what was decided, then promotes into the room that is there.</summary>
+    /// <param name="orders">What to do, as decided upon.</param>
+    /// <param name="stop">Ends the moves.</param>
+    public async Task MoveAsync(DomainOrders orders, CancellationToken stop)
+    {
+        _moveProblem = _nodes.SlowAllowed.Count > 0 && MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
+        Figures = Figures with { Rounds = Figures.Rounds + 1 };
+    }
+
+    /// <summary>Between two rounds: makes room again for the pages that the guest is yet to touch for the first time.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="stop">Ends the moves.</param>
+    /// <returns>True if pages were moved.</returns>
+    public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
+    {
+        // Bound memory is not in the plan: an access to it would pass for a birth.
+        bool mayMove = MayMove(orders) && Problem is null && _boundPages is (0, 0);
+        if (!mayMove || _nodes.SlowAllowed.Count == 0 || _planner.BornPages == 0)
+            return false;
+        _planner.RestoreHeadroom((Figures.FastBytes / PageSizes.PageBytes) + _planner.BornPages, _plan);
+        if (_plan.Demotions.IsEmpty)
+            return false;
+        MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _nodes.SlowAllowed, stop);
+        CountMoves(demoted: report.Moved, promoted: 0);
+        return true;
+    }
+
+    private string? Obstacle => _context.Host.Problem ?? _nodes.Forbidden;
+
+    private bool MayMove(DomainOrders orders) => orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests;
+
+    private Span<byte> ReadNodes(RoundScratch scratch)
+    {
+        Span<byte> nodes = scratch.Pages(_memory.Layout.PageCount);
+        scratch.Reader.Read(_process.Pid, _memory.Layout, 0, nodes);
+        return nodes;
+    }
+
+    private void Plan(DomainOrders orders, TimeSpan round, RoundScratch scratch)
+    {
+        // After a rest there are the harvests of a round, an interval apart, with a decision after each.
+        SamplingPace sampling = _context.Sampling;
+        _planner.DecisionSpacing = 1 - ((sampling.HarvestsPerRound - 1) * (sampling.Interval / round));
+        Span<byte> tiers = ReadNodes(scratch);
+        // Pages that somebody else moved back are not to be fought over.
+        _memory.Observe(0, tiers);
+        _context.Host.ToTiers(tiers);
+        _boundPages = _bound.Find(_memory.Layout).TakeOut(tiers);
+        long mostMoves = MayMove(orders) ? _moveCost.MostMoves(orders.Limits, sampling) : 0;
+        _planner.MoveCost = _moveCost.Cost;
+        _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
+        if (_watched > TimeSpan.Zero)
+            Curve = _planner.Curve(_watched);
+        // For the next round: this one's plan says how many accesses there are.
+        _moveCost.EndRound(_watched, _plan.Accesses, _harvester.Buffers.Sizes.Span);
+        _watched = TimeSpan.Zero;
+    }
+
+    /// <summary>CPU time that harvests took since this was last asked.</summary>
+    private TimeSpan HarvestTime(SamplerInfo info)
+    {
+        TimeSpan before = _harvestTime;
+        _harvestTime = info.HarvestTime;
+        return _harvestTime - before;
+    }
+
+    /// <returns>What a person must mend before all pages can be moved; null if nothing.</returns>
+    private async Task<string?> ExchangeAsync(MoveLimits limits, CancellationToken stop)
+    {
+        _memory.Rate.PerSecond = limits.BytesPerSecond;
+        _memory.Work.PerSecond = (long)(limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
+        ExchangeReport report = await _context.Exchange.RunAsync(
+            _memory,
+            new MoveOrder(_plan.Demotions, _nodes.SlowAllowed),
+            new MoveOrder(_plan.Promotions, _nodes.Fast),
+            room: _plan.TargetPages - _plan.FastPages,
+            stop);
+        CountMoves(report.Demoted.Moved, report.Promoted.Moved);
+        return report.Demoted.Problem ?? report.Promoted.Problem;
+    }
+
+    private void CountMoves(long demoted, long promoted)
+    {
+        _moveCost.ObserveMoves();
+        MoveCounters counters = _memory.Counters;
+        long risen = (promoted - demoted) * PageSizes.PageBytes;
+        Figures = Figures with
+        {
+            FastBytes = Figures.FastBytes + risen,
+            SlowBytes = Figures.SlowBytes - risen,
+            PromotedPages = Figures.PromotedPages + promoted,
+            DemotedPages = Figures.DemotedPages + demoted,
+            Unmoved = s_unmoved.Where(o => counters[o] > 0).ToDictionary(o => o.ToString(), o => counters[o]),
+        };
+    }
+
+    private void Relayout()
+    {
+        (GuestLayout before, PlacementPlanner planner) = (_memory.Layout, _planner);
+        _memory.Relayout(_harvester.Layout);
+        _bound.Forget();
+        _planner = NewPlanner();
+        _planner.TakeOver(planner, _memory.Layout.KeptFrom(before));
+    }
+
+    private PlacementPlanner NewPlanner() =>
+        new(_memory.Layout.PageCount, _faults.IsPossible) { WriteWeight = _nodes.WriteWeight };
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics.CodeAnalysis;
+using VirtTier.Memory.Layout;
+
+namespace VirtTier.Memory.Sampling;
+
+/// <summary>Harvests the accessed bits of a whole guest, again and again, and follows its memslots.
+/// One thread at a time uses it.</summary>
+public sealed class GuestHarvester
+{
+    private readonly IGuestSampler _sampler;
+    private readonly TimeProvider _time;
+    private readonly Action _progress;
+    private ulong _generation;
+    private bool _isDirtyLogged = true; // until it is known
+
+    /// <summary>Reads the guest's layout.</summary>
+    /// <param name="sampler">The guest's sampler.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="progress">Called at each step of a harvest.</param>
+    /// <exception cref="GuestMemoryException">The guest has ended, or has no memory yet.</exception>
+    public GuestHarvester(IGuestSampler sampler, TimeProvider time, Action? progress = null)
+    {
+        _sampler = sampler;
+        _time = time;
+        _progress = progress ?? (() => { });
+        Follow(ReadLayout());
+    }
+
+    /// <summary>The guest's layout, as of the last harvest.</summary>
+    public GuestLayout Layout { get; private set; }
+
+    /// <summary>What the last harvest found.</summary>
+    public HarvestBuffers Buffers { get; private set; }
+
+    /// <summary>When the last harvest began, by the clock's <see cref="TimeProvider.GetTimestamp"/>.</summary>
+    public long LastHarvest { get; private set; }
+
+    /// <summary>Whether the guest ran guests of its own in the last harvest, whose accesses are not in it.</summary>
+    public bool RunsGuests { get; private set; }
+
+    /// <summary>Whether the guest's writes are being logged, as in a live migration: each harvest would cost it dearly.</summary>
+    public bool IsDirtyLogging()
+    {
+        // Harvests say when it begins; only its end has to be asked for.
+        if (_isDirtyLogged)
+            _isDirtyLogged = _sampler.GetInfo().Features.HasFlag(SamplerFeatures.DirtyLogging);
+        return _isDirtyLogged;
+    }
+
+    /// <summary>Reads and clears the accessed bits.</summary>
+    /// <returns>False if the layout had changed: nothing was found then, and not all bits were cleared.</returns>
+    public bool Harvest()
+    {
+        LastHarvest = _time.GetTimestamp();
+        RunsGuests = false;
+        foreach (GfnRange range in Layout.GfnRanges)
+        {
+            _progress();
+            HarvestResult result = _sampler.Harvest(range, Buffers, HarvestOptions.Clear | HarvestOptions.Flush);
+            _isDirtyLogged = result.IsDirtyLogged;
+            RunsGuests |= result.RunsGuests;
+            if (result.Generation == _generation)
+                continue;
+            GuestLayout layout = ReadLayout();
+            if (layout.Same(Layout))
+                continue;
+            Follow(layout);
+            return false;
+        }
+        return true;
+    }
+
+    private GuestLayout ReadLayout()
+    {
+        // The generation first: slots that change in between then show as a change at the next harvest.
+        _generation = _sampler.GetInfo().Generation;
+        return GuestLayout.FromMemslots(_sampler.GetMemslots());
+    }
+
+    [MemberNotNull(nameof(Layout), nameof(Buffers))]
+    private void Follow(GuestLayout layout)
+    {
+        if (layout.PageCount == 0)
+            throw new GuestMemoryException(GuestMemoryError.NotAGuest, "the guest has no memory yet");
+        (Layout, Buffers) = (layout, new HarvestBuffers(layout));
+    }
+}
