@@ -31,7 +31,8 @@ internal static class NumberOption
             BinaryUnits.TryParse(text, limit, out ulong bytes, out _) ? (long)bytes : null);
 
     private static Option<T> Create<T>(
-        string name, string description, Limit limit, T? unlessGiven, string what, Func<string, T?> read) where T : struct => new(name)
+        string name, string description, Limit limit, T? unlessGiven, string what, Func<string, T?> read)
+        where T : struct => new(name)
     {
         Description = $"{description} ({limit})",
         Required = unlessGiven is null,

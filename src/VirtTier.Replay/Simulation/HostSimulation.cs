@@ -44,7 +44,7 @@ public static class HostSimulation
 
     /// <summary>Plays the host and prints what it comes to.</summary>
     /// <returns>0; what is wrong with the options is thrown.</returns>
-    /// <exception cref="ArgumentException">Each guest would have too little memory; the message says how much it needs.</exception>
+    /// <exception cref="ArgumentException">Each guest would have too little memory; the message says what one needs.</exception>
     public static int Run(SimulationOptions options, TextWriter output)
     {
         ArgumentNullException.ThrowIfNull(options);
