@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
 

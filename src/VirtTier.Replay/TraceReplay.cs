@@ -2,7 +2,6 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using VirtTier.Primitives;
 using VirtTier.Replay.Traces;
 
 namespace VirtTier.Replay;
@@ -53,14 +52,12 @@ public static class TraceReplay
     /// <param name="options">What is asked for.</param>
     /// <param name="output">Receives the result.</param>
     /// <returns>0; what is wrong with the options or the trace is thrown.</returns>
-    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it.</exception>
     /// <exception cref="InvalidDataException">The trace is malformed; the message names file and line.</exception>
     /// <exception cref="IOException">The trace cannot be read.</exception>
     public static int Run(ReplayOptions options, TextWriter output)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(output);
-        Check(options);
         Trace trace;
         try
         {
@@ -81,25 +78,6 @@ public static class TraceReplay
         else
             WriteText(options, result, output);
         return 0;
-    }
-
-    private static void Check(ReplayOptions options)
-    {
-        Require(options.DramPercent is >= 0 and <= 100, "--dram", options.DramPercent, "a percentage of the pages, 0 to 100");
-        Require(options.Rounds >= 1, "--rounds", options.Rounds, "1 or more");
-        Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
-        Require(options.Cost is >= 0 and < double.PositiveInfinity, "--cost", options.Cost, "0 or more accesses");
-        Require(options.RunPages is 1 or PageSizes.BlockPages, "--unit", options.RunPages, "1 (4K) or 512 (2M) pages");
-        Require(options.Samples >= 0, "--samples", options.Samples, "0 or more a round");
-        Require(options.WriteWeight is >= 1 and <= 100, "--write-weight", options.WriteWeight, "1 to 100 accesses");
-        Require(ReplayPolicies.Names.Contains(options.Policy), "--policy", options.Policy,
-            string.Join(", ", ReplayPolicies.Names));
-    }
-
-    private static void Require(bool isRight, string option, object value, string right)
-    {
-        if (!isRight)
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{option} {value}: must be {right}."));
     }
 
     private static void WriteJson(ReplayOptions options, ReplayResult result, TextWriter output)

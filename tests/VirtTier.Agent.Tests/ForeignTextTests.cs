@@ -8,6 +8,7 @@ using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests;
 

@@ -26,7 +26,7 @@ public class NumberProperties
         SizeSpec.Parse(SizeSpec.FromBytes((ulong)bytes).ToString()).Resolve(0) == (ulong)bytes);
 
     [Fact]
-    public void A_rate_is_read_as_it_was_written() => Holds(s_bytes.Where(bytes => bytes > 0), bytes =>
+    public void A_rate_is_read_as_it_was_written() => Holds(s_bytes.Where(bytes => Limits.Rate.Allows(bytes)), bytes =>
         ByteRate.Parse(new ByteRate((ulong)bytes).ToString()).BytesPerSecond == (ulong)bytes);
 
     [Fact]
@@ -40,7 +40,7 @@ public class NumberProperties
     public void What_is_more_than_a_processor_can_address_is_refused_with_the_limit() => Holds(
         UpTo(1L << 59).Select(more => (MostBytes / 1024) + 1 + more),
         kibibytes => !SizeSpec.TryParse($"{kibibytes}KiB", out _, out string? error)
-            && error!.EndsWith("at most 4096TiB", StringComparison.Ordinal));
+            && error!.EndsWith("must be from 0KiB to 4096TiB", StringComparison.Ordinal));
 
     [Fact]
     public void Budgets_are_never_below_zero_nor_together_above_the_pool() => Holds(
@@ -73,7 +73,7 @@ public class NumberProperties
     private static Gen<BudgetDemand> Demand() =>
         s_bytes.Where(bytes => bytes > 0)
             .SelectMany(memory => Size()
-                .SelectMany(dram => Size().SelectMany(min => Gen.Choose(1, TieringSettings.LargestShares).Select(shares =>
+                .SelectMany(dram => Size().SelectMany(min => Gen.Choose(1, (int)Limits.Shares.Highest).Select(shares =>
         {
             TieringSettings settings = new() { Dram = dram, Min = min, Shares = shares };
             return new BudgetDemand(BudgetRequests.Of(settings, (ulong)memory, (ulong)memory), Curve: null, PreviousPages: 0);

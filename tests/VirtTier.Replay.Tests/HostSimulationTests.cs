@@ -17,7 +17,7 @@ public sealed class HostSimulationTests
         Assert.InRange(result.GetProperty("share").GetDouble(), 0.3, 1);
         Assert.True(result.GetProperty("agent_bytes").GetInt64() < 0.0005 * (64L << 30));
         ArgumentException bad = Assert.Throws<ArgumentException>(
-            () => HostSimulation.Run(new SimulationOptions { Guests = 0 }, output));
-        Assert.Contains("--vms 0: must be 1 to 100000", bad.Message, StringComparison.Ordinal);
+            () => HostSimulation.Run(new SimulationOptions { Guests = 1000, MemoryBytes = 64L << 20 }, output));
+        Assert.Equal("--memory 64MiB: must be at least 64MiB a VM, and there are 1000", bad.Message);
     }
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.IO.Compression;
+using System.Security.Cryptography;
 using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Planning;
 
 namespace VirtTier.Tiering.Tests;
@@ -7,6 +10,15 @@ namespace VirtTier.Tiering.Tests;
 public sealed class HeatFileFormatTests
 {
     private const int Pages = 4096;
+    private const int SampledPages = 1024;
+
+    // Where the mappings' sizes begin, what there is for each block, and the model, in the contents of a guest with two blocks.
+    private const int AtSizes = 12;
+    private const int AtBlocks = AtSizes + 2 + (2 * SampledPages) + (SampledPages / 32);
+    private const int AtModel = AtBlocks + (3 * 2) + (4 * 8);
+
+    // Magic, version, layout, checksum.
+    private const int HeaderBytes = 8 + 4 + 8 + 32;
 
     private static PlacementPlanner Warm()
     {
@@ -109,5 +121,121 @@ public sealed class HeatFileFormatTests
             Assert.Contains("checksum", planner.RestoreState(broken, layout: 42), StringComparison.Ordinal);
         }
         Assert.False(planner.Heat.ContainsAnyExcept((byte)0));
+    }
+
+    /// <summary>Whoever can write the file can make the checksum.</summary>
+    [Fact]
+    public void A_forged_state_is_taken_whole_or_not_at_all()
+    {
+        byte[] good = Contents(Sampled().SaveState(layout: 42));
+        byte[] untouched = new PlacementPlanner(SampledPages, sampled: true).SaveState(layout: 42);
+        // The model, four bytes a number, is most of it, and is not to have all the changes.
+        Random random = new(1);
+        int refused = 0, taken = 0;
+        for (int i = 0; i < 3000; i++)
+        {
+            byte[] forged = [.. good];
+            for (int change = random.Next(3); change >= 0; change--)
+            {
+                int at = random.Next(2) == 0 ? random.Next(AtModel) : random.Next(AtModel, good.Length);
+                forged[at] = random.Next(3) switch { 0 => 0xff, 1 => 0x7f, _ => (byte)random.Next(256) };
+            }
+            if (random.Next(10) == 0)
+                forged = forged[..random.Next(forged.Length)];
+            else if (random.Next(10) == 0)
+                forged = [.. forged, 0];
+
+            PlacementPlanner planner = new(SampledPages, sampled: true);
+            string? refusal = planner.RestoreState(HeatFileFormat.Pack(42, writer => writer.Write(forged)), layout: 42);
+            if (refusal is null)
+            {
+                Play(planner);
+                taken++;
+                continue;
+            }
+            Assert.Equal(untouched, planner.SaveState(layout: 42));
+            Assert.Equal(0, planner.Rounds);
+            refused++;
+        }
+        Assert.True(refused > 500 && taken > 500, $"{refused} refused, {taken} taken");
+    }
+
+    [Theory]
+    [InlineData("number of rounds", 4, new byte[] { 0, 0, 0, 0, 0, 0, 0, 0x80 })]
+    [InlineData("number of rounds", 4, new byte[] { 0, 0, 0, 0, 0, 0, 0, 0x7f })]
+    [InlineData("size of a mapping", AtSizes, new byte[] { 4 })]
+    [InlineData("neighbourhood", AtSizes + 2 + (2 * SampledPages), new byte[] { 4 })]
+    [InlineData("number of samples", AtBlocks, new byte[] { 65 })]
+    [InlineData("weight of a block", AtBlocks + 4, new byte[] { 6 })]
+    [InlineData("number of landmines", AtBlocks + 6, new byte[] { 0, 0, 0, 0, 0, 0, 0xf8, 0x7f })] // not a number
+    [InlineData("number of landmines", AtBlocks + 6, new byte[] { 1, 0, 0, 0, 0, 0, 0, 0 })] // the least that there is
+    [InlineData("number of landmines", AtBlocks + 14, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0xbf })] // -1
+    [InlineData("number of pages", AtModel, new byte[] { 0, 0, 0xc0, 0x7f })] // not a number
+    [InlineData("number of pages", AtModel, new byte[] { 0, 0, 0x80, 0xbf })] // -1
+    [InlineData("number of pages", AtModel + (8192 * 4), new byte[] { 0, 0, 0x7f, 0x7f })] // 3e38
+    public void What_no_planner_writes_is_refused_by_name(string what, int at, byte[] forgery)
+    {
+        byte[] forged = Contents(Sampled().SaveState(layout: 42));
+        forgery.CopyTo(forged, at);
+        Assert.Equal($"it is damaged: no planner writes such a {what}", new PlacementPlanner(SampledPages, sampled: true)
+            .RestoreState(HeatFileFormat.Pack(42, writer => writer.Write(forged)), layout: 42));
+    }
+
+    [Fact]
+    public void What_cannot_be_unpacked_is_refused()
+    {
+        byte[] good = Warm().SaveState(layout: 42);
+        byte[] untouched = new PlacementPlanner(Pages).SaveState(layout: 42);
+        for (int at = HeaderBytes; at < good.Length; at++)
+        {
+            byte[] forged = [.. good];
+            forged[at] ^= 0x55;
+            SHA256.HashData(forged.AsSpan(HeaderBytes), forged.AsSpan(20));
+            PlacementPlanner planner = new(Pages);
+            if (planner.RestoreState(forged, layout: 42) is not null)
+                Assert.Equal(untouched, planner.SaveState(layout: 42));
+        }
+    }
+
+    private static PlacementPlanner Sampled()
+    {
+        PlacementPlanner planner = new(SampledPages, sampled: true) { WriteWeight = 2 };
+        for (int round = 0; round < 4; round++)
+            Play(planner);
+        return planner;
+    }
+
+    // One block mapped as one and sampled, one in pages.
+    private static void Play(PlacementPlanner planner)
+    {
+        MappingSize[] sizes = [MappingSize.Size2M, MappingSize.Size4K];
+        ulong[] accessed = new ulong[SampledPages / 64];
+        accessed[0] = accessed[9] = 0xf0f;
+        byte[] residency = new byte[SampledPages];
+        Array.Fill(residency, Residency.Fast);
+        Array.Fill(residency, Residency.Slow, 0, 512);
+        MovePlan plan = new();
+        for (int round = 0; round < 2; round++)
+        {
+            for (int harvest = 0; harvest < 4; harvest++)
+                planner.Observe(accessed, sizes);
+            for (int sample = 0; sample < 80; sample++)
+                planner.Sample(sample * 7 % SampledPages, write: sample % 4 == 0);
+            planner.CountLandmines(100, 50);
+            planner.EndRound(residency, budgetPages: 512, maxMoves: 100, plan);
+            Assert.True(double.IsFinite(plan.PlannedFastShare) && double.IsFinite(plan.Accesses));
+            Assert.InRange(plan.DemotedPages + plan.PromotedPages, 0, 512 + 100);
+        }
+        Array.Fill(sizes, MappingSize.Size4K);
+        planner.Observe(accessed, sizes); // what was mapped as one is broken up
+    }
+
+    private static byte[] Contents(byte[] state)
+    {
+        using MemoryStream packed = new(state, HeaderBytes, state.Length - HeaderBytes);
+        using DeflateStream unpacked = new(packed, CompressionMode.Decompress);
+        using MemoryStream contents = new();
+        unpacked.CopyTo(contents);
+        return contents.ToArray();
     }
 }

@@ -3,7 +3,7 @@ using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Bus;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Globalization;
 using System.IO.Compression;
 using System.Numerics;
@@ -8,6 +7,7 @@ using VirtTier.Libvirt.Processes;
 using VirtTier.Memory;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 using VirtTier.Replay.Traces;
 
 namespace VirtTier.Agent.Commands;
@@ -18,8 +18,6 @@ namespace VirtTier.Agent.Commands;
 /// </summary>
 internal static class RecordCommand
 {
-    private static readonly TimeSpan s_shortest = TimeSpan.FromMilliseconds(10);
-
     public static Command Create()
     {
         Argument<string> guest = new("guest")
@@ -30,25 +28,18 @@ internal static class RecordCommand
         {
             Description = "Trace to write, in replay's binary form; packed if its name ends with .gz",
         };
-        Option<TimeSpan> interval = new("--interval")
-        {
-            Description = "Milliseconds from one harvest to the next",
-            DefaultValueFactory = _ => TimeSpan.FromMilliseconds(250),
-            CustomParser = result => ParseTime(result, TimeSpan.FromMilliseconds(1), s_shortest, TimeSpan.FromMinutes(1)),
-        };
-        Option<TimeSpan> duration = new("--duration")
-        {
-            Description = "Seconds to record; without it Ctrl-C or the guest's end ends it",
-            DefaultValueFactory = _ => TimeSpan.MaxValue,
-            CustomParser = result => ParseTime(result, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30)),
-        };
+        Option<double> interval = NumberOption.Number(
+            "--interval", "Milliseconds from one harvest to the next", Limits.RecordInterval, 250);
+        Option<double> duration = NumberOption.Number(
+            "--duration", "Seconds to record; Ctrl-C or the guest's end ends it sooner", Limits.RecordDuration,
+            (double)Limits.RecordDuration.Highest);
         Command command = new("record", "Record which pages a guest accesses, as a trace for replay")
         {
             guest, file, interval, duration,
         };
         command.SetAction((result, cancel) => RunAsync(
-            result.GetRequiredValue(guest), result.GetRequiredValue(file), result.GetValue(interval),
-            result.GetValue(duration), cancel));
+            result.GetRequiredValue(guest), result.GetRequiredValue(file),
+            TimeSpan.FromMilliseconds(result.GetValue(interval)), TimeSpan.FromSeconds(result.GetValue(duration)), cancel));
         return command;
     }
 
@@ -135,17 +126,5 @@ internal static class RecordCommand
             }
         }
         return accesses;
-    }
-
-    private static TimeSpan ParseTime(ArgumentResult result, TimeSpan unit, TimeSpan least, TimeSpan most)
-    {
-        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number)
-            && number >= least / unit && number <= most / unit)
-            return number * unit;
-        string option = ((OptionResult)result.Parent!).IdentifierToken?.Value ?? "";
-        result.AddError(string.Create(
-            CultureInfo.InvariantCulture, $"{option} '{text}': must be a number from {least / unit} to {most / unit}"));
-        return least;
     }
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using System.Globalization;
 using VirtTier.Primitives;
 using VirtTier.Replay;
 
@@ -15,22 +13,12 @@ internal static class ReplayCommand
     public static Command Create()
     {
         Argument<string> trace = new("trace") { Description = "Trace file: text (TIME_NS GFN OP) or binary, gzip accepted" };
-        Option<double> dram = new("--dram")
-        {
-            Description = "Fast memory as a share of the trace's distinct pages, such as 20%",
-            Required = true,
-            CustomParser = Percent,
-        };
-        Option<int> rounds = new("--rounds")
-        {
-            Description = "Equal slices of the trace's time, a decision after each",
-            DefaultValueFactory = _ => s_defaults.Rounds,
-        };
-        Option<int> harvests = new("--harvests")
-        {
-            Description = "Looks at the accessed bits in a round",
-            DefaultValueFactory = _ => s_defaults.Harvests,
-        };
+        Option<double> dram = NumberOption.Number(
+            "--dram", "Fast memory as a share of the trace's distinct pages, such as 20%", Limits.Share);
+        Option<int> rounds = NumberOption.Whole(
+            "--rounds", "Equal slices of the trace's time, a decision after each", Limits.ReplayRounds, s_defaults.Rounds);
+        Option<int> harvests = NumberOption.Whole(
+            "--harvests", "Looks at the accessed bits in a round", Limits.HarvestsPerRound, s_defaults.Harvests);
         Option<Observation> observe = new("--observe")
         {
             Description = "What the policy sees: accessed bits or counts",
@@ -46,23 +34,14 @@ internal static class ReplayCommand
             Description = "Where new pages go: headroom or populated",
             DefaultValueFactory = _ => s_defaults.Alloc,
         };
-        Option<double> cost = new("--cost")
-        {
-            Description = "What moving a page costs, in accesses",
-            DefaultValueFactory = _ => s_defaults.Cost,
-        };
+        Option<double> cost = NumberOption.Number(
+            "--cost", "What moving a page costs, in accesses", Limits.ReplayCost, s_defaults.Cost);
         Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
         unit.AcceptOnlyFromAmong("4K", "2M");
-        Option<int> samples = new("--samples")
-        {
-            Description = "Fault samples a round that virttier gets",
-            DefaultValueFactory = _ => s_defaults.Samples,
-        };
-        Option<int> writeWeight = new("--write-weight")
-        {
-            Description = "Accesses that a write counts as",
-            DefaultValueFactory = _ => s_defaults.WriteWeight,
-        };
+        Option<int> samples = NumberOption.Whole(
+            "--samples", "Fault samples a round that virttier gets", Limits.ReplaySamples, s_defaults.Samples);
+        Option<int> writeWeight = NumberOption.Whole(
+            "--write-weight", "Accesses that a write counts as", Limits.ReplayWriteWeight, s_defaults.WriteWeight);
         Option<string> policy = new("--policy") { Description = "Who decides", DefaultValueFactory = _ => s_defaults.Policy };
         policy.AcceptOnlyFromAmong([.. ReplayPolicies.Names]);
         Option<bool> json = new("--json") { Description = "Print one JSON object" };
@@ -99,15 +78,5 @@ internal static class ReplayCommand
             Console.Error.WriteLine($"virttier: {e.Message}");
             return ExitCode.BadInput;
         }
-    }
-
-    private static double Percent(ArgumentResult result)
-    {
-        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (text.EndsWith('%') && double.TryParse(
-            text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
-            return percent;
-        result.AddError($"--dram '{text}': must be a share of the trace's pages, such as 20%");
-        return 0;
     }
 }

@@ -3,9 +3,9 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using VirtTier.Libvirt.Processes;
-using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
 using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Commands;
 
@@ -16,11 +16,6 @@ internal static class SampleCommand
     /// <summary>Where libvirt's QEMU driver keeps the pid files of its domains.</summary>
     internal const string RunDirectory = "/run/libvirt/qemu";
 
-    private const int DefaultRate = 100;
-
-    /// <summary>The kernel module's own limit (MAX_FREQ in faults.c): a fault costs the guest tens of microseconds.</summary>
-    private const int HighestRate = 20_000;
-
     /// <summary>How soon Ctrl-C is seen.</summary>
     private static readonly TimeSpan s_wait = TimeSpan.FromMilliseconds(200);
 
@@ -30,12 +25,7 @@ internal static class SampleCommand
         {
             Description = "Name of a running domain, or pid of a process that runs a KVM guest",
         };
-        Option<int> rate = new("--rate")
-        {
-            Description = $"Samples a second, 1 to {HighestRate}",
-            DefaultValueFactory = _ => DefaultRate,
-        };
-        rate.Validators.Add(InRange(1, HighestRate));
+        Option<int> rate = NumberOption.Whole("--rate", "Samples a second", Limits.SampleRate, 100);
         Option<AccessKinds> kinds = new("--kinds")
         {
             Description = "Kinds of access: r, w, x or several of them",
@@ -45,12 +35,8 @@ internal static class SampleCommand
         };
         kinds.CompletionSources.Clear();
         kinds.CompletionSources.Add("r", "w", "x", "rwx");
-        Option<int> count = new("--count")
-        {
-            Description = "End after so many samples; without it Ctrl-C ends",
-            DefaultValueFactory = _ => int.MaxValue,
-        };
-        count.Validators.Add(InRange(1, int.MaxValue));
+        Option<int> count = NumberOption.Whole(
+            "--count", "Samples to end after; Ctrl-C ends it sooner", Limits.SampleCount, int.MaxValue);
         Command command = new("sample", "Print accesses of a guest as they are sampled: time, guest frame, kind")
         {
             guest, rate, kinds, count,
@@ -144,16 +130,7 @@ internal static class SampleCommand
             };
         }
         if (kinds is AccessKinds.None or >= (AccessKinds)8)
-            result.AddError($"--kinds '{text}': must be made of r, w and x, such as rw");
+            result.AddError($"--kinds '{Shorten.ForMessage(text)}': must be made of r, w and x, such as rw");
         return kinds;
     }
-
-    private static Action<OptionResult> InRange(int least, int most) => result =>
-    {
-        if (!int.TryParse(result.Tokens.Count == 1 ? result.Tokens[0].Value : null, NumberStyles.AllowLeadingSign,
-            CultureInfo.InvariantCulture, out int value))
-            return; // the parser says so
-        if (value < least || value > most)
-            result.AddError($"{result.IdentifierToken?.Value} {value}: must be from {least} to {most}");
-    };
 }

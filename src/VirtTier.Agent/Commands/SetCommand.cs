@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Commands;
 
@@ -15,7 +16,7 @@ internal static class SetCommand
         ["dram"] = "Fast memory that the domain may hold: 2GiB, 25% or auto",
         ["min"] = "What auto may not go under: 512MiB or 10%",
         ["max"] = "What auto may not go over: 4GiB or 50%",
-        ["shares"] = "Weight among auto domains, 1 to 10000",
+        ["shares"] = $"Weight among auto domains, {Limits.Shares}",
         ["mode"] = "enforce, observe (measure, move nothing) or off",
         ["rate"] = "Most migration traffic: 200MiB/s",
     };

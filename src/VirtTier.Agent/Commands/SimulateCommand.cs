@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
-using System.CommandLine.Parsing;
-using System.Globalization;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 using VirtTier.Replay.Simulation;
 
 namespace VirtTier.Agent.Commands;
@@ -14,30 +12,16 @@ internal static class SimulateCommand
 
     public static Command Create()
     {
-        Option<int> vms = new("--vms") { Description = "Synthetic VMs", DefaultValueFactory = _ => s_defaults.Guests };
-        Option<long> memory = new("--memory")
-        {
-            Description = "Memory of all VMs together, such as 12TiB",
-            DefaultValueFactory = _ => s_defaults.MemoryBytes,
-            CustomParser = Size,
-        };
-        Option<double> dram = new("--dram")
-        {
-            Description = "Fast memory as a share of it, such as 20%",
-            DefaultValueFactory = _ => s_defaults.DramPercent,
-            CustomParser = Percent,
-        };
-        Option<int> rounds = new("--rounds") { Description = "Rounds to play", DefaultValueFactory = _ => s_defaults.Rounds };
-        Option<int> harvests = new("--harvests")
-        {
-            Description = "Harvests of a round",
-            DefaultValueFactory = _ => s_defaults.Harvests,
-        };
-        Option<int> seed = new("--seed")
-        {
-            Description = "Seed of the first VM; each has the next one",
-            DefaultValueFactory = _ => s_defaults.Seed,
-        };
+        Option<int> vms = NumberOption.Whole("--vms", "Synthetic VMs", Limits.SimulatedVms, s_defaults.Guests);
+        Option<long> memory = NumberOption.Size(
+            "--memory", "Memory of all VMs together, such as 12TiB", Limits.SimulatedMemory, s_defaults.MemoryBytes);
+        Option<double> dram = NumberOption.Number(
+            "--dram", "Fast memory as a share of it, such as 20%", Limits.Share, s_defaults.DramPercent);
+        Option<int> rounds = NumberOption.Whole("--rounds", "Rounds to play", Limits.ReplayRounds, s_defaults.Rounds);
+        Option<int> harvests = NumberOption.Whole(
+            "--harvests", "Harvests of a round", Limits.HarvestsPerRound, s_defaults.Harvests);
+        Option<int> seed = NumberOption.Whole(
+            "--seed", "Seed of the first VM; each has the next one", Limits.Seed, s_defaults.Seed);
         Option<bool> json = new("--json") { Description = "Print one JSON object" };
         Command command = new("simulate",
             "Play a host of synthetic VMs under one pool: share served fast, the agent's memory and CPU")
@@ -68,25 +52,5 @@ internal static class SimulateCommand
             }
         });
         return command;
-    }
-
-    private static long Size(ArgumentResult result)
-    {
-        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (SizeSpec.TryParse(text, out SizeSpec size, out string? error) && size.Kind == SizeKind.Bytes
-            && size.Resolve(0) is ulong bytes and > 0 and < long.MaxValue)
-            return (long)bytes;
-        result.AddError($"--memory '{text}': must be a size with a unit, such as 12TiB{(error is null ? "" : $" ({error})")}");
-        return 0;
-    }
-
-    private static double Percent(ArgumentResult result)
-    {
-        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        if (text.EndsWith('%') && double.TryParse(
-            text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
-            return percent;
-        result.AddError($"--dram '{text}': must be a share of the memory, such as 20%");
-        return 0;
     }
 }

@@ -2,6 +2,7 @@
 using System.Globalization;
 using System.Text;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
@@ -147,18 +148,16 @@ internal sealed class ConfigReader
             ["defaults"] = node => config = config with { Defaults = ReadDefaults(node) },
             ["sampling"] = node => ReadMapping(node, "sampling", new()
             {
-                ["interval"] =
-                    n => config =
-                        config with { HarvestInterval = Duration(n, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1)) },
-                ["harvests_per_round"] = n => config = config with { HarvestsPerRound = Integer(n, 1, 64) },
+                ["interval"] = n => config = config with { HarvestInterval = Duration(n, Limits.HarvestInterval) },
+                ["harvests_per_round"] = n => config = config with { HarvestsPerRound = Integer(n, Limits.HarvestsPerRound) },
                 ["domain_cpu"] = n => config = config with { HarvestCpuShare = CpuShare(n) },
-                ["fault_rate"] = n => config = config with { FaultRate = Integer(n, 0, 1000) },
+                ["fault_rate"] = n => config = config with { FaultRate = Integer(n, Limits.FaultRate) },
             }),
             ["tiers"] = node => ReadMapping(tiers = node, "tiers", new()
             {
                 ["fast"] = n => config = config with { FastNodes = Nodes(n) },
                 ["slow"] = n => config = config with { SlowNodes = Nodes(n) },
-                ["write_weight"] = n => config = config with { WriteWeight = Number(n, 0.25, 4) },
+                ["write_weight"] = n => config = config with { WriteWeight = Number(n, Limits.WriteWeight) },
             }),
             ["migration"] = node => ReadMapping(node, "migration", new()
             {
@@ -172,8 +171,7 @@ internal sealed class ConfigReader
             }),
             ["libvirt"] = node => ReadMapping(node, "libvirt", new()
             {
-                ["heartbeat"] =
-                    n => config = config with { Heartbeat = Duration(n, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)) },
+                ["heartbeat"] = n => config = config with { Heartbeat = Duration(n, Limits.Heartbeat) },
             }),
             ["hook"] = node => ReadMapping(node, "hook", new()
             {
@@ -233,33 +231,37 @@ internal sealed class ConfigReader
     private string Scalar(YamlNode node) =>
         (node as YamlScalarNode)?.Value ?? throw Error(node, "must be a single value");
 
-    private int Integer(YamlNode node, int min, int max)
+    private int Integer(YamlNode node, Limit limit)
     {
         string text = Scalar(node);
-        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= min && value <= max)
+        if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && limit.Allows(value))
             return value;
-        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a whole number from {min} to {max}");
+        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a whole number from {limit}");
     }
 
-    private double Number(YamlNode node, double min, double max)
+    private double Number(YamlNode node, Limit limit)
     {
         string text = Scalar(node);
-        if (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
-            && value >= min && value <= max)
-            return value;
-        throw Error(node, string.Create(
-            CultureInfo.InvariantCulture, $"'{Shorten.ForMessage(text)}' must be a number from {min} to {max}"));
+        return TryParseWithin(limit, text, 1, out decimal value)
+            ? (double)value
+            : throw Error(node, $"'{Shorten.ForMessage(text)}' must be a number from {limit}");
     }
 
     private double CpuShare(YamlNode node)
     {
         string text = Scalar(node);
-        if (text.EndsWith('%')
-            && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
-                out double percent)
-            && percent is >= 0.1 and <= 100)
-            return percent / 100;
-        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a share of one CPU from 0.1% to 100%, such as 5%");
+        return text.EndsWith('%') && TryParseWithin(Limits.CpuShare, text.AsSpan(0, text.Length - 1), 1, out decimal percent)
+            ? (double)percent / 100
+            : throw Error(node, $"'{Shorten.ForMessage(text)}' must be a share of one CPU from {Limits.CpuShare}, such as 5%");
+    }
+
+    // What no decimal can hold is none, and neither are infinity and NaN.
+    private static bool TryParseWithin(Limit limit, ReadOnlySpan<char> text, decimal unit, out decimal value)
+    {
+        bool isWithin = decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal number)
+            && number <= limit.Highest / unit && number >= limit.Lowest / unit;
+        value = isWithin ? number * unit : 0;
+        return isWithin;
     }
 
     private bool OnOff(YamlNode node) => Scalar(node) switch
@@ -269,29 +271,18 @@ internal sealed class ConfigReader
         var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be on or off"),
     };
 
-    private TimeSpan Duration(YamlNode node, TimeSpan min, TimeSpan max)
+    private TimeSpan Duration(YamlNode node, Limit limit)
     {
         string text = Scalar(node);
-        (string unit, double seconds)[] units = [("ms", 0.001), ("s", 1), ("min", 60)];
-        foreach ((string unit, double seconds) in units)
+        (string Unit, decimal Seconds)[] units = [("ms", 0.001m), ("s", 1), ("min", 60)];
+        foreach ((string unit, decimal seconds) in units)
         {
             if (text.EndsWith(unit, StringComparison.Ordinal)
-                && double.TryParse(text.AsSpan(0, text.Length - unit.Length).Trim(), NumberStyles.AllowDecimalPoint,
-                    CultureInfo.InvariantCulture, out double number))
-            {
-                // Compared as numbers first: what no TimeSpan can hold (and NaN, and infinity) would be
-                // an exception without a place.
-                if (number * seconds <= max.TotalSeconds && TimeSpan.FromSeconds(number * seconds) is var value
-                    && value >= min && value <= max)
-                    return value;
-                break;
-            }
+                && TryParseWithin(limit, text.AsSpan(0, text.Length - unit.Length).Trim(), seconds, out decimal value))
+                return TimeSpan.FromSeconds((double)value);
         }
         throw Error(
-            node,
-            $"'{Shorten.ForMessage(text)}' must be a time with its unit, from {Show(min)} to {Show(max)}, such as 250ms or 3s");
-
-        static string Show(TimeSpan t) => t < TimeSpan.FromSeconds(1) ? $"{t.TotalMilliseconds}ms" : $"{t.TotalSeconds}s";
+            node, $"'{Shorten.ForMessage(text)}' must be a time with its unit, from {limit}, such as 250ms or 3s");
     }
 
     private List<int> Nodes(YamlNode node)
@@ -303,7 +294,7 @@ internal sealed class ConfigReader
         List<int> nodes = [];
         foreach (YamlNode child in sequence.Children)
         {
-            int number = Integer(child, 0, 1023);
+            int number = Integer(child, Limits.Node);
             if (nodes.Contains(number))
                 throw Error(child, $"NUMA node {number} is listed twice");
             nodes.Add(number);

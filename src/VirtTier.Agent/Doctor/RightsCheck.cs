@@ -2,7 +2,7 @@
 using System.Globalization;
 using VirtTier.Agent.Bus;
 using VirtTier.Libvirt.DBus;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 

@@ -2,7 +2,7 @@
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Hook;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.DBus;
 

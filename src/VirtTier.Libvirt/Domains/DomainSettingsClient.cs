@@ -2,6 +2,7 @@
 using System.Xml.Linq;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Domains;
 

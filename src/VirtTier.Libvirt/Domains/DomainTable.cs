@@ -2,7 +2,7 @@
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Processes;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Domains;
 

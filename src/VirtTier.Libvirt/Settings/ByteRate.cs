@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics.CodeAnalysis;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Settings;
 
 /// <summary>An amount of traffic as people write it: a size a second, such as <c>200MiB/s</c>.</summary>
-/// <param name="BytesPerSecond">Bytes per second, at least 1.</param>
+/// <param name="BytesPerSecond">Bytes per second, within <see cref="Limits.Rate"/>.</param>
 public readonly record struct ByteRate(ulong BytesPerSecond)
 {
     private const string PerSecond = "/s";
@@ -26,12 +27,8 @@ public readonly record struct ByteRate(ulong BytesPerSecond)
         string trimmed = text.Trim();
         if (!trimmed.EndsWith(PerSecond, StringComparison.Ordinal))
             error = $"'{Shorten.ForMessage(text)}' is not a rate: write a size a second, such as 200MiB/s";
-        else if (BinaryUnits.TryParse(trimmed[..^PerSecond.Length].TrimEnd(), out ulong bytes, out error))
-        {
+        else if (BinaryUnits.TryParse(trimmed[..^PerSecond.Length].TrimEnd(), Limits.Rate, out ulong bytes, out error))
             rate = new ByteRate(bytes);
-            if (bytes == 0)
-                error = $"'{Shorten.ForMessage(text)}' would never move a page: say mode=\"observe\" if that is meant";
-        }
 
         return error is null;
     }

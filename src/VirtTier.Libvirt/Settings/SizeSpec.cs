@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Settings;
 
@@ -72,10 +73,10 @@ public readonly record struct SizeSpec
             size = Auto;
         else if (!trimmed.EndsWith('%'))
             return TryParseBytes(trimmed, out size, out error);
-        else if (TryParseNumber(trimmed[..^1], out decimal percent) && percent <= 100)
+        else if (TryParseNumber(trimmed[..^1], out decimal percent) && Limits.Share.Allows(percent))
             size = FromPercent(percent);
         else
-            return Refuse(out error, text, "is not a percentage from 0% to 100%, such as 25%");
+            return Refuse(out error, text, $"is not a percentage from {Limits.Share}, such as 25%");
 
         error = null;
         return true;
@@ -93,7 +94,7 @@ public readonly record struct SizeSpec
     private static bool TryParseBytes(string text, out SizeSpec size, [NotNullWhen(false)] out string? error)
     {
         size = Unset;
-        if (BinaryUnits.TryParse(text, out ulong bytes, out string? problem))
+        if (BinaryUnits.TryParse(text, Limits.Size, out ulong bytes, out string? problem))
             size = FromBytes(bytes);
         error = problem;
         return problem is null;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Settings;
 
@@ -18,9 +19,6 @@ public sealed record TieringSettings
     /// <summary>The attributes that there are.</summary>
     public static IReadOnlyList<string> AttributeNames { get; } = ["dram", "min", "max", "shares", "mode", "rate"];
 
-    /// <summary>The largest weight that may be given; the smallest is 1.</summary>
-    public const int LargestShares = 10_000;
-
     /// <summary>The settings of a domain that says nothing.</summary>
     public static TieringSettings Default { get; } = new();
 
@@ -33,7 +31,7 @@ public sealed record TieringSettings
     /// <summary>What <c>auto</c> never exceeds; never <c>auto</c> itself.</summary>
     public SizeSpec Max { get; init; }
 
-    /// <summary>The weight among <c>auto</c> domains, 1 to <see cref="LargestShares"/>; null leaves it to the host.</summary>
+    /// <summary>The weight among <c>auto</c> domains, within <see cref="Limits.Shares"/>; null leaves it to the host.</summary>
     public int? Shares { get; init; }
 
     /// <summary>Whether to move pages, only measure, or leave the domain alone; null leaves it to the host.</summary>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.Xml.Linq;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Settings;
 
@@ -97,13 +98,13 @@ internal sealed class TieringSettingsParser
     private int? ReadShares(string name, string value)
     {
         if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int shares)
-            && shares is >= 1 and <= TieringSettings.LargestShares)
+            && Limits.Shares.Allows(shares))
         {
             return shares;
         }
 
         Refuse(name, value,
-            $"'{Shorten.ForMessage(value)}' is not a weight: give a whole number from 1 to {TieringSettings.LargestShares}");
+            $"'{Shorten.ForMessage(value)}' is not a weight: give a whole number from {Limits.Shares}");
         return null;
     }
 

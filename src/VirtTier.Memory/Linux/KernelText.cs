@@ -9,7 +9,6 @@ internal static class KernelText
 {
     // sysfs gives a page at most. A list of 65,536 numbers, each by itself, has some 400 kB: no host has that.
     private const int LongestFile = 1 << 16;
-    private const int LongestQuote = 60;
 
     /// <summary>The text of a file; null if there is none.</summary>
     /// <exception cref="GuestMemoryException">It may not be read, or is far longer than any file of its kind.</exception>
@@ -55,13 +54,6 @@ internal static class KernelText
         {
             throw Failure(file, e.Message);
         }
-    }
-
-    /// <summary>Foreign text as it may stand in a message: short, and in one line.</summary>
-    public static string Quote(string text)
-    {
-        char[] shown = [.. text.Take(LongestQuote).Select(c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c)];
-        return $"'{new string(shown)}{(text.Length > LongestQuote ? "..." : "")}'";
     }
 
     private static GuestMemoryException Failure(string file, string why) =>

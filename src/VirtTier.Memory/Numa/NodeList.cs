@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.Text;
-using VirtTier.Memory.Linux;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory;
 
@@ -21,9 +21,9 @@ public static class NodeList
         {
             string[] ends = part.Split('-');
             if (ends.Length > 2 || !TryParse(ends[0], out int first) || !TryParse(ends[^1], out int last) || last < first)
-                throw new FormatException($"{KernelText.Quote(part)} is neither a number nor a range of numbers such as 0-3");
+                throw new FormatException($"'{Shorten.ForMessage(part)}' is neither a number nor a range of numbers such as 0-3");
             if (last > Highest)
-                throw new FormatException($"{KernelText.Quote(part)} goes beyond {Highest}, which no host has");
+                throw new FormatException($"'{Shorten.ForMessage(part)}' goes beyond {Highest}, which no host has");
             if (numbers.Count + (last - first) > Highest)
                 throw new FormatException($"more than {Highest + 1} numbers in one list, which no host has");
             numbers.AddRange(Enumerable.Range(first, last - first + 1));

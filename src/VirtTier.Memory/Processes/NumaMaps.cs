@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
-using VirtTier.Memory.Linux;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory;
 
@@ -68,9 +68,9 @@ internal static class NumaMaps
             string[] words = line.Split(' ', 3, StringSplitOptions.RemoveEmptyEntries);
             if (words.Length < 2
                 || !ulong.TryParse(words[0], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong start))
-                throw new FormatException($"{KernelText.Quote(line)} has no address and policy");
+                throw new FormatException($"'{Shorten.ForMessage(line)}' has no address and policy");
             if (count > 1 && start <= last)
-                throw new FormatException($"{KernelText.Quote(line)} does not lie behind the mapping before it");
+                throw new FormatException($"'{Shorten.ForMessage(line)}' does not lie behind the mapping before it");
             last = start;
             string? policy = words[1].StartsWith("bind", StringComparison.Ordinal) ? words[1] : null;
             if (policy == open.Policy)
@@ -94,6 +94,6 @@ internal static class NumaMaps
         return colon > 0 && (policy[..colon] == "bind" || policy.StartsWith("bind=", StringComparison.Ordinal))
             && NodeList.Parse(policy[(colon + 1)..]) is { Count: > 0 } nodes
             ? nodes
-            : throw new FormatException($"{KernelText.Quote(policy)} is a policy of no kernel that is known");
+            : throw new FormatException($"'{Shorten.ForMessage(policy)}' is a policy of no kernel that is known");
     }
 }

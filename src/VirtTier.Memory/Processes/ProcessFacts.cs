@@ -2,6 +2,7 @@
 using System.Globalization;
 using VirtTier.Linux;
 using VirtTier.Memory.Linux;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory;
 
@@ -48,7 +49,7 @@ public static class ProcessFacts
     private static ProcessStat ReadStat(int pid, string procfs)
     {
         string stat = Read(pid, "stat", procfs);
-        return ProcessStat.Parse(stat) ?? throw Failure(pid, "stat", procfs, $"{KernelText.Quote(stat)} makes no sense");
+        return ProcessStat.Parse(stat) ?? throw Failure(pid, "stat", procfs, $"'{Shorten.ForMessage(stat)}' makes no sense");
     }
 
     private static IReadOnlyList<int> ReadList(int pid, string key, string procfs)

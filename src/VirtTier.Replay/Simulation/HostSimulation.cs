@@ -39,21 +39,23 @@ public sealed record SimulationOptions
 /// </summary>
 public static class HostSimulation
 {
+    // Fewer blocks than this have no habits.
+    private const int FewestBlocks = 32;
+
     /// <summary>Plays the host and prints what it comes to.</summary>
     /// <returns>0; what is wrong with the options is thrown.</returns>
-    /// <exception cref="ArgumentException">An option has a value that makes no sense; the message names it.</exception>
+    /// <exception cref="ArgumentException">Each guest would have too little memory; the message says what one needs.</exception>
     public static int Run(SimulationOptions options, TextWriter output)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(output);
         long blocks = options.MemoryBytes / PageSizes.BlockBytes;
-        Require(options.Guests is >= 1 and <= 100_000, "--vms", options.Guests, "1 to 100000");
-        Require(blocks / options.Guests is >= 32 and <= int.MaxValue / 2, "--memory", options.MemoryBytes,
-            "at least 64MiB a VM, at most 2PiB");
-        Require(options.DramPercent is >= 0 and <= 100, "--dram", options.DramPercent, "a percentage of the memory, 0 to 100");
-        Require(options.Rounds >= 1, "--rounds", options.Rounds, "1 or more");
-        Require(options.Harvests >= 1, "--harvests", options.Harvests, "1 or more");
-        Require(options.RoundSeconds > 0, "--round-seconds", options.RoundSeconds, "more than 0");
+        if (blocks / options.Guests < FewestBlocks)
+        {
+            throw new ArgumentException(
+                $"--memory {BinaryUnits.Format((ulong)options.MemoryBytes)}: must be at least 64MiB a VM, and there are "
+                    + $"{options.Guests}");
+        }
 
         long before = GC.GetTotalMemory(forceFullCollection: true);
         SimulatedHost host = new(options, (int)(blocks / options.Guests));
@@ -63,12 +65,6 @@ public static class HostSimulation
         long bytes = GC.GetTotalMemory(forceFullCollection: true) - before;
         Print(options, host, bytes, output);
         return 0;
-    }
-
-    private static void Require(bool isRight, string option, object value, string right)
-    {
-        if (!isRight)
-            throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"{option} {value}: must be {right}."));
     }
 
     private static void Print(SimulationOptions options, SimulatedHost host, long bytes, TextWriter output)

@@ -2,6 +2,7 @@
 using System.Globalization;
 using System.IO.Compression;
 using System.Text;
+using VirtTier.Primitives;
 
 namespace VirtTier.Replay.Traces;
 
@@ -17,7 +18,6 @@ public static class TraceReader
 {
     // Without an end of the line the whole of a file, or of what its gzip unfolds to, would be one.
     private const int LongestLine = 4096;
-    private const int LongestQuote = 60;
 
     private static ReadOnlySpan<byte> GzipMagic => [0x1f, 0x8b];
 
@@ -104,12 +104,8 @@ public static class TraceReader
             ? ulong.TryParse(text[2..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out gfn)
             : ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out gfn);
 
-    private static InvalidDataException Wrong(long line, ReadOnlySpan<char> what, string right)
-    {
-        char[] shown = [.. what[..Math.Min(what.Length, LongestQuote)].ToArray().Select(
-            c => char.IsControl(c) || char.IsSurrogate(c) ? '?' : c)];
-        return new($"line {line}: \"{new string(shown)}{(what.Length > LongestQuote ? "..." : "")}\": {right}.");
-    }
+    private static InvalidDataException Wrong(long line, ReadOnlySpan<char> what, string right) =>
+        new($"line {line}: \"{Shorten.ForMessage(what)}\": {right}.");
 
     private static IEnumerable<TraceAccess> ReadBinary(Stream stream)
     {

@@ -64,7 +64,7 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
             Age(block);
         _samples[block]++;
         int offset = page % PageSizes.BlockPages;
-        if (sizes[block] == MappingSize.Size2M && offset > 0)
+        if (sizes[block] == MappingSize.Size2M && offset > 0 && SamplesOf(block)[offset - 1] < Most)
             SamplesOf(block)[offset - 1]++;
     }
 
@@ -152,6 +152,9 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
         reader.BaseStream.ReadExactly(_samples);
         reader.BaseStream.ReadExactly(_writes);
         reader.BaseStream.ReadExactly(_weights);
+        HeatFileFormat.Require(!_samples.AsSpan().ContainsAnyExceptInRange((byte)0, (byte)Most), "number of samples");
+        HeatFileFormat.Require(
+            !_weights.AsSpan().ContainsAnyExceptInRange((byte)0, (byte)(AccessWeight.Classes - 1)), "weight of a block");
         _any = Landmines.Read(reader);
         _write = Landmines.Read(reader);
         if (!sampled)
@@ -175,7 +178,7 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
         if (sizes[block] == MappingSize.Size2M)
         {
             Span<byte> samples = SamplesOf(block);
-            ofFirst -= Sum(samples);
+            ofFirst = Math.Max(0, ofFirst - Sum(samples));
             int over = 0;
             foreach (ref byte count in samples)
             {
@@ -185,13 +188,16 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
                 left += count;
             }
         }
-        _samples[block] = (byte)(left + (ofFirst / 2));
+        _samples[block] = (byte)Math.Min(Most / 2, left + (ofFirst / 2));
         _writes[block] /= 2;
     }
 
     // Landmines laid lately, and what they brought.
     private readonly record struct Landmines(double Laid, double Samples)
     {
+        // Between them, none of the quotients of two such numbers is infinite.
+        private const double Least = 1e-30, Greatest = 1e30;
+
         public Landmines Then(double laid) => laid > 0 ? new((Laid * Memory) + laid, Samples * Memory) : this;
 
         public void Write(BinaryWriter writer)
@@ -200,7 +206,13 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
             writer.Write(Samples);
         }
 
-        public static Landmines Read(BinaryReader reader) => new(reader.ReadDouble(), reader.ReadDouble());
+        public static Landmines Read(BinaryReader reader)
+        {
+            Landmines read = new(reader.ReadDouble(), reader.ReadDouble());
+            HeatFileFormat.Require(
+                read.Laid is 0 or (>= Least and <= Greatest) && read.Samples is >= 0 and <= Greatest, "number of landmines");
+            return read;
+        }
     }
 
     private static int Sum(ReadOnlySpan<byte> samples)

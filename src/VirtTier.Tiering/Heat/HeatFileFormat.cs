@@ -51,12 +51,36 @@ internal static class HeatFileFormat
         return null;
     }
 
-    /// <summary>Unpacks a state that <see cref="Refusal"/> has nothing against.</summary>
-    public static void Unpack(ReadOnlySpan<byte> state, Action<BinaryReader> read)
+    /// <summary>Unpacks a state that <see cref="Refusal"/> has nothing against. Whoever can write the file can make
+    /// the checksum, so what it says is checked all the same.</summary>
+    /// <param name="state">The state.</param>
+    /// <param name="read">Reads the contents to their end; throws <see cref="InvalidDataException"/> for what cannot be.</param>
+    /// <returns>Null, or why it cannot be used; what was read until then is to be forgotten.</returns>
+    public static string? Unpack(ReadOnlySpan<byte> state, Action<BinaryReader> read)
     {
         using MemoryStream packed = new(state[HeaderBytes..].ToArray());
         using DeflateStream deflate = new(packed, CompressionMode.Decompress);
         using BinaryReader reader = new(deflate);
-        read(reader);
+        try
+        {
+            read(reader);
+            return deflate.ReadByte() < 0 ? null : "it goes on where it should end";
+        }
+        catch (EndOfStreamException)
+        {
+            return "it breaks off";
+        }
+        catch (InvalidDataException e)
+        {
+            return e.Message;
+        }
+    }
+
+    /// <summary>For what is read: refuses what no planner has written.</summary>
+    /// <exception cref="InvalidDataException">It is so.</exception>
+    public static void Require(bool isPossible, string what)
+    {
+        if (!isPossible)
+            throw new InvalidDataException($"it is damaged: no planner writes such a {what}");
     }
 }

@@ -33,5 +33,9 @@ internal sealed class Neighbourhood(int pages)
 
     public void Write(BinaryWriter writer) => writer.Write(_classes);
 
-    public void Read(BinaryReader reader) => reader.BaseStream.ReadExactly(_classes);
+    public void Read(BinaryReader reader)
+    {
+        reader.BaseStream.ReadExactly(_classes);
+        HeatFileFormat.Require(!_classes.AsSpan().ContainsAnyExceptInRange((byte)0, (byte)(Classes - 1)), "neighbourhood");
+    }
 }

@@ -20,15 +20,19 @@ public sealed class PlacementPlanner
 {
     private const int WordPages = 64;
 
-    private readonly PageHistory _history;
-    private readonly MappingSize[] _sizes;
-    private readonly BlockSamples _samples;
-    private readonly ValueModel _model;
+    // More rounds than a guest can have lived, and far fewer than overflow.
+    private const long MostRounds = 1L << 48;
+
     private readonly Headroom _headroom = new();
     private readonly ShareError _shareError = new();
-    private readonly RoundCensus _census;
-    private readonly MoveMatcher _matcher;
     private readonly PingPongMeter _pingPong;
+    // What is learned, and what works on it; replaced as a whole when a state is restored.
+    private PageHistory _history;
+    private MappingSize[] _sizes;
+    private BlockSamples _samples;
+    private ValueModel _model;
+    private RoundCensus _census;
+    private MoveMatcher _matcher;
     private int _harvests;
     private int _expectedHarvests = PageState.Quarters;
     private int _quarters;
@@ -289,23 +293,15 @@ public sealed class PlacementPlanner
     {
         if (HeatFileFormat.Refusal(state, layout) is { } refusal)
             return refusal;
-        string? mismatch = null;
-        HeatFileFormat.Unpack(state, reader =>
-        {
-            int pages = reader.ReadInt32();
-            if (pages != Pages)
-            {
-                mismatch = $"it is of {pages} pages, the domain has {Pages}";
-                return;
-            }
-            _rounds = reader.ReadInt64();
-            reader.BaseStream.ReadExactly(MemoryMarshal.AsBytes(_sizes.AsSpan()));
-            _history.Read(reader);
-            _samples.Read(reader);
-            _model.Read(reader);
-            _residencyKnown = true;
-        });
-        return mismatch;
+        // Into a planner of its own, so that a state that turns out damaged half-way leaves nothing here.
+        PlacementPlanner fresh = new(Pages, _samples.Weights > 1);
+        if (HeatFileFormat.Unpack(state, fresh.Read) is { } damage)
+            return damage;
+        (_history, _sizes, _samples, _model) = (fresh._history, fresh._sizes, fresh._samples, fresh._model);
+        (_census, _matcher) = (fresh._census, fresh._matcher);
+        _rounds = fresh._rounds;
+        _residencyKnown = true;
+        return null;
     }
 
     /// <summary>Takes over what the planner of the same domain had learned before its memory was laid out otherwise.</summary>
@@ -334,6 +330,21 @@ public sealed class PlacementPlanner
         earlier._model.Write(writer);
         habits.Position = 0;
         using BinaryReader reader = new(habits);
+        _model.Read(reader);
+    }
+
+    private void Read(BinaryReader reader)
+    {
+        int pages = reader.ReadInt32();
+        if (pages != Pages)
+            throw new InvalidDataException($"it is of {pages} pages, the domain has {Pages}");
+        _rounds = reader.ReadInt64();
+        HeatFileFormat.Require(_rounds is >= 0 and <= MostRounds, "number of rounds");
+        Span<byte> sizes = MemoryMarshal.AsBytes(_sizes.AsSpan());
+        reader.BaseStream.ReadExactly(sizes);
+        HeatFileFormat.Require(!sizes.ContainsAnyExceptInRange((byte)0, (byte)MappingSize.Size1G), "size of a mapping");
+        _history.Read(reader);
+        _samples.Read(reader);
         _model.Read(reader);
     }
 

@@ -18,6 +18,9 @@ internal sealed class StateStatistics
     // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
     private const float PriorPages = 10;
 
+    // All pages that an index can number, in every round, and room for what rounding adds.
+    private const float MostSeen = int.MaxValue / (1 - Memory) * 1.01f;
+
     // Of a guest of which no page was yet seen to come back, or not to: a move is certain, a return is not.
     private const float UnseenReturns = 0.1f;
 
@@ -66,12 +69,19 @@ internal sealed class StateStatistics
     {
         for (int i = 0; i < _seen.Length; i++)
         {
-            _seen[i] = reader.ReadSingle();
+            _seen[i] = ReadSeen(reader);
             HasLearned |= _seen[i] > 0;
         }
         for (int i = 0; i < _neighboursSeen.Length; i++)
-            _neighboursSeen[i] = reader.ReadSingle();
+            _neighboursSeen[i] = ReadSeen(reader);
         Estimate();
+    }
+
+    private static float ReadSeen(BinaryReader reader)
+    {
+        float seen = reader.ReadSingle();
+        HeatFileFormat.Require(seen is >= 0 and <= MostSeen, "number of pages");
+        return seen;
     }
 
     private static int Place(int state, int outcome)

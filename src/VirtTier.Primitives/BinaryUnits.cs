@@ -3,23 +3,25 @@ using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
-namespace VirtTier.Libvirt.Settings;
+namespace VirtTier.Primitives;
 
 /// <summary>Numbers of bytes with a unit of IEC 80000-13: KiB, MiB, GiB, TiB.</summary>
-internal static class BinaryUnits
+public static class BinaryUnits
 {
     private static readonly (string Name, ulong Bytes)[] Units =
         [("TiB", 1ul << 40), ("GiB", 1ul << 30), ("MiB", 1ul << 20), ("KiB", 1ul << 10)];
 
-    // What an x86-64 processor can address at most: 52 bits (AMD64 Architecture Programmer's Manual, volume 2, 5.1). All that is
-    // counted from a size then fits into 64 bits with their sign.
-    private const ulong Most = 1ul << 52;
-
     private static readonly SearchValues<char> NumberCharacters = SearchValues.Create("0123456789.");
 
     /// <summary>Parses e.g. <c>1.5GiB</c>; parts of a byte are cut off.</summary>
-    internal static bool TryParse(string text, out ulong bytes, [NotNullWhen(false)] out string? error)
+    /// <param name="text">The text.</param>
+    /// <param name="limit">What the number has to be within.</param>
+    /// <param name="bytes">The number.</param>
+    /// <param name="error">When it is not one: a sentence that says so and what would be right.</param>
+    public static bool TryParse(string text, Limit limit, out ulong bytes, [NotNullWhen(false)] out string? error)
     {
+        ArgumentNullException.ThrowIfNull(text);
+        ArgumentNullException.ThrowIfNull(limit);
         bytes = 0;
         int end = text.AsSpan().IndexOfAnyExcept(NumberCharacters);
         string number = end < 0 ? text : text[..end];
@@ -31,8 +33,8 @@ internal static class BinaryUnits
                 + $"write {Shorten.ForMessage(number)}MiB or {Shorten.ForMessage(number)}GiB, for example";
         else if (!TryGetUnit(unit, out ulong unitBytes))
             error = $"'{Shorten.ForMessage(text)}' has an unknown unit '{Shorten.ForMessage(unit)}': use KiB, MiB, GiB or TiB";
-        else if (value > (decimal)Most / unitBytes)
-            error = $"'{Shorten.ForMessage(text)}' is more than a processor can address: at most {Format(Most)}";
+        else if (value > limit.Highest / unitBytes || value < limit.Lowest / unitBytes)
+            error = $"'{Shorten.ForMessage(text)}' must be from {limit}";
         else
         {
             bytes = (ulong)(value * unitBytes);
@@ -42,8 +44,8 @@ internal static class BinaryUnits
         return error is null;
     }
 
-    /// <summary>The number with the largest unit that divides it, else exactly in KiB.</summary>
-    internal static string Format(ulong bytes)
+    /// <summary>Writes the number with the largest unit that divides it, else exactly in KiB.</summary>
+    public static string Format(ulong bytes)
     {
         foreach ((string name, ulong unit) in Units)
         {

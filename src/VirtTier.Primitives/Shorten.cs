@@ -2,7 +2,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace VirtTier.Libvirt.Settings;
+namespace VirtTier.Primitives;
 
 /// <summary>Fits foreign text into messages: metadata may be 100 kB of anything, also of what a terminal would obey.</summary>
 public static class Shorten
@@ -10,15 +10,14 @@ public static class Shorten
     private const int LongestWord = 60, LongestSentence = 160;
 
     /// <summary>A word of somebody's in one line: some 60 characters, those that cannot be seen as <c>\u001b</c>.</summary>
-    public static string ForMessage(string text) => Show(text, LongestWord);
+    public static string ForMessage(ReadOnlySpan<char> text) => Show(text, LongestWord);
 
     /// <summary>Somebody's whole message in one line, such as a D-Bus error or one of a parser that
     /// quotes what it read.</summary>
-    public static string Sentence(string text) => Show(text, LongestSentence);
+    public static string Sentence(ReadOnlySpan<char> text) => Show(text, LongestSentence);
 
-    private static string Show(string text, int longest)
+    private static string Show(ReadOnlySpan<char> text, int longest)
     {
-        ArgumentNullException.ThrowIfNull(text);
         StringBuilder shown = new();
         foreach (char c in text)
         {
