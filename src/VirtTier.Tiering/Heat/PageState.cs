@@ -158,6 +158,9 @@ internal static class PageState
         return Math.Min(1, (first + end - 1) / 2.0 / GreatestHeat);
     }
 
+    /// <summary>The least heat of a level, as a share of the greatest.</summary>
+    public static double LeastHeat(int level) => HeatsOf(level).First / GreatestHeat;
+
     private static (int First, int End) HeatsOf(int level) =>
         (s_levelFloors[level], level + 1 < Levels ? s_levelFloors[level + 1] : 256);
 

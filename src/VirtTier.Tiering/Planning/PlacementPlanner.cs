@@ -2,6 +2,7 @@
 using System.Runtime.InteropServices;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.History;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Planning;
@@ -271,6 +272,21 @@ public sealed class PlacementPlanner
                 groups.Add((pages, _model.MeanRate(state) / watched.TotalSeconds));
         }
         return new DramCurve(groups, _shareError.Mean);
+    }
+
+    /// <summary>Adds up the domain's pages by how hot they are, as of the last round that ended.</summary>
+    /// <param name="fast">Gets pages in the fast tier, <see cref="HeatLevels.Count"/> of them.</param>
+    /// <param name="slow">Gets pages in slower tiers.</param>
+    public void CountHeat(Span<long> fast, Span<long> slow)
+    {
+        fast.Clear();
+        slow.Clear();
+        for (int state = 0; state < _samples.States; state++)
+        {
+            int level = HeatLevels.Of(state % PageState.Own);
+            fast[level] += _census.Fast.Pages[state];
+            slow[level] += _census.Slow.Pages[state];
+        }
     }
 
     /// <summary>What was learned, as bytes to be kept while the agent does not run.</summary>

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Tiering.Heat;
+
+namespace VirtTier.Tiering.History;
+
+/// <summary>What outlives a round of a guest only to be shown: its picture and its long curve. Nothing is decided by it.</summary>
+/// <param name="ring">Where it accessed its memory, and when.</param>
+/// <param name="curve">What DRAM would have done for it.</param>
+public sealed class GuestHistory(HeatRing ring, LongCurve curve)
+{
+    /// <summary>Where the guest accessed its memory, and when.</summary>
+    public HeatRing Ring { get; private set; } = ring;
+
+    /// <summary>What DRAM would have done for it.</summary>
+    public LongCurve Curve { get; private set; } = curve;
+
+    /// <summary>Goes on with memory of so many pages.</summary>
+    public void Resize(int pages)
+    {
+        if (pages == Ring.Pages)
+            return;
+        HeatRing ring = new(pages);
+        ring.TakeOver(Ring);
+        Ring = ring;
+    }
+
+    /// <summary>As bytes to be kept while the agent does not run.</summary>
+    /// <param name="guest">A number that is another one for another guest.</param>
+    public byte[] Save(ulong guest) => HeatFileFormat.Pack(guest, writer =>
+    {
+        writer.Write(Mark);
+        Ring.Write(writer);
+        Curve.Write(writer);
+    });
+
+    /// <summary>Takes over what was saved, in place of what is here.</summary>
+    /// <param name="state">What <see cref="Save"/> gave.</param>
+    /// <param name="guest">The guest now.</param>
+    /// <returns>Null, or why it does not fit; then nothing was taken over.</returns>
+    public string? Restore(ReadOnlySpan<byte> state, ulong guest)
+    {
+        if (HeatFileFormat.Refusal(state, guest) is { } refusal)
+            return refusal;
+        int pages = Ring.Pages;
+        string? damage = null;
+        try
+        {
+            HeatFileFormat.Unpack(state, reader =>
+            {
+                if (reader.ReadInt32() != Mark)
+                    throw new InvalidDataException("it is something else than a history");
+                (HeatRing ring, LongCurve curve) = (HeatRing.Read(reader), LongCurve.Read(reader));
+                (Ring, Curve) = (ring, curve);
+            });
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            damage = e.Message;
+        }
+        Resize(pages);
+        return damage;
+    }
+
+    // Tells it from a planner's state, which begins with a multiple of 512.
+    private const int Mark = 0x54534948;
+}
