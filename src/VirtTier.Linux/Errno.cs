@@ -24,6 +24,9 @@ public static class Errno
     /// <summary>No such device or address.</summary>
     public const int ENXIO = 6;
 
+    /// <summary>Not at this moment.</summary>
+    public const int EAGAIN = 11;
+
     /// <summary>Out of memory; of a move: the node is full.</summary>
     public const int ENOMEM = 12;
 

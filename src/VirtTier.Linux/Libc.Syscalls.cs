@@ -11,7 +11,9 @@ public static unsafe partial class Libc
     private const int PollNumber = 7;
     private const int ClockGettimeNumber = 228;
     private const int MovePagesNumber = 279;
+    private const int ProcessVmReadvNumber = 310;
     private const int PidfdOpenNumber = 434;
+    private const int ProcessMadviseNumber = 440;
 
     private const int CLOCK_THREAD_CPUTIME_ID = 3;
 
@@ -54,5 +56,33 @@ public static unsafe partial class Libc
         fixed (int* node = nodes)
         fixed (int* first = status)
             return Result((int)syscall(MovePagesNumber, pid, addresses.Length, address, node, first, flags));
+    }
+
+    /// <summary>process_madvise(2) of one run of memory of a process: the bytes advised, or minus an error number.</summary>
+    /// <param name="pidfd">The process, as <see cref="PidfdOpen"/> gives it.</param>
+    /// <param name="address">The first byte, at the beginning of a page.</param>
+    /// <param name="length">Bytes, in whole pages.</param>
+    /// <param name="advice">MADV_COLD and the like.</param>
+    public static long ProcessMadvise(int pidfd, ulong address, ulong length, int advice)
+    {
+        iovec range = new() { iov_base = (void*)address, iov_len = (size_t)length };
+        return Result(syscall(ProcessMadviseNumber, pidfd, &range, 1, advice, 0));
+    }
+
+    /// <summary>process_vm_readv(2) of one byte of each of a run of pages: the bytes read, or minus an error number.</summary>
+    /// <param name="pid">The process.</param>
+    /// <param name="address">The first page's address.</param>
+    /// <param name="bytes">Gets one byte of each page, at most 512 of them.</param>
+    /// <param name="pageBytes">Bytes of a page.</param>
+    public static long ReadByteOfEachPage(int pid, ulong address, Span<byte> bytes, int pageBytes)
+    {
+        iovec* pages = stackalloc iovec[bytes.Length];
+        for (int i = 0; i < bytes.Length; i++)
+            pages[i] = new() { iov_base = (void*)(address + ((ulong)i * (ulong)pageBytes)), iov_len = 1 };
+        fixed (byte* start = bytes)
+        {
+            iovec here = new() { iov_base = start, iov_len = bytes.Length };
+            return Result(syscall(ProcessVmReadvNumber, pid, &here, 1, pages, bytes.Length, 0));
+        }
     }
 }

@@ -4,6 +4,7 @@ using System.Globalization;
 using VirtTier.Linux;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Pagemap;
+using VirtTier.Memory.Tests.Splitting;
 using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Emulated;
@@ -39,6 +40,18 @@ public sealed class RealNodesTests
         Assert.Equal(new NodePerformance(100, 100, 20 * 1024, 20 * 1024), fast);
         Assert.Equal(new NodePerformance(300, 300, 10 * 1024, 8 * 1024), slow);
         Assert.Equal(1, NodePerformance.WriteWeight(fast, slow));
+    }
+
+    [Theory(Explicit = true)]
+    [InlineData("memfd")]
+    [InlineData("thp")]
+    public void Nothing_is_lost_in_ten_thousand_splits_and_joins_with_moves_between(string kind)
+    {
+        const int blocks = 8;
+        EnableThp();
+        using TargetProcess target = TargetProcess.Start(kind, 4 * blocks);
+        target.Tell("join");
+        RealHugePagesTests.SplitMoveAndJoin(target, blocks, times: 10_000);
     }
 
     [Theory(Explicit = true)]

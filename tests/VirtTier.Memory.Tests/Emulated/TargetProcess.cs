@@ -30,15 +30,18 @@ internal sealed class TargetProcess : IDisposable
 
     public GuestLayout Layout { get; }
 
-    public static TargetProcess Start(string kind, int mebibytes, int node = 0)
+    public static TargetProcess Start(string kind, int mebibytes, int node = 0) =>
+        Start(Path.Combine(AppContext.BaseDirectory, "target"), kind, mebibytes, node);
+
+    /// <summary>Starts one of a program that is elsewhere; without a node where the kernel likes.</summary>
+    public static TargetProcess Start(string program, string kind, int mebibytes, int? node)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "target");
-        Process process = Process.Start(new ProcessStartInfo(
-            "numactl", [$"--membind={node}", program, kind, mebibytes.ToString(CultureInfo.InvariantCulture)])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-        })!;
+        string size = mebibytes.ToString(CultureInfo.InvariantCulture);
+        ProcessStartInfo start = node is null
+            ? new(program, [kind, size])
+            : new("numactl", [$"--membind={node}", program, kind, size]);
+        start.RedirectStandardInput = start.RedirectStandardOutput = true;
+        Process process = Process.Start(start)!;
         string line =
             process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"{program} {kind} {mebibytes} failed");
         return new TargetProcess(process, ulong.Parse(line, NumberStyles.HexNumber, CultureInfo.InvariantCulture), mebibytes);

@@ -12,6 +12,8 @@
  *	unpin		let go of all such pages
  *	share		let a second process map the touched memory
  *	unmap PAGE N	give N pages back
+ *	lock		lock the touched memory
+ *	join		have the kernel make huge pages of the touched memory
  *	check		are the touched pages what was written?  "ok", or the first bad page
  */
 #define _GNU_SOURCE
@@ -26,7 +28,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, LARGE = 2 << 20, MOST_PINS = 64 };
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25	/* asm-generic/mman-common.h, from Linux 6.1 on */
+#endif
+
+enum { PAGE = 4096, WORDS = PAGE / sizeof(size_t), LARGE = 2 << 20, MOST_PINS = 64 };
 
 static char *memory;
 static size_t touched;		/* pages */
@@ -74,12 +80,23 @@ static void share(void)
 		err(1, "the second process");
 }
 
+/* Every word of a page is its own, the first one is not 0. */
+static void write_page(size_t page)
+{
+	volatile size_t *words = (volatile size_t *)(memory + page * PAGE);
+
+	for (size_t word = 0; word < WORDS; word++)
+		words[word] = page * WORDS + word + 1;
+}
+
 static void check(void)
 {
 	for (size_t page = 0; page < touched; page++) {
-		if (*(size_t *)(memory + page * PAGE) != page + 1) {
-			printf("page %zu\n", page);
-			return;
+		for (size_t word = 0; word < WORDS; word++) {
+			if (((size_t *)(memory + page * PAGE))[word] != page * WORDS + word + 1) {
+				printf("page %zu\n", page);
+				return;
+			}
 		}
 	}
 	puts("ok");
@@ -97,7 +114,13 @@ static void obey(const char *line)
 		share();
 	else if (sscanf(line, "unmap %zu %zu", &page, &count) == 2)
 		munmap(memory + page * PAGE, count * PAGE);
-	else if (strcmp(line, "check\n") == 0)
+	else if (strcmp(line, "lock\n") == 0) {
+		if (mlock(memory, touched * PAGE))
+			err(1, "mlock");
+	} else if (strcmp(line, "join\n") == 0) {
+		if (madvise(memory, touched * PAGE, MADV_COLLAPSE))
+			err(1, "MADV_COLLAPSE");
+	} else if (strcmp(line, "check\n") == 0)
 		return check();
 	else
 		errx(1, "unknown command: %s", line);
@@ -140,12 +163,10 @@ int main(int argc, char **argv)
 	touched = strtoul(argv[2], NULL, 10) * ((1 << 20) / PAGE) / 2;
 	memory = map(argv[1], 2 * touched * PAGE);
 	for (size_t page = 0; page < touched; page++) {
-		volatile size_t *word = (volatile size_t *)(memory + page * PAGE);
-
 		if (strcmp(argv[1], "zero") == 0)
-			(void)*word;
+			(void)*(volatile size_t *)(memory + page * PAGE);
 		else
-			*word = page + 1;
+			write_page(page);
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("%lx\n", (unsigned long)memory);
