@@ -43,23 +43,18 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
         if (HeatFileFormat.Refusal(state, guest) is { } refusal)
             return refusal;
         int pages = Ring.Pages;
-        string? damage = null;
-        try
+        (HeatRing Ring, LongCurve Curve) read = (Ring, Curve);
+        string? damage = HeatFileFormat.Unpack(state, reader =>
         {
-            HeatFileFormat.Unpack(state, reader =>
-            {
-                if (reader.ReadInt32() != Mark)
-                    throw new InvalidDataException("it is something else than a history");
-                (HeatRing ring, LongCurve curve) = (HeatRing.Read(reader), LongCurve.Read(reader));
-                (Ring, Curve) = (ring, curve);
-            });
-        }
-        catch (Exception e) when (e is InvalidDataException or IOException)
-        {
-            damage = e.Message;
-        }
+            if (reader.ReadInt32() != Mark)
+                throw new InvalidDataException("it is something else than a history");
+            read = (HeatRing.Read(reader), LongCurve.Read(reader));
+        });
+        if (damage is not null)
+            return damage;
+        (Ring, Curve) = read;
         Resize(pages);
-        return damage;
+        return null;
     }
 
     // Tells it from a planner's state, which begins with a multiple of 512.
