@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 
 namespace VirtTier.Agent;
 

@@ -2,8 +2,9 @@
 using System.Globalization;
 using VirtTier.Linux;
 using VirtTier.Memory.Linux;
+using VirtTier.Memory.Numa;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Processes;
 
 /// <summary>What /proc says about a process.</summary>
 public static class ProcessFacts
