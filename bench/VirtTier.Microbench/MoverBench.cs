@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using BenchmarkDotNet.Attributes;
-using VirtTier.Memory;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
 using VirtTier.Primitives;

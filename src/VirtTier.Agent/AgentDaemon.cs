@@ -8,7 +8,7 @@ using VirtTier.Agent.Systemd;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
-using VirtTier.Memory;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Sampling;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
-using VirtTier.Memory;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Layout;
 using VirtTier.Primitives;
 

@@ -4,6 +4,7 @@ using Polly;
 using Polly.Retry;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory;
 using VirtTier.Memory.Sampling;
 using VirtTier.Tiering.Planning;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
-using VirtTier.Memory;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent;

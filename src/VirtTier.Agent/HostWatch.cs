@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Configuration;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Memory;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Migration;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Planning;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Tests;

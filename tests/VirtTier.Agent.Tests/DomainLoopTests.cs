@@ -3,6 +3,7 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Tests;

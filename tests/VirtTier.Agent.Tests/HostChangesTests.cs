@@ -3,7 +3,7 @@ using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Migration;
 
 namespace VirtTier.Agent.Tests;

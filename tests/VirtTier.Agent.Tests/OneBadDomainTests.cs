@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Sampling;
 using System.Diagnostics;
 using VirtTier.Agent.Configuration;

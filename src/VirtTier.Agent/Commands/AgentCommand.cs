@@ -2,6 +2,7 @@
 using System.CommandLine;
 using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Configuration;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Commands;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Commands;
 using VirtTier.Agent.Status;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Configuration;

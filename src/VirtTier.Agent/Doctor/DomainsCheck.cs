@@ -2,6 +2,8 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Doctor;

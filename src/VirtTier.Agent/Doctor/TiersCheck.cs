@@ -2,6 +2,7 @@
 using System.Globalization;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory;
 
 namespace VirtTier.Agent.Doctor;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text;
 using Microsoft.Win32.SafeHandles;
+using VirtTier.Memory.Numa;
 
 namespace VirtTier.Memory.Linux;
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Processes;
 namespace VirtTier.Memory.Migration;
 
 /// <summary>Which pages move_pages(2) may move.</summary>

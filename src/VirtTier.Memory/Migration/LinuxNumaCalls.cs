@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers;
 using VirtTier.Linux;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 
 namespace VirtTier.Memory.Migration;
 

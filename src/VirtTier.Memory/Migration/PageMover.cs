@@ -4,6 +4,8 @@ using Polly;
 using Polly.CircuitBreaker;
 using Polly.Retry;
 using VirtTier.Memory.Layout;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Migration;

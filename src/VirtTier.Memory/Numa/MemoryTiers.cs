@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>Nodes with memory of about the same speed.</summary>
 /// <param name="Rank">0 for the fastest tier.</param>

@@ -2,7 +2,7 @@
 using System.Buffers.Text;
 using Microsoft.Win32.SafeHandles;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>The files that sysfs has for a NUMA node.</summary>
 internal static class NodeFiles

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text;
 using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>The kernel's list format of node and processor numbers: <c>0-2,5</c>.</summary>
 public static class NodeList

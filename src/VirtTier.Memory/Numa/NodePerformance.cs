@@ -2,7 +2,7 @@
 using System.Globalization;
 using VirtTier.Memory.Linux;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>
 /// How a node's memory performs for the processors next to it, as the firmware says (ACPI's HMAT, a CXL device's CDAT).

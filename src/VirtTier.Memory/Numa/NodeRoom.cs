@@ -2,7 +2,7 @@
 using System.Globalization;
 using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>
 /// Room on each node: free memory above the kernel's high watermarks, below which it begins to reclaim. Free 2 MiB pages of a

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>One NUMA node of the host.</summary>
 /// <param name="Id">The kernel's node number.</param>

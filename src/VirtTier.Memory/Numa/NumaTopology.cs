@@ -3,7 +3,7 @@ using System.Globalization;
 using VirtTier.Memory.Linux;
 using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Numa;
 
 /// <summary>The host's NUMA nodes and, from the kernel's knowledge of them, its memory tiers.</summary>
 public sealed class NumaTopology

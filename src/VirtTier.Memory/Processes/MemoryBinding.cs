@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Processes;
 
 /// <summary>Memory of a process that its owner has bound to nodes: the kernel puts no page of it elsewhere,
 /// and neither may we.</summary>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Memory.Linux;
+using VirtTier.Memory.Numa;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Processes;
 
 /// <summary>A NUMA node that the cpuset of a process forbids.</summary>
 /// <param name="Node">The node.</param>

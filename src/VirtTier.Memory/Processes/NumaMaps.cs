@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Memory.Linux;
+using VirtTier.Memory.Numa;
 using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Processes;
 
 /// <summary>Which memory of a process is bound strictly to nodes, as the kernel has it: /proc/PID/numa_maps.</summary>
 /// <remarks>

@@ -2,9 +2,10 @@
 using System.Globalization;
 using VirtTier.Linux;
 using VirtTier.Memory.Linux;
+using VirtTier.Memory.Numa;
 using VirtTier.Primitives;
 
-namespace VirtTier.Memory;
+namespace VirtTier.Memory.Processes;
 
 /// <summary>What /proc says about a process.</summary>
 public static class ProcessFacts

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Memory;
+using VirtTier.Memory.Processes;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests.Fakes;

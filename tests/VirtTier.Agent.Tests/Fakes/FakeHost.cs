@@ -3,6 +3,8 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using VirtTier.Agent.Configuration;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;

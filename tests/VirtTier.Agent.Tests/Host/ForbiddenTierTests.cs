@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Tests.Fixtures;
-using VirtTier.Memory;
+using VirtTier.Memory.Processes;
 
 namespace VirtTier.Agent.Tests.Host;
 

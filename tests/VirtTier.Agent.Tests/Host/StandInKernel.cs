@@ -5,6 +5,8 @@ using System.Globalization;
 using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;

@@ -3,7 +3,9 @@ using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Linux;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory.Pagemap;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Tests.Splitting;
 using VirtTier.Primitives;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Linux;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Processes;
 using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Fakes;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Memory.Numa;
 using VirtTier.Memory.Tests.Fakes;
 
 namespace VirtTier.Memory.Tests.Numa;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Memory.Numa;
 using VirtTier.Memory.Tests.Fakes;
 
 namespace VirtTier.Memory.Tests.Numa;

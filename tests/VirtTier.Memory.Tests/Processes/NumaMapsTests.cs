@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
 using Tmds.Linux;
+using VirtTier.Memory.Numa;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Tests.Fakes;
 
 namespace VirtTier.Memory.Tests.Processes;
