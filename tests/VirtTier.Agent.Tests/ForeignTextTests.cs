@@ -45,6 +45,7 @@ public sealed class ForeignTextTests : IDisposable
                 Domain.Replace("'7'", $"'{much}'", StringComparison.Ordinal),
                 Domain.Replace("observe", much, StringComparison.Ordinal),
                 Domain.Replace("1MiB/s", much, StringComparison.Ordinal),
+                Domain.Replace("cellid='0'", $"cellid='{much}'", StringComparison.Ordinal),
                 Domain.Replace("domain", much, StringComparison.Ordinal),
             ])
             {
