@@ -66,7 +66,13 @@ internal static class AgentDaemon
             await reconciler.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
-            hookDirectory?.AdmissionControl = fresh.AdmissionControl;
+            TellHook(fresh);
+        }
+
+        void TellHook(AgentConfig current)
+        {
+            if (hookDirectory?.SetAdmissionControl(current.AdmissionControl) is { } problem)
+                log.HostProblem(problem);
         }
 
         IReadOnlyList<TierStatus> tiers = host.Status();
@@ -83,7 +89,7 @@ internal static class AgentDaemon
         ServiceManager.Ready("watching libvirt");
         try
         {
-            hookDirectory?.AdmissionControl = config.AdmissionControl;
+            TellHook(config);
             using WatchedLoop following = loops.Add("following domains", LoopWatch.UsualLimit);
             using WatchedLoop dividing = loops.Add("dividing the pool", LoopWatch.UsualLimit);
             using WatchedLoop memory = loops.Add("watching the host's memory", LoopWatch.UsualLimit);

@@ -10,8 +10,8 @@ namespace VirtTier.Agent;
 
 /// <summary>What keeps a domain's pages from a node of a tier.</summary>
 /// <param name="Text">A sentence.</param>
-/// <param name="Mend">The command that mends it.</param>
-internal sealed record ForbiddenTier(string Text, string Mend)
+/// <param name="Mend">The command that mends it; null where none is known.</param>
+internal sealed record ForbiddenTier(string Text, string? Mend)
 {
     /// <summary>What a domain's own definition says; null if it does not forbid the node.</summary>
     public static ForbiddenTier? ByNumatune(RunningDomain domain, int node)
@@ -55,7 +55,7 @@ internal sealed record ForbiddenTier(string Text, string Mend)
             $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {forbidden.Node}",
             forbidden.Mend);
 
-    public override string ToString() => $"{Text}; mend it with: {Mend}";
+    public override string ToString() => Mend is null ? Text : $"{Text}; mend it with: {Mend}";
 
     private static IReadOnlyList<int>? ParseNodes(string nodeset)
     {

@@ -31,9 +31,11 @@ internal sealed class HeatStore(string directory, ILogger log)
         string file = FileOf(domain);
         try
         {
-            return File.Exists(file)
-                ? BoundedFile.ReadBytes(file, (int)Math.Min(Array.MaxLength, MostOther + (pages * MostBytesPerPage)))
-                : null;
+            return BoundedFile.ReadBytes(file, (int)Math.Min(Array.MaxLength, MostOther + (pages * MostBytesPerPage)));
+        }
+        catch (FileNotFoundException)
+        {
+            return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -38,7 +38,7 @@ internal sealed class SettingsStore(string directory, ILogger log)
                     settings[uuid] = good;
             }
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (FileNotFoundException)
         {
             // The first start.
         }

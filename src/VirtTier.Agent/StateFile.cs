@@ -15,7 +15,10 @@ internal static class StateFile
     {
         string fresh = path + ".new";
         System.IO.Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        File.WriteAllBytes(fresh, contents);
+        // What lies there is of an agent that was killed, or of somebody else: it is not opened, which a pipe could hold up.
+        File.Delete(fresh);
+        using (FileStream file = new(fresh, FileMode.CreateNew, FileAccess.Write))
+            file.Write(contents);
         File.Move(fresh, path, overwrite: true);
     }
 }

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text;
+using Microsoft.Win32.SafeHandles;
+using VirtTier.Linux;
+using static Tmds.Linux.LibC;
 
 namespace VirtTier.Libvirt;
 
-/// <summary>Reads files whose length somebody else decides, or the kernel,
-/// which tells none: never more than is asked for.</summary>
+/// <summary>
+/// Reads files that somebody else has put where they are, or whose length the kernel does not tell: never more than is asked for,
+/// and nothing that is no file, which could make whoever opens it wait for ever.
+/// </summary>
 public static class BoundedFile
 {
     /// <summary>The text of a file.</summary>
@@ -21,15 +26,37 @@ public static class BoundedFile
     /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
     public static byte[] ReadBytes(string path, int mostBytes)
     {
-        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1);
+        using SafeFileHandle file = Open(path);
         using MemoryStream read = new();
         byte[] part = new byte[1 << 14];
-        for (int count; (count = file.Read(part)) > 0;)
+        for (int count; (count = Libc.Read(file, part)) != 0;)
         {
+            if (count < 0)
+                throw new IOException($"{path} cannot be read ({Errno.Describe(-count)})");
             if (read.Length + count > mostBytes)
                 throw new IOException($"{path} has more than {mostBytes} bytes, which is more than any of its kind has");
             read.Write(part, 0, count);
         }
         return read.ToArray();
+    }
+
+    /// <summary>Opens a file for reading.</summary>
+    /// <exception cref="FileNotFoundException">There is none.</exception>
+    /// <exception cref="IOException">It cannot be opened, or is a directory, a device, a pipe or a socket.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be opened.</exception>
+    public static SafeFileHandle Open(string path)
+    {
+        // A pipe that nobody writes into, or a device, would otherwise be waited for here.
+        SafeFileHandle file = Libc.Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, out int errno);
+        if (errno == 0 && Libc.IsRegular(file))
+            return file;
+        file.Dispose();
+        throw errno switch
+        {
+            0 => new IOException($"{path} is no file but a directory, a device or a pipe"),
+            Errno.ENOENT or Errno.ENOTDIR => new FileNotFoundException($"there is no {path}", path),
+            Errno.EACCES or Errno.EPERM => new UnauthorizedAccessException($"no right to read {path}"),
+            _ => new IOException($"{path} cannot be opened ({Errno.Describe(errno)})"),
+        };
     }
 }

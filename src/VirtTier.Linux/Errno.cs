@@ -42,6 +42,9 @@ public static class Errno
     /// <summary>No such device; of a move: no such node.</summary>
     public const int ENODEV = 19;
 
+    /// <summary>Not a directory.</summary>
+    public const int ENOTDIR = 20;
+
     /// <summary>Invalid argument.</summary>
     public const int EINVAL = 22;
 

@@ -27,6 +27,15 @@ public static unsafe partial class Libc
         }
     }
 
+    /// <summary>Whether a file has its bytes on a disk, or the kernel makes them: no directory, device, pipe or socket; see
+    /// fstat(2).</summary>
+    public static bool IsRegular(SafeFileHandle file)
+    {
+        using Held held = new(file);
+        stat about = default;
+        return fstat(held.Fd, &about) == 0 && S_ISREG(about.st_mode);
+    }
+
     /// <summary>read(2): bytes read, 0 at the end.</summary>
     public static int Read(SafeFileHandle file, Span<byte> buffer)
     {

@@ -96,11 +96,11 @@ public sealed class AdmissionControlTests
         {
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(spool));
             Assert.False(File.Exists(mark));
-            directory.AdmissionControl = true;
+            Assert.Null(directory.SetAdmissionControl(true));
             Assert.True(File.Exists(mark));
-            directory.AdmissionControl = false;
+            Assert.Null(directory.SetAdmissionControl(false));
             Assert.False(File.Exists(mark));
-            directory.AdmissionControl = true;
+            Assert.Null(directory.SetAdmissionControl(true));
             File.WriteAllText(Path.Combine(spool, "started.1"), "left by a killed hook");
         }
 

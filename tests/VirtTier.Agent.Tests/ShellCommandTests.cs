@@ -9,6 +9,7 @@ using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Libvirt.Tests.Fixtures;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests;
 
@@ -42,9 +43,9 @@ public sealed class ShellCommandTests : IDisposable
     [MemberData(nameof(Names))]
     public async Task A_shell_hands_on_each_word_as_it_was_meant(string word)
     {
-        Assert.Equal(["virsh", word, "and", word], await PasteAsync(ShellCommand.Of("virsh", word, "and", word)));
+        Assert.Equal(["virsh", word, "and", word], await PasteAsync(ShellLine.Of("virsh", word, "and", word)));
         string file = _tree.At("/bin/a $(id) 'file'");
-        await PasteAsync(ShellCommand.Write("0-1 ;", file));
+        await PasteAsync(ShellLine.Write("0-1 ;", file));
         Assert.Equal("0-1 ;\n", await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
     }
 
@@ -62,7 +63,7 @@ public sealed class ShellCommandTests : IDisposable
             After(Reasons.Off(domain)),
             .. Enum.GetValues<DomainState>().Select(state => Reasons.Paused(domain with { State = state }))
                 .Where(text => text.Contains(": vir", StringComparison.Ordinal)).Select(After),
-            ForbiddenTier.ByNumatune(domain, 1)!.Mend, ForbiddenTier.ByCell(domain, 1)!.Mend,
+            ForbiddenTier.ByNumatune(domain, 1)!.Mend!, ForbiddenTier.ByCell(domain, 1)!.Mend!,
             .. DomainsCheck.Problems(domain).Select(finding => finding.Mend!),
             .. DomainsCheck.Problems(domain with { SettingsProblems = [new SettingsProblem("tiering", "x", "has content")] })
                 .Select(finding => finding.Mend!),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 using VirtTier.Agent.Configuration;
 using VirtTier.Memory.Numa;
 using VirtTier.Memory;
@@ -42,7 +44,8 @@ internal static class AgentCommand
             AgentConfig config = ConfigReader.ReadFile(configPath);
             using ILoggerFactory logs = LoggerFactory.Create(builder => builder
                 .SetMinimumLevel(logLevel)
-                .AddSystemdConsole(options => options.IncludeScopes = false));
+                .AddConsole(options => options.FormatterName = LogLine.FormatterName)
+                .Services.AddSingleton<ConsoleFormatter, LogLine>());
             await AgentDaemon.RunAsync(configPath, config, logs, cancel);
             return ExitCode.Success;
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.Text;
+using VirtTier.Libvirt;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Primitives;
 using YamlDotNet.Core;
@@ -31,18 +32,15 @@ internal sealed class ConfigReader
     {
         try
         {
-            using FileStream file = File.OpenRead(path);
-            byte[] bytes = new byte[MostBytes + 1];
-            int length = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-            return Read(path, Decode(path, bytes.AsSpan(0, length)));
+            return Read(path, Decode(path, BoundedFile.ReadBytes(path, MostBytes)));
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (FileNotFoundException)
         {
             return new AgentConfig();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ConfigException($"{path}: cannot be read: {e.Message}", e);
+            throw new ConfigException(e.Message, e);
         }
     }
 
@@ -72,9 +70,6 @@ internal sealed class ConfigReader
 
     private static string Decode(string file, ReadOnlySpan<byte> bytes)
     {
-        if (bytes.Length > MostBytes)
-            throw new ConfigException(
-                $"{file}: longer than {MostBytes / 1024} KiB; a configuration has some hundred lines at most");
         try
         {
             string text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Hook;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -17,7 +18,7 @@ internal sealed class HookCheck : IDoctorCheck
         (HookState.Outdated, string path) =>
             Finding.Warning("hook", $"{path} is of another version than this program", "virttier hook install"),
         (HookState.NotExecutable, string path) => Finding.Warning(
-            "hook", $"{path} is not executable, so that libvirt passes over it", ShellCommand.Of("chmod", "755", path)),
+            "hook", $"{path} is not executable, so that libvirt passes over it", ShellLine.Of("chmod", "755", path)),
         _ => Finding.Warning("hook",
             "libvirt's qemu hook is not installed: the agent learns of VMs some milliseconds later, "
                 + "and there is no admission control", "virttier hook install"),

@@ -37,7 +37,7 @@ internal sealed class InterferenceCheck : IDoctorCheck
             ? [Finding.Ok("damon", "takes no accessed bits away")]
             : running.Select(damon => Finding.Warning(
                 "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses",
-                ShellCommand.Write(damon.Off, damon.File)));
+                ShellLine.Write(damon.Off, damon.File)));
     }
 
     private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"

@@ -44,7 +44,7 @@ internal sealed class RightsCheck : IDoctorCheck
         if (host.Read($"/proc/{pid}/attr/current") is string profile && profile.EndsWith("(enforce)", StringComparison.Ordinal))
             yield return Finding.Warning("rights",
                 $"AppArmor confines the agent to the profile {Shorten.ForMessage(profile)}, which is not VirtTier's",
-                ShellCommand.Of("aa-complain", profile[..^" (enforce)".Length]));
+                ShellLine.Of("aa-complain", profile[..^" (enforce)".Length]));
     }
 
     private static async Task<uint?> AgentPidAsync(IBus bus, CancellationToken cancel)

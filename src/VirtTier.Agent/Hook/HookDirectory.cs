@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Primitives;
+
 namespace VirtTier.Agent.Hook;
 
 /// <summary>
@@ -19,7 +21,8 @@ internal sealed class HookDirectory : IDisposable
     {
         _spool = Path.Combine(runtimeDirectory, "hook");
         _mark = Path.Combine(runtimeDirectory, "admission-control");
-        Remove(); // what a killed agent or hook has left
+        Remove(_mark); // what a killed agent or hook has left
+        Remove(_spool);
         Directory.CreateDirectory(_spool, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
@@ -36,29 +39,50 @@ internal sealed class HookDirectory : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            problem = $"{runtimeDirectory} cannot be used, so that libvirt's qemu hook tells nothing: {e.Message}";
+            problem = $"{runtimeDirectory} cannot be used, so that libvirt's qemu hook tells nothing: "
+                + Shorten.Sentence(e.Message);
             return null;
         }
     }
 
-    /// <summary>Whether the hook asks, and waits for the answer, before a domain starts.</summary>
-    public bool AdmissionControl
+    /// <summary>Says whether the hook asks, and waits for the answer, before a domain starts.</summary>
+    /// <returns>Null, or why the hook cannot be told.</returns>
+    public string? SetAdmissionControl(bool wanted)
     {
-        set
+        try
         {
-            if (value)
-                File.WriteAllText(_mark, "");
-            else if (File.Exists(_mark))
-                File.Delete(_mark);
+            if (!wanted)
+                Remove(_mark);
+            else if (!Path.Exists(_mark))
+                new FileStream(_mark, FileMode.CreateNew).Dispose();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"{_mark} cannot be changed, so that libvirt's qemu hook {(wanted ? "does not ask" : "still asks")} before a "
+                + $"domain starts: {Shorten.Sentence(e.Message)}";
         }
     }
 
-    public void Dispose() => Remove();
-
-    private void Remove()
+    public void Dispose()
     {
-        AdmissionControl = false;
-        if (Directory.Exists(_spool))
-            Directory.Delete(_spool, recursive: true);
+        try
+        {
+            Remove(_mark);
+            Remove(_spool);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // A hook that is just running writes into it. The hook asks in vain then, which it bears.
+        }
+    }
+
+    // Whatever it is: somebody may have put something else in its place.
+    private static void Remove(string path)
+    {
+        if (Directory.Exists(path))
+            Directory.Delete(path, recursive: true);
+        else if (Directory.Exists(Path.GetDirectoryName(path)))
+            File.Delete(path);
     }
 }

@@ -143,7 +143,7 @@ internal sealed record DomainXml(
     private static string? ReadRestrictiveCells(XElement domain)
     {
         string cells = string.Join(';', domain.Element("numatune")?.Elements("memnode")
-            .Where(cell => (string?)cell.Attribute("mode") == "restrictive")
+            .Where(cell => (string?)cell.Attribute("mode") == "restrictive" && !cell.Attributes().Any(a => a.Value.Contains(';')))
             .Select(cell => $"{(string?)cell.Attribute("cellid")}:{(string?)cell.Attribute("nodeset")}") ?? []);
         return cells.Length > 0 ? cells : null;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using Microsoft.Win32.SafeHandles;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Linux;
 
@@ -23,12 +24,12 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
         try
         {
             // Opened for reading is enough to ask, and closing it can release no lock: this process holds none on it.
-            using FileStream file = new(pidFile, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0);
-            return Libc.WriteLockHolder(file.SafeFileHandle);
+            using SafeFileHandle file = BoundedFile.Open(pidFile);
+            return Libc.WriteLockHolder(file);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return null; // ArgumentException: no file has such a name
+            return null;
         }
     }
 

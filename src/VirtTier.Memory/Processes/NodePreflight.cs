@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Memory.Linux;
 using VirtTier.Memory.Numa;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Processes;
 
 /// <summary>A NUMA node that the cpuset of a process forbids.</summary>
 /// <param name="Node">The node.</param>
 /// <param name="Allowed">The nodes that are allowed.</param>
-/// <param name="Mend">The one command that allows it.</param>
-public sealed record ForbiddenNode(int Node, IReadOnlyList<int> Allowed, string Mend)
+/// <param name="Mend">The one command that allows it, for root's shell; null where none of the process's cgroups, as far as
+/// they can be seen from here, says so.</param>
+public sealed record ForbiddenNode(int Node, IReadOnlyList<int> Allowed, string? Mend)
 {
     /// <summary>In one sentence, for logs and status.</summary>
     public override string ToString() =>
-        $"the cpuset allows memory on node {NodeList.Format(Allowed)} only, not on node {Node} (mend it with: {Mend})";
+        $"the cpuset allows memory on node {NodeList.Format(Allowed)} only, not on node {Node}"
+            + (Mend is null ? "" : $" (mend it with: {Mend})");
 }
 
 /// <summary>Finds a cpuset that would forbid migration, before the first failure.</summary>
@@ -39,8 +42,10 @@ public static class NodePreflight
         }
         if (allowed.Contains(node))
             return null;
-        string file = LimitingFile(pid, node, procfs, cgroupfs) ?? Path.Combine(cgroupfs, "CGROUP/cpuset.mems");
-        return new ForbiddenNode(node, allowed, $"echo {NodeList.Format(allowed.Append(node))} > '{file}'");
+        string? mend = LimitingFile(pid, node, procfs, cgroupfs) is { } file
+            ? ShellLine.Write(NodeList.Format(allowed.Append(node)), file)
+            : null;
+        return new ForbiddenNode(node, allowed, mend);
     }
 
     private static string? LimitingFile(int pid, int node, string procfs, string cgroupfs)

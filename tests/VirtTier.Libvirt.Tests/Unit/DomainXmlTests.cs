@@ -86,6 +86,10 @@ public sealed class DomainXmlTests
             + "<memnode cellid='3' mode='preferred' nodeset='4'/></numatune>",
             "")).Numa;
         Assert.Equal("1:0-1;2:3", hints.RestrictiveCells);
+        Assert.Equal("2:3", DomainXml.Parse(Domain(
+            "<memory>1</memory><numatune><memnode cellid='0;' mode='restrictive' nodeset='0'/>"
+            + "<memnode cellid='1' mode='restrictive' nodeset='0;1'/><memnode cellid='2' mode='restrictive' nodeset='3'/></numatune>",
+            "")).Numa.RestrictiveCells);
         Assert.Same(
             NumaHints.None,
             DomainXml.Parse(Domain("<memory>1</memory><numatune><memnode cellid='0' mode='strict' nodeset='0'/></numatune>",

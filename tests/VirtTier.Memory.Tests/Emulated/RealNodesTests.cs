@@ -239,13 +239,13 @@ public sealed class RealNodesTests
         using Cpuset cpuset = new(Fast);
         cpuset.Add(target.Pid);
         ForbiddenNode? forbidden = NodePreflight.Check(target.Pid, Slow);
-        Assert.Equal($"echo 0-1 > '{cpuset.Path}/cpuset.mems'", forbidden?.Mend);
+        Assert.Equal($"echo 0-1 > {cpuset.Path}/cpuset.mems", forbidden?.Mend);
         Assert.Equal(-Errno.EACCES, RawMove(target.Addresses(0, 4), target, MoveScope.Own).Result);
         MoveReport report = await MoveAsync(target, Enumerable.Range(0, 10));
         Assert.Equal(10, report.Counters[MoveOutcome.ForbiddenByCpuset]);
-        Assert.Contains(forbidden!.Mend, report.Problem, StringComparison.Ordinal);
+        Assert.Contains(forbidden!.Mend!, report.Problem, StringComparison.Ordinal);
 
-        Shell(forbidden.Mend);
+        Shell(forbidden.Mend!);
         Assert.Null(NodePreflight.Check(target.Pid, Slow));
         Assert.Equal(10, (await MoveAsync(target, Enumerable.Range(0, 10))).Moved);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using VirtTier.Memory.Processes;
 using VirtTier.Memory.Tests.Fakes;
 
@@ -96,7 +97,7 @@ public sealed class ProcessFactsTests : IDisposable
         ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
         string file = _tree.PathOf("cg/machine.slice/web1.scope/libvirt/cpuset.mems");
         Assert.Equal(
-            $"the cpuset allows memory on node 0 only, not on node 1 (mend it with: echo 0-1 > '{file}')",
+            $"the cpuset allows memory on node 0 only, not on node 1 (mend it with: echo 0-1 > {file})",
             forbidden?.ToString());
     }
 
@@ -107,7 +108,28 @@ public sealed class ProcessFactsTests : IDisposable
         _tree.File("42/cgroup", "7:memory:/machine\n4:cpu,cpuset:/machine/web1\n0::/\n").File(
             "cg/cpuset/machine/web1/cpuset.mems", "0,2\n");
         ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
-        Assert.Equal($"echo 0-2 > '{_tree.PathOf("cg/cpuset/machine/web1/cpuset.mems")}'", forbidden?.Mend);
+        Assert.Equal($"echo 0-2 > {_tree.PathOf("cg/cpuset/machine/web1/cpuset.mems")}", forbidden?.Mend);
+    }
+
+    [Fact]
+    public void The_command_that_allows_a_node_does_so_in_a_shell_whatever_the_cgroup_is_called()
+    {
+        const string cgroup = "machine-qemu\\x2d1 o'clock;$(id).scope";
+        Status("0");
+        _tree.File("42/cgroup", $"0::/{cgroup}\n").File($"cg/{cgroup}/cpuset.mems", "0\n");
+        ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
+        using (Process shell = Process.Start("/bin/sh", ["-c", forbidden!.Mend!]))
+            shell.WaitForExit();
+        Assert.Equal("0-1\n", File.ReadAllText(_tree.PathOf($"cg/{cgroup}/cpuset.mems")));
+    }
+
+    [Fact]
+    public void No_command_is_made_up_for_a_cgroup_that_cannot_be_seen()
+    {
+        Status("0");
+        _tree.File("42/cgroup", "0::/machine/web1\n").File("cg/cpuset.mems", "0-1\n");
+        ForbiddenNode? forbidden = NodePreflight.Check(42, 1, _tree.Root, _tree.PathOf("cg"));
+        Assert.Equal("the cpuset allows memory on node 0 only, not on node 1", forbidden?.ToString());
     }
 
     private void Status(string nodes) =>
