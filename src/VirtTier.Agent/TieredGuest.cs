@@ -2,6 +2,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using VirtTier.Agent.Pictures;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory;
@@ -43,6 +44,7 @@ internal sealed class TieredGuest
     private readonly AccessSample[] _samples = new AccessSample[256];
     private readonly MovePlan _plan = new();
     private readonly MoveCostMeter _price = new();
+    private readonly GuestRecord _record;
     private MoveTarget _memory;
     private HarvestBuffers _buffers;
     private PlacementPlanner _planner;
@@ -82,6 +84,7 @@ internal sealed class TieredGuest
         _memory = context.Mover.Target(process.Pid, layout);
         _memory.Progress = progress;
         (_buffers, _planner) = StartOver(layout);
+        _record = context.Records.Open(process, layout);
     }
 
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
@@ -133,6 +136,7 @@ internal sealed class TieredGuest
             return true;
         _watched += _context.Time.GetElapsedTime(before, _harvested);
         _planner.Observe(_buffers.Accessed, _buffers.Sizes.Span);
+        _record.Harvested(_buffers);
         TakeSamples();
         return false;
     }
@@ -323,6 +327,7 @@ internal sealed class TieredGuest
         scratch.Reader.Read(_process.Pid, _memory.Layout, 0, tiers);
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
+        _record.Looked(tiers);
         _context.Host.ToTiers(tiers);
         _boundPages = FindBound().TakeOut(tiers);
         long mostMoves = moves ? MostMoves(orders.Limits) : 0;
@@ -330,6 +335,7 @@ internal sealed class TieredGuest
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);
+        _record.EndRound(_planner, Curve, round);
         // For the next round: this one's plan says how many accesses there are.
         _price.Update(GuestTime(), _plan.Accesses, LargeShare());
         _watched = TimeSpan.Zero;
@@ -419,6 +425,7 @@ internal sealed class TieredGuest
         _memory.Relayout(layout);
         _bound = null;
         (_buffers, _planner) = StartOver(layout);
+        _record.Relaid(layout);
         _planner.TakeOver(planner, layout.KeptFrom(before));
         return true;
     }

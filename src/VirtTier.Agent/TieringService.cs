@@ -201,7 +201,10 @@ internal sealed class TieringService : IAsyncDisposable
         }
         // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
         if (snapshot.Link.Connected)
+        {
             _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
+            _context.Records.Keep([.. _orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain)]);
+        }
     }
 
     /// <summary>The domains that can be counted with: one that cannot is left alone, and said so once.</summary>
