@@ -78,8 +78,8 @@ internal static class AgentDaemon
             Sizes.Show(host.PoolBytes));
         if (config.IsEmptyFile)
             log.ConfigEmpty(configPath);
-        if (host.Problem is string problem)
-            log.HostProblem(problem);
+        if (!host.HasSlowTier)
+            log.OneTier(HostMemory.OneTierNote);
         foreach (string assumption in host.Assumptions)
             log.HostProblem(assumption);
         if (hookProblem is not null)

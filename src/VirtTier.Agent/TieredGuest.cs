@@ -219,7 +219,7 @@ internal sealed class TieredGuest
             if (forbidden != _forbidden)
                 _bound = null; // who changes the one may have changed the other
             _forbidden = forbidden;
-            Problem = _context.Host.Problem ?? forbidden;
+            Problem = forbidden;
             _slowAllowed = slowNodes;
             SamplerInfo info = _sampler.GetInfo();
             RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);

@@ -343,6 +343,8 @@ internal sealed class TieringService : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
+            if (!_context.Host.HasSlowTier && settings.Mode is null or TieringMode.Enforce)
+                settings = settings with { Mode = TieringMode.Observe };
             return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
                 previous.GetValueOrDefault(d.Uuid)));
         })];
