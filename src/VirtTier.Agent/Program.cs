@@ -13,6 +13,7 @@ RootCommand root = new(
     StatusCommand.Create(),
     TopCommand.Create(),
     EstimateCommand.Create(),
+    ShowCommand.Create(),
     CurveCommand.Create(),
     HeatmapCommand.Create(),
     GetCommand.Create(),

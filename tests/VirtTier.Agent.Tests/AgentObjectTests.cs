@@ -31,11 +31,12 @@ public sealed class AgentObjectTests : IAsyncDisposable
         AdmissionControl admission = new(
             () => new PoolPromises(1L << 30, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
         _hook = new HookListener(admission, () => Interlocked.Increment(ref _woken), TimeProvider.System, NullLogger.Instance);
-        _object = new AgentObject(_bus, () => status, uuid => uuid == web1.Uuid ? _curve : null, _pictures.Shown, _hook, () =>
-        {
-            _reloads++;
-            return _reloadError is null ? Task.CompletedTask : Task.FromException(_reloadError);
-        });
+        _object = new AgentObject(
+            _bus, () => status, uuid => uuid == web1.Uuid ? _curve : null, _pictures.Shown, _hook, () =>
+            {
+                _reloads++;
+                return _reloadError is null ? Task.CompletedTask : Task.FromException(_reloadError);
+            });
     }
 
     public ValueTask DisposeAsync()
@@ -133,7 +134,8 @@ public sealed class AgentObjectTests : IAsyncDisposable
         Assert.Contains("'web9'", e.Message, StringComparison.Ordinal);
 
         _curve = null;
-        e = await Assert.ThrowsAsync<NotKnownException>(() => client.GetCurveAsync("web1", TestContext.Current.CancellationToken));
+        e = await Assert.ThrowsAsync<NotKnownException>(
+            () => client.GetCurveAsync("web1", TestContext.Current.CancellationToken));
         Assert.StartsWith("too little is known of web1 yet", e.Message, StringComparison.Ordinal);
         _curve = new DramCurve([], error: 1);
         Assert.Null((await client.GetCurveAsync("web1", TestContext.Current.CancellationToken)).Error);

@@ -75,7 +75,8 @@ internal static class HeatmapCommand
         }
         result.AddError(string.Create(
             CultureInfo.InvariantCulture,
-            $"--last '{Shorten.ForMessage(text)}': must be a time from 1s to {HeatRing.Longest.TotalHours:0}h, such as 90s, 10min or 24h"));
+            $"--last '{Shorten.ForMessage(text)}': must be a time from 1s to "
+                + $"{Math.Floor(HeatRing.Longest.TotalHours):0}h, such as 90s, 10min or 24h"));
         return TimeSpan.Zero;
     }
 }

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 namespace VirtTier.Agent.Pictures;
 
-/// <summary>Keeps the last things that were logged of each domain, with their times, and passes all on to the log itself.</summary>
+/// <summary>Keeps the last things that were logged of each domain, with their times, and passes all on to the log.</summary>
 /// <param name="log">The log.</param>
 /// <param name="time">The clock.</param>
 internal sealed class DomainEvents(ILogger log, TimeProvider time) : ILogger

@@ -6,7 +6,7 @@ using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Pictures;
 
-/// <summary>The estimate as one page of HTML that needs nothing else, to be mailed: no script, no picture from elsewhere.</summary>
+/// <summary>The estimate as one page of HTML that needs nothing else, to be mailed: no script, nothing from elsewhere.</summary>
 internal static class EstimatePage
 {
     private const int ChartWidth = 220, ChartHeight = 60;
@@ -93,7 +93,8 @@ internal static class EstimatePage
         Cell(page, need is null ? "-" : Sizes.Show(need.FreedBytes));
     }
 
-    private static void Cell(StringBuilder page, string text) => page.Append("<td>").Append(WebUtility.HtmlEncode(text)).Append("</td>");
+    private static void Cell(StringBuilder page, string text) =>
+        page.Append("<td>").Append(WebUtility.HtmlEncode(text)).Append("</td>");
 
     private static string Chart(DomainEstimate d)
     {
@@ -105,7 +106,9 @@ internal static class EstimatePage
         string label = $"Share of accesses that go slow, from none to {Sizes.Show(d.Curve[^1].DramBytes)} of DRAM: 5 % at "
             + $"{Sizes.Show(d.FivePercent.DramBytes)}, 1 % at {Sizes.Show(d.OnePercent.DramBytes)}";
         return string.Create(CultureInfo.InvariantCulture, $"""
-            <svg width="{ChartWidth}" height="{ChartHeight}" role="img" aria-label="{WebUtility.HtmlEncode(label)}"><title>{WebUtility.HtmlEncode(label)}</title><path class="axis" d="M0 0V{ChartHeight}H{ChartWidth}" fill="none"/><polyline class="line" points="{points}"/></svg>
+            <svg width="{ChartWidth}" height="{ChartHeight}" role="img" aria-label="{WebUtility.HtmlEncode(label)}">
+            <path class="axis" d="M0 0V{ChartHeight}H{ChartWidth}" fill="none"/>
+            <polyline class="line" points="{points}"/></svg>
             """);
     }
 }

@@ -32,7 +32,8 @@ internal static class EstimateText
         foreach (DomainEstimate domain in estimate.Domains.Where(d => d.OnePercent is null))
         {
             yield return $"{TextTable.Name(domain.Name, int.MaxValue)}: too early: seen for "
-                + $"{TextTable.Time(domain.ObservedSeconds)}, {TextTable.Time(domain.EnoughSeconds)} are enough for a first figure"
+                + $"{TextTable.Time(domain.ObservedSeconds)}, "
+                + $"{TextTable.Time(domain.EnoughSeconds)} are enough for a first figure"
                 + (domain.Reason is null ? "" : $" ({domain.Reason})");
         }
         if (!estimate.Known.Any())
@@ -41,7 +42,8 @@ internal static class EstimateText
         yield return "error: of predicted shares, on average. seen: for how long; give it a night.";
         if (estimate.DramCost is { } cost)
         {
-            long one = estimate.Known.Sum(d => d.OnePercent!.FreedBytes), five = estimate.Known.Sum(d => d.FivePercent!.FreedBytes);
+            long one = estimate.Known.Sum(d => d.OnePercent!.FreedBytes);
+            long five = estimate.Known.Sum(d => d.FivePercent!.FreedBytes);
             yield return $"At {cost.PerGib.ToString("0.00", CultureInfo.InvariantCulture)} {cost.Currency}".TrimEnd()
                 + $" a GiB (costs.dram_per_gib) this frees {cost.Show(one)} (≤ 1 %), {cost.Show(five)} (≤ 5 %).";
         }

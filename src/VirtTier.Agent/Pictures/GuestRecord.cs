@@ -119,8 +119,8 @@ internal sealed class GuestRecord
         lock (_lock)
         {
             HeatPicture picture = _history.Ring.Read(last, Second);
-            return (picture,
-                [.. Enumerable.Range(0, picture.Rows).Select(row => _layout.GfnOf(row * picture.RowPages) * PageSizes.PageBytes)]);
+            IEnumerable<ulong> frames = Enumerable.Range(0, picture.Rows).Select(row => _layout.GfnOf(row * picture.RowPages));
+            return (picture, [.. frames.Select(frame => frame * PageSizes.PageBytes)]);
         }
     }
 

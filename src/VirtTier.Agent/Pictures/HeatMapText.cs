@@ -47,8 +47,9 @@ internal static class HeatMapText
             + $"{Sizes.Show(heat.RowBytes * rowsEach)} in {TextTable.Time((double)columnsEach * heat.ColumnSeconds)}.";
         if (colour)
         {
-            yield return $"{Swatch(0)} nothing of it accessed, {string.Concat(Enumerable.Range(1, Steps).Select(Swatch))} up to all of "
-                + $"it in each harvest, {Escape(48, NotLookedAt)} {Reset} not looked at";
+            string swatches = string.Concat(Enumerable.Range(1, Steps).Select(Swatch));
+            yield return $"{Swatch(0)} nothing of it accessed, {swatches} up to all of it in each harvest, "
+                + $"{Escape(48, NotLookedAt)} {Reset} not looked at";
         }
         else
         {

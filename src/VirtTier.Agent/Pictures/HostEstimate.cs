@@ -80,8 +80,9 @@ internal sealed record DomainEstimate(
                 FivePercent = DramNeed.Of(curve, 0.05, resident),
                 Curve =
                 [
-                    .. Enumerable.Range(0, CurveSteps + 1).Select(step => resident / PageSizes.PageBytes * step / CurveSteps).Select(
-                        pages => new CurvePoint(pages * PageSizes.PageBytes, Math.Round(curve.SlowShare(pages), 4))),
+                    .. Enumerable.Range(0, CurveSteps + 1)
+                        .Select(step => resident / PageSizes.PageBytes * step / CurveSteps)
+                        .Select(pages => new CurvePoint(pages * PageSizes.PageBytes, Math.Round(curve.SlowShare(pages), 4))),
                 ],
             };
     }

@@ -3,7 +3,8 @@ using VirtTier.Tiering.Heat;
 
 namespace VirtTier.Tiering.History;
 
-/// <summary>What outlives a round of a guest only to be shown: its picture and its long curve. Nothing is decided by it.</summary>
+/// <summary>What outlives a round of a guest only to be shown: its picture and its long curve.
+/// Nothing is decided by it.</summary>
 /// <param name="ring">Where it accessed its memory, and when.</param>
 /// <param name="curve">What DRAM would have done for it.</param>
 public sealed class GuestHistory(HeatRing ring, LongCurve curve)

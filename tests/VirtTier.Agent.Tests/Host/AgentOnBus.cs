@@ -93,11 +93,12 @@ public abstract class AgentOnBus : IAsyncLifetime
         PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);
         AdmissionControl admission = new(() => nothingLeft, TimeProvider.System);
         Hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
-        _object = new AgentObject(Bus, () => Status, uuid => uuid == Status.Domains[0].Uuid ? Curve : null, Pictures.Shown, Hook, () =>
-        {
-            Reloads++;
-            return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);
-        });
+        _object = new AgentObject(
+            Bus, () => Status, uuid => uuid == Status.Domains[0].Uuid ? Curve : null, Pictures.Shown, Hook, () =>
+            {
+                Reloads++;
+                return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);
+            });
         await Eventually.TrueAsync(
             async () => (await BusctlAsync([], "call", "GetStatus")).ExitCode == 0, () => "the agent does not get its name");
     }
