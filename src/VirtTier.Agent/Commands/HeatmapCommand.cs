@@ -38,12 +38,10 @@ internal static class HeatmapCommand
         {
             await using AgentClient client = AgentClient.Connect();
             DomainHeat heat = await client.GetHeatAsync(domain, last, cancel);
-            IAnsiConsole console = AnsiConsole.Console;
-            bool colour = console.Profile.Capabilities.ColorSystem != ColorSystem.NoColors && !IsColourUnwanted;
             if (json)
                 Console.WriteLine(heat.ToJson());
             else
-                Console.WriteLine(string.Join('\n', HeatMapText.Render(heat, console.Profile.Width, colour)));
+                Console.WriteLine(string.Join('\n', HeatMapText.Render(heat, AnsiConsole.Profile.Width, IsColourWanted)));
             return ExitCode.Success;
         }
         catch (NotKnownException e)
@@ -59,7 +57,9 @@ internal static class HeatmapCommand
     }
 
     // no-color.org: whatever it says, as long as it says something.
-    private static bool IsColourUnwanted => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
+    private static bool IsColourWanted => !Console.IsOutputRedirected
+        && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
+        && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
 
     internal static TimeSpan Time(ArgumentResult result)
     {
