@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Systemd;
 using VirtTier.Libvirt.DBus;
@@ -29,8 +30,8 @@ internal static class AgentDaemon
     /// <exception cref="InvalidOperationException">A loop of the agent ended by itself.</exception>
     public static async Task RunAsync(string configPath, AgentConfig config, ILoggerFactory logs, CancellationToken stop)
     {
-        ILogger log = logs.CreateLogger("virttier");
         TimeProvider time = TimeProvider.System;
+        DomainEvents log = new(logs.CreateLogger("virttier"), time);
         LoopWatch loops = new(time, log);
         HostMemory host = HostMemory.Read(config, NumaTopology.Read());
         LinuxNumaCalls numaCalls = new();
@@ -43,6 +44,7 @@ internal static class AgentDaemon
             new RoundScratchPool(() => new ResidencyReader(numaCalls)),
             config.Sampling,
             new HeatStore(Path.Combine(StateFile.Directory, "heat"), log),
+            new GuestRecords(new HeatStore(Path.Combine(StateFile.Directory, "pictures"), log), time, log),
             loops,
             time,
             log);
@@ -57,8 +59,9 @@ internal static class AgentDaemon
         await using Reconciler reconciler = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
         using HookListener hook = new(new AdmissionControl(reconciler.Promises, time), monitor.Wake, time, log);
+        DomainPictures pictures = new(context.Records, log, time) { DramCost = config.DramCost };
         using ConfigReload reload = new(configPath, Apply, loops, log);
-        using AgentObject agentObject = new(bus, reconciler.Status, reconciler.Curve, hook, reload.RunAsync);
+        using AgentObject agentObject = new(bus, reconciler.Status, reconciler.Curve, pictures, hook, reload.RunAsync);
 
         async Task Apply(AgentConfig fresh)
         {
@@ -66,6 +69,7 @@ internal static class AgentDaemon
             await reconciler.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
+            pictures.DramCost = fresh.DramCost;
             TellHook(fresh);
         }
 
@@ -80,8 +84,8 @@ internal static class AgentDaemon
             Sizes.Show(host.PoolBytes));
         if (config.IsEmptyFile)
             log.ConfigEmpty(configPath);
-        if (host.Problem is string problem)
-            log.HostProblem(problem);
+        if (!host.HasSlowTier)
+            log.OneTier(HostMemory.OneTierNote);
         foreach (string assumption in host.Assumptions)
             log.HostProblem(assumption);
         if (hookProblem is not null)

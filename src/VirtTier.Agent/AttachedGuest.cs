@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Pictures;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory.Layout;
@@ -33,6 +34,7 @@ internal sealed class AttachedGuest
     private readonly MoveCostWatch _moveCost;
     private readonly BoundMemoryWatch _bound;
     private readonly MovePlan _plan = new();
+    private readonly GuestRecord _record;
     private PlacementPlanner _planner;
     private bool _ranGuests; // in any harvest since the last round
     private TimeSpan _watched; // by the harvests since the last round
@@ -54,6 +56,7 @@ internal sealed class AttachedGuest
         _moveCost = new MoveCostWatch(process.Pid, _memory.Counters, context.Time);
         _bound = new BoundMemoryWatch(context.Mover, process.Pid, _nodes, context.Time);
         _planner = NewPlanner();
+        _record = context.Records.Open(process, _memory.Layout);
         RunsGuests = sampler.GetInfo().Features.HasFlag(SamplerFeatures.NestedGuests);
     }
 
@@ -105,6 +108,7 @@ internal sealed class AttachedGuest
             return false;
         _watched += _context.Time.GetElapsedTime(before, _harvester.LastHarvest);
         _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span);
+        _record.Harvested(_harvester.Buffers);
         _faults.Take(_memory.Layout, _planner);
         return true;
     }
@@ -229,6 +233,7 @@ internal sealed class AttachedGuest
         Span<byte> tiers = ReadNodes(scratch);
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
+        _record.Looked(tiers);
         _context.Host.ToTiers(tiers);
         _boundPages = _bound.Find(_memory.Layout).TakeOut(tiers);
         long mostMoves = MayMove(orders) ? _moveCost.MostMoves(orders.Limits, sampling) : 0;
@@ -236,6 +241,7 @@ internal sealed class AttachedGuest
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);
+        _record.EndRound(_planner, Curve, round);
         // For the next round: this one's plan says how many accesses there are.
         _moveCost.EndRound(_watched, _plan.Accesses, _harvester.Buffers.Sizes.Span);
         _watched = TimeSpan.Zero;
@@ -284,6 +290,7 @@ internal sealed class AttachedGuest
         (GuestLayout before, PlacementPlanner planner) = (_memory.Layout, _planner);
         _memory.Relayout(_harvester.Layout);
         _bound.Forget();
+        _record.Relaid(_memory.Layout);
         _planner = NewPlanner();
         _planner.TakeOver(planner, _memory.Layout.KeptFrom(before));
     }

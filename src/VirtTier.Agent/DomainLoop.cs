@@ -266,6 +266,7 @@ internal sealed class DomainLoop : IAsyncDisposable
     private void RestoreHeat(AttachedGuest guest)
     {
         Guid domain = _orders.Domain.Uuid;
+        _context.Records.Restore(domain, _process);
         if (_context.Heat.Load(domain, guest.PageCount) is not { } state)
             return;
         if (guest.RestoreHeat(state) is { } refusal)
@@ -278,6 +279,7 @@ internal sealed class DomainLoop : IAsyncDisposable
     private TimeSpan SaveHeat(AttachedGuest guest)
     {
         long start = _context.Time.GetTimestamp();
+        _context.Records.Save(_orders.Domain.Uuid, _process);
         // What was learned in no round is not worth the place of what may have been saved before.
         if (guest.HeatRounds > 0)
             _context.Heat.Save(_orders.Domain.Uuid, guest.SaveHeat());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
+using VirtTier.Agent.Pictures;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Sampling;
 
@@ -13,6 +14,7 @@ namespace VirtTier.Agent;
 /// <param name="Scratch">Memory for rounds.</param>
 /// <param name="Sampling">How guests are looked at.</param>
 /// <param name="Heat">What outlives the agent.</param>
+/// <param name="Records">What is kept of each guest only to be shown.</param>
 /// <param name="Loops">Watches the loop of each.</param>
 /// <param name="Time">The clock.</param>
 /// <param name="Log">Where log lines go.</param>
@@ -24,6 +26,7 @@ internal sealed record DomainLoopContext(
     RoundScratchPool Scratch,
     SamplingPace Sampling,
     HeatStore Heat,
+    GuestRecords Records,
     LoopWatch Loops,
     TimeProvider Time,
     ILogger Log);

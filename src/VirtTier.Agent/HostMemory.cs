@@ -29,11 +29,12 @@ internal sealed class HostMemory
     /// <summary>Of it, what all budgets together may use.</summary>
     public long PoolBytes { get; }
 
-    /// <summary>Why nothing can be tiered on this host, in one sentence; null if it can.</summary>
-    public string? Problem => _tiers.HasSlow
-        ? null
-        : "this host has one memory tier only: bring a slow node online, "
-            + "or name the tiers in the configuration (tiers.fast, tiers.slow)";
+    /// <summary>Whether there is a slow tier, so that there is somewhere to move pages to.</summary>
+    public bool HasSlowTier => _tiers.HasSlow;
+
+    /// <summary>What a host is told that has none.</summary>
+    public static string OneTierNote =>
+        "this host has one memory tier: VMs are watched and nothing is moved; what a slow tier would save: virttier estimate";
 
     /// <summary>What was taken for granted of the tiers because the kernel does not say it, a sentence each.</summary>
     public IReadOnlyList<string> Assumptions => _topology.Assumptions;

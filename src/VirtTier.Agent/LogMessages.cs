@@ -77,6 +77,9 @@ internal static partial class LogMessages
     [LoggerMessage(22, LogLevel.Warning, "{File} is empty: every key has its default")]
     public static partial void ConfigEmpty(this ILogger log, string file);
 
+    [LoggerMessage(23, LogLevel.Information, "{Note}")]
+    public static partial void OneTier(this ILogger log, string note);
+
     [LoggerMessage(18, LogLevel.Error, "{Domain}: unexpected failure, trying again")]
     public static partial void Failed(this ILogger log, Exception exception, string domain);
 }

@@ -201,7 +201,10 @@ internal sealed class Reconciler : IAsyncDisposable
         }
         // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
         if (snapshot.Link.Connected)
+        {
             _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
+            _context.Records.Keep([.. _orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain)]);
+        }
     }
 
     /// <summary>The domains that can be counted with: one that cannot is left alone, and said so once.</summary>
@@ -340,6 +343,8 @@ internal sealed class Reconciler : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
+            if (!_context.Host.HasSlowTier && settings.Mode is null or TieringMode.Enforce)
+                settings = settings with { Mode = TieringMode.Observe };
             return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
                 previous.GetValueOrDefault(d.Uuid)));
         })];

@@ -15,6 +15,7 @@ namespace VirtTier.Agent.Tests;
 public sealed class AgentObjectTests : IAsyncDisposable
 {
     private readonly FakeBus _bus = new();
+    private readonly SamplePictures _pictures = new();
     private readonly HookListener _hook;
     private readonly AgentObject _object;
     private DramCurve? _curve = new([(256, 3.0), (768, 1.0)], error: 0.01);
@@ -30,11 +31,12 @@ public sealed class AgentObjectTests : IAsyncDisposable
         AdmissionControl admission = new(
             () => new PoolPromises(1L << 30, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
         _hook = new HookListener(admission, () => Interlocked.Increment(ref _woken), TimeProvider.System, NullLogger.Instance);
-        _object = new AgentObject(_bus, () => status, uuid => uuid == web1.Uuid ? _curve : null, _hook, () =>
-        {
-            _reloads++;
-            return _reloadError is null ? Task.CompletedTask : Task.FromException(_reloadError);
-        });
+        _object = new AgentObject(
+            _bus, () => status, uuid => uuid == web1.Uuid ? _curve : null, _pictures.Shown, _hook, () =>
+            {
+                _reloads++;
+                return _reloadError is null ? Task.CompletedTask : Task.FromException(_reloadError);
+            });
     }
 
     public ValueTask DisposeAsync()
@@ -127,12 +129,13 @@ public sealed class AgentObjectTests : IAsyncDisposable
     public async Task No_curve_is_said_with_the_reason()
     {
         AgentClient client = new(_bus);
-        NoCurveException e = await Assert.ThrowsAsync<NoCurveException>(
+        NotKnownException e = await Assert.ThrowsAsync<NotKnownException>(
             () => client.GetCurveAsync("web9", TestContext.Current.CancellationToken));
         Assert.Contains("'web9'", e.Message, StringComparison.Ordinal);
 
         _curve = null;
-        e = await Assert.ThrowsAsync<NoCurveException>(() => client.GetCurveAsync("web1", TestContext.Current.CancellationToken));
+        e = await Assert.ThrowsAsync<NotKnownException>(
+            () => client.GetCurveAsync("web1", TestContext.Current.CancellationToken));
         Assert.StartsWith("too little is known of web1 yet", e.Message, StringComparison.Ordinal);
         _curve = new DramCurve([], error: 1);
         Assert.Null((await client.GetCurveAsync("web1", TestContext.Current.CancellationToken)).Error);

@@ -74,7 +74,7 @@ public sealed class DoctorTests : IDisposable
         DoctorReport report = await MakeAsync();
 
         Assert.Equal([], report.Findings.Where(f => f.Severity != Severity.Ok));
-        Assert.Equal(0, (int)report.Severity);
+        Assert.Equal(0, report.ExitStatus);
         Assert.Equal(
             ["configuration", "kernel", "kvm", "module", "tiers", "numa balancing", "damon", "ksm", "libvirt", "machined",
                 "agent", "hook", "apparmor", "rights", "domains"],
@@ -95,7 +95,7 @@ public sealed class DoctorTests : IDisposable
         "echo off > /sys/kernel/mm/damon/admin/kdamonds/0/state")]
     [InlineData("/sys/kernel/mm/ksm/run", "1", "ksm", Severity.Warning, "echo 0 > /sys/kernel/mm/ksm/run")]
     [InlineData("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,", "apparmor", Severity.Warning, "apparmor_parser -r")]
-    [InlineData("/sys/devices/system/node/online", "0", "tiers", Severity.Error, "daxctl")]
+    [InlineData("/sys/devices/system/node/online", "0", "tiers", Severity.Note, "daxctl")]
     [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning,
         "virttier hook install")]
     [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl revert virttier")]
@@ -111,6 +111,17 @@ public sealed class DoctorTests : IDisposable
 
         Assert.Equal((check, severity), (finding.Check, finding.Severity));
         Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_host_with_one_tier_is_ready_to_be_watched()
+    {
+        _tree.Write("/sys/devices/system/node/online", "0");
+        DoctorReport report = await MakeAsync();
+        Assert.Equal(0, report.ExitStatus);
+        Assert.Contains("[blue]note [/]", string.Join('\n', report.ToMarkup()), StringComparison.Ordinal);
+        Assert.Contains("virttier estimate", report.Findings.Single(f => f.Severity == Severity.Note).Text,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -174,12 +185,12 @@ public sealed class DoctorTests : IDisposable
     {
         _tree.Write("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,")
             .Write("/etc/apparmor.d/local/usr.sbin.libvirtd", "/etc/libvirt/hooks/** rmix,\n");
-        Assert.Equal(0, (int)(await MakeAsync()).Severity);
+        Assert.Equal(0, (await MakeAsync()).ExitStatus);
 
         _tree.Write("/etc/apparmor.d/local/usr.sbin.libvirtd", "");
-        Assert.Equal(1, (int)(await MakeAsync()).Severity);
+        Assert.Equal(1, (await MakeAsync()).ExitStatus);
         _tree.Write("/sys/module/apparmor/parameters/enabled", "N\n");
-        Assert.Equal(0, (int)(await MakeAsync()).Severity);
+        Assert.Equal(0, (await MakeAsync()).ExitStatus);
     }
 
     [Theory]
@@ -316,7 +327,7 @@ public sealed class DoctorTests : IDisposable
         DoctorReport report = await DoctorReport.MakeAsync(
             Host(), "v.yaml:1:1: unknown key", TestContext.Current.CancellationToken);
 
-        Assert.Equal(2, (int)report.Severity);
+        Assert.Equal(2, report.ExitStatus);
         Assert.DoesNotContain(report.Findings, f => f.Text.StartsWith("could not be looked at", StringComparison.Ordinal));
         Assert.All(report.Findings, f => Assert.Equal(f.Severity == Severity.Ok, f.Mend is null));
         Assert.Single(report.Findings, f => f is { Check: "system bus", Text: "no bus", Mend: "systemctl start dbus" });

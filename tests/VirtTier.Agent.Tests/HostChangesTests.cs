@@ -42,18 +42,24 @@ public sealed class HostChangesTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_node_that_goes_is_forgotten_and_nothing_is_tiered_until_it_is_back()
+    public async Task A_node_that_goes_is_forgotten_and_the_VM_is_only_watched_until_it_is_back()
     {
         (Reconciler service, HostWatch watch) = await StartAsync();
         _host.Write("sys/devices/system/node/online", "0");
         await watch.LookAsync();
         Assert.Equal(["0"], service.Status().Tiers.Select(tier => string.Join(',', tier.Nodes)));
-        await Eventually.IsTrue(
-            () => service.Status().Domains[0].Reason?.Contains("one memory tier only", StringComparison.Ordinal) == true);
+        await Eventually.IsTrue(() => service.Status().Domains[0] is { StateName: "observing", Rounds: > 2, Reason: null });
+        Assert.False(service.Status().Domains[0].NeedsAttention);
+        long moved = _host.MovedPages;
+        long rounds = service.Status().Domains[0].Rounds;
+        await Eventually.IsTrue(() => service.Status().Domains[0].Rounds > rounds + 2);
+        await Eventually.IsTrue(() => service.Curve(Domains.Running().Uuid) is not null);
+        Assert.Equal(moved, _host.MovedPages);
 
         _host.Write("sys/devices/system/node/online", "0-1");
         await watch.LookAsync();
-        await Eventually.IsTrue(() => service.Status().Domains[0] is { State: TieringState.Tiering, Rounds: > 0, Reason: null });
+        await Eventually.IsTrue(
+            () => service.Status().Domains[0] is { StateName: "tiering" or "settling", Rounds: > 0, Reason: null });
     }
 
     [Fact]

@@ -22,7 +22,7 @@ public sealed class NextStepTests
 
     [Fact]
     public void There_is_no_slow_tier() => Assert.Equal(
-        "virttier doctor", NextStep.Of(_well with { Tiers = [_well.Tiers[0], _well.Tiers[1] with { Nodes = [] }] }).Command);
+        "virttier estimate", NextStep.Of(_well with { Tiers = [_well.Tiers[0]] }).Command);
 
     [Fact]
     public void Settings_that_cannot_be_used_come_before_VMs_that_wait() => Assert.Equal(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
 
@@ -21,40 +22,35 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
 
     /// <summary>Everything that it knows.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
-    public async Task<AgentStatus> GetStatusAsync(CancellationToken cancel)
-    {
-        try
-        {
-            return AgentStatus.FromJson((await CallAsync(AgentInterface.GetStatus, BusBody.Empty, cancel)).Get<string>(0));
-        }
-        catch (BusException e)
-        {
-            throw Unreachable(e, RightToAsk);
-        }
-    }
+    public async Task<AgentStatus> GetStatusAsync(CancellationToken cancel) =>
+        AgentStatus.FromJson(await AskAsync(AgentInterface.GetStatus, BusBody.Empty, cancel));
+
+    /// <summary>How much DRAM the running domains would need.</summary>
+    /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
+    public async Task<HostEstimate> GetEstimateAsync(CancellationToken cancel) =>
+        HostEstimate.FromJson(await AskAsync(AgentInterface.GetEstimate, BusBody.Empty, cancel));
+
+    /// <summary>All that is known of a domain.</summary>
+    /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
+    /// <exception cref="NotKnownException">There is no such domain.</exception>
+    public async Task<DomainDetail> GetDetailAsync(string nameOrUuid, CancellationToken cancel) =>
+        DomainDetail.FromJson(await AskAsync(AgentInterface.GetDetail, new BusBody("s", nameOrUuid), cancel));
+
+    /// <summary>Where a domain accessed its memory in the last while, and when.</summary>
+    /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
+    /// <exception cref="NotKnownException">There is no such domain, or nothing was seen of it.</exception>
+    public async Task<DomainHeat> GetHeatAsync(string nameOrUuid, TimeSpan last, CancellationToken cancel) =>
+        DomainHeat.FromJson(
+            await AskAsync(AgentInterface.GetHeat, new BusBody("su", nameOrUuid, (uint)last.TotalSeconds), cancel));
 
     /// <summary>How a domain's slow accesses would fall with more DRAM.</summary>
     /// <param name="nameOrUuid">The domain.</param>
     /// <param name="cancel">Ends the wait.</param>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
-    /// <exception cref="NoCurveException">There is no such domain, or too little is known of it;
+    /// <exception cref="NotKnownException">There is no such domain, or too little is known of it;
     /// the message says which.</exception>
-    public async Task<DomainCurve> GetCurveAsync(string nameOrUuid, CancellationToken cancel)
-    {
-        try
-        {
-            return DomainCurve.FromJson(
-                (await CallAsync(AgentInterface.GetCurve, new BusBody("s", nameOrUuid), cancel)).Get<string>(0));
-        }
-        catch (BusException e) when (e.ErrorName is AgentInterface.NoSuchDomain or AgentInterface.NoCurve)
-        {
-            throw new NoCurveException(e.Message, e);
-        }
-        catch (BusException e)
-        {
-            throw Unreachable(e, RightToAsk);
-        }
-    }
+    public async Task<DomainCurve> GetCurveAsync(string nameOrUuid, CancellationToken cancel) =>
+        DomainCurve.FromJson(await AskAsync(AgentInterface.GetCurve, new BusBody("s", nameOrUuid), cancel));
 
     /// <summary>Has it read its configuration again.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
@@ -75,6 +71,23 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
         }
     }
 
+    private async Task<string> AskAsync(string member, BusBody arguments, CancellationToken cancel)
+    {
+        try
+        {
+            return (await CallAsync(member, arguments, cancel)).Get<string>(0);
+        }
+        catch (BusException e) when (
+            e.ErrorName is AgentInterface.NoSuchDomain or AgentInterface.NoCurve or AgentInterface.NoHeat)
+        {
+            throw new NotKnownException(e.Message, e);
+        }
+        catch (BusException e)
+        {
+            throw Unreachable(e, RightToAsk);
+        }
+    }
+
     private Task<BusBody> CallAsync(string member, BusBody arguments, CancellationToken cancel) => bus.CallAsync(
         new BusCall(AgentInterface.Name, AgentInterface.Path, AgentInterface.Name, member, arguments, s_timeout), cancel);
 
@@ -90,5 +103,5 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
 /// <summary>The agent does not answer; the message says why and what to do.</summary>
 internal sealed class AgentUnreachableException(string message, Exception inner) : Exception(message, inner);
 
-/// <summary>The agent has no curve of a domain; the message says why.</summary>
-internal sealed class NoCurveException(string message, Exception inner) : Exception(message, inner);
+/// <summary>The agent does not know what was asked of a domain; the message says why.</summary>
+internal sealed class NotKnownException(string message, Exception inner) : Exception(message, inner);

@@ -19,6 +19,16 @@ internal static class AgentInterface
     /// <summary>How one domain's slow accesses would fall with more DRAM, by name or UUID, as one JSON document.</summary>
     public const string GetCurve = "GetCurve";
 
+    /// <summary>One domain with all that is known of it, by name or UUID, as one JSON document.</summary>
+    public const string GetDetail = "GetDetail";
+
+    /// <summary>Where one domain accessed its memory, and when: by name or UUID, for so many seconds back,
+    /// as one JSON document.</summary>
+    public const string GetHeat = "GetHeat";
+
+    /// <summary>How much DRAM the running domains would need, as one JSON document.</summary>
+    public const string GetEstimate = "GetEstimate";
+
     /// <summary>The status as one JSON document.</summary>
     public const string GetStatus = "GetStatus";
 
@@ -32,11 +42,14 @@ internal static class AgentInterface
     /// why it may not start, or nothing.</summary>
     public const string Admit = "Admit";
 
-    /// <summary>The error of <see cref="GetDomain"/> and <see cref="GetCurve"/> for a domain that does not run.</summary>
+    /// <summary>The error for a domain that does not run, of every method that asks for one.</summary>
     public const string NoSuchDomain = "org.virttier.Agent1.Error.NoSuchDomain";
 
     /// <summary>The error of <see cref="GetCurve"/> for a domain of which too little is known yet.</summary>
     public const string NoCurve = "org.virttier.Agent1.Error.NoCurve";
+
+    /// <summary>The error of <see cref="GetHeat"/> for a domain that was not sampled yet.</summary>
+    public const string NoHeat = "org.virttier.Agent1.Error.NoHeat";
 
     /// <summary>The error of <see cref="Reload"/>: file, line, column, what is wrong and what would be right.</summary>
     public const string BadConfiguration = "org.virttier.Agent1.Error.BadConfiguration";
@@ -55,6 +68,18 @@ internal static class AgentInterface
             </method>
             <method name="GetCurve">
               <arg name="name_or_uuid" type="s" direction="in"/>
+              <arg name="json" type="s" direction="out"/>
+            </method>
+            <method name="GetDetail">
+              <arg name="name_or_uuid" type="s" direction="in"/>
+              <arg name="json" type="s" direction="out"/>
+            </method>
+            <method name="GetHeat">
+              <arg name="name_or_uuid" type="s" direction="in"/>
+              <arg name="seconds" type="u" direction="in"/>
+              <arg name="json" type="s" direction="out"/>
+            </method>
+            <method name="GetEstimate">
               <arg name="json" type="s" direction="out"/>
             </method>
             <method name="GetStatus">

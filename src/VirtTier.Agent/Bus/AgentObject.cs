@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Primitives;
@@ -15,6 +16,7 @@ internal sealed class AgentObject : IDisposable
 
     private readonly Func<AgentStatus> _status;
     private readonly Func<Guid, DramCurve?> _curve;
+    private readonly DomainPictures _pictures;
     private readonly HookListener _hook;
     private readonly Func<Task> _reload;
     private readonly IDisposable _export;
@@ -22,12 +24,16 @@ internal sealed class AgentObject : IDisposable
     /// <param name="bus">Where to appear; owns the name from now on.</param>
     /// <param name="status">Gives the status of now.</param>
     /// <param name="curve">Gives the curve of a domain; null while too little is known of it.</param>
+    /// <param name="pictures">What people ask to see of domains.</param>
     /// <param name="hook">Hears what libvirt's qemu hook says.</param>
     /// <param name="reload">Reads the configuration again; throws <see cref="ConfigException"/> when it cannot be used.</param>
-    public AgentObject(IBus bus, Func<AgentStatus> status, Func<Guid, DramCurve?> curve, HookListener hook, Func<Task> reload)
+    public AgentObject(
+        IBus bus, Func<AgentStatus> status, Func<Guid, DramCurve?> curve, DomainPictures pictures, HookListener hook,
+        Func<Task> reload)
     {
         _status = status;
         _curve = curve;
+        _pictures = pictures;
         _hook = hook;
         _reload = reload;
         _export = bus.Export(AgentInterface.Path, AgentInterface.Introspection, AnswerAsync);
@@ -52,6 +58,13 @@ internal sealed class AgentObject : IDisposable
                 return new BusBody("s", Find(call.Body.Get<string>(0)).ToJson());
             case ("" or AgentInterface.Name, AgentInterface.GetCurve):
                 return new BusBody("s", Curve(Find(call.Body.Get<string>(0))).ToJson());
+            case ("" or AgentInterface.Name, AgentInterface.GetDetail):
+                DomainStatus shown = Find(call.Body.Get<string>(0));
+                return new BusBody("s", _pictures.Detail(shown, _curve(shown.Uuid)).ToJson());
+            case ("" or AgentInterface.Name, AgentInterface.GetHeat):
+                return new BusBody("s", Heat(Find(call.Body.Get<string>(0)), call.Body.Get<uint>(1)).ToJson());
+            case ("" or AgentInterface.Name, AgentInterface.GetEstimate):
+                return new BusBody("s", _pictures.Estimate(_status()).ToJson());
             case ("" or AgentInterface.Name, AgentInterface.GetStatus):
                 return new BusBody("s", Status().ToJson());
             case ("" or AgentInterface.Name, AgentInterface.Reload):
@@ -94,6 +107,11 @@ internal sealed class AgentObject : IDisposable
             AgentInterface.NoCurve,
             $"too little is known of {domain.Name} yet: "
                 + $"{domain.Reason ?? "two rounds (some seconds) after it was attached there is a curve"}");
+
+    private DomainHeat Heat(DomainStatus domain, uint seconds) => _pictures.Heat(domain, TimeSpan.FromSeconds(seconds))
+        ?? throw new BusException(
+            AgentInterface.NoHeat,
+            $"nothing was seen of {domain.Name} yet: {domain.Reason ?? "its sampler is being attached"}");
 
     private async Task ReloadAsync()
     {

@@ -33,7 +33,7 @@ internal static class CurveCommand
                 AnsiConsole.Write(CurveChart.Render(curve));
             return ExitCode.Success;
         }
-        catch (NoCurveException e)
+        catch (NotKnownException e)
         {
             await Console.Error.WriteLineAsync($"virttier: {e.Message}");
             return ExitCode.BadInput;

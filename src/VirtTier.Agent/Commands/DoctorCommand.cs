@@ -13,7 +13,7 @@ namespace VirtTier.Agent.Commands;
 
 /// <summary>
 /// <c>virttier doctor</c>: is this host ready, and what mends each thing that is not. It changes nothing, and the agent need not
-/// run. The exit status is the worst <see cref="Severity"/>: 0 ready, 1 warnings, 2 errors.
+/// run. The exit status is by the worst <see cref="Severity"/>: 0 ready, 1 warnings, 2 errors.
 /// </summary>
 internal static class DoctorCommand
 {
@@ -56,7 +56,7 @@ internal static class DoctorCommand
             Console.WriteLine(report.ToJson());
         else
             report.WriteTo(AnsiConsole.Console);
-        return (int)report.Severity;
+        return report.ExitStatus;
     }
 
     /// <summary>The first picture that the agent's own monitor makes.</summary>

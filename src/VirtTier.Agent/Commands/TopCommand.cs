@@ -2,36 +2,53 @@
 using System.CommandLine;
 using Spectre.Console;
 using VirtTier.Agent.Bus;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Commands;
 
-/// <summary><c>virttier top</c>: the status, redrawn until interrupted.</summary>
+/// <summary><c>virttier top</c>: the status, redrawn until it is ended by a key, or printed again and again.</summary>
 internal static class TopCommand
 {
-    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_keyInterval = TimeSpan.FromMilliseconds(50);
 
     public static Command Create()
     {
-        Command command = new("top", "Show the status live; Ctrl-C ends it");
-        command.SetAction((_, cancel) => RunAsync(cancel));
+        Option<double> delay = new("--delay", "-d")
+        {
+            Description = "Seconds from one picture to the next",
+            DefaultValueFactory = _ => 1,
+            HelpName = "SECONDS",
+        };
+        Option<bool> batch = new("--batch", "-b") { Description = "Print each picture below the last one; for logs and pipes" };
+        Option<int> count = new("--count", "-n") { Description = "End after so many pictures; 0: never", HelpName = "COUNT" };
+        delay.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double>() is not (>= 0.1 and <= 3600))
+                result.AddError("--delay: must be a number of seconds from 0.1 to 3600");
+        });
+        count.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < 0)
+                result.AddError("--count: must be 0 or more");
+        });
+        Command command = new("top", "Show the status live; h shows the keys, q ends it") { delay, batch, count };
+        command.SetAction((result, cancel) => RunAsync(
+            TimeSpan.FromSeconds(result.GetValue(delay)),
+            result.GetValue(batch) || Console.IsOutputRedirected || Console.IsInputRedirected,
+            result.GetValue(count), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(CancellationToken cancel)
+    private static async Task<int> RunAsync(TimeSpan delay, bool batch, int count, CancellationToken cancel)
     {
         try
         {
             await using AgentClient client = AgentClient.Connect();
-            AgentStatus status = await client.GetStatusAsync(cancel);
-            await AnsiConsole.Live(StatusTable.Render(status)).StartAsync(async view =>
-            {
-                while (!cancel.IsCancellationRequested)
-                {
-                    view.UpdateTarget(StatusTable.Render(await client.GetStatusAsync(cancel)));
-                    await Task.Delay(s_interval, cancel);
-                }
-            });
+            if (batch)
+                await PrintAsync(client, delay, count, cancel);
+            else
+                await DrawAsync(client, new TopView { Delay = delay }, count, cancel);
         }
         catch (OperationCanceledException)
         {
@@ -43,5 +60,60 @@ internal static class TopCommand
             return ExitCode.NoAgent;
         }
         return ExitCode.Success;
+    }
+
+    private static async Task PrintAsync(AgentClient client, TimeSpan delay, int count, CancellationToken cancel)
+    {
+        int width = AnsiConsole.Profile.Width;
+        for (int picture = 1; ; picture++)
+        {
+            AgentStatus status = await client.GetStatusAsync(cancel);
+            AnsiConsole.Profile.Width = width; // which the complaints of the last one have changed
+            StatusTable.WriteTo(AnsiConsole.Console, status);
+            if (picture == count)
+                return;
+            Console.WriteLine();
+            await Task.Delay(delay, cancel);
+        }
+    }
+
+    private static async Task DrawAsync(AgentClient client, TopView view, int count, CancellationToken cancel)
+    {
+        view.Status = await client.GetStatusAsync(cancel);
+        int pictures = 1;
+        long drawn = Environment.TickCount64;
+        await AnsiConsole.Live(view.Render()).StartAsync(async live =>
+        {
+            while (!view.IsEnded && (count == 0 || pictures < count))
+            {
+                await Task.Delay(s_keyInterval, cancel);
+                bool pressed = false;
+                for (; Console.KeyAvailable; pressed = true)
+                    view.Press(Console.ReadKey(intercept: true));
+                bool due = !view.IsPaused && Environment.TickCount64 - drawn >= view.Delay.TotalMilliseconds;
+                if (due)
+                {
+                    view.Status = await client.GetStatusAsync(cancel);
+                    pictures++;
+                }
+                if (!due && !pressed)
+                    continue;
+                view.Detail = await DetailAsync(client, view, cancel);
+                live.UpdateTarget(view.Render());
+                drawn = due ? Environment.TickCount64 : drawn;
+            }
+        });
+    }
+
+    private static async Task<DomainDetail?> DetailAsync(AgentClient client, TopView view, CancellationToken cancel)
+    {
+        try
+        {
+            return view.DetailOf is { } domain ? await client.GetDetailAsync(domain.ToString(), cancel) : null;
+        }
+        catch (NotKnownException)
+        {
+            return null; // it has just stopped
+        }
     }
 }

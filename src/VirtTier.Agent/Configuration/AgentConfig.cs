@@ -60,6 +60,9 @@ internal sealed record AgentConfig
     /// </summary>
     public SizeSpec Pool { get; init; } = SizeSpec.Parse("80%");
 
+    /// <summary>What a GiB of DRAM costs (<c>costs.dram_per_gib</c>); null: no money is shown.</summary>
+    public DramCost? DramCost { get; init; }
+
     /// <summary>Time between two full looks at libvirt when no signal asks for one (<c>libvirt.heartbeat</c>).</summary>
     public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(3);
 

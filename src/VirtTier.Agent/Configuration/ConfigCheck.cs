@@ -27,8 +27,8 @@ internal static class ConfigCheck
             output.WriteLine(
                 $"this host: good: {host.Describe()}; pool {Sizes.Show(host.PoolBytes)} (checked: "
                     + "the tiers' nodes exist and have memory)");
-            if (host.Problem is not null)
-                output.WriteLine($"this host: {host.Problem}");
+            if (!host.HasSlowTier)
+                output.WriteLine(HostMemory.OneTierNote);
             return ExitCode.Success;
         }
         catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.Unsupported)

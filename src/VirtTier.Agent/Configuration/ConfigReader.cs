@@ -164,6 +164,10 @@ internal sealed class ConfigReader
             {
                 ["dram"] = n => config = config with { Pool = Pool(n) },
             }),
+            ["costs"] = node => ReadMapping(node, "costs", new()
+            {
+                ["dram_per_gib"] = n => config = config with { DramCost = Cost(n) },
+            }),
             ["libvirt"] = node => ReadMapping(node, "libvirt", new()
             {
                 ["heartbeat"] = n => config = config with { Heartbeat = Duration(n, Limits.Heartbeat) },
@@ -299,6 +303,11 @@ internal sealed class ConfigReader
 
     private ByteRate Rate(YamlNode node) =>
         ByteRate.TryParse(Scalar(node), out ByteRate rate, out string? problem) ? rate : throw Error(node, problem);
+
+    private DramCost Cost(YamlNode node) => DramCost.TryParse(Scalar(node), out DramCost? cost)
+        ? cost
+        : throw Error(
+            node, $"'{Shorten.ForMessage(Scalar(node))}' must be the price of a GiB, with its currency or without: 4.20 EUR");
 
     private SizeSpec Pool(YamlNode node)
     {

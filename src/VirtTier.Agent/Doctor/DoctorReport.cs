@@ -47,6 +47,15 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
         return new DoctorReport(findings.Max(f => f.Severity), findings);
     }
 
+    /// <summary>0: ready, 1: warnings, 2: errors.</summary>
+    [JsonIgnore]
+    public int ExitStatus => Severity switch
+    {
+        Severity.Error => 2,
+        Severity.Warning => 1,
+        _ => 0,
+    };
+
     public string ToJson() => JsonSerializer.Serialize(this, DoctorJson.Default.DoctorReport);
 
     /// <summary>A line a finding, the command that mends it below, and a count.</summary>
@@ -57,8 +66,9 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
         {
             yield return $"{Label(finding.Severity)}  {finding.Check.PadRight(width).EscapeMarkup()}  "
                 + $"{finding.Text.EscapeMarkup()}";
+            string lead = finding.Severity == Severity.Note ? "to change it" : "mend it with";
             if (finding.Mend is not null)
-                yield return $"       {new string(' ', width)}  [bold]mend it with: {finding.Mend.EscapeMarkup()}[/]";
+                yield return $"       {new string(' ', width)}  [bold]{lead}: {finding.Mend.EscapeMarkup()}[/]";
         }
         int errors = Findings.Count(f => f.Severity == Severity.Error),
             warnings = Findings.Count(f => f.Severity == Severity.Warning);
@@ -75,6 +85,7 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
     private static string Label(Severity severity) => severity switch
     {
         Severity.Ok => "[green]ok   [/]",
+        Severity.Note => "[blue]note [/]",
         Severity.Warning => "[yellow]warn [/]",
         _ => "[red]error[/]",
     };

@@ -47,8 +47,10 @@ internal sealed class TiersCheck : IDoctorCheck
                 $"{tier.Name}: {string.Join("; ", tier.Nodes.Select(node => Explain(host, topology, node)))}");
         foreach (string assumption in memory.Assumptions)
             yield return Finding.Warning(Check, assumption, NameTiers);
-        if (memory.Problem is not null)
-            yield return Finding.Error(Check, memory.Problem, BringOnline);
+        if (!memory.HasSlowTier)
+        {
+            yield return Finding.Note(Check, HostMemory.OneTierNote, BringOnline);
+        }
         else
         {
             yield return Finding.Ok(Check, $"pool of fast memory for all budgets together: {Sizes.Show(memory.PoolBytes)}");

@@ -14,7 +14,7 @@ internal sealed record NextStep(string Why, string Command)
     {
         if (status.Hung.Count > 0)
             return new("the agent hangs, systemd will restart it; what it did before", "journalctl -u virttier");
-        if (!status.Libvirt.Connected || status.Tiers.Any(tier => tier.Nodes.Count == 0))
+        if (!status.Libvirt.Connected)
             return new("what this host lacks", "virttier doctor");
         if (status.Domains.FirstOrDefault(d => d.Problems.Count > 0) is { } mistaken)
             return new("its settings cannot be used; what they are",
@@ -23,6 +23,8 @@ internal sealed record NextStep(string Why, string Command)
             return new("what keeps these VMs from being tiered", "virttier doctor");
         if (status.Domains.Count == 0)
             return new("no VM runs; which there are", "virsh list --all");
+        if (status.Tiers.Count == 1)
+            return new("this host has one memory tier, so VMs are only watched; what a slow one would save", "virttier estimate");
         if (status.Domains.All(d => d.Mode == "observe"))
             return new("nothing is moved yet: all VMs are only observed; to let VirtTier move their pages",
                 "virttier enable --all");

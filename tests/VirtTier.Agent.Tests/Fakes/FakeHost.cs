@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Pictures;
 using VirtTier.Memory.Numa;
 using VirtTier.Memory.Processes;
 using VirtTier.Memory;
@@ -94,6 +95,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>Where what was learned of domains is kept.</summary>
     public string HeatDirectory => Path.Combine(_root.FullName, "heat");
 
+    /// <summary>Where what is only shown of them is kept.</summary>
+    public string PicturesDirectory => Path.Combine(_root.FullName, "pictures");
+
     /// <summary>What attaching throws, if anything.</summary>
     public GuestMemoryException? AttachError { get; set; }
 
@@ -148,6 +152,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
             new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
+            new GuestRecords(new HeatStore(PicturesDirectory, Log), Time, Log),
             Loops,
             Time,
             Log);

@@ -34,6 +34,9 @@ public abstract class AgentOnBus : IAsyncLifetime
 
     private protected AgentStatus Status { get; set; } = SampleStatus.Of("web1");
 
+    /// <summary>What was recorded of web1: nothing, as long as no test does.</summary>
+    private protected Fakes.SamplePictures Pictures { get; } = new();
+
     /// <summary>The curve of web1; null while too little is known of it.</summary>
     private protected DramCurve? Curve { get; set; }
 
@@ -90,11 +93,12 @@ public abstract class AgentOnBus : IAsyncLifetime
         PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);
         AdmissionControl admission = new(() => nothingLeft, TimeProvider.System);
         Hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
-        _object = new AgentObject(Bus, () => Status, uuid => uuid == Status.Domains[0].Uuid ? Curve : null, Hook, () =>
-        {
-            Reloads++;
-            return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);
-        });
+        _object = new AgentObject(
+            Bus, () => Status, uuid => uuid == Status.Domains[0].Uuid ? Curve : null, Pictures.Shown, Hook, () =>
+            {
+                Reloads++;
+                return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);
+            });
         await Eventually.TrueAsync(
             async () => (await BusctlAsync([], "call", "GetStatus")).ExitCode == 0, () => "the agent does not get its name");
     }

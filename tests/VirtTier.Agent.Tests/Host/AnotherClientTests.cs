@@ -2,6 +2,7 @@
 using System.Xml.Linq;
 using Tmds.DBus;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
@@ -80,6 +81,28 @@ public sealed class AnotherClientTests : AgentOnBus
         Status = Metrics.SampleStatus.Of(many);
         Assert.Equal(Counted(Status), await _agent.GetStatusAsync());
         Assert.Equal(DomainCurve.Of(Status.Domains[0], Curve).ToJson(), await _agent.GetCurveAsync("web1"));
+    }
+
+    [Fact]
+    public async Task What_is_recorded_of_a_domain_comes_whole_and_what_is_not_is_refused_by_its_name()
+    {
+        Status = Status with { Domains = [Status.Domains[0] with { Pid = Fakes.SamplePictures.Process.Pid }] };
+        DBusException e = await Assert.ThrowsAsync<DBusException>(() => _agent.GetHeatAsync("web1", 60));
+        Assert.Equal("org.virttier.Agent1.Error.NoHeat", e.ErrorName);
+        Assert.Contains("web1", e.ErrorMessage, StringComparison.Ordinal);
+        e = await Assert.ThrowsAsync<DBusException>(() => _agent.GetDetailAsync("web2"));
+        Assert.Equal("org.virttier.Agent1.Error.NoSuchDomain", e.ErrorName);
+
+        Pictures.Harvest(800, second => second / 100);
+        Pictures.Rounds(new DramCurve([(1024, 3.0), (3072, 0.01)], error: 0.01), TimeSpan.FromHours(1));
+        DomainHeat heat = DomainHeat.FromJson(await _agent.GetHeatAsync("web1", 800));
+        Assert.Equal((8, 160, 5), (heat.Addresses.Count, heat.Columns, heat.ColumnSeconds));
+        Assert.Equal(Pictures.Shown.Heat(Status.Domains[0], TimeSpan.FromSeconds(800))!.ToJson(), heat.ToJson());
+        Assert.Equal(Pictures.Shown.Detail(Status.Domains[0], null).ToJson(), await _agent.GetDetailAsync("web1"));
+        HostEstimate estimate = HostEstimate.FromJson(await _agent.GetEstimateAsync());
+        Assert.Equal(3600, estimate.Domains[0].ObservedSeconds);
+        Assert.NotNull(estimate.Domains[0].OnePercent);
+        Assert.NotEmpty((await _agent.GetHeatAsync("web1", uint.MaxValue)));
     }
 
     [Fact]

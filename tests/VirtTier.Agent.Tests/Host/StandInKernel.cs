@@ -4,6 +4,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Memory.Numa;
 using VirtTier.Memory.Processes;
@@ -76,6 +77,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
             new RoundScratchPool(() => new ResidencyReader(this, "/proc", _tree.At("sys"))),
             new SamplingPace(interval, HarvestsPerRound: 2, CpuShare: 1, FaultRate: 0),
             new HeatStore(_tree.At("heat"), log),
+            new GuestRecords(new HeatStore(_tree.At("pictures"), log), TimeProvider.System, log),
             new LoopWatch(TimeProvider.System, log),
             TimeProvider.System,
             log);

@@ -20,6 +20,12 @@ internal interface IAgent1 : IDBusObject
 
     Task<string> GetCurveAsync(string nameOrUuid);
 
+    Task<string> GetDetailAsync(string nameOrUuid);
+
+    Task<string> GetHeatAsync(string nameOrUuid, uint seconds);
+
+    Task<string> GetEstimateAsync();
+
     Task<string> GetStatusAsync();
 
     Task ReloadAsync();

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Spectre.Console;
+using VirtTier.Agent.Bus;
+using VirtTier.Agent.Pictures;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Tiering.History;
+
+namespace VirtTier.Agent.Commands;
+
+/// <summary><c>virttier heatmap</c>: where a domain accessed its memory, and when.</summary>
+internal static class HeatmapCommand
+{
+    private static readonly TimeSpan s_usual = TimeSpan.FromMinutes(10);
+
+    public static Command Create()
+    {
+        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain" };
+        Option<TimeSpan> last = new("--last")
+        {
+            Description = "How far back, such as 90s, 10min or 24h",
+            DefaultValueFactory = _ => s_usual,
+            CustomParser = Time,
+            HelpName = "TIME",
+        };
+        Option<bool> json = new("--json") { Description = "Print one JSON document" };
+        Command command = new("heatmap", "Show where in its memory a domain's accesses were, and when") { domain, last, json };
+        command.SetAction((result, cancel) =>
+            RunAsync(result.GetRequiredValue(domain), result.GetValue(last), result.GetValue(json), cancel));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string domain, TimeSpan last, bool json, CancellationToken cancel)
+    {
+        try
+        {
+            await using AgentClient client = AgentClient.Connect();
+            DomainHeat heat = await client.GetHeatAsync(domain, last, cancel);
+            if (json)
+                Console.WriteLine(heat.ToJson());
+            else
+                Console.WriteLine(string.Join('\n', HeatMapText.Render(heat, AnsiConsole.Profile.Width, IsColourWanted)));
+            return ExitCode.Success;
+        }
+        catch (NotKnownException e)
+        {
+            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
+            return ExitCode.BadInput;
+        }
+        catch (AgentUnreachableException e)
+        {
+            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
+            return ExitCode.NoAgent;
+        }
+    }
+
+    // no-color.org: whatever it says, as long as it says something.
+    private static bool IsColourWanted => !Console.IsOutputRedirected
+        && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
+        && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+
+    internal static TimeSpan Time(ArgumentResult result)
+    {
+        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+        foreach ((string unit, double seconds) in ((string, double)[])[("min", 60), ("s", 1), ("h", 3600)])
+        {
+            if (text.EndsWith(unit, StringComparison.Ordinal)
+                && double.TryParse(
+                    text.AsSpan(0, text.Length - unit.Length), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+                    out double number)
+                && number * seconds >= 1 && number * seconds <= HeatRing.Longest.TotalSeconds)
+                return TimeSpan.FromSeconds(number * seconds);
+        }
+        result.AddError(string.Create(
+            CultureInfo.InvariantCulture,
+            $"--last '{Shorten.ForMessage(text)}': must be a time from 1s to "
+                + $"{Math.Floor(HeatRing.Longest.TotalHours):0}h, such as 90s, 10min or 24h"));
+        return TimeSpan.Zero;
+    }
+}
