@@ -10,6 +10,8 @@ namespace VirtTier.Agent.Commands;
 /// <summary><c>virttier replay</c>: how a policy, such as the agent's own, would have placed a recorded trace.</summary>
 internal static class ReplayCommand
 {
+    private const double DefaultSplitPercent = 10;
+
     private static readonly ReplayOptions s_defaults = new("", 0);
 
     public static Command Create()
@@ -19,7 +21,7 @@ internal static class ReplayCommand
         {
             Description = "Fast memory as a share of the trace's distinct pages, such as 20%",
             Required = true,
-            CustomParser = Percent,
+            CustomParser = result => Percent(result, "--dram"),
         };
         Option<int> rounds = new("--rounds")
         {
@@ -53,6 +55,12 @@ internal static class ReplayCommand
         };
         Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
         unit.AcceptOnlyFromAmong("4K", "2M");
+        Option<double?> split = new("--split")
+        {
+            Description = "With --unit 2M: most blocks that virttier may split, such as 10% of them",
+            Arity = ArgumentArity.ZeroOrOne,
+            CustomParser = result => result.Tokens.Count == 0 ? DefaultSplitPercent : Percent(result, "--split"),
+        };
         Option<int> samples = new("--samples")
         {
             Description = "Fault samples a round that virttier gets",
@@ -69,7 +77,7 @@ internal static class ReplayCommand
 
         Command command = new("replay", "Play a recorded trace against a policy: share of accesses served fast, pages moved")
         {
-            trace, dram, rounds, harvests, observe, decide, alloc, cost, unit, samples, writeWeight, policy, json,
+            trace, dram, rounds, harvests, observe, decide, alloc, cost, unit, split, samples, writeWeight, policy, json,
         };
         command.SetAction(result => Run(new ReplayOptions(result.GetRequiredValue(trace), result.GetValue(dram))
         {
@@ -80,6 +88,7 @@ internal static class ReplayCommand
             Alloc = result.GetValue(alloc),
             Cost = result.GetValue(cost),
             RunPages = result.GetValue(unit) == "2M" ? PageSizes.BlockPages : 1,
+            SplitPercent = result.GetValue(split),
             Samples = result.GetValue(samples),
             WriteWeight = result.GetValue(writeWeight),
             Policy = result.GetRequiredValue(policy),
@@ -101,13 +110,13 @@ internal static class ReplayCommand
         }
     }
 
-    private static double Percent(ArgumentResult result)
+    private static double Percent(ArgumentResult result, string option)
     {
         string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
         if (text.EndsWith('%') && double.TryParse(
             text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent))
             return percent;
-        result.AddError($"--dram '{text}': must be a share of the trace's pages, such as 20%");
+        result.AddError($"{option} '{text}': must be a share, such as 20%");
         return 0;
     }
 }

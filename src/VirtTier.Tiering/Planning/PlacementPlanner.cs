@@ -2,6 +2,7 @@
 using System.Runtime.InteropServices;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Heat;
+using VirtTier.Tiering.Splitting;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Planning;
@@ -12,11 +13,11 @@ namespace VirtTier.Tiering.Planning;
 /// not safe for use by two threads at once.
 /// </summary>
 /// <remarks>
-/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each
+/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, ten for each
 /// 2 MiB, eight for each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB
 /// only the first one's bytes and those of sampled ones are touched.
 /// </remarks>
-public sealed class PlacementPlanner
+public sealed partial class PlacementPlanner
 {
     private const int WordPages = 64;
 
@@ -29,6 +30,7 @@ public sealed class PlacementPlanner
     private readonly RoundCensus _census;
     private readonly MoveMatcher _matcher;
     private readonly PingPongMeter _pingPong;
+    private readonly SplitPlanner _splits;
     private int _harvests;
     private int _expectedHarvests = PageState.Quarters;
     private int _quarters;
@@ -62,6 +64,7 @@ public sealed class PlacementPlanner
         _census = new RoundCensus(_history, _sizes, _samples);
         _matcher = new MoveMatcher(_history, _sizes, _samples, _model);
         _pingPong = new PingPongMeter(pages);
+        _splits = new SplitPlanner(_history, _sizes, _samples, _model);
     }
 
     /// <summary>4 KiB pages of the domain.</summary>
@@ -328,6 +331,8 @@ public sealed class PlacementPlanner
             _history.CopyFrom(earlier._history, from, to, pages);
             _samples.CopyFrom(earlier._samples, from / PageSizes.BlockPages, to / PageSizes.BlockPages,
                 pages / PageSizes.BlockPages);
+            _splits.CopyFrom(earlier._splits, from / PageSizes.BlockPages, to / PageSizes.BlockPages,
+                pages / PageSizes.BlockPages);
         }
         using MemoryStream habits = new();
         using BinaryWriter writer = new(habits);
@@ -348,7 +353,10 @@ public sealed class PlacementPlanner
         if (size == _sizes[block])
             return;
         if (size == MappingSize.Size2M)
+        {
             _samples.Join(block);
+            _splits.TakeJoin(block, asked: false);
+        }
         else if (_sizes[block] == MappingSize.Size2M)
             _samples.Split(block);
         _sizes[block] = size;
