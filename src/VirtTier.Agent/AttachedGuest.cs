@@ -214,7 +214,7 @@ internal sealed class AttachedGuest
         return true;
     }
 
-    private string? Obstacle => _context.Host.Problem ?? _nodes.Forbidden;
+    private string? Obstacle => _nodes.Forbidden;
 
     private bool MayMove(DomainOrders orders) => orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests;
 

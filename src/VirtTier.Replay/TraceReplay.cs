@@ -2,7 +2,9 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using VirtTier.Primitives;
 using VirtTier.Replay.Traces;
+using VirtTier.Tiering.Splitting;
 
 namespace VirtTier.Replay;
 
@@ -38,6 +40,11 @@ public sealed record ReplayOptions(string TracePath, double DramPercent)
     /// <summary>Accesses that a write counts as.</summary>
     public int WriteWeight { get; init; } = 1;
 
+    /// <summary>
+    /// With 512 <see cref="RunPages"/>: the percentage of the blocks that may be split at the same time; null when none is to be.
+    /// </summary>
+    public double? SplitPercent { get; init; }
+
     /// <summary>One of <see cref="ReplayPolicies.Names"/>.</summary>
     public string Policy { get; init; } = ReplayPolicies.VirtTier;
 
@@ -48,6 +55,9 @@ public sealed record ReplayOptions(string TracePath, double DramPercent)
 /// <summary><c>virttier replay</c>: plays a recorded trace against a policy and prints what it comes to.</summary>
 public static class TraceReplay
 {
+    // The agent's own, in a round of a second.
+    private const int DefaultSplitSamples = 100;
+
     /// <summary>Runs the command.</summary>
     /// <param name="options">What is asked for.</param>
     /// <param name="output">Receives the result.</param>
@@ -58,6 +68,9 @@ public static class TraceReplay
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(output);
+        Check(options);
+        if (options.SplitPercent is { } percent)
+            return RunSplit(options, percent, output);
         Trace trace;
         try
         {
@@ -73,14 +86,54 @@ public static class TraceReplay
         ReplaySamples? samples = options.Samples > 0 ? new ReplaySamples(options.Samples, options.WriteWeight) : null;
         ReplayResult result = ReplayPolicies.Run(
             trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples, options.Decide);
-        if (options.Json)
-            WriteJson(options, result, output);
-        else
-            WriteText(options, result, output);
+        Write(options, result, split: null, output);
         return 0;
     }
 
-    private static void WriteJson(ReplayOptions options, ReplayResult result, TextWriter output)
+    private static int RunSplit(ReplayOptions options, double percent, TextWriter output)
+    {
+        SplitReplayResult split;
+        try
+        {
+            split = SplitReplay.Run(
+                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests,
+                options.DramPercent / 100, options.Alloc, options.Cost, options.Decide,
+                new ReplaySamples(options.Samples > 0 ? options.Samples : DefaultSplitSamples, options.WriteWeight),
+                new SplitLimits(percent / 100, PerRound: int.MaxValue));
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"{options.TracePath}: {e.Message}", e);
+        }
+        Write(options, split.Result, split, output);
+        return 0;
+    }
+
+    private static void Write(ReplayOptions options, ReplayResult result, SplitReplayResult? split, TextWriter output)
+    {
+        if (options.Json)
+            WriteJson(options, result, split, output);
+        else
+            WriteText(result, split, options.Policy, output);
+    }
+
+    private static void Check(ReplayOptions options)
+    {
+        if (options.SplitPercent is null)
+            return;
+        Require(options.RunPages == PageSizes.BlockPages, "--unit", "4K", "2M with --split: nothing smaller can be split");
+        Require(options.Policy == ReplayPolicies.VirtTier, "--policy", options.Policy,
+            $"{ReplayPolicies.VirtTier} with --split: no other splits");
+        Require(options.Observe == Observation.Bits, "--observe", options.Observe, "bits with --split");
+    }
+
+    private static void Require(bool isRight, string option, object value, string right)
+    {
+        if (!isRight)
+            throw new ArgumentException($"{option} {value}: must be {right}.");
+    }
+
+    private static void WriteJson(ReplayOptions options, ReplayResult result, SplitReplayResult? split, TextWriter output)
     {
         using MemoryStream buffer = new();
         using (Utf8JsonWriter json = new(buffer))
@@ -93,19 +146,28 @@ public static class TraceReplay
             json.WriteNumber("accesses", result.Accesses);
             json.WriteNumber("pages", result.Pages);
             json.WriteNumber("dram_pages", result.Budget);
+            if (split is { } done)
+            {
+                json.WriteNumber("splits", done.Splits);
+                json.WriteNumber("joins", done.Joins);
+                json.WriteNumber("most_split", done.MostSplit);
+            }
             json.WriteEndObject();
         }
         output.WriteLine(Encoding.UTF8.GetString(buffer.ToArray()));
     }
 
-    private static void WriteText(ReplayOptions options, ReplayResult result, TextWriter output)
+    private static void WriteText(ReplayResult result, SplitReplayResult? split, string policy, TextWriter output)
     {
         CultureInfo culture = CultureInfo.InvariantCulture;
-        output.WriteLine(string.Create(culture, $"policy    {options.Policy}"));
+        output.WriteLine(string.Create(culture, $"policy    {policy}"));
         output.WriteLine(string.Create(
             culture, $"trace     {result.Accesses} accesses to {result.Pages} pages, of which {result.Budget} fit into DRAM"));
         output.WriteLine(string.Create(culture, $"share     {result.Share:F4} of the accesses served from DRAM"));
         output.WriteLine(string.Create(culture, $"moves     {result.Moves} pages"));
         output.WriteLine(string.Create(culture, $"net       {result.Net:F4} at a cost of {result.Cost} accesses a move"));
+        if (split is { } done)
+            output.WriteLine(string.Create(culture,
+                $"split     {done.Splits} blocks, {done.Joins} of them joined again; at most {done.MostSplit} at a time"));
     }
 }

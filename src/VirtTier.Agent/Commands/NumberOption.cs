@@ -25,6 +25,18 @@ internal static class NumberOption
                 && limit.Allows(number) ? (double)number : null);
     }
 
+    /// <summary>A number that may be left out, or its whole option: null then.</summary>
+    public static Option<double?> NumberOrBare(string name, string description, Limit limit, double bare)
+    {
+        Option<double> number = Number(name, description, limit);
+        return new Option<double?>(name)
+        {
+            Description = number.Description,
+            Arity = ArgumentArity.ZeroOrOne,
+            CustomParser = result => result.Tokens.Count == 0 ? bare : number.CustomParser!(result),
+        };
+    }
+
     /// <summary>A number of bytes with its unit.</summary>
     public static Option<long> Size(string name, string description, Limit limit, long unlessGiven) =>
         Create<long>(name, description, limit, unlessGiven, "a size with a unit", text =>

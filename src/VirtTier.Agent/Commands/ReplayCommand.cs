@@ -8,6 +8,8 @@ namespace VirtTier.Agent.Commands;
 /// <summary><c>virttier replay</c>: how a policy, such as the agent's own, would have placed a recorded trace.</summary>
 internal static class ReplayCommand
 {
+    private const double DefaultSplitPercent = 10;
+
     private static readonly ReplayOptions s_defaults = new("", 0);
 
     public static Command Create()
@@ -38,6 +40,9 @@ internal static class ReplayCommand
             "--cost", "What moving a page costs, in accesses", Limits.ReplayCost, s_defaults.Cost);
         Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
         unit.AcceptOnlyFromAmong("4K", "2M");
+        Option<double?> split = NumberOption.NumberOrBare(
+            "--split", "With --unit 2M: most blocks that virttier may split, 10% of them without a value", Limits.Share,
+            DefaultSplitPercent);
         Option<int> samples = NumberOption.Whole(
             "--samples", "Fault samples a round that virttier gets", Limits.ReplaySamples, s_defaults.Samples);
         Option<int> writeWeight = NumberOption.Whole(
@@ -48,7 +53,7 @@ internal static class ReplayCommand
 
         Command command = new("replay", "Play a recorded trace against a policy: share of accesses served fast, pages moved")
         {
-            trace, dram, rounds, harvests, observe, decide, alloc, cost, unit, samples, writeWeight, policy, json,
+            trace, dram, rounds, harvests, observe, decide, alloc, cost, unit, split, samples, writeWeight, policy, json,
         };
         command.SetAction(result => Run(new ReplayOptions(result.GetRequiredValue(trace), result.GetValue(dram))
         {
@@ -59,6 +64,7 @@ internal static class ReplayCommand
             Alloc = result.GetValue(alloc),
             Cost = result.GetValue(cost),
             RunPages = result.GetValue(unit) == "2M" ? PageSizes.BlockPages : 1,
+            SplitPercent = result.GetValue(split),
             Samples = result.GetValue(samples),
             WriteWeight = result.GetValue(writeWeight),
             Policy = result.GetRequiredValue(policy),

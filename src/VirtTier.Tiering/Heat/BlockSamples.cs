@@ -54,6 +54,12 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
     /// <summary>The class of a block, as of the last <see cref="Weigh"/>.</summary>
     public byte Weight(int block) => _weights[block];
 
+    /// <summary>Samples that are remembered of a block that is mapped as one, of pages that were sampled before.</summary>
+    public int Repeats(int block) => _samples[block] <= 1 ? 0 : _samples[block] - Math.Max(1, DistinctOf(block));
+
+    /// <summary>How many pages of a block that is mapped as one are in use, by its samples.</summary>
+    public double Used(int block) => Math.Pow(2, UsedPages.Log2(DistinctOf(block), _samples[block]));
+
     /// <summary>Takes in a sample of any access.</summary>
     public void Add(int page)
     {
@@ -108,7 +114,7 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
     public void Split(int block)
     {
         int distinct = DistinctOf(block);
-        double used = Math.Pow(2, UsedPages.Log2(distinct, _samples[block]));
+        double used = Used(block);
         double others = Math.Clamp((used - distinct) / (PageSizes.BlockPages - distinct), 0, 1);
         if (others < 0.5)
             history.SpreadToSampled(block * PageSizes.BlockPages, PageSizes.BlockPages, others);

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.History;
+using VirtTier.Tiering.Splitting;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Planning;
@@ -13,11 +14,11 @@ namespace VirtTier.Tiering.Planning;
 /// not safe for use by two threads at once.
 /// </summary>
 /// <remarks>
-/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, four for each
+/// Pages are 4 KiB, numbered 0..N-1 without holes by the caller. Memory: two bytes a page, one for each 128 KiB, ten for each
 /// 2 MiB, eight for each 4 MiB (at most 128 KiB of them), and lists as long as the moves of a round. Of pages mapped as 2 MiB
 /// only the first one's bytes and those of sampled ones are touched.
 /// </remarks>
-public sealed class PlacementPlanner
+public sealed partial class PlacementPlanner
 {
     private const int WordPages = 64;
 
@@ -34,6 +35,7 @@ public sealed class PlacementPlanner
     private ValueModel _model;
     private RoundCensus _census;
     private MoveMatcher _matcher;
+    private SplitPlanner _splits;
     private int _harvests;
     private int _expectedHarvests = PageState.Quarters;
     private int _quarters;
@@ -67,6 +69,7 @@ public sealed class PlacementPlanner
         _census = new RoundCensus(_history, _sizes, _samples);
         _matcher = new MoveMatcher(_history, _sizes, _samples, _model);
         _pingPong = new PingPongMeter(pages);
+        _splits = new SplitPlanner(_history, _sizes, _samples, _model);
     }
 
     /// <summary>4 KiB pages of the domain.</summary>
@@ -314,7 +317,7 @@ public sealed class PlacementPlanner
         if (HeatFileFormat.Unpack(state, fresh.Read) is { } damage)
             return damage;
         (_history, _sizes, _samples, _model) = (fresh._history, fresh._sizes, fresh._samples, fresh._model);
-        (_census, _matcher) = (fresh._census, fresh._matcher);
+        (_census, _matcher, _splits) = (fresh._census, fresh._matcher, fresh._splits);
         _rounds = fresh._rounds;
         _residencyKnown = true;
         return null;
@@ -339,6 +342,8 @@ public sealed class PlacementPlanner
                 to / PageSizes.BlockPages));
             _history.CopyFrom(earlier._history, from, to, pages);
             _samples.CopyFrom(earlier._samples, from / PageSizes.BlockPages, to / PageSizes.BlockPages,
+                pages / PageSizes.BlockPages);
+            _splits.CopyFrom(earlier._splits, from / PageSizes.BlockPages, to / PageSizes.BlockPages,
                 pages / PageSizes.BlockPages);
         }
         using MemoryStream habits = new();
@@ -375,7 +380,10 @@ public sealed class PlacementPlanner
         if (size == _sizes[block])
             return;
         if (size == MappingSize.Size2M)
+        {
             _samples.Join(block);
+            _splits.TakeJoin(block, asked: false);
+        }
         else if (_sizes[block] == MappingSize.Size2M)
             _samples.Split(block);
         _sizes[block] = size;
