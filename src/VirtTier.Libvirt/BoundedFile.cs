@@ -27,6 +27,20 @@ public static class BoundedFile
     public static byte[] ReadBytes(string path, int mostBytes)
     {
         using SafeFileHandle file = Open(path);
+        return ReadBytes(file, path, mostBytes);
+    }
+
+    /// <summary>The bytes of a file that is itself one: a symbolic link is refused.</summary>
+    /// <exception cref="IOException">There is none, it is a link, cannot be read, or is longer.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
+    public static byte[] ReadBytesOfNoLink(string path, int mostBytes)
+    {
+        using SafeFileHandle file = Open(path, O_NOFOLLOW);
+        return ReadBytes(file, path, mostBytes);
+    }
+
+    private static byte[] ReadBytes(SafeFileHandle file, string path, int mostBytes)
+    {
         using MemoryStream read = new();
         byte[] part = new byte[1 << 14];
         for (int count; (count = Libc.Read(file, part)) != 0;)
@@ -44,10 +58,12 @@ public static class BoundedFile
     /// <exception cref="FileNotFoundException">There is none.</exception>
     /// <exception cref="IOException">It cannot be opened, or is a directory, a device, a pipe or a socket.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be opened.</exception>
-    public static SafeFileHandle Open(string path)
+    public static SafeFileHandle Open(string path) => Open(path, 0);
+
+    private static SafeFileHandle Open(string path, int flags)
     {
         // A pipe that nobody writes into, or a device, would otherwise be waited for here.
-        SafeFileHandle file = Libc.Open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, out int errno);
+        SafeFileHandle file = Libc.Open(path, flags | O_RDONLY | O_NONBLOCK | O_NOCTTY, out int errno);
         if (errno == 0 && Libc.IsRegular(file))
             return file;
         file.Dispose();

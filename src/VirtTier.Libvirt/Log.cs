@@ -30,6 +30,9 @@ internal static partial class Log
     [LoggerMessage(1102, LogLevel.Error, "A look at the domains failed; the next one follows")]
     internal static partial void LookFailed(ILogger logger, Exception exception);
 
+    [LoggerMessage(1103, LogLevel.Information, "libvirt's domains are learned of by {Source}")]
+    internal static partial void SourceChosen(ILogger logger, string source);
+
     [LoggerMessage(1200, LogLevel.Information, "Domain {Name} ({Uuid}) runs")]
     internal static partial void DomainAppeared(ILogger logger, string name, Guid uuid);
 

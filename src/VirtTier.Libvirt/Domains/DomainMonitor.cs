@@ -18,14 +18,10 @@ public sealed class DomainMonitor : IDisposable
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(15);
 
     private readonly DomainMonitorOptions _options;
-    private readonly IHostProcesses _processes;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly PendingWork _work = new();
-    private readonly DomainTable _table;
-    private readonly DomainHints _hints;
-    private ProcessIdentity? _libvirtd;
-    private IDisposable? _pidFileWatch;
+    private readonly IDomainSource _source;
     private volatile DomainSnapshot _current = new(0, LibvirtLink.Waiting("libvirt has not been asked yet"), []);
     private TaskCompletionSource _changed = NewSignal();
 
@@ -42,11 +38,17 @@ public sealed class DomainMonitor : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         _options = options;
         Heartbeat = options.Heartbeat;
-        _processes = processes;
         _time = time;
         _logger = logger;
-        _table = new(bus, processes, _work, options, time, logger);
-        _hints = new(bus, options.DriverPath, _work);
+        _source = options.Source switch
+        {
+            LibvirtSource.DBus => OverDBus(),
+            LibvirtSource.Files => ByFiles(),
+            _ => new ChosenSource(OverDBus(), ByFiles()),
+        };
+
+        DBusSource OverDBus() => new(bus, processes, _work, options, time, logger);
+        FileSource ByFiles() => new(processes, _work, options, logger);
     }
 
     /// <summary>How often to look without any hint; begins as <see cref="DomainMonitorOptions.Heartbeat"/>.</summary>
@@ -56,12 +58,7 @@ public sealed class DomainMonitor : IDisposable
     public DomainSnapshot Current => _current;
 
     /// <summary>Stops listening to hints.</summary>
-    public void Dispose()
-    {
-        _hints.Dispose();
-        _pidFileWatch?.Dispose();
-        _table.Dispose();
-    }
+    public void Dispose() => _source.Dispose();
 
     /// <summary>Asks for a look now, because something outside, such as libvirt's qemu hook, saw a change.</summary>
     public void Wake() => _work.Wake();
@@ -107,28 +104,20 @@ public sealed class DomainMonitor : IDisposable
     /// <summary>One pass: brings the picture up to date.</summary>
     internal async Task LookAsync(CancellationToken cancellation)
     {
-        _table.NoticeEndedProcesses();
-        _table.FollowNews();
-        Publish(_current.Link); // at once: libvirt may take its time to say that a domain is gone
-        NoticeLibvirtdRestart();
-        PendingWork.Marks marks = _work.Take();
+        _source.FollowHints();
+        Publish(_current.Link, _current.Source); // at once: libvirt may take its time to say that a domain is gone
         LibvirtLink link = LibvirtLink.Up;
         try
         {
-            await _table.ReadAsync(marks, cancellation).ConfigureAwait(false);
+            await _source.LookAsync(_work.Take(), cancellation).ConfigureAwait(false);
         }
         catch (LibvirtUnavailableException e)
         {
             link = LibvirtLink.Waiting(e.Message);
-
-            // Events are lost while libvirt is away, so everything has to be read when it is back.
-            _work.PutBack([], everything: true);
         }
 
-        await _table.FindProcessesAsync(cancellation).ConfigureAwait(false);
-        _table.NoticeEndedProcesses();
-        _table.FollowNews();
-        Publish(link);
+        _source.FollowHints();
+        Publish(link, _source.Kind);
     }
 
     private async Task WaitForWorkAsync(CancellationToken cancellation)
@@ -144,26 +133,17 @@ public sealed class DomainMonitor : IDisposable
         }
     }
 
-    /// <summary>libvirt-dbus says nothing of a restart of libvirtd and has lost the events around it: read everything.</summary>
-    private void NoticeLibvirtdRestart()
-    {
-        _pidFileWatch ??= _processes.WatchPidFiles(_options.RunDirectory, _work.Wake);
-        int? holder = _processes.FindLockHolder(Path.Combine(_options.RunDirectory, "driver.pid"));
-        ProcessIdentity? libvirtd = holder is { } pid ? _processes.Identify(pid) : null;
-        if (libvirtd != _libvirtd)
-            _work.PutBack([], everything: true);
-        _libvirtd = libvirtd;
-    }
-
-    private void Publish(LibvirtLink link)
+    private void Publish(LibvirtLink link, LibvirtSource? source)
     {
         DomainSnapshot last = _current;
-        RunningDomain[] domains = _table.ToSortedArray();
+        RunningDomain[] domains = _source.ToSortedArray();
+        if (source != last.Source && source is not null)
+            Log.SourceChosen(_logger, source == LibvirtSource.Files ? "its files, without libvirt-dbus" : "libvirt-dbus");
         if (link != last.Link)
             LogLink(link);
-        if (link == last.Link && domains.SequenceEqual(last.Domains))
+        if (link == last.Link && source == last.Source && domains.SequenceEqual(last.Domains))
             return;
-        _current = new(last.Version + 1, link, domains);
+        _current = new(last.Version + 1, link, domains) { Source = source };
         LogChanges(last.Domains, domains);
         Interlocked.Exchange(ref _changed, NewSignal()).SetResult();
     }

@@ -6,10 +6,13 @@ namespace VirtTier.Libvirt.Domains;
 /// <summary>Where and how often a <see cref="DomainMonitor"/> looks.</summary>
 public sealed record DomainMonitorOptions
 {
+    /// <summary>How libvirt's domains are learned of.</summary>
+    public LibvirtSource Source { get; init; } = LibvirtSource.DBus;
+
     /// <summary>The object of libvirt-dbus for the driver whose domains are meant.</summary>
     public string DriverPath { get; init; } = "/org/libvirt/QEMU";
 
-    /// <summary>The directory where libvirt's QEMU driver keeps its pid files.</summary>
+    /// <summary>The directory where libvirt's QEMU driver keeps its pid files and the domains that run.</summary>
     public string RunDirectory { get; init; } = "/run/libvirt/qemu";
 
     /// <summary>

@@ -5,7 +5,11 @@ namespace VirtTier.Libvirt.Domains;
 /// <param name="Version">Grows by one with each change of the picture; 0 is the empty picture before the first look.</param>
 /// <param name="Link">Whether libvirt answers. While it does not, the domains are the last ones known that still live.</param>
 /// <param name="Domains">The running domains, in the order of their names.</param>
-public sealed record DomainSnapshot(long Version, LibvirtLink Link, IReadOnlyList<RunningDomain> Domains);
+public sealed record DomainSnapshot(long Version, LibvirtLink Link, IReadOnlyList<RunningDomain> Domains)
+{
+    /// <summary>How libvirt's domains were learned of; null before the first look.</summary>
+    public LibvirtSource? Source { get; init; }
+}
 
 /// <summary>Whether libvirt answers.</summary>
 /// <param name="Connected">True while it does.</param>

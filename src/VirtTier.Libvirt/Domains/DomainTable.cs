@@ -28,8 +28,7 @@ internal sealed class DomainTable(
     }
 
     /// <summary>The domains in the order of their names, without those whose run has ended, whatever libvirt says.</summary>
-    internal RunningDomain[] ToSortedArray() => [.. _tracked.Values.Where(tracked => !tracked.HasEnded)
-        .Select(tracked => tracked.Domain!).OrderBy(domain => domain.Name, StringComparer.Ordinal)];
+    internal RunningDomain[] ToSortedArray() => TrackedDomain.ToSortedArray(_tracked.Values);
 
     /// <summary>Follows the lifecycle events that came after libvirt was asked: its answers may be of the time before.</summary>
     internal void FollowNews()
@@ -47,13 +46,9 @@ internal sealed class DomainTable(
     /// <summary>Takes note of the processes that have ended.</summary>
     internal void NoticeEndedProcesses()
     {
-        foreach (TrackedDomain tracked in _tracked.Values.Where(tracked => tracked.HasLostProcess))
-        {
-            tracked.UpdateProcess(new(null, $"process {tracked.Domain!.Process!.Value.Pid} has ended"), processes, work.Wake);
-
-            // A new run of the domain, or its end: either way it has to be read again.
+        // A new run of the domain, or its end: either way it has to be read again.
+        foreach (TrackedDomain tracked in _tracked.Values.Where(tracked => tracked.NoticeEnd(processes, work.Wake)))
             work.PutBack([tracked.Path], everything: false);
-        }
     }
 
     /// <summary>Asks libvirt for the list of domains, their states, and their definitions where a change is possible.</summary>

@@ -5,7 +5,11 @@ using VirtTier.Primitives;
 namespace VirtTier.Libvirt.Domains;
 
 /// <summary>Libvirt does not answer, for the reason in the message, which is a sentence for people.</summary>
-internal sealed class LibvirtUnavailableException(string message) : Exception(message);
+internal sealed class LibvirtUnavailableException(string message) : Exception(message)
+{
+    /// <summary>Whether there is no libvirt-dbus to ask.</summary>
+    internal bool IsServiceMissing { get; init; }
+}
 
 /// <summary>
 /// What is asked of libvirt-dbus. It has four worker threads and a call that blocks in libvirt (a slow hook is enough) keeps
@@ -113,9 +117,14 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         }
         catch (BusException e) when (DescribeMissingService(e) is { } reason)
         {
-            throw new LibvirtUnavailableException(reason);
+            throw new LibvirtUnavailableException(reason) { IsServiceMissing = IsServiceMissing(e) };
         }
     }
+
+    /// <summary>Whether there is nobody to ask, which the bus, or that there is none, says at once.</summary>
+    internal static bool IsServiceMissing(BusException error) => error.ErrorName is BusException.Disconnected
+            or BusException.ServiceUnknown or "org.freedesktop.DBus.Error.NameHasNoOwner" or "org.freedesktop.systemd1.NoSuchUnit"
+        || error.ErrorName.StartsWith("org.freedesktop.DBus.Error.Spawn.", StringComparison.Ordinal);
 
     /// <summary>What to tell people when it is not libvirt that answered; null when it is.</summary>
     internal static string? DescribeMissingService(BusException error) => error.ErrorName switch

@@ -35,8 +35,10 @@ internal sealed class TrackedDomain(
     public void Dispose() => _process?.Dispose();
 
     /// <summary>Takes over what the XML says.</summary>
+    /// <param name="xml">The XML.</param>
+    /// <param name="name">The name that the domain must have; null where any will do.</param>
     /// <exception cref="FormatException">It is not the XML of a domain that runs.</exception>
-    internal void UpdateFromXml(string xml)
+    internal void UpdateFromXml(string xml, string? name = null)
     {
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(xml));
         if (Domain is not null && hash.AsSpan().SequenceEqual(_xmlHash))
@@ -44,6 +46,8 @@ internal sealed class TrackedDomain(
         DomainXml parsed = DomainXml.Parse(xml);
         if (parsed.RunId is null)
             throw new FormatException("it has stopped, and this is how it would start the next time");
+        if (name is not null && parsed.Name != name)
+            throw new FormatException($"the domain in it has another name, '{Shorten.ForMessage(parsed.Name)}'");
         var (settings, problems) = TieringSettingsParser.Parse(parsed.Tiering, parsed.MemoryBytes);
         if (problems.Count == 0)
             _lastGoodSettings = settings;
@@ -82,8 +86,19 @@ internal sealed class TrackedDomain(
         Domain = Domain! with { MigratingOut = job.CopiesMemory };
     }
 
-    /// <summary>Whether the process found earlier has ended since.</summary>
-    internal bool HasLostProcess => _process is { HasEnded: true };
+    /// <summary>Takes note that the process found earlier has ended, if it has since.</summary>
+    internal bool NoticeEnd(IHostProcesses processes, Action ended)
+    {
+        if (_process is not { HasEnded: true })
+            return false;
+        UpdateProcess(new(null, $"process {Domain!.Process!.Value.Pid} has ended"), processes, ended);
+        return true;
+    }
+
+    /// <summary>Domains in the order of their names, without those whose run has ended.</summary>
+    internal static RunningDomain[] ToSortedArray(IEnumerable<TrackedDomain> tracked) => [.. tracked
+        .Where(tracked => !tracked.HasEnded).Select(tracked => tracked.Domain!)
+        .OrderBy(domain => domain.Name, StringComparer.Ordinal)];
 
     /// <summary>Takes over where its process was found, or why not, and has the end of a new one noticed.</summary>
     internal void UpdateProcess(ProcessLookup lookup, IHostProcesses processes, Action ended)

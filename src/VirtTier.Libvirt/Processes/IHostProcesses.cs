@@ -24,9 +24,10 @@ public interface IHostProcesses
     /// <returns>Ends the watch; null when the kernel cannot watch it.</returns>
     IDisposable? WatchEnd(ProcessIdentity process, Action ended);
 
-    /// <summary>Calls back whenever a pid file appears in, changes in or disappears from a directory.</summary>
+    /// <summary>Calls back whenever a file appears in, is replaced in or disappears from a directory.</summary>
     /// <param name="directory">The directory.</param>
-    /// <param name="changed">Must return at once.</param>
+    /// <param name="names">Which files, such as <c>*.pid</c>.</param>
+    /// <param name="changed">Told the file's path. Must return at once.</param>
     /// <returns>Ends the watch; null when there is no such directory.</returns>
-    IDisposable? WatchPidFiles(string directory, Action changed);
+    IDisposable? WatchFiles(string directory, string names, Action<string> changed);
 }

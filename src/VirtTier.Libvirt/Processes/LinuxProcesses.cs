@@ -46,16 +46,16 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
         _endWatcher.TryWatch(process.Pid, ended, () => Identify(process.Pid) == process);
 
     /// <inheritdoc/>
-    public IDisposable? WatchPidFiles(string directory, Action changed)
+    public IDisposable? WatchFiles(string directory, string names, Action<string> changed)
     {
         if (!Directory.Exists(directory))
             return null;
         try
         {
-            FileSystemWatcher watcher = new(directory, "*.pid") { NotifyFilter = NotifyFilters.FileName };
-            watcher.Created += (_, _) => changed();
-            watcher.Deleted += (_, _) => changed();
-            watcher.Renamed += (_, _) => changed();
+            FileSystemWatcher watcher = new(directory, names) { NotifyFilter = NotifyFilters.FileName };
+            watcher.Created += (_, e) => changed(e.FullPath);
+            watcher.Deleted += (_, e) => changed(e.FullPath);
+            watcher.Renamed += (_, e) => changed(e.FullPath);
             watcher.EnableRaisingEvents = true;
             return watcher;
         }

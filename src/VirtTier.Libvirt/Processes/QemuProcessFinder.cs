@@ -11,7 +11,7 @@ internal readonly record struct ProcessLookup(ProcessIdentity? Process, string? 
 /// keeps on it, machined may be absent and names its leader before that has become QEMU, and pids are used again. So a
 /// process counts only if it runs with the domain's UUID on its command line and no source contradicts.
 /// </summary>
-internal sealed class QemuProcessFinder(IHostProcesses processes, MachineRegistry machines, string runDirectory)
+internal sealed class QemuProcessFinder(IHostProcesses processes, MachineRegistry? machines, string runDirectory)
 {
     /// <summary>Finds the process; <see cref="MachineRegistry.RefreshAsync"/> should have been done since it started.</summary>
     internal ProcessLookup Find(Guid uuid, string name)
@@ -20,7 +20,7 @@ internal sealed class QemuProcessFinder(IHostProcesses processes, MachineRegistr
             return new(null, "it has a name that no file can have, so that it has no pid file");
         string pidFile = Path.Combine(runDirectory, name + ".pid");
         int? holder = processes.FindLockHolder(pidFile);
-        IReadOnlyList<int> leaders = machines.LeadersOf(uuid);
+        IReadOnlyList<int> leaders = machines?.LeadersOf(uuid) ?? [];
         if (holder is { } pid)
         {
             return leaders.Count == 0 || leaders.Contains(pid)

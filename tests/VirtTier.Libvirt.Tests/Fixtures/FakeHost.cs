@@ -143,7 +143,7 @@ internal sealed class FakeHost : IHostProcesses
         return new Watch(() => _watches.Remove((process, ended)));
     }
 
-    IDisposable? IHostProcesses.WatchPidFiles(string directory, Action changed) => null;
+    IDisposable? IHostProcesses.WatchFiles(string directory, string names, Action<string> changed) => null;
 
     private async Task<BusBody> AnswerLibvirt(BusCall call)
     {

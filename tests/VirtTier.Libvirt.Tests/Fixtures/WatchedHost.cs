@@ -30,12 +30,12 @@ internal sealed class WatchedHost : IAsyncDisposable
     internal DomainMonitor Monitor { get; }
 
     /// <summary>As the agent has it, but for the definitions: they are never read again for their age alone.</summary>
-    internal static WatchedHost Of(PrivateHost host) =>
-        new(host.Bus.Address, new DomainMonitorOptions { RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
+    internal static WatchedHost Of(PrivateHost host, LibvirtSource source = LibvirtSource.DBus) =>
+        new(host.Bus.Address, new DomainMonitorOptions { Source = source, RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
 
     /// <summary>With no heartbeat: what gets into the picture got there by a hint, however slow the machine.</summary>
-    internal static WatchedHost ByHintsOf(PrivateHost host) =>
-        new(host.Bus.Address, ByHints with { RunDirectory = host.RunDirectory });
+    internal static WatchedHost ByHintsOf(PrivateHost host, LibvirtSource source = LibvirtSource.DBus) =>
+        new(host.Bus.Address, ByHints with { Source = source, RunDirectory = host.RunDirectory });
 
     /// <summary>The same for libvirt's test driver.</summary>
     internal static WatchedHost ByHintsOf(TestDriver driver) => new(driver.BusAddress, ByHints with

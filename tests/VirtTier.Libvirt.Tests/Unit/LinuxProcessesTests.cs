@@ -107,7 +107,7 @@ public sealed class LinuxProcessesTests : IDisposable
         try
         {
             int changes = 0;
-            using IDisposable? watch = _processes.WatchPidFiles(directory, () => Interlocked.Increment(ref changes));
+            using IDisposable? watch = _processes.WatchFiles(directory, "*.pid", _ => Interlocked.Increment(ref changes));
             await File.WriteAllTextAsync(Path.Combine(directory, "web1.xml"), "", TestContext.Current.CancellationToken);
             await File.WriteAllTextAsync(Path.Combine(directory, "web1.pid"), "", TestContext.Current.CancellationToken);
             await Eventually.TrueAsync(() => changes == 1, () => $"{changes} changes");
@@ -119,7 +119,7 @@ public sealed class LinuxProcessesTests : IDisposable
             Directory.Delete(directory, recursive: true);
         }
 
-        Assert.Null(_processes.WatchPidFiles(directory, () => { }));
+        Assert.Null(_processes.WatchFiles(directory, "*.pid", _ => { }));
     }
 
     private Process StartSleep()
