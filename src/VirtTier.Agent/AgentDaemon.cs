@@ -52,7 +52,13 @@ internal static class AgentDaemon
         SettingsStore settings = new(StateFile.Directory, log);
         using WatchedLoop watching = loops.Add("watching domains", LoopWatch.UsualLimit);
         DomainMonitorOptions options =
-            new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
+            new()
+            {
+                Source = config.LibvirtSource,
+                Heartbeat = config.Heartbeat,
+                LastGoodSettings = settings.Load(),
+                Progress = watching.Progress,
+            };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
         await using TieringService service = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
@@ -66,6 +72,8 @@ internal static class AgentDaemon
             await service.ReconfigureAsync(fresh, memory); // first: it is the one that can refuse
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
+            monitor.Source = fresh.LibvirtSource;
+            monitor.Wake();
             hookDirectory?.AdmissionControl = fresh.AdmissionControl;
         }
 

@@ -264,7 +264,7 @@ internal sealed class TieringService : IAsyncDisposable
         return new AgentStatus(
             AgentVersion.Text,
             _context.Time.GetElapsedTime(_started).TotalSeconds,
-            new LibvirtStatus(_link.Connected, _link.Reason),
+            new LibvirtStatus(_link.Connected, _link.Reason) { Source = _snapshot?.Source?.ToKey() },
             _context.Host.Status(),
             _context.Host.PoolBytes,
             domains)

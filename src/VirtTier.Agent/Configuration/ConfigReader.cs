@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using System.Text;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
@@ -174,6 +175,7 @@ internal sealed class ConfigReader
             {
                 ["heartbeat"] =
                     n => config = config with { Heartbeat = Duration(n, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)) },
+                ["source"] = n => config = config with { LibvirtSource = Source(n) },
             }),
             ["hook"] = node => ReadMapping(node, "hook", new()
             {
@@ -267,6 +269,14 @@ internal sealed class ConfigReader
         "on" or "true" => true,
         "off" or "false" => false,
         var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be on or off"),
+    };
+
+    private LibvirtSource Source(YamlNode node) => Scalar(node) switch
+    {
+        "auto" => LibvirtSource.Auto,
+        "dbus" => LibvirtSource.DBus,
+        "files" => LibvirtSource.Files,
+        var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be auto, dbus or files"),
     };
 
     private TimeSpan Duration(YamlNode node, TimeSpan min, TimeSpan max)
