@@ -54,7 +54,13 @@ internal static class AgentDaemon
         SettingsStore settings = new(StateFile.Directory, log);
         using WatchedLoop watching = loops.Add("watching domains", LoopWatch.UsualLimit);
         DomainMonitorOptions options =
-            new() { Heartbeat = config.Heartbeat, LastGoodSettings = settings.Load(), Progress = watching.Progress };
+            new()
+            {
+                Source = config.LibvirtSource,
+                Heartbeat = config.Heartbeat,
+                LastGoodSettings = settings.Load(),
+                Progress = watching.Progress,
+            };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
         await using Reconciler reconciler = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
@@ -70,6 +76,8 @@ internal static class AgentDaemon
             mover.Rate.PerSecond = (long)fresh.HostRate.BytesPerSecond;
             monitor.Heartbeat = fresh.Heartbeat;
             pictures.DramCost = fresh.DramCost;
+            monitor.Source = fresh.LibvirtSource;
+            monitor.Wake();
             TellHook(fresh);
         }
 

@@ -267,7 +267,7 @@ internal sealed class Reconciler : IAsyncDisposable
         return new AgentStatus(
             AgentVersion.Text,
             _context.Time.GetElapsedTime(_started).TotalSeconds,
-            new LibvirtStatus(_link.Connected, _link.Reason),
+            new LibvirtStatus(_link.Connected, _link.Reason) { Source = _snapshot?.Source?.ToKey() },
             _context.Host.Status(),
             _context.Host.PoolBytes,
             domains)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Tests;
@@ -32,6 +33,7 @@ public sealed class ConfigReaderTests
               host_rate: 40MiB/s
             libvirt:
               heartbeat: 5s
+              source: files
             hook:
               admission_control: on
             """);
@@ -51,6 +53,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(0.2, config.MoveCpuShare);
         Assert.Equal(40UL << 20, config.HostRate.BytesPerSecond);
         Assert.Equal(TimeSpan.FromSeconds(5), config.Heartbeat);
+        Assert.Equal(LibvirtSource.Files, config.LibvirtSource);
         Assert.True(config.AdmissionControl);
     }
 
@@ -84,6 +87,7 @@ public sealed class ConfigReaderTests
     [InlineData("pool:\n  dram: auto\n", "t.yaml:2:9: 'auto' is not a size for the pool")]
     [InlineData("migration:\n  host_rate: 200MiB\n", "t.yaml:2:14: '200MiB' is not a rate")]
     [InlineData("hook:\n  admission_control: maybe\n", "t.yaml:2:22: 'maybe' must be on or off")]
+    [InlineData("libvirt:\n  source: files,dbus\n", "t.yaml:2:11: 'files,dbus' must be auto, dbus or files")]
     [InlineData("sampling: [1]\n", "t.yaml:1:11: 'sampling' must be a block")]
     [InlineData("sampling: {\n", "t.yaml:2:1: not valid YAML")]
     [InlineData("pool: {}\n---\npool: {}\n", "t.yaml:3:1: a second YAML document")]

@@ -244,6 +244,22 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
+    [InlineData("/usr/sbin/libvirtd", "systemctl start libvirtd")]
+    [InlineData("/usr/sbin/virtqemud", "systemctl start virtqemud")]
+    [InlineData("/usr/bin/other", "apt install libvirt-daemon-system")]
+    public async Task Where_its_files_are_read_libvirt_needs_its_daemon_and_no_libvirt_dbus(string installed, string mend)
+    {
+        _names.Remove("org.libvirt");
+        _tree.Write(installed, "");
+        _domains = new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
+        Assert.Equal(mend, (await MakeAsync()).Findings.First(f => f.Check == "libvirt").Mend);
+
+        _domains = new DomainSnapshot(2, LibvirtLink.Up, []) { Source = LibvirtSource.Files };
+        Finding finding = (await MakeAsync()).Findings.First(f => f.Check == "libvirt");
+        Assert.Equal((Severity.Ok, "its files are read, without libvirt-dbus; 0 domains run"), (finding.Severity, finding.Text));
+    }
+
+    [Theory]
     [InlineData(GuestMemoryError.ModuleAbsent, true, Severity.Error,
         "apt install kvm-ept-sample-dkms && modprobe kvm_ept_sample")]
     [InlineData(GuestMemoryError.ModuleIncompatible, true, Severity.Error, "apt install --reinstall kvm-ept-sample-dkms")]

@@ -50,7 +50,7 @@ internal static class DoctorCommand
         }
         await using SystemBus bus = new(NullLogger.Instance);
         DoctorHost host = new(
-            "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, cancel), config, Environment.IsPrivilegedProcess);
+            "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, config.LibvirtSource, cancel), config, Environment.IsPrivilegedProcess);
         DoctorReport report = await DoctorReport.MakeAsync(host, problem, cancel);
         if (json)
             Console.WriteLine(report.ToJson());
@@ -60,11 +60,11 @@ internal static class DoctorCommand
     }
 
     /// <summary>The first picture that the agent's own monitor makes.</summary>
-    private static async Task<DomainSnapshot> LookAtLibvirtAsync(IBus bus, CancellationToken cancel)
+    private static async Task<DomainSnapshot> LookAtLibvirtAsync(IBus bus, LibvirtSource source, CancellationToken cancel)
     {
         using LinuxProcesses processes = new();
         using DomainMonitor monitor = new(
-            bus, processes, new DomainMonitorOptions(), TimeProvider.System, NullLogger<DomainMonitor>.Instance);
+            bus, processes, new DomainMonitorOptions { Source = source }, TimeProvider.System, NullLogger<DomainMonitor>.Instance);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Task run = monitor.RunAsync(stop.Token);
         try

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Configuration;
@@ -65,6 +66,9 @@ internal sealed record AgentConfig
 
     /// <summary>Time between two full looks at libvirt when no signal asks for one (<c>libvirt.heartbeat</c>).</summary>
     public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>How libvirt's domains are learned of (<c>libvirt.source</c>).</summary>
+    public LibvirtSource LibvirtSource { get; init; } = LibvirtSource.Auto;
 
     /// <summary>
     /// Whether a domain whose <c>min</c> the pool cannot hold is kept from starting (<c>hook.admission_control</c>).

@@ -2,6 +2,7 @@
 using System.Globalization;
 using System.Text;
 using VirtTier.Libvirt;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Primitives;
 using YamlDotNet.Core;
@@ -171,6 +172,7 @@ internal sealed class ConfigReader
             ["libvirt"] = node => ReadMapping(node, "libvirt", new()
             {
                 ["heartbeat"] = n => config = config with { Heartbeat = Duration(n, Limits.Heartbeat) },
+                ["source"] = n => config = config with { LibvirtSource = Source(n) },
             }),
             ["hook"] = node => ReadMapping(node, "hook", new()
             {
@@ -268,6 +270,14 @@ internal sealed class ConfigReader
         "on" or "true" => true,
         "off" or "false" => false,
         var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be on or off"),
+    };
+
+    private LibvirtSource Source(YamlNode node) => Scalar(node) switch
+    {
+        "auto" => LibvirtSource.Auto,
+        "dbus" => LibvirtSource.DBus,
+        "files" => LibvirtSource.Files,
+        var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be auto, dbus or files"),
     };
 
     private TimeSpan Duration(YamlNode node, Limit limit)

@@ -2,6 +2,7 @@
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -17,7 +18,11 @@ internal sealed class ServicesCheck : IDoctorCheck
     private static async Task<Finding> LibvirtAsync(DoctorHost host, CancellationToken cancel)
     {
         if (host.Domains.Link.Connected)
-            return Finding.Ok("libvirt", $"libvirt-dbus answers; {host.Domains.Domains.Count} domains run");
+        {
+            string source = host.Domains.Source == LibvirtSource.Files
+                ? "its files are read, without libvirt-dbus" : "libvirt-dbus answers";
+            return Finding.Ok("libvirt", $"{source}; {host.Domains.Domains.Count} domains run");
+        }
         return Finding.Error("libvirt", host.Domains.Link.Reason!, await LibvirtMendAsync(host, cancel));
     }
 
@@ -26,6 +31,8 @@ internal sealed class ServicesCheck : IDoctorCheck
     private static async Task<string> LibvirtMendAsync(DoctorHost host, CancellationToken cancel)
     {
         const string Start = "systemctl start libvirt-dbus", Service = "/usr/sbin/libvirt-dbus";
+        if (host.Domains.Source == LibvirtSource.Files)
+            return DaemonMend(host);
         if (!await IsOnBusAsync(host.Bus, "org.libvirt", cancel))
             return host.Has(Service) ? Start : "apt install libvirt-dbus";
         try
@@ -57,12 +64,14 @@ internal sealed class ServicesCheck : IDoctorCheck
             return "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus";
         if (!Says("No such file or directory") && !Says("Connection refused"))
             return "systemctl restart libvirt-dbus";
-        return host.Has("/usr/sbin/libvirtd") ? "systemctl start libvirtd"
-            : host.Has("/usr/sbin/virtqemud") ? "systemctl start virtqemud"
-            : "apt install libvirt-daemon-system";
+        return DaemonMend(host);
 
         bool Says(string text) => error.Contains(text, StringComparison.OrdinalIgnoreCase);
     }
+
+    private static string DaemonMend(DoctorHost host) => host.Has("/usr/sbin/libvirtd") ? "systemctl start libvirtd"
+        : host.Has("/usr/sbin/virtqemud") ? "systemctl start virtqemud"
+        : "apt install libvirt-daemon-system";
 
     private static async Task<Finding> MachinedAsync(DoctorHost host, CancellationToken cancel) =>
         await IsOnBusAsync(host.Bus, "org.freedesktop.machine1", cancel)

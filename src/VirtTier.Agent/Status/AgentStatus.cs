@@ -37,7 +37,11 @@ internal sealed record AgentStatus(
 /// <param name="Problem">Why not, in one sentence.</param>
 /// <param name="HookCalls">Messages of libvirt's qemu hook since the agent started;
 /// 0 while VMs come and go: it is not installed.</param>
-internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookCalls = 0);
+internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookCalls = 0)
+{
+    /// <summary>How its domains are learned of: <c>dbus</c> or <c>files</c>; null before the first look.</summary>
+    public string? Source { get; init; }
+}
 
 /// <param name="Name"><c>fast</c> or <c>slow</c>.</param>
 /// <param name="Nodes">NUMA nodes of the tier.</param>

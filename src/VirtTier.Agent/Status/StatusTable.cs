@@ -42,7 +42,14 @@ internal static class StatusTable
 
     private static Markup HostLine(AgentStatus status) => new(string.Join("   ", status.Tiers.Select(tier =>
         $"[bold]{tier.Name}[/] node {string.Join(',', tier.Nodes)}: {Sizes.Show(tier.TotalBytes - tier.FreeBytes)} of "
-            + $"{Sizes.Show(tier.TotalBytes)} used")));
+            + $"{Sizes.Show(tier.TotalBytes)} used").Concat(Source(status.Libvirt))));
+
+    private static IEnumerable<string> Source(LibvirtStatus libvirt) => libvirt.Source switch
+    {
+        "dbus" => ["[bold]libvirt[/] over D-Bus"],
+        "files" => ["[bold]libvirt[/] by its files"],
+        _ => [],
+    };
 
     private static Table Domains(IReadOnlyList<DomainStatus> domains)
     {

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Libvirt.Domains;
 
-/// <summary>libvirt-dbus where it is there; libvirt's files while it is not. Both give one picture, so that a change of the
-/// source is none of the domains.</summary>
+/// <summary>The source that is asked for: of <see cref="LibvirtSource.Auto"/>, libvirt-dbus where it is there and libvirt's files
+/// while it is not. Both give one picture, so that a change of the source is none of the domains.</summary>
 internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : IDomainSource
 {
+    private volatile int _asked;
     private IDomainSource? _chosen;
+
+    /// <summary>What is asked for, from the next look on.</summary>
+    internal LibvirtSource Asked
+    {
+        get => (LibvirtSource)_asked;
+        set => _asked = (int)value;
+    }
 
     private IDomainSource Chosen => _chosen ?? dbus;
 
@@ -27,14 +35,15 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
 
     public async Task LookAsync(PendingWork.Marks marks, CancellationToken cancellation)
     {
+        LibvirtSource asked = Asked;
+        _chosen = asked == LibvirtSource.Files ? files : dbus;
         try
         {
-            await dbus.LookAsync(marks, cancellation).ConfigureAwait(false);
-            _chosen = dbus;
+            await _chosen.LookAsync(marks, cancellation).ConfigureAwait(false);
         }
-        catch (LibvirtUnavailableException e) when (e.IsServiceMissing)
+        catch (LibvirtUnavailableException e) when (asked == LibvirtSource.Auto && e.IsServiceMissing)
         {
-            // Asking costs nothing where nobody answers: the bus itself says so.
+            // To have asked costs nothing where nobody answers: the bus itself says so.
             _chosen = files;
             try
             {
@@ -44,11 +53,6 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
             {
                 throw new LibvirtUnavailableException($"{e.Message}, and {without.Message}");
             }
-        }
-        catch (LibvirtUnavailableException)
-        {
-            _chosen = dbus;
-            throw;
         }
     }
 }

@@ -21,7 +21,7 @@ public sealed class DomainMonitor : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly PendingWork _work = new();
-    private readonly IDomainSource _source;
+    private readonly ChosenSource _source;
     private volatile DomainSnapshot _current = new(0, LibvirtLink.Waiting("libvirt has not been asked yet"), []);
     private TaskCompletionSource _changed = NewSignal();
 
@@ -40,19 +40,23 @@ public sealed class DomainMonitor : IDisposable
         Heartbeat = options.Heartbeat;
         _time = time;
         _logger = logger;
-        _source = options.Source switch
+        _source = new(
+            new DBusSource(bus, processes, _work, options, time, logger), new FileSource(processes, _work, options, logger))
         {
-            LibvirtSource.DBus => OverDBus(),
-            LibvirtSource.Files => ByFiles(),
-            _ => new ChosenSource(OverDBus(), ByFiles()),
+            Asked = options.Source,
         };
-
-        DBusSource OverDBus() => new(bus, processes, _work, options, time, logger);
-        FileSource ByFiles() => new(processes, _work, options, logger);
     }
 
     /// <summary>How often to look without any hint; begins as <see cref="DomainMonitorOptions.Heartbeat"/>.</summary>
     public TimeSpan Heartbeat { get; set; }
+
+    /// <summary>How libvirt's domains are learned of, from the next look on; begins as
+    /// <see cref="DomainMonitorOptions.Source"/>.</summary>
+    public LibvirtSource Source
+    {
+        get => _source.Asked;
+        set => _source.Asked = value;
+    }
 
     /// <summary>The newest picture.</summary>
     public DomainSnapshot Current => _current;

@@ -4,6 +4,7 @@ using System.Text;
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.Processes;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.Domains;
 
