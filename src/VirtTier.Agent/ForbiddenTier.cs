@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Settings;
 using VirtTier.Memory.Numa;
 using VirtTier.Memory.Processes;
-using VirtTier.Memory;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent;

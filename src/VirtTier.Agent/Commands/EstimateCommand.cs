@@ -3,7 +3,7 @@ using System.CommandLine;
 using Spectre.Console;
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Pictures;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Commands;
 

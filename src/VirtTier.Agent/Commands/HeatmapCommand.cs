@@ -5,7 +5,7 @@ using System.Globalization;
 using Spectre.Console;
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Pictures;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 using VirtTier.Tiering.History;
 
 namespace VirtTier.Agent.Commands;

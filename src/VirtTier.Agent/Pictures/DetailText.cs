@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Settings;
 using VirtTier.Memory.Migration;
 using VirtTier.Primitives;
 

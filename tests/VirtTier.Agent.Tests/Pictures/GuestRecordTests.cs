@@ -15,8 +15,8 @@ public sealed class GuestRecordTests : IDisposable
     [Fact]
     public async Task A_guest_that_is_tiered_has_its_picture_its_nodes_and_its_heat()
     {
-        DomainTiererContext context = _host.Context();
-        await using DomainTierer tierer = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
+        DomainLoopContext context = _host.Context();
+        await using DomainLoop tierer = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => tierer.Status.Rounds > 20 && _host.FastPages <= 1024);
         long rounds = tierer.Status.Rounds;
         await Eventually.IsTrue(() => tierer.Status.Rounds > rounds + 1);
@@ -39,8 +39,8 @@ public sealed class GuestRecordTests : IDisposable
     [Fact]
     public async Task It_outlives_the_agent_and_goes_with_the_domain()
     {
-        DomainTiererContext context = _host.Context();
-        DomainTierer first = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
+        DomainLoopContext context = _host.Context();
+        DomainLoop first = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => first.Status.Rounds > 8);
         await first.DisposeAsync();
         double seen = context.Records.Find(Domains.ThisProcess.Pid)!.Ask(curve => curve.Seconds);
@@ -48,7 +48,7 @@ public sealed class GuestRecordTests : IDisposable
 
         context = _host.Context();
         Assert.Null(context.Records.Find(Domains.ThisProcess.Pid));
-        await using DomainTierer second = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
+        await using DomainLoop second = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => second.Status.Rounds > 1);
         Assert.InRange(context.Records.Find(Domains.ThisProcess.Pid)!.Ask(curve => curve.Seconds), seen, 60);
 
@@ -62,7 +62,7 @@ public sealed class GuestRecordTests : IDisposable
     [Fact]
     public async Task What_was_saved_of_another_process_is_left_aside_with_one_line()
     {
-        DomainTierer first = new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(1024));
+        DomainLoop first = new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => first.Status.Rounds > 2);
         await first.DisposeAsync();
         string file = Assert.Single(Directory.GetFiles(_host.PicturesDirectory));
@@ -70,7 +70,7 @@ public sealed class GuestRecordTests : IDisposable
         state[12] ^= 1;
         File.WriteAllBytes(file, state);
 
-        await using DomainTierer second = new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(1024));
+        await using DomainLoop second = new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => second.Status.Rounds > 0);
         string line = Assert.Single(_host.Log.Lines, line => line.Contains("pictures", StringComparison.Ordinal));
         Assert.StartsWith($"{file}: left aside, the VM's pictures begin anew: ", line, StringComparison.Ordinal);
