@@ -10,7 +10,6 @@
  * KVM itself repairs an entry that was stepped on: for it, that is a fault like any other.  With the
  * optional kernel patch, a hook gives a read or a fetch back before KVM looks at the fault at all.
  */
-#include <linux/delay.h>
 #include <linux/hashtable.h>
 #include <linux/kvm_host.h>
 #include <linux/random.h>
@@ -42,12 +41,6 @@
  */
 #define MINES_PER_SAMPLE	(YIELD_ONE / YIELD_MIN)
 
-/*
- * Windows that a landmine is kept for when no vCPU uses its table at the end of its own: while all vCPUs are in system management mode
- * they use another, and come back to this one.  After so long a time the table is gone.
- */
-#define KEEP_WINDOWS	10
-
 /* Landmines laid, and entries looked at to take them up, under one hold of mmu_lock. */
 #define BATCH_MINES	128
 #define BATCH_ENTRIES	(4 * SPTE_ENTRIES)
@@ -68,13 +61,11 @@
  * @gfn: the page it was meant for
  * @root: the page table that it lies in
  * @level: of the entry: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
- * @windows: that have ended with no vCPU using that table
  * @before: the entry as it was
  */
 struct mine {
 	gfn_t gfn;
 	u8 level;
-	u8 windows;
 	hpa_t root;
 	u64 before;
 };
@@ -308,7 +299,7 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 	struct kvm *kvm = faults->guest->kvm;
 	unsigned int prot = READ_ONCE(faults->prot);
 	struct root roots[MAX_ROOTS];
-	unsigned int tried = 0, laid;
+	unsigned int tried = 0;
 	int root_count, i;
 
 	while (tried < count) {
@@ -320,19 +311,18 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 
 			if (guest_logs_page(kvm, gfn))
 				continue;
-			/* None in what may not be used again for long. */
+			/* None in what may not be used again for long, or be out of sight when they are to be taken up. */
 			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
-				if (!roots[i].smm)
+				if (roots[i].noted && !roots[i].smm)
 					lay_mine(faults, &roots[i], gfn, prot);
 		} while (++tried < count && tried % BATCH_MINES);
 		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
 	}
-	laid = faults->mine_count - faults->kept_count;
-	if (laid)
+	if (faults->mine_count)
 		guest_flush_tlbs(faults->guest);
-	atomic64_add(laid, &faults->armed);
+	atomic64_add(faults->mine_count, &faults->armed);
 }
 
 /*
@@ -359,14 +349,14 @@ static gfn_t take_up_mine(const struct spte_layout *layout, const struct root *r
 }
 
 /*
- * Take up what is left of the landmines, but for those in a table that no vCPU uses now: some of them are kept for the next time.
+ * Take up what is left of the landmines.  Those in a table that the guest has no more went with it.
  * The latest first: if an entry was mined twice, KVM may have made it anew in between, and what it
  * was before the first landmine is not what it may get back.
  */
 static void take_up_mines(struct fault_sampler *faults)
 {
 	struct kvm *kvm = faults->guest->kvm;
-	unsigned int left = faults->mine_count, kept = left;
+	unsigned int left = faults->mine_count;
 	struct root roots[MAX_ROOTS];
 	gfn_t next = 0;		/* of the mine under way; 0 is before any */
 	int count, k, idx;
@@ -389,9 +379,6 @@ static void take_up_mines(struct fault_sampler *faults)
 				next = take_up_mine(faults->guest->layout, &roots[k], mine, next, &entries,
 						    !guest_logs_page(kvm, mine->gfn));
 			} else {
-				/* What is kept is behind all that is still to be seen. */
-				if (++mine->windows < KEEP_WINDOWS)
-					faults->mines[--kept] = *mine;
 				next = end;
 				entries--;
 			}
@@ -406,9 +393,7 @@ static void take_up_mines(struct fault_sampler *faults)
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 
-	faults->kept_count = faults->mine_count - kept;
-	memmove(faults->mines, faults->mines + kept, faults->kept_count * sizeof(*faults->mines));
-	faults->mine_count = faults->kept_count;
+	faults->mine_count = 0;
 }
 
 /* Close the books on a window: what it brought, and what is still owed. */
@@ -416,7 +401,7 @@ static void end_window(struct fault_sampler *faults)
 {
 	u64 samples = atomic64_read(&faults->samples);
 	u64 taken = atomic64_read(&faults->faults);
-	unsigned int laid = faults->mine_count - faults->kept_count;
+	unsigned int laid = faults->mine_count;
 	s64 got = samples - faults->samples_before;
 	ktime_t now = ktime_get();
 	u64 elapsed_us = ktime_us_delta(now, faults->window_start);
@@ -557,7 +542,6 @@ static int start(struct fault_sampler *faults)
 	if (!faults->mines)
 		return -ENOMEM;
 	faults->mine_count = 0;
-	faults->kept_count = 0;
 	faults->owed = 0;
 	faults->credit = MAX_MINES * OWED_ONE;
 	faults->yield = YIELD_FIRST;
@@ -583,10 +567,6 @@ void faults_stop(struct fault_sampler *faults)
 	faults->freq = 0;
 	cancel_delayed_work_sync(&faults->work);
 	take_up_mines(faults);
-	while (faults->mine_count && !guest_is_dead(faults->guest)) {
-		msleep(WINDOW_MS);
-		take_up_mines(faults);
-	}
 
 	mutex_lock(&sampled_lock);
 	hash_del_rcu(&faults->node);

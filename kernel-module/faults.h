@@ -23,7 +23,6 @@ struct span;
  * @freq: samples a second that are wanted; 0 while stopped
  * @mines: room for the landmines of a window
  * @mine_count: landmines that lie
- * @kept_count: of them, the first, from earlier windows
  * @window_start: when
  * @samples_before: samples recorded until then
  * @faults_before: faults seen until then
@@ -48,7 +47,6 @@ struct fault_sampler {
 	unsigned int freq;
 	struct mine *mines;
 	unsigned int mine_count;
-	unsigned int kept_count;
 	ktime_t window_start;
 	u64 samples_before;
 	u64 faults_before;

@@ -323,40 +323,123 @@ int guest_paging(struct guest *guest, struct guest_paging *paging)
 	return 0;
 }
 
+/*
+ * What KVM notes of a page table: the beginning of its struct kvm_mmu_page, which is private to it (arch/x86/kvm/mmu/mmu_internal.h) and
+ * the same from 6.1 to 7.3.
+ */
+struct table_note {
+	struct list_head link;
+	struct hlist_node hash_link;
+	u8 flags[4];
+	union kvm_mmu_page_role role;
+	gfn_t gfn;
+	u64 *spt;
+};
+
+/* The table of each note leads back to the note, whatever the kernel: else it is no such note, and nothing it says counts. */
+static bool is_note(const struct table_note *note)
+{
+	return PAGE_ALIGNED(note->spt) && virt_addr_valid(note->spt) &&
+	       page_private(virt_to_page(note->spt)) == (unsigned long)note;
+}
+
+/* Add a root to the @count that there are: those of system management mode go last. */
+static int add_root(struct root roots[MAX_ROOTS], int count, struct root root)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (roots[i].hpa == root.hpa)
+			return count;
+	if (count == MAX_ROOTS || root.level < 4 || root.level > 5)
+		return count;
+	roots[count] = root;
+	if (!root.smm)
+		swap(roots[0], roots[count]);
+	return count + 1;
+}
+
+static int add_noted_root(struct root roots[MAX_ROOTS], int count, const struct table_note *note)
+{
+	if (note->role.invalid || !note->role.direct)
+		return count;
+	return add_root(roots, count, (struct root){
+		.hpa = __pa(note->spt),
+		.level = note->role.level,
+		.smm = note->role.smm,
+		.noted = true,
+	});
+}
+
+/*
+ * The roots that KVM has notes of.  Its newer MMU lists them, and who has found one there has it until rcu_read_unlock(); the older one has
+ * them among the tables for page 0.
+ */
+static int noted_roots(struct kvm *kvm, struct root roots[MAX_ROOTS], bool *known)
+{
+	const struct hlist_head *of_page_0 = kvm->arch.mmu_page_hash;
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+	const struct table_note *note;
+	int count = 0;
+
+	list_for_each_entry_rcu(note, &kvm->arch.tdp_mmu_roots, link) {
+		if (!is_note(note))
+			continue;
+		*known = true;
+		count = add_noted_root(roots, count, note);
+	}
+	if (*known || !of_page_0 || !vcpu)
+		return count;
+	hlist_for_each_entry(note, of_page_0, hash_link)
+		if (is_note(note) && !note->gfn && note->role.level == vcpu->arch.root_mmu.root_role.level) {
+			*known = true;
+			count = add_noted_root(roots, count, note);
+		}
+	return count;
+}
+
+/* The roots that vCPUs use now. */
+static int loaded_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int count = 0;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		hpa_t hpa = READ_ONCE(vcpu->arch.root_mmu.root.hpa);
+
+		if (VALID_PAGE(hpa))
+			count = add_root(roots, count, (struct root){
+				.hpa = hpa,
+				.level = vcpu->arch.root_mmu.root_role.level,
+				.smm = vcpu->arch.root_mmu.root_role.smm,
+			});
+	}
+	return count;
+}
+
 /**
- * guest_roots() - the page tables that the guest's vCPUs use
- * @kvm: the guest, with mmu_lock held
- * @roots: filled in, each table once
+ * guest_roots() - the page tables that the guest has
+ * @kvm: the guest, with mmu_lock held inside of rcu_read_lock()
+ * @roots: filled in, each table once, those of system management mode last
  *
- * A vCPU in system management mode has a table of its own; others share one.  A guest without any
- * (not started yet, or all were just thrown away) has nothing mapped.
+ * A vCPU in system management mode uses a table of its own; KVM keeps the other for when it comes back.  So what vCPUs use now is asked
+ * only of a kernel whose notes were never found to be as they are known.  A guest without any table (not started yet, or all
+ * were just thrown away) has nothing mapped.
  *
  * Return: how many.
  */
 int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
 {
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	int count = 0, k;
+	static bool notes_known;
+	bool known = false;
+	int count;
 
 	lockdep_assert_held(&kvm->mmu_lock);
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		hpa_t hpa = READ_ONCE(vcpu->arch.root_mmu.root.hpa);
-		int level = vcpu->arch.root_mmu.root_role.level;
-
-		if (!VALID_PAGE(hpa) || level < 4 || level > 5)
-			continue;
-		for (k = 0; k < count; k++)
-			if (roots[k].hpa == hpa)
-				break;
-		if (k == count && count < MAX_ROOTS)
-			roots[count++] = (struct root){
-				.hpa = hpa,
-				.level = level,
-				.smm = vcpu->arch.root_mmu.root_role.smm,
-			};
-	}
-	return count;
+	count = noted_roots(kvm, roots, &known);
+	if (known)
+		WRITE_ONCE(notes_known, true);
+	return READ_ONCE(notes_known) ? count : loaded_roots(kvm, roots);
 }
 
 /**

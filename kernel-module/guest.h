@@ -13,7 +13,7 @@
 
 #include "spte.h"
 
-/* Most page tables a guest has at a time: one for each address space (normal, SMM), old and new. */
+/* Most page tables a guest has at a time: for each address space (normal, SMM) one for each way that its vCPUs differ. */
 #define MAX_ROOTS	8
 
 /**
@@ -39,11 +39,13 @@ struct guest {
  * @hpa: where it is
  * @level: 4 or 5
  * @smm: that of system management mode
+ * @noted: KVM has a note of it, so it is found for as long as it lives
  */
 struct root {
 	hpa_t hpa;
 	int level;
 	bool smm;
+	bool noted;
 };
 
 /**

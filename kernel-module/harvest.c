@@ -54,7 +54,7 @@ struct harvest_buffer {
  * @cleared: some were
  * @flush: flush the TLBs after that
  * @only_accessed: nobody wants more than accessed bits: what was not accessed need not be looked at closely
- * @one_root: there is one page table only, so what is known to be cold can be told for it
+ * @alone: no other page table maps anything near the block just harvested
  * @entries: entries looked at
  * @giant_end: end of the 1 GiB leaf that the walk is in; it is looked at once, not 512 times
  * @giant: what was found in that leaf
@@ -67,7 +67,7 @@ struct walk {
 	bool cleared;
 	bool flush;
 	bool only_accessed;
-	bool one_root;
+	bool alone;
 	u64 entries;
 	gfn_t giant_end;
 	u64 giant;
@@ -296,12 +296,12 @@ static void note_size(struct walk *walk, unsigned int block, u8 size)
  * due, for what went through the cached entry meanwhile; from then on the bit above tells all.
  * KVM sets the bit in the entries that it makes, so a new table is never taken for a cold one.
  */
-static bool is_cold(struct walk *walk, u64 *sptep, u64 spte, u64 number)
+static bool is_cold(struct walk *walk, const struct root *root, u64 *sptep, u64 spte, u64 number)
 {
 	struct cold_tables *cold = &walk->harvester->cold;
 	bool accessed;
 
-	if (!walk->one_root || number >= cold->blocks)
+	if (root->hpa != cold->root || number >= cold->blocks)
 		return false;
 	accessed = spte & walk->guest->layout->accessed;
 	if (!accessed && test_bit(number, cold->quiet))
@@ -322,7 +322,7 @@ static bool is_cold(struct walk *walk, u64 *sptep, u64 spte, u64 number)
 	return false;
 }
 
-/* Learn anew what is cold when the guest has got another page table. */
+/* What is cold is known of the first page table, where the guest's memory is; learn it anew when that is another. */
 static void meet_root(struct walk *walk, const struct root *root)
 {
 	struct cold_tables *cold = &walk->harvester->cold;
@@ -363,7 +363,7 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 	sptep = next_entry(root, entry, gfn, &level);
 	spte = READ_ONCE(*sptep);
 	if (level == 2 && spte_present(spte) && !spte_is_leaf(spte, level)) {
-		if (is_cold(walk, sptep, spte, gfn / BLOCK_PAGES)) {
+		if (is_cold(walk, root, sptep, spte, gfn / BLOCK_PAGES)) {
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 			return;
 		}
@@ -407,7 +407,7 @@ static unsigned int skip_cold(struct walk *walk, gfn_t gfn, unsigned int most)
 	u64 number = gfn / BLOCK_PAGES, *entry = walk->entry[0];
 	unsigned int i;
 
-	if (!entry || !walk->one_root || !walk->only_accessed)
+	if (!entry || !walk->alone || !walk->only_accessed)
 		return 0;
 	/* Not beyond the end of the table that the entry is in, nor of what is known. */
 	most = min_t(u64, most, SPTE_ENTRIES - 1 - (number - 1) % SPTE_ENTRIES);
@@ -440,8 +440,7 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 	rcu_read_lock();
 	read_lock(&kvm->mmu_lock);
 	count = guest_roots(kvm, roots);
-	walk->one_root = count == 1;
-	if (walk->one_root)
+	if (count)
 		meet_root(walk, &roots[0]);
 	memset(walk->entry, 0, sizeof(walk->entry));
 	for (block = 0; block < blocks; block++, gfn += BLOCK_PAGES) {
@@ -452,8 +451,15 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_1G);
 			continue;
 		}
-		for (root = 0; root < count; root++)
+		walk->alone = true;
+		for (root = 0; root < count; root++) {
 			harvest_block(walk, &roots[root], &walk->entry[root], gfn, block);
+			if (root && walk->entry[root])
+				walk->alone = false;
+		}
+		/* Found in any of them, a 1 GiB leaf is noted block by block. */
+		if (walk->giant_end > gfn)
+			walk->alone = false;
 		cold = skip_cold(walk, gfn + BLOCK_PAGES, blocks - block - 1);
 		memset(found->sizes + block + 1, KVM_EPT_SAMPLE_SIZE_4K, cold);
 		block += cold;

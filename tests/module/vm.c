@@ -74,15 +74,16 @@ asm(".pushsection .rodata\n"
     ".popsection\n");
 extern const char guest_code[], guest_interrupt[], guest_code_end[];
 
-/* System management mode begins here, in 16-bit code: count, wait, and return. */
+/*
+ * System management mode begins here, in 16-bit code: count, stay as long as is asked for, and return.
+ * The page is also the test's, which may write byte 8.
+ */
 #define SMM_ENTRY	0x38000
 static const uint8_t smm_code[] = {
+	0xeb, 0x0e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	/* jmp past byte 8 */
 	0x67, 0x66, 0xff, 0x05, 0x10, 0x00, 0x00, 0x40,	/* addr32 incl VM_CTL_GPA + 16 */
-	0x67, 0x66, 0x8b, 0x0d, 0x2c, 0x00, 0x00, 0x40,	/* addr32 movl VM_CTL_GPA + 44, %ecx */
-	0x66, 0x85, 0xc9,				/* testl %ecx, %ecx */
-	0x74, 0x04,					/* jz to the rsm */
-	0x66, 0x49,					/* decl %ecx */
-	0x75, 0xfc,					/* jnz to the decl */
+	0x67, 0x66, 0x83, 0x3d, 0x2c, 0x00, 0x00, 0x40, 0x00,	/* addr32 cmpl $0, VM_CTL_GPA + 44 */
+	0x75, 0xf5,					/* jnz to the cmpl */
 	0x0f, 0xaa,					/* rsm */
 };
 

@@ -61,7 +61,7 @@ struct vm_ctl {
 	uint32_t nested_exit;		/* why it was left; VM_NESTED_EXIT_* when all is well */
 	uint32_t interrupts;		/* sent, to vCPU 0 */
 	uint32_t handled;		/* counted up by the guest in its handler */
-	uint32_t smm_turns;		/* turns of an empty loop in system management mode */
+	uint32_t smm_stay;		/* stay in system management mode while this is not 0 */
 	uint8_t pad[PAGE - 48];
 	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
 };
