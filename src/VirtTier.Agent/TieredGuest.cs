@@ -55,6 +55,7 @@ internal sealed class TieredGuest
     private TimeSpan _harvestTime;
     private CpuReading _guestTime;
     private MovesDone _moved;
+    private string? _problem; // what keeps pages from being moved at all, or kept some in the last round
     private BoundMemory? _bound; // null until it is known of this layout
     private string? _forbidden;
     private long _boundRead;
@@ -85,7 +86,7 @@ internal sealed class TieredGuest
     }
 
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
-    public string? Problem { get; private set; }
+    public string? Problem => _problem ?? _bound?.Note;
 
     /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen:
     /// nothing of it is moved.</summary>
@@ -215,12 +216,12 @@ internal sealed class TieredGuest
             if (forbidden != _forbidden)
                 _bound = null; // who changes the one may have changed the other
             _forbidden = forbidden;
-            Problem = _context.Host.Problem ?? forbidden;
+            _problem = _context.Host.Problem ?? forbidden;
             _slowAllowed = slowNodes;
             SamplerInfo info = _sampler.GetInfo();
             RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
             _ranGuests = false;
-            bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests;
+            bool moves = orders.Mode == TieringMode.Enforce && _problem is null && !RunsGuests;
             CountLandmines((long)info.Armed);
             _progress();
             Plan(orders, moves, pacer.Interval, scratch);
@@ -238,7 +239,6 @@ internal sealed class TieredGuest
             _leftFast = _plan.FastPages - demoted + promoted;
             demoted += _demotedWithin;
             _demotedWithin = 0;
-            Problem ??= _bound?.Note;
             return _figures = new DomainFigures
             {
                 Rounds = _figures.Rounds + 1,
@@ -268,8 +268,7 @@ internal sealed class TieredGuest
     /// <returns>True if pages were moved.</returns>
     public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
     {
-        // Bound memory is not in the plan: an access to it would pass for a birth.
-        bool mayMove = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests && _boundPages is (0, 0);
+        bool mayMove = orders.Mode == TieringMode.Enforce && _problem is null && !RunsGuests;
         if (!mayMove || _slowAllowed.Count == 0 || _planner.BornPages == 0)
             return false;
         _planner.RestoreHeadroom(_leftFast + _planner.BornPages, _plan);
@@ -389,7 +388,7 @@ internal sealed class TieredGuest
             new MoveOrder(_plan.Promotions, _fastNode),
             room: _plan.TargetPages - _plan.FastPages,
             stop);
-        Problem ??= report.Demoted.Problem ?? report.Promoted.Problem;
+        _problem ??= report.Demoted.Problem ?? report.Promoted.Problem;
         return (report.Demoted.Moved, report.Promoted.Moved);
     }
 
