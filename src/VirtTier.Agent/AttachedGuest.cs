@@ -202,11 +202,10 @@ internal sealed class AttachedGuest
     /// <returns>True if pages were moved.</returns>
     public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
     {
-        // Bound memory is not in the plan: an access to it would pass for a birth.
-        bool mayMove = MayMove(orders) && Problem is null && _boundPages is (0, 0);
-        if (!mayMove || _nodes.SlowAllowed.Count == 0 || _planner.BornPages == 0)
+        if (!MayMove(orders) || _moveProblem is not null || _nodes.SlowAllowed.Count == 0 || _planner.BornPages == 0)
             return false;
-        _planner.RestoreHeadroom((Figures.FastBytes / PageSizes.PageBytes) + _planner.BornPages, _plan);
+        long planned = (Figures.FastBytes / PageSizes.PageBytes) - _boundPages.Fast;
+        _planner.RestoreHeadroom(planned + _planner.BornPages, _plan);
         if (_plan.Demotions.IsEmpty)
             return false;
         MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _nodes.SlowAllowed, stop);

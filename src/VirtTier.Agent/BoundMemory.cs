@@ -47,7 +47,7 @@ internal sealed class BoundMemory
         return runs.Count == 0 ? None : new BoundMemory([.. runs], [.. bound]);
     }
 
-    /// <summary>Takes its pages out of what is planned with, as if they were not there.</summary>
+    /// <summary>Takes its pages out of what is planned with.</summary>
     /// <param name="tiers">The tier of each page.</param>
     /// <returns>How many were in each tier.</returns>
     public (long Fast, long Slow) TakeOut(Span<byte> tiers)
@@ -58,7 +58,7 @@ internal sealed class BoundMemory
             Span<byte> run = tiers[first..end];
             fast += run.Count(Residency.Fast);
             slow += run.Count(Residency.Slow);
-            run.Fill(Residency.Absent);
+            run.Fill(Residency.Apart);
         }
         return (fast, slow);
     }

@@ -34,6 +34,28 @@ public sealed class BoundMemoryTests : IDisposable
     }
 
     [Fact]
+    public async Task Room_for_new_pages_is_made_after_each_harvest_and_bound_pages_do_not_pass_for_new_ones()
+    {
+        const int born = 20;
+        _host.Bound = [(0, 512, [0])];
+        _host.HotPages = [.. Enumerable.Range(0, 512), .. Enumerable.Range(1000, 400)];
+        // At first as much room is kept as all that has no memory yet could need: what is born then has to be more than that.
+        _host.GrownTo = 2000;
+        HashSet<(long Round, int Harvest)> moves = [];
+        await using DomainTierer tierer = Start();
+        await Eventually.IsTrue(() => tierer.Status.Rounds > 2 && _host.HotFastPages == _host.HotPages.Count);
+        _host.BeforeMove = () => moves.Add((tierer.Status.Rounds, _host.Harvests));
+        _host.BornPerHarvest = born;
+        await Eventually.IsTrue(() => _host.GrownTo == FakeHost.GuestPages);
+        _host.BeforeMove = null;
+
+        int[] byRound = [.. moves.GroupBy(m => m.Round).Select(g => g.Count())];
+        Assert.True(byRound.Max() > 2, $"moves by round: {string.Join(", ", byRound)}");
+        Assert.InRange(_host.FastPages, Budget - (6 * born), Budget + born);
+        Assert.All(_host.NodeOf.Take(512), node => Assert.Equal(0, node));
+    }
+
+    [Fact]
     public async Task Hot_pages_that_are_bound_to_the_slow_node_stay_there()
     {
         _host.Bound = [(3000, 600, [1])];

@@ -183,6 +183,35 @@ public sealed class HeadroomTests
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Memory_that_is_kept_apart_counts_nowhere_and_is_not_born_by_an_access(bool hugePages)
+    {
+        ModelGuest guest = new(Pages, hugePages);
+        guest.Residencies[..1024].Fill(Residency.Apart);
+        guest.Touch(1024..4096);
+        guest.Harvest();
+        guest.EndRound(Pages);
+        for (int round = 0; round < 3; round++)
+        {
+            guest.Touch(..1024);
+            int born = 4096 + (512 * round);
+            guest.Touch(born..(born + 512));
+            guest.Harvest();
+            Assert.Equal(512, guest.Planner.BornPages);
+            guest.EndRound(Pages);
+            Assert.Equal((512, 3072L + (512 * (round + 1)), 0), (guest.Plan.BornPages, guest.Plan.FastPages, guest.Plan.SlowPages));
+            Assert.Equal(Pages - 1024 - guest.Plan.FastPages, guest.Plan.AbsentPages);
+        }
+        guest.EndRound(0);
+        Assert.All(guest.Plan.Demotions.ToArray(), run => Assert.InRange(run.First, 1024, Pages));
+
+        guest.Residencies[..1024].Fill(Residency.Fast);
+        guest.EndRound(Pages);
+        Assert.Equal(0, guest.Plan.BornPages);
+    }
+
+    [Theory]
     [InlineData(0)]
     [InlineData(1.01)]
     [InlineData(double.NaN)]

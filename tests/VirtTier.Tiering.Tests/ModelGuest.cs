@@ -125,7 +125,9 @@ internal sealed class ModelGuest
     {
         Assert.Equal(Fast, Plan.FastPages);
         Assert.Equal(Slow, Plan.SlowPages);
-        Assert.Equal(_residency.Length, Plan.FastPages + Plan.SlowPages + Plan.AbsentPages);
+        Assert.Equal(
+            _residency.Length,
+            Plan.FastPages + Plan.SlowPages + Plan.AbsentPages + _residency.AsSpan().Count(Residency.Apart));
         Assert.True(Plan.DemotedPages + Plan.PromotedPages <= maxMoves, "the plan moves more than it may");
 
         int fast = Fast;

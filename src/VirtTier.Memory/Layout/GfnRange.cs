@@ -35,7 +35,7 @@ public readonly record struct BackedRange(int FirstIndex, int PageCount, ulong H
     public int EndIndex => FirstIndex + PageCount;
 
     /// <summary>Whether a page index is in it.</summary>
-    public bool Contains(int index) => (uint)(index - FirstIndex) < (uint)PageCount;
+    public bool Contains(int index) => index >= FirstIndex && index - FirstIndex < PageCount;
 
     /// <summary>Where one of its pages lies in that process.</summary>
     public ulong HvaOf(int index) => Hva + ((ulong)(index - FirstIndex) * PageSizes.PageBytes);

@@ -151,6 +151,16 @@ internal sealed class PageHistory(int pages)
         _recency.AsSpan(firstPage, count).Clear();
     }
 
+    /// <summary>Gives a run of pages that are alike the history of memory that was never accessed.</summary>
+    public void SetUntouched(int firstPage, int count)
+    {
+        const byte untouched = PageState.NeverAccessed << PageState.Quarters;
+        if ((_heat[firstPage], _recency[firstPage]) == (0, untouched))
+            return;
+        _heat.AsSpan(firstPage, count).Clear();
+        _recency.AsSpan(firstPage, count).Fill(untouched);
+    }
+
     /// <summary>Takes over a run of another history, without the round that was under way there.</summary>
     public void CopyFrom(PageHistory other, int from, int to, int count)
     {

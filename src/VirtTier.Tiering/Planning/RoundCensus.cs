@@ -139,6 +139,13 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
             Absent += pages;
             return;
         }
+        if (residency == Residency.Apart)
+        {
+            history.SetUntouched(page, (int)pages);
+            if (pagesEach > 1)
+                samples.Forget(page / PageSizes.BlockPages);
+            return;
+        }
         bool fast = Residency.Tier(residency) == Residency.Fast;
         int neighbours = history.Neighbours[page];
         int weight = samples.Weight(page / PageSizes.BlockPages);

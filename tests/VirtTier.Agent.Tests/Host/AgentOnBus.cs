@@ -87,7 +87,7 @@ public abstract class AgentOnBus : IAsyncLifetime
             """, TestContext.Current.CancellationToken);
         _daemon = Daemon.Start(Path.Combine(Folder, "dbus.log"), new Dictionary<string, string>(),
             "dbus-daemon", "--config-file=" + Path.Combine(Folder, "bus.conf"), "--nofork", "--nopidfile");
-        await Eventually.TrueAsync(() => File.Exists(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
+        await Eventually.TrueAsync(() => PrivateBus.Listens(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
 
         Bus = new SystemBus(NullLogger.Instance, Address);
         PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);

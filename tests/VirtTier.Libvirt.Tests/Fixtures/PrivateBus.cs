@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Net.Sockets;
+
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>A dbus-daemon of a test's own, on a socket of its own, that allows everything to everyone.</summary>
@@ -60,7 +62,22 @@ internal sealed class PrivateBus : IDisposable
         _daemon = Daemon.Start(
             Path.Combine(_directory, "dbus.log"), new Dictionary<string, string>(),
             "dbus-daemon", "--config-file=" + Path.Combine(_directory, "bus.conf"), "--nofork", "--nopidfile");
-        await Eventually.TrueAsync(() => File.Exists(SocketPath), () => "dbus-daemon has no socket");
+        await Eventually.TrueAsync(() => Listens(SocketPath), () => "dbus-daemon does not listen");
+    }
+
+    /// <summary>Whether a first connect succeeds: the socket is there before its owner listens on it.</summary>
+    internal static bool Listens(string socketPath)
+    {
+        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(socketPath));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     public void Dispose() => _daemon?.Dispose();

@@ -88,7 +88,8 @@ public sealed class DomainXmlTests
         Assert.Equal("1:0-1;2:3", hints.RestrictiveCells);
         Assert.Equal("2:3", DomainXml.Parse(Domain(
             "<memory>1</memory><numatune><memnode cellid='0;' mode='restrictive' nodeset='0'/>"
-            + "<memnode cellid='1' mode='restrictive' nodeset='0;1'/><memnode cellid='2' mode='restrictive' nodeset='3'/></numatune>",
+            + "<memnode cellid='1' mode='restrictive' nodeset='0;1'/>"
+            + "<memnode cellid='2' mode='restrictive' nodeset='3'/></numatune>",
             "")).Numa.RestrictiveCells);
         Assert.Same(
             NumaHints.None,
