@@ -224,7 +224,7 @@ internal sealed class TieredGuest
             SamplerInfo info = _sampler.GetInfo();
             RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
             _ranGuests = false;
-            bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests;
+            bool moves = orders.Mode == TieringMode.Enforce && Problem is null && !RunsGuests && slowNodes.Count > 0;
             CountLandmines((long)info.Armed);
             _progress();
             Plan(orders, moves, pacer.Interval, scratch);
@@ -232,7 +232,7 @@ internal sealed class TieredGuest
             Sample(KindsWorthSampling());
             long demoted = 0;
             long promoted = 0;
-            if (slowNodes.Count > 0 && moves)
+            if (moves)
             {
                 _memory.Rate.PerSecond = orders.Limits.BytesPerSecond;
                 _memory.Work.PerSecond = (long)(orders.Limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
