@@ -192,7 +192,7 @@ internal sealed class AttachedGuest
     /// <param name="stop">Ends the moves.</param>
     public async Task MoveAsync(DomainOrders orders, CancellationToken stop)
     {
-        _moveProblem = _nodes.SlowAllowed.Count > 0 && MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
+        _moveProblem = MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
         Figures = Figures with { Rounds = Figures.Rounds + 1 };
     }
 
@@ -202,7 +202,7 @@ internal sealed class AttachedGuest
     /// <returns>True if pages were moved.</returns>
     public async Task<bool> RestoreHeadroomAsync(DomainOrders orders, CancellationToken stop)
     {
-        if (!MayMove(orders) || _moveProblem is not null || _nodes.SlowAllowed.Count == 0 || _planner.BornPages == 0)
+        if (!MayMove(orders) || _moveProblem is not null || _planner.BornPages == 0)
             return false;
         long planned = (Figures.FastBytes / PageSizes.PageBytes) - _boundPages.Fast;
         _planner.RestoreHeadroom(planned + _planner.BornPages, _plan);
@@ -215,7 +215,8 @@ internal sealed class AttachedGuest
 
     private string? Obstacle => _nodes.Forbidden;
 
-    private bool MayMove(DomainOrders orders) => orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests;
+    private bool MayMove(DomainOrders orders) =>
+        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && _nodes.SlowAllowed.Count > 0;
 
     private Span<byte> ReadNodes(RoundScratch scratch)
     {

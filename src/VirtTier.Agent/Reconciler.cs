@@ -270,7 +270,7 @@ internal sealed class Reconciler : IAsyncDisposable
             new LibvirtStatus(_link.Connected, _link.Reason) { Source = _snapshot?.Source?.ToKey() },
             _context.Host.Status(),
             _context.Host.PoolBytes,
-            domains)
+            _context.Host.HasSlowTier ? domains : [.. domains.Select(domain => domain with { IsOnlyWatched = true })])
         {
             Hung = _context.Loops.Hung,
         };
@@ -343,8 +343,6 @@ internal sealed class Reconciler : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
-            if (!_context.Host.HasSlowTier && settings.Mode is null or TieringMode.Enforce)
-                settings = settings with { Mode = TieringMode.Observe };
             return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
                 previous.GetValueOrDefault(d.Uuid)));
         })];

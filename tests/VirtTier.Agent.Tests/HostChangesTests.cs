@@ -50,6 +50,7 @@ public sealed class HostChangesTests : IAsyncDisposable
         Assert.Equal(["0"], service.Status().Tiers.Select(tier => string.Join(',', tier.Nodes)));
         await Eventually.IsTrue(() => service.Status().Domains[0] is { StateName: "observing", Rounds: > 2, Reason: null });
         Assert.False(service.Status().Domains[0].NeedsAttention);
+        Assert.Equal("enforce", service.Status().Domains[0].Mode); // as it will be when the node is back
         long moved = _host.MovedPages;
         long rounds = service.Status().Domains[0].Rounds;
         await Eventually.IsTrue(() => service.Status().Domains[0].Rounds > rounds + 2);

@@ -62,6 +62,17 @@ public sealed class HeatRingTests
         Assert.Equal((1, 255), (Cell(picture, 0, 159), Cell(picture, 1, 159)));
     }
 
+    [Fact]
+    public void A_gap_does_not_show_what_was_a_turn_of_the_ring_before()
+    {
+        for (int column = 0; column < HeatRing.Columns; column++)
+            Observe(_ring, Start + (column * 5), 0);
+        long after = Start + ((HeatRing.Columns + 3) * 5);
+        Observe(_ring, after, 0);
+        HeatPicture picture = _ring.Read(TimeSpan.FromSeconds(25), after);
+        Assert.Equal([255, 0, 0, 0, 255], Enumerable.Range(0, 5).Select(column => (int)Cell(picture, 0, column)));
+    }
+
     [Theory]
     [InlineData(1, 5, 1)]
     [InlineData(600, 5, 120)]

@@ -81,7 +81,7 @@ internal sealed record DomainStatus : DomainFigures
     public string StateName => State switch
     {
         TieringState.Observing => "observing",
-        TieringState.Tiering when Mode == "observe" => "observing",
+        TieringState.Tiering when Mode == "observe" || IsOnlyWatched => "observing",
         TieringState.Tiering when FastBytes > BudgetBytes => "settling",
         TieringState.Tiering => "tiering",
         TieringState.Paused => "paused",
@@ -108,6 +108,10 @@ internal sealed record DomainStatus : DomainFigures
 
     /// <summary><c>enforce</c>, <c>observe</c> or <c>off</c>.</summary>
     public required string Mode { get; init; }
+
+    /// <summary>Whether nothing of it is moved whatever its mode: the host has one memory tier.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsOnlyWatched { get; init; }
 
     /// <summary>The guest's memory.</summary>
     public long MemoryBytes { get; init; }

@@ -99,7 +99,7 @@ internal static class StatusTable
             return "";
         double full = d.FastBytes / (double)d.BudgetBytes;
         int filled = (int)Math.Clamp(Math.Round(full * BarWidth), 0, BarWidth);
-        string colour = full > 1 && d.Mode != "observe" ? "red" : "green";
+        string colour = full > 1 && d.StateName != "observing" ? "red" : "green";
         return $"[{colour}]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/]";
     }
 
