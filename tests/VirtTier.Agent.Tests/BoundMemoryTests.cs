@@ -42,7 +42,7 @@ public sealed class BoundMemoryTests : IDisposable
         // At first as much room is kept as all that has no memory yet could need: what is born then has to be more than that.
         _host.GrownTo = 2000;
         HashSet<(long Round, int Harvest)> moves = [];
-        await using DomainTierer tierer = Start();
+        await using DomainLoop tierer = Start();
         await Eventually.IsTrue(() => tierer.Status.Rounds > 2 && _host.HotFastPages == _host.HotPages.Count);
         _host.BeforeMove = () => moves.Add((tierer.Status.Rounds, _host.Harvests));
         _host.BornPerHarvest = born;
