@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
@@ -6,6 +7,7 @@ using VirtTier.Agent.Systemd;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Processes;
 using VirtTier.Libvirt.Tests.Fixtures;
 using Eventually = VirtTier.Agent.Tests.Fakes.Eventually;
 using FakeBus = VirtTier.Agent.Tests.Fakes.FakeBus;
@@ -122,6 +124,22 @@ public sealed class LoopWatchTests : IAsyncDisposable
         _free.Reset();
         _loop = BusWatch.RunAsync(bus, loop, _host.Time, _stop.Token);
         await HangsAsync("answering");
+    }
+
+    [Fact]
+    public async Task A_look_at_the_domains()
+    {
+        FakeBus bus = new() { Answer = _ => { Hang(); throw new BusException(BusException.Disconnected, "away"); } };
+        WatchedLoop loop = Watch.Add("watching domains", LoopWatch.UsualLimit);
+        using LinuxProcesses processes = new();
+        DomainMonitorOptions options = new() { Heartbeat = TimeSpan.FromMilliseconds(20), Progress = loop.Progress };
+        using DomainMonitor monitor = new(bus, processes, options, TimeProvider.System, NullLogger<DomainMonitor>.Instance);
+        _free.Reset();
+        _loop = Task.Run(() => monitor.RunAsync(_stop.Token), CancellationToken.None);
+        await HangsAsync("watching domains");
+        await _stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _loop);
+        _loop = Task.CompletedTask;
     }
 
     [Fact]

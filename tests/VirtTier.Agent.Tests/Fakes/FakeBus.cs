@@ -38,7 +38,8 @@ internal sealed class FakeBus : IBus
         Answer is not null ? Task.Run(() => Answer(call), cancellation)
         : CallError is null ? CallAsync(0, call.Member, [.. call.Body.Values]) : Task.FromException<BusBody>(CallError);
 
-    public IDisposable Subscribe(string matchRule, Action<BusSignal> handler) => throw new NotSupportedException();
+    /// <summary>No signal ever comes.</summary>
+    public IDisposable Subscribe(string matchRule, Action<BusSignal> handler) => new Subscription();
 
     public IDisposable Export(string path, string introspection, Func<BusMethodCall, Task<BusBody>> handler)
     {
@@ -51,6 +52,13 @@ internal sealed class FakeBus : IBus
     public void Emit(BusSignal signal) => throw new NotSupportedException();
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private sealed class Subscription : IDisposable
+    {
+        public void Dispose()
+        {
+        }
+    }
 
     private sealed class Unexport(FakeBus bus) : IDisposable
     {
