@@ -82,6 +82,8 @@ internal static class AgentDaemon
             Sizes.Show(host.PoolBytes));
         if (config.IsEmptyFile)
             log.ConfigEmpty(configPath);
+        foreach (string warning in config.Warnings)
+            log.HostProblem(warning);
         if (host.Problem is string problem)
             log.HostProblem(problem);
         foreach (string assumption in host.Assumptions)

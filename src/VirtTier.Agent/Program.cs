@@ -14,6 +14,7 @@ RootCommand root = new(
     TopCommand.Create(),
     CurveCommand.Create(),
     GetCommand.Create(),
+    ExplainCommand.Create(),
     SetCommand.Create(),
     ModeCommand.CreateEnable(),
     ModeCommand.CreateObserve(),
