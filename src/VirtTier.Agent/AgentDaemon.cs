@@ -94,6 +94,8 @@ internal static class AgentDaemon
             log.ConfigEmpty(configPath);
         if (!host.HasSlowTier)
             log.OneTier(HostMemory.OneTierNote);
+        foreach (string warning in config.Warnings)
+            log.HostProblem(warning);
         foreach (string assumption in host.Assumptions)
             log.HostProblem(assumption);
         if (hookProblem is not null)

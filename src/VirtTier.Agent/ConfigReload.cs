@@ -43,6 +43,8 @@ internal sealed class ConfigReload : IDisposable
             AgentConfig config = ConfigReader.ReadFile(_path);
             await _apply(config);
             _log.Reloaded();
+            foreach (string warning in config.Warnings)
+                _log.HostProblem(warning);
             if (config.IsEmptyFile)
                 _log.ConfigEmpty(_path);
         }

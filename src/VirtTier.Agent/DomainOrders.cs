@@ -13,6 +13,9 @@ namespace VirtTier.Agent;
 /// <param name="Limits">Limits of migration.</param>
 internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settings, long BudgetPages, MoveLimits Limits)
 {
+    /// <summary>Where each setting is from.</summary>
+    public IReadOnlyList<SettingOrigin> Origins { get; init; } = [];
+
     /// <summary>Whether its pages may be moved.</summary>
     public TieringMode Mode => Settings.Mode ?? TieringMode.Enforce;
 
@@ -32,6 +35,7 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
         Mode = Mode.ToAttribute(),
         MemoryBytes = (long)Domain.MemoryBytes,
         BudgetBytes = BudgetPages * PageSizes.PageBytes,
+        Settings = Origins,
         Problems = [.. Domain.SettingsProblems.Select(SettingProblemStatus.Of)],
     };
 }

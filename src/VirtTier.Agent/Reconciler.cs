@@ -340,14 +340,15 @@ internal sealed class Reconciler : IAsyncDisposable
     private List<DomainOrders> Order(IReadOnlyList<RunningDomain> running)
     {
         Dictionary<Guid, long> previous = _orders.ToDictionary(o => o.Domain.Uuid, o => o.BudgetPages);
-        (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
+        (RunningDomain Domain, EffectiveSettings Effective, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
-            TieringSettings settings = d.Settings.Over(_config.Defaults);
-            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
+            EffectiveSettings effective = EffectiveSettings.Of(d, _config);
+            TieringSettings settings = effective.Settings;
+            return (d, effective, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
                 previous.GetValueOrDefault(d.Uuid)));
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
-        var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();
+        var enforced = domains.Where(d => d.Effective.Settings.Mode is null or TieringMode.Enforce).ToArray();
         long poolPages = _context.Host.PoolBytes / PageSizes.PageBytes;
         long[] divided = PoolDivider.Divide([.. enforced.Select(d => d.Demand)], poolPages, out bool enough);
         if (!enough && !_poolTooSmall)
@@ -358,12 +359,16 @@ internal sealed class Reconciler : IAsyncDisposable
 
         Dictionary<Guid, long> budgets = enforced.Zip(divided).ToDictionary(e => e.First.Domain.Uuid, e => e.Second);
         List<DomainOrders> orders = [];
-        foreach ((RunningDomain domain, TieringSettings settings, BudgetDemand demand) in domains)
+        foreach ((RunningDomain domain, EffectiveSettings effective, BudgetDemand demand) in domains)
         {
+            TieringSettings settings = effective.Settings;
             if (!budgets.TryGetValue(domain.Uuid, out long budget))
                 budget = PoolDivider.Divide([demand], poolPages, out _)[0];
             ByteRate rate = settings.Rate ?? _config.DomainRate;
-            DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare));
+            DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare))
+            {
+                Origins = effective.Origins,
+            };
             orders.Add(order);
             Announce(order);
         }

@@ -48,6 +48,9 @@ internal static partial class Log
     [LoggerMessage(1203, LogLevel.Warning, "Domain {Name}: bad tiering settings, {Attribute}: {Problem}; the last good hold")]
     internal static partial void BadSettings(ILogger logger, string name, string attribute, string problem);
 
+    [LoggerMessage(1206, LogLevel.Warning, "Domain {Name}: the settings of its flavor do not count: {Problem}")]
+    internal static partial void BadFlavor(ILogger logger, string name, string problem);
+
     [LoggerMessage(1204, LogLevel.Warning, "Domain {Name}: libvirt runs a job for an operation {Operation}, "
         + "which is not known here and may copy memory: tiering pauses until it has ended")]
     internal static partial void UnknownJob(ILogger logger, string name, string operation);

@@ -73,7 +73,7 @@ public sealed class ConfigReaderTests
         "t.yaml:2:3: unknown key 'intervall' in 'sampling'; known: interval, harvests_per_round")]
     [InlineData(
         "polling: 3\n",
-        "t.yaml:1:1: unknown key 'polling'; known: defaults, sampling, tiers, migration, pool, costs, libvirt, hook")]
+        "t.yaml:1:1: unknown key 'polling'; known: defaults, rules, sampling, tiers, migration, pool, costs, libvirt, hook")]
     [InlineData("defaults:\n  dram: 2\n", "t.yaml:2:9: defaults.dram: '2' has no unit")]
     [InlineData("defaults:\n  mode: fast\n", "t.yaml:2:9: defaults.mode: 'fast' is not a mode")]
     [InlineData("defaults:\n  dram: 1GiB\n  min: 3GiB\n  max: 2GiB\n", "t.yaml:3:8: defaults.min: min is 3GiB, above max")]

@@ -21,6 +21,7 @@ internal static class CommandTree
             CurveCommand.Create(),
             HeatmapCommand.Create(),
             GetCommand.Create(),
+            ExplainCommand.Create(),
             SetCommand.Create(),
             ModeCommand.CreateEnable(),
             ModeCommand.CreateObserve(),

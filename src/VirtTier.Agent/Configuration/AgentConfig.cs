@@ -19,6 +19,12 @@ internal sealed record AgentConfig
     /// <summary>The settings of a domain whose metadata leaves them out (<c>defaults</c>).</summary>
     public TieringSettings Defaults { get; init; } = TieringSettings.Default;
 
+    /// <summary>Settings and limits by what a domain is; the first that matches counts (<c>rules</c>).</summary>
+    public IReadOnlyList<SettingsRule> Rules { get; init; } = [];
+
+    /// <summary>What can be used and is surely not what was meant, by file, line and column.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
     /// <summary>Time between two harvests of accessed bits (<c>sampling.interval</c>).</summary>
     public TimeSpan HarvestInterval { get; init; } = TimeSpan.FromMilliseconds(250);
 

@@ -21,6 +21,8 @@ internal static class ConfigCheck
             ? "is empty: every key has its default"
             : !File.Exists(path) ? "does not exist: every key has its default" : "good";
         output.WriteLine($"{path}: {what} (checked: syntax, keys, values and their limits)");
+        foreach (string warning in config.Warnings)
+            output.WriteLine(warning);
         try
         {
             HostMemory host = HostMemory.Read(config, readTopology());

@@ -141,7 +141,8 @@ internal sealed class ConfigReader
         YamlNode? tiers = null;
         ReadMapping(root, "", new()
         {
-            ["defaults"] = node => config = config with { Defaults = ReadDefaults(node) },
+            ["defaults"] = node => config = config with { Defaults = ReadSettings(node, "defaults") },
+            ["rules"] = node => config = ReadRules(config, node),
             ["sampling"] = node => ReadMapping(node, "sampling", new()
             {
                 ["interval"] = n => config = config with { HarvestInterval = Duration(n, Limits.HarvestInterval) },
@@ -193,21 +194,83 @@ internal sealed class ConfigReader
             throw Error(tiers, $"tiers: NUMA node {node} is in both lists: a node belongs to one memory tier");
     }
 
-    /// <summary>The <c>defaults</c> block has the attributes of the metadata element,
+    private AgentConfig ReadRules(AgentConfig config, YamlNode node)
+    {
+        if (node is YamlScalarNode { Value: "" or null or "~" or "null" })
+            return config;
+        if (node is not YamlSequenceNode sequence)
+            throw Error(node, "'rules' must be a list, each of its items with match and set, limit or owner");
+        List<SettingsRule> rules = [];
+        List<string> warnings = [];
+        foreach (YamlNode item in sequence.Children)
+        {
+            SettingsRule rule = ReadRule(item);
+            if (rule.WhyNever(rules) is string why)
+                warnings.Add(Error(item, $"this rule can never match: {why}").Message);
+            rules.Add(rule);
+        }
+        return config with { Rules = rules, Warnings = warnings };
+    }
+
+    private SettingsRule ReadRule(YamlNode node)
+    {
+        Dictionary<string, IReadOnlyList<string>> match = [];
+        TieringSettings set = TieringSettings.Default, limit = TieringSettings.Default;
+        bool owner = true;
+        ReadMapping(node, "rules", new()
+        {
+            ["match"] = n => match = ReadMatch(n),
+            ["set"] = n => set = ReadSettings(n, "set"),
+            ["limit"] = n => limit = ReadLimit(n),
+            ["owner"] = n => owner = OnOff(n),
+        });
+        if (set == TieringSettings.Default && limit == TieringSettings.Default && owner)
+            throw Error(node, "the rule does nothing: give it set, limit or owner: false");
+        return new($"{_file}:{node.Start.Line}", match, set, limit, owner);
+    }
+
+    private TieringSettings ReadLimit(YamlNode node)
+    {
+        TieringSettings limit = ReadSettings(node, "limit");
+        return limit.Dram.Kind == SizeKind.Auto
+            ? throw Error(node, "limit.dram: auto is no limit: give a size or a percentage")
+            : limit;
+    }
+
+    private Dictionary<string, IReadOnlyList<string>> ReadMatch(YamlNode node)
+    {
+        if (node is not YamlMappingNode mapping)
+            throw Error(node, "'match' must be a block of 'key: pattern' lines");
+        Dictionary<string, IReadOnlyList<string>> match = [];
+        foreach ((YamlNode keyNode, YamlNode value) in mapping.Children)
+        {
+            string key = Scalar(keyNode);
+            bool isAttribute = key.IndexOf('@', StringComparison.Ordinal) is > 0 and var at && at < key.Length - 1;
+            if (!isAttribute && !SettingsRule.Keys.Contains(key))
+                throw Error(keyNode, $"unknown key '{Shorten.ForMessage(key)}' in 'match'; known: "
+                    + $"{string.Join(", ", SettingsRule.Keys)}, and element@attribute of the metadata");
+            match[key] = value is YamlSequenceNode { Children.Count: > 0 } list
+                ? [.. list.Children.Select(Scalar)]
+                : [Scalar(value)];
+        }
+        return match;
+    }
+
+    /// <summary>The <c>defaults</c> block, and those of a rule, have the attributes of the metadata element,
     /// with the same meaning and the same parser.</summary>
-    private TieringSettings ReadDefaults(YamlNode node)
+    private TieringSettings ReadSettings(YamlNode node, string block)
     {
         Dictionary<string, string> attributes = [];
         Dictionary<string, YamlNode> places = [];
         Dictionary<string, Action<YamlNode>> keys = [];
         foreach (string name in TieringSettings.AttributeNames)
             keys[name] = n => (attributes[name], places[name]) = (Scalar(n), n);
-        ReadMapping(node, "defaults", keys);
+        ReadMapping(node, block, keys);
 
         (TieringSettings settings, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes);
         if (problems.Count > 0)
             throw Error(places.GetValueOrDefault(problems[0].Attribute, node),
-                $"defaults.{problems[0].Attribute}: {problems[0].Message}");
+                $"{block}.{problems[0].Attribute}: {problems[0].Message}");
         return settings;
     }
 

@@ -119,6 +119,9 @@ internal sealed record DomainStatus : DomainFigures
     /// <summary>Most fast memory that it may hold.</summary>
     public long BudgetBytes { get; init; }
 
+    /// <summary>The settings that hold, and where each is from.</summary>
+    public IReadOnlyList<SettingOrigin> Settings { get; init; } = [];
+
     /// <summary>What is wrong with its settings; the last good ones are in force.</summary>
     public IReadOnlyList<SettingProblemStatus> Problems { get; init; } = [];
 }

@@ -15,6 +15,9 @@ internal sealed record DomainXml(
     /// that does not run.</summary>
     internal string? RunId { get; private init; }
 
+    /// <summary>What rules go by.</summary>
+    internal DomainLabels Labels { get; private init; } = DomainLabels.None;
+
     // Bounds of what is read at all, as far as libvirt itself goes: its longest string (VIR_NET_MESSAGE_STRING_MAX), and the
     // depth of libxml2 (256),
     // where an element of metadata is read by itself and then lies two deeper. The largest machines have some thousand elements.
@@ -45,6 +48,7 @@ internal sealed record DomainXml(
             FindTiering(domain))
         {
             RunId = (string?)domain.Attribute("id"),
+            Labels = DomainLabels.Read(domain, ReadName(domain), ordinary),
         };
     }
 

@@ -42,6 +42,9 @@ public sealed record RunningDomain
     /// <summary>Where its owner wants it on the host.</summary>
     public NumaHints Numa { get; init; } = NumaHints.None;
 
+    /// <summary>What rules go by.</summary>
+    public DomainLabels Labels { get; init; } = DomainLabels.None;
+
     /// <summary>The settings that hold: the last ones without a problem.</summary>
     public required TieringSettings Settings { get; init; }
 

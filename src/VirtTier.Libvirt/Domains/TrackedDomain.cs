@@ -50,6 +50,8 @@ internal sealed class TrackedDomain(
         if (name is not null && parsed.Name != name)
             throw new FormatException($"the domain in it has another name, '{Shorten.ForMessage(parsed.Name)}'");
         var (settings, problems) = TieringSettingsParser.Parse(parsed.Tiering, parsed.MemoryBytes);
+        if (parsed.Labels.FlavorProblem is { } flavorProblem && flavorProblem != Domain?.Labels.FlavorProblem)
+            Log.BadFlavor(logger, parsed.Name, flavorProblem);
         if (problems.Count == 0)
             _lastGoodSettings = settings;
         else if (Domain is null || !problems.SequenceEqual(Domain.SettingsProblems))
@@ -62,6 +64,7 @@ internal sealed class TrackedDomain(
             MemoryBytes = parsed.MemoryBytes,
             CurrentMemoryBytes = parsed.CurrentMemoryBytes,
             Numa = parsed.Numa,
+            Labels = parsed.Labels,
             Settings = _lastGoodSettings ??= remembered.GetValueOrDefault(parsed.Uuid, TieringSettings.Default),
             SettingsProblems = problems,
         };

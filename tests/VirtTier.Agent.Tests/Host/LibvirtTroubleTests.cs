@@ -38,7 +38,8 @@ public sealed class LibvirtTroubleTests(AgentHost agent) : IClassFixture<AgentHo
 
     private async Task<string?> MendAsync()
     {
-        (_, string output, string errors) = await agent.ToolAsync("doctor", "--json");
+        (_, string output, string errors) = await agent.ToolAsync("doctor", "--json", "--config",
+            await agent.Host.WriteFileAsync("dbus.yaml", "libvirt:\n  source: dbus\n"));
         Assert.Equal("", errors);
         using JsonDocument json = JsonDocument.Parse(output);
         return json.RootElement.GetProperty("findings").EnumerateArray()
