@@ -12,6 +12,7 @@ using VirtTier.Memory;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Splitting;
 
 namespace VirtTier.Agent;
 
@@ -45,7 +46,10 @@ internal static class AgentDaemon
             new HeatStore(Path.Combine(StateFile.Directory, "heat"), log),
             loops,
             time,
-            log);
+            log)
+        {
+            HugePages = new LinuxHugePages(),
+        };
 
         await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
         using LinuxProcesses processes = new();

@@ -66,6 +66,7 @@ internal sealed class TieredGuest
     private AccessKinds _sampledKinds;
     private long _landmines;
     private long _faultSamples;
+    private readonly GuestSplits? _splits;
 
     public TieredGuest(ProcessIdentity process, IGuestSampler sampler, DomainTiererContext context, Action progress)
     {
@@ -78,6 +79,8 @@ internal sealed class TieredGuest
         SamplerFeatures features = sampler.GetInfo().Features;
         RunsGuests = features.HasFlag(SamplerFeatures.NestedGuests);
         _canSample = context.Sampling.FaultRate > 0 && features.HasFlag(SamplerFeatures.FaultSampling);
+        if (context is { HugePages: { } calls, Sampling.SplitShare: > 0 })
+            _splits = new GuestSplits(process.Pid, calls, context.Sampling.SplitShare, progress);
         GuestLayout layout = ReadLayout();
         _memory = context.Mover.Target(process.Pid, layout);
         _memory.Progress = progress;
@@ -253,6 +256,11 @@ internal sealed class TieredGuest
                 PingPongShare = _plan.PingPongShare,
                 MoveCost = _planner.MoveCost,
                 FaultSamples = _faultSamples,
+                Splits = _splits?.Splits ?? 0,
+                Joins = _splits?.Joins ?? 0,
+                SplitBlocks = _planner.SplitBlocks,
+                CameBackWhole = _planner.CameBack,
+                Unsplit = _splits?.Unsplit ?? DomainFigures.None.Unsplit,
                 Unmoved = s_unmoved.Where(o => _memory.Counters[o] > 0).ToDictionary(o => o.ToString(), o => _memory.Counters[o]),
             };
         }
@@ -327,6 +335,8 @@ internal sealed class TieredGuest
         _boundPages = FindBound().TakeOut(tiers);
         long mostMoves = moves ? MostMoves(orders.Limits) : 0;
         _planner.MoveCost = _price.Cost;
+        if (moves)
+            _splits?.Run(_planner, _memory.Layout, tiers);
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);

@@ -165,6 +165,7 @@ internal sealed class ConfigReader
                 ["domain_rate"] = n => config = config with { DomainRate = Rate(n) },
                 ["domain_cpu"] = n => config = config with { MoveCpuShare = CpuShare(n) },
                 ["host_rate"] = n => config = config with { HostRate = Rate(n) },
+                ["split"] = n => config = config with { SplitShare = SplitShare(n) },
             }),
             ["pool"] = node => ReadMapping(node, "pool", new()
             {
@@ -251,15 +252,22 @@ internal sealed class ConfigReader
             CultureInfo.InvariantCulture, $"'{Shorten.ForMessage(text)}' must be a number from {min} to {max}"));
     }
 
-    private double CpuShare(YamlNode node)
+    private double CpuShare(YamlNode node) => Share(node) ??
+        throw Error(node, $"'{Shorten.ForMessage(Scalar(node))}' must be a share of one CPU from 0.1% to 100%, such as 5%");
+
+    private double SplitShare(YamlNode node) => Scalar(node) == "off" ? 0 : Share(node) ??
+        throw Error(node, $"'{Shorten.ForMessage(Scalar(node))}' must be 'off', or a share of a domain's huge pages from 0.1% to "
+            + "100%, such as 5%");
+
+    private double? Share(YamlNode node)
     {
         string text = Scalar(node);
-        if (text.EndsWith('%')
+        return text.EndsWith('%')
             && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
                 out double percent)
-            && percent is >= 0.1 and <= 100)
-            return percent / 100;
-        throw Error(node, $"'{Shorten.ForMessage(text)}' must be a share of one CPU from 0.1% to 100%, such as 5%");
+            && percent is >= 0.1 and <= 100
+            ? percent / 100
+            : null;
     }
 
     private bool OnOff(YamlNode node) => Scalar(node) switch
