@@ -13,6 +13,7 @@ using VirtTier.Memory.Numa;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Splitting;
 
 namespace VirtTier.Agent;
 
@@ -47,7 +48,10 @@ internal static class AgentDaemon
             new GuestRecords(new HeatStore(Path.Combine(StateFile.Directory, "pictures"), log), time, log),
             loops,
             time,
-            log);
+            log)
+        {
+            HugePages = new LinuxHugePages(),
+        };
 
         await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
         using LinuxProcesses processes = new();

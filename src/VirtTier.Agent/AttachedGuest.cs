@@ -35,6 +35,7 @@ internal sealed class AttachedGuest
     private readonly BoundMemoryWatch _bound;
     private readonly MovePlan _plan = new();
     private readonly GuestRecord _record;
+    private readonly GuestSplits? _splits;
     private PlacementPlanner _planner;
     private bool _ranGuests; // in any harvest since the last round
     private TimeSpan _watched; // by the harvests since the last round
@@ -55,6 +56,8 @@ internal sealed class AttachedGuest
         _memory.Progress = progress;
         _moveCost = new MoveCostWatch(process.Pid, _memory.Counters, context.Time);
         _bound = new BoundMemoryWatch(context.Mover, process.Pid, _nodes, context.Time);
+        if (context is { HugePages: { } calls, Sampling.SplitShare: > 0 })
+            _splits = new GuestSplits(process.Pid, calls, context.Sampling.SplitShare, progress);
         _planner = NewPlanner();
         _record = context.Records.Open(process, _memory.Layout);
         RunsGuests = sampler.GetInfo().Features.HasFlag(SamplerFeatures.NestedGuests);
@@ -184,6 +187,11 @@ internal sealed class AttachedGuest
             PingPongShare = _plan.PingPongShare,
             MoveCost = _planner.MoveCost,
             FaultSamples = _faults.Count,
+            Splits = _splits?.Splits ?? 0,
+            Joins = _splits?.Joins ?? 0,
+            SplitBlocks = _planner.SplitBlocks,
+            CameBackWhole = _planner.CameBack,
+            Unsplit = _splits?.Unsplit ?? DomainFigures.None.Unsplit,
         };
     }
 
@@ -238,6 +246,8 @@ internal sealed class AttachedGuest
         _boundPages = _bound.Find(_memory.Layout).TakeOut(tiers);
         long mostMoves = MayMove(orders) ? _moveCost.MostMoves(orders.Limits, sampling) : 0;
         _planner.MoveCost = _moveCost.Cost;
+        if (MayMove(orders))
+            _splits?.Run(_planner, _memory.Layout, tiers);
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);

@@ -45,6 +45,21 @@ internal record DomainFigures
     /// <summary>Fault samples taken in: of guests with 2 MiB mappings, or where writes weigh otherwise than reads.</summary>
     public long FaultSamples { get; init; }
 
+    /// <summary>2 MiB blocks that were split, so that their pages can be placed one by one.</summary>
+    public long Splits { get; init; }
+
+    /// <summary>Of these, blocks that were joined again.</summary>
+    public long Joins { get; init; }
+
+    /// <summary>Blocks that are split now.</summary>
+    public long SplitBlocks { get; init; }
+
+    /// <summary>Blocks that were split, and that somebody else joined: khugepaged, mostly.</summary>
+    public long CameBackWhole { get; init; }
+
+    /// <summary>Blocks that could not be split or joined, by cause.</summary>
+    public IReadOnlyDictionary<string, long> Unsplit { get; init; } = new Dictionary<string, long>();
+
     /// <summary>Pages that would not move, by cause.</summary>
     public IReadOnlyDictionary<string, long> Unmoved { get; init; } = new Dictionary<string, long>();
 }

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Pictures;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Splitting;
 
 namespace VirtTier.Agent;
 
@@ -29,7 +30,11 @@ internal sealed record DomainLoopContext(
     GuestRecords Records,
     LoopWatch Loops,
     TimeProvider Time,
-    ILogger Log);
+    ILogger Log)
+{
+    /// <summary>Splits and joins 2 MiB pages; null where nothing can.</summary>
+    public IHugePages? HugePages { get; init; }
+}
 
 /// <summary>How guests are looked at (the configuration's <c>sampling</c>).</summary>
 /// <param name="Interval">Time between two harvests of a round.</param>
@@ -41,6 +46,9 @@ internal readonly record struct SamplingPace(TimeSpan Interval, int HarvestsPerR
     // Four times as long: rest then costs a quarter, and what a guest newly touches is above its budget for some seconds at
     // most.
     private const int Slowest = 4;
+
+    /// <summary>Most of a guest's blocks that may be split at the same time, 0..1; 0 splits none.</summary>
+    public double SplitShare { get; init; }
 
     /// <summary>How long a round looks at the guest, and least time between two rounds.</summary>
     public TimeSpan Round => Interval * HarvestsPerRound;

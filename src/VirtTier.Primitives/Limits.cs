@@ -20,6 +20,9 @@ public static class Limits
     /// <summary>A part of one CPU.</summary>
     public static Limit CpuShare { get; } = new(0.1m, 100, LimitUnit.Percent);
 
+    /// <summary>A part of a domain's huge pages.</summary>
+    public static Limit SplitShare { get; } = new(0.1m, 100, LimitUnit.Percent);
+
     /// <summary>A domain's weight.</summary>
     public static Limit Shares { get; } = new(1, 10_000);
 
@@ -91,6 +94,7 @@ public static class Limits
             ["migration.domain_rate"] = [Rate],
             ["migration.domain_cpu"] = [CpuShare],
             ["migration.host_rate"] = [Rate],
+            ["migration.split"] = [SplitShare],
             ["libvirt.heartbeat"] = [Heartbeat],
             ["dram"] = [Share, Size],
             ["min"] = [Share, Size],

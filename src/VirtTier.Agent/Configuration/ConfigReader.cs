@@ -161,6 +161,7 @@ internal sealed class ConfigReader
                 ["domain_rate"] = n => config = config with { DomainRate = Rate(n) },
                 ["domain_cpu"] = n => config = config with { MoveCpuShare = CpuShare(n) },
                 ["host_rate"] = n => config = config with { HostRate = Rate(n) },
+                ["split"] = n => config = config with { SplitShare = SplitShare(n) },
             }),
             ["pool"] = node => ReadMapping(node, "pool", new()
             {
@@ -311,12 +312,19 @@ internal sealed class ConfigReader
             : throw Error(node, $"'{Shorten.ForMessage(text)}' must be a number from {limit}");
     }
 
-    private double CpuShare(YamlNode node)
+    private double CpuShare(YamlNode node) => Share(node, Limits.CpuShare) ??
+        throw Error(node, $"'{Shorten.ForMessage(Scalar(node))}' must be a share of one CPU from {Limits.CpuShare}, such as 5%");
+
+    private double SplitShare(YamlNode node) => Scalar(node) == "off" ? 0 : Share(node, Limits.SplitShare) ??
+        throw Error(node, $"'{Shorten.ForMessage(Scalar(node))}' must be 'off', or a share of a domain's huge pages from "
+            + $"{Limits.SplitShare}, such as 5%");
+
+    private double? Share(YamlNode node, Limit limit)
     {
         string text = Scalar(node);
-        return text.EndsWith('%') && TryParseWithin(Limits.CpuShare, text.AsSpan(0, text.Length - 1), 1, out decimal percent)
+        return text.EndsWith('%') && TryParseWithin(limit, text.AsSpan(0, text.Length - 1), 1, out decimal percent)
             ? (double)percent / 100
-            : throw Error(node, $"'{Shorten.ForMessage(text)}' must be a share of one CPU from {Limits.CpuShare}, such as 5%");
+            : null;
     }
 
     // What no decimal can hold is none, and neither are infinity and NaN.

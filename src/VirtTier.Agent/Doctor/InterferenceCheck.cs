@@ -13,7 +13,7 @@ internal sealed class InterferenceCheck : IDoctorCheck
     private static readonly string[] s_damonModules = ["damon_stat", "damon_reclaim", "damon_lru_sort"];
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
-        Task.FromResult<IReadOnlyList<Finding>>([NumaBalancing(host), .. AllDamon(host), Ksm(host)]);
+        Task.FromResult<IReadOnlyList<Finding>>([NumaBalancing(host), .. AllDamon(host), Ksm(host), .. Khugepaged(host)]);
 
     private static Finding NumaBalancing(DoctorHost host) => host.Read("/proc/sys/kernel/numa_balancing") is null or "0"
         ? Finding.Ok("numa balancing", "off")
@@ -38,6 +38,20 @@ internal sealed class InterferenceCheck : IDoctorCheck
             : running.Select(damon => Finding.Warning(
                 "damon", $"{damon.Name} runs and clears accessed bits that VirtTier then misses",
                 ShellLine.Write(damon.Off, damon.File)));
+    }
+
+    // Only where huge pages are split at all. With pages_to_scan at 0 the kernel makes huge pages at the first touch as before.
+    private static IEnumerable<Finding> Khugepaged(DoctorHost host)
+    {
+        const string Huge = "/sys/kernel/mm/transparent_hugepage", Scan = Huge + "/khugepaged/pages_to_scan";
+        if (host.Config.SplitShare == 0)
+            return [];
+        bool joins = host.Read(Scan) is not (null or "0")
+            && host.Read(Huge + "/enabled")?.Contains("[never]", StringComparison.Ordinal) == false;
+        return joins
+            ? [Finding.Warning("khugepaged", "joins the huge pages that VirtTier splits, which then leaves them alone",
+                ShellCommand.Write("0", Scan))]
+            : [Finding.Ok("khugepaged", "leaves split huge pages as they are")];
     }
 
     private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"
