@@ -2,6 +2,7 @@
 using System.IO.Enumeration;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Configuration;
 

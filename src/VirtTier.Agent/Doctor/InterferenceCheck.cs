@@ -50,7 +50,7 @@ internal sealed class InterferenceCheck : IDoctorCheck
             && host.Read(Huge + "/enabled")?.Contains("[never]", StringComparison.Ordinal) == false;
         return joins
             ? [Finding.Warning("khugepaged", "joins the huge pages that VirtTier splits, which then leaves them alone",
-                ShellCommand.Write("0", Scan))]
+                ShellLine.Write("0", Scan))]
             : [Finding.Ok("khugepaged", "leaves split huge pages as they are")];
     }
 
