@@ -25,6 +25,7 @@ public enum SplitOutcome
     /// <summary>No free 2 MiB for what is to be joined.</summary>
     NoRoom,
 
-    /// <summary>The kernel does not have the call, the agent lacks the right, or the memory is of no kind that can be joined.</summary>
+    /// <summary>The kernel does not have the call, the agent lacks the right, or the memory is of
+    /// no kind that can be joined.</summary>
     Refused,
 }
