@@ -109,6 +109,7 @@ public static class Limits
             ["replay --rounds"] = [ReplayRounds],
             ["replay --harvests"] = [HarvestsPerRound],
             ["replay --cost"] = [ReplayCost],
+            ["replay --split"] = [Share],
             ["replay --samples"] = [ReplaySamples],
             ["replay --write-weight"] = [ReplayWriteWeight],
             ["simulate --vms"] = [SimulatedVms],

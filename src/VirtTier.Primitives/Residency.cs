@@ -17,8 +17,8 @@ public static class Residency
     /// <summary>No memory behind the page: never touched, ballooned out or swapped out.</summary>
     public const byte Absent = 0xFF;
 
-    /// <summary>Memory that its owner keeps where it is, for the planner: neither in a tier nor absent, so that it counts nowhere,
-    /// is never moved, and an access to it is no birth.</summary>
+    /// <summary>Memory that its owner keeps where it is, for the planner: neither in a tier nor absent, so that it counts
+    /// nowhere, is never moved, and an access to it is no birth.</summary>
     public const byte Apart = 0xFE;
 
     /// <summary>In the fast tier: counts against the DRAM budget.</summary>

@@ -7,7 +7,8 @@ using VirtTier.Tiering.Splitting;
 namespace VirtTier.Replay;
 
 /// <summary>What a replay in which blocks are split comes to.</summary>
-/// <param name="Result">As of any replay, in blocks; a page that moves by itself is a move as a block is, and so is a join.</param>
+/// <param name="Result">As of any replay, in blocks; a page that moves by itself is a move as a block is,
+/// and so is a join.</param>
 /// <param name="Splits">Blocks that were split.</param>
 /// <param name="Joins">Blocks that were joined.</param>
 /// <param name="MostSplit">Most blocks that were split at the same time.</param>

@@ -31,6 +31,7 @@ public sealed class ConfigReaderTests
               domain_rate: 10MiB/s
               domain_cpu: 20%
               host_rate: 40MiB/s
+              split: 5%
             libvirt:
               heartbeat: 5s
               source: files
@@ -45,7 +46,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(50UL << 20, config.Defaults.Rate!.Value.BytesPerSecond);
         Assert.Equal(SizeSpec.Parse("64GiB"), config.Pool);
         Assert.Equal(TimeSpan.FromMilliseconds(100), config.HarvestInterval);
-        Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025, 20), config.Sampling);
+        Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025, 20) { SplitShare = 0.05 }, config.Sampling);
         Assert.Equal(2.5, config.WriteWeight);
         Assert.Equal([0, 1], config.FastNodes!);
         Assert.Equal([2], config.SlowNodes!);

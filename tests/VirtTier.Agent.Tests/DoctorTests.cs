@@ -251,7 +251,8 @@ public sealed class DoctorTests : IDisposable
     {
         _names.Remove("org.libvirt");
         _tree.Write(installed, "");
-        _domains = new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
+        _domains =
+            new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
         Assert.Equal(mend, (await MakeAsync()).Findings.First(f => f.Check == "libvirt").Mend);
 
         _domains = new DomainSnapshot(2, LibvirtLink.Up, []) { Source = LibvirtSource.Files };

@@ -32,7 +32,8 @@ public sealed partial class LimitsTests
     public void Every_option_with_a_number_has_a_limit()
     {
         IEnumerable<string> numbers = s_commands.SelectMany(command => command.Options
-            .Where(option => option.ValueType.IsAssignableTo(typeof(IFormattable)) && !option.ValueType.IsEnum)
+            .Where(option => Nullable.GetUnderlyingType(option.ValueType) is var type
+                && (type ?? option.ValueType).IsAssignableTo(typeof(IFormattable)) && !option.ValueType.IsEnum)
             .Select(option => $"{command.Name} {option.Name}"));
         Assert.Equal(Limits.ByName.Keys.Where(name => name.Contains(" --", StringComparison.Ordinal)).Order(), numbers.Order());
     }

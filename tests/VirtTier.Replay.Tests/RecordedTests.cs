@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Primitives;
 using VirtTier.Replay.Traces;
+using VirtTier.Tiering.Splitting;
 
 namespace VirtTier.Replay.Tests;
 
@@ -86,9 +87,30 @@ public sealed class RecordedTests
         Assert.True(with > Share(0), $"share {with:F3}, without samples {Share(0):F3}");
     }
 
+    // With at most a tenth of the blocks split, one always. The floors are .02 below what was reached when they were written.
+    [Theory]
+    [InlineData("guest-database", Allocation.Headroom, 0.634)]
+    [InlineData("guest-database", Allocation.Populated, 0.633)]
+    [InlineData("sqlite", Allocation.Headroom, 0.771)]
+    [InlineData("sqlite", Allocation.Populated, 0.799)]
+    [InlineData("sort", Allocation.Headroom, 0.797)]
+    [InlineData("sort", Allocation.Populated, 0.479)]
+    public void Splits_serve_better_than_blocks_with_samples(string name, Allocation allocation, double floor)
+    {
+        SplitReplayResult Play(double share) => SplitReplay.Run(
+            () => TraceReader.Read(File.OpenRead(PathOf(name))), rounds: 50, harvests: 4, dram: 0.2, allocation, cost: 1,
+            Decision.Harvest, new ReplaySamples(500, WriteWeight: 1), new SplitLimits(share, PerRound: int.MaxValue));
+        SplitReplayResult split = Play(0.1);
+        double whole = Play(0).Result.Share;
+        Assert.True(split.Result.Share >= floor, $"share {split.Result.Share:F3} of at least {floor}");
+        Assert.True(split.Result.Share > whole, $"share {split.Result.Share:F3}, of whole blocks {whole:F3}");
+        Assert.InRange(split.MostSplit, 1, Math.Max(1, split.Result.Pages / 10));
+    }
+
     private static Trace Load(string name, int runPages = 1, int writeWeight = 1)
     {
-        string path = Path.Combine(AppContext.BaseDirectory, "Recordings", name + ".vttr.gz");
-        return Trace.Load(() => TraceReader.Read(File.OpenRead(path)), rounds: 50, harvests: 4, runPages, writeWeight);
+        return Trace.Load(() => TraceReader.Read(File.OpenRead(PathOf(name))), rounds: 50, harvests: 4, runPages, writeWeight);
     }
+
+    private static string PathOf(string name) => Path.Combine(AppContext.BaseDirectory, "Recordings", name + ".vttr.gz");
 }

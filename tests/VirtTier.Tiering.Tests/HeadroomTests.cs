@@ -200,7 +200,8 @@ public sealed class HeadroomTests
             guest.Harvest();
             Assert.Equal(512, guest.Planner.BornPages);
             guest.EndRound(Pages);
-            Assert.Equal((512, 3072L + (512 * (round + 1)), 0), (guest.Plan.BornPages, guest.Plan.FastPages, guest.Plan.SlowPages));
+            Assert.Equal((512, 3072L + (512 * (round + 1)), 0),
+                (guest.Plan.BornPages, guest.Plan.FastPages, guest.Plan.SlowPages));
             Assert.Equal(Pages - 1024 - guest.Plan.FastPages, guest.Plan.AbsentPages);
         }
         guest.EndRound(0);

@@ -50,7 +50,8 @@ internal static class DoctorCommand
         }
         await using SystemBus bus = new(NullLogger.Instance);
         DoctorHost host = new(
-            "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, config.LibvirtSource, cancel), config, Environment.IsPrivilegedProcess);
+            "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, config.LibvirtSource, cancel), config,
+            Environment.IsPrivilegedProcess);
         DoctorReport report = await DoctorReport.MakeAsync(host, problem, cancel);
         if (json)
             Console.WriteLine(report.ToJson());
@@ -64,7 +65,8 @@ internal static class DoctorCommand
     {
         using LinuxProcesses processes = new();
         using DomainMonitor monitor = new(
-            bus, processes, new DomainMonitorOptions { Source = source }, TimeProvider.System, NullLogger<DomainMonitor>.Instance);
+            bus, processes, new DomainMonitorOptions { Source = source }, TimeProvider.System,
+            NullLogger<DomainMonitor>.Instance);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Task run = monitor.RunAsync(stop.Token);
         try

@@ -7,8 +7,8 @@ namespace VirtTier.Agent.Doctor;
 /// <param name="Check">What was looked at, in a word or two.</param>
 /// <param name="Severity">How bad it is.</param>
 /// <param name="Text">What was found, in a sentence.</param>
-/// <param name="Mend">The command that mends it, or changes what is noted; null when nothing is to be mended, or no command is known
-/// that would.</param>
+/// <param name="Mend">The command that mends it, or changes what is noted; null when nothing is to be mended, or no command is
+/// known that would.</param>
 internal sealed record Finding(string Check, Severity Severity, string Text, string? Mend)
 {
     public static Finding Ok(string check, string text) => new(check, Severity.Ok, text, null);

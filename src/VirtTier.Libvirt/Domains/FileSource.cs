@@ -80,7 +80,8 @@ internal sealed class FileSource(
         {
             string[] files = [.. Directory.EnumerateFiles(options.RunDirectory, "*.xml").Take(MostFiles + 1)];
             if (files.Length > MostFiles && !_tooManyTold)
-                Log.DomainStaysUnreadable(logger, options.RunDirectory, $"it has more than {MostFiles} files; the others are left out");
+                Log.DomainStaysUnreadable(logger, options.RunDirectory,
+                    $"it has more than {MostFiles} files; the others are left out");
             _tooManyTold = files.Length > MostFiles;
             return files.Length > MostFiles ? files[..MostFiles] : files;
         }

@@ -14,7 +14,8 @@ internal static class SplitGain
     /// <param name="accesses">Accesses to the block in a round.</param>
     /// <param name="usedPages">Pages of it that get them.</param>
     /// <param name="price">What a page of DRAM is worth for a round, in accesses.</param>
-    /// <returns>Above 0 where it pays. It does not where DRAM is to spare (a price of 0), nor where all pages are in use.</returns>
+    /// <returns>Above 0 where it pays. It does not where DRAM is to spare (a price of 0), nor where all
+    /// pages are in use.</returns>
     public static double Of(double accesses, double usedPages, double price)
     {
         double whole = Math.Max(0, accesses - (PageSizes.BlockPages * price));

@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace VirtTier.Tiering.Splitting;
 
-/// <summary>What <see cref="Planning.PlacementPlanner.PlanSplits"/> decided: blocks, by their number. Made once and reused.</summary>
+/// <summary>What <see cref="Planning.PlacementPlanner.PlanSplits"/> decided: blocks, by their
+/// number. Made once and reused.</summary>
 public sealed class SplitPlan
 {
     private readonly List<int> _splits = [];

@@ -11,6 +11,7 @@ using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Splitting;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests.Fakes;
@@ -65,6 +66,15 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     /// <summary>Whether the guest is mapped by 2 MiB.</summary>
     public bool HugePages { get; set; }
+
+    /// <summary>Of these mappings, the blocks that were split.</summary>
+    public HashSet<int> SplitBlocks { get; } = [];
+
+    /// <summary>Splits and joins them.</summary>
+    public IHugePages? Splitter { get; set; }
+
+    /// <summary>The block that an address of the guest's memory begins.</summary>
+    public static int BlockAt(ulong address) => PageAt(address) / PageSizes.BlockPages;
 
     /// <summary>Whether the kernel can sample faults.</summary>
     public bool CanSampleFaults { get; set; } = true;
@@ -150,12 +160,18 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             mover,
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
-            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
+            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate)
+            {
+                SplitShare = config.SplitShare,
+            },
             new HeatStore(HeatDirectory, Log),
             new GuestRecords(new HeatStore(PicturesDirectory, Log), Time, Log),
             Loops,
             Time,
-            Log);
+            Log)
+        {
+            HugePages = Splitter,
+        };
     }
 
     public IGuestSampler Attach(int pid)
@@ -172,7 +188,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         BeforeMove?.Invoke();
         for (int i = 0; i < addresses.Length; i++)
         {
-            Array.Fill(NodeOf, node, PageAt(addresses[i]), HugePages ? PageSizes.BlockPages : 1);
+            bool whole = HugePages && !SplitBlocks.Contains(BlockAt(addresses[i]));
+            Array.Fill(NodeOf, node, PageAt(addresses[i]), whole ? PageSizes.BlockPages : 1);
             status[i] = node;
         }
         MovedPages += addresses.Length;
@@ -318,7 +335,10 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
                 buffers.Accessed[page / 64] |= 1UL << (page % 64);
             if (host.BornPerHarvest > 0)
                 host.Grow(buffers);
-            MemoryMarshal.AsMemory(buffers.Sizes).Span.Fill(host.HugePages ? MappingSize.Size2M : MappingSize.Size4K);
+            Span<MappingSize> sizes = MemoryMarshal.AsMemory(buffers.Sizes).Span;
+            sizes.Fill(host.HugePages ? MappingSize.Size2M : MappingSize.Size4K);
+            foreach (int block in host.SplitBlocks)
+                sizes[block] = MappingSize.Size4K;
             if (host.FaultRate > 0)
             {
                 _armed += host.Landmines;

@@ -31,7 +31,8 @@ internal sealed class WatchedHost : IAsyncDisposable
 
     /// <summary>As the agent has it, but for the definitions: they are never read again for their age alone.</summary>
     internal static WatchedHost Of(PrivateHost host, LibvirtSource source = LibvirtSource.DBus) =>
-        new(host.Bus.Address, new DomainMonitorOptions { Source = source, RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
+        new(host.Bus.Address,
+            new DomainMonitorOptions { Source = source, RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
 
     /// <summary>With no heartbeat: what gets into the picture got there by a hint, however slow the machine.</summary>
     internal static WatchedHost ByHintsOf(PrivateHost host, LibvirtSource source = LibvirtSource.DBus) =>

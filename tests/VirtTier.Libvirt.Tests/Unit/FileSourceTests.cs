@@ -132,7 +132,8 @@ public sealed class FileSourceTests : IDisposable
     {
         FakeDomain bad = Start("bad", 10);
         Write(Start("web1", 11));
-        await File.WriteAllTextAsync(At("bad.xml"), text ?? Status(new FakeDomain("other")), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(At("bad.xml"), text ?? Status(new FakeDomain("other")),
+            TestContext.Current.CancellationToken);
         await LookAsync();
         await LookAsync();
         Assert.Equal("web1", Assert.Single(_monitor.Current.Domains).Name);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Splitting;
+using VirtTier.Primitives;
+
+namespace VirtTier.Agent.Tests;
+
+/// <summary>Splits and joins of a guest's 2 MiB pages, of each of which one small page is in use.</summary>
+public sealed class GuestSplitsTests : IHugePages, IDisposable
+{
+    private const int Block = PageSizes.BlockPages;
+    private const int Blocks = FakeHost.GuestPages / Block;
+    private const int Offset = 7;
+    private const long Budget = Block;
+
+    private static readonly AgentConfig s_splitting = new() { SplitShare = 1 };
+
+    private readonly FakeHost _host = new();
+    private SplitOutcome _outcome;
+
+    public GuestSplitsTests()
+    {
+        _host.HugePages = true;
+        _host.Splitter = this;
+        // A harvest tells the block by its first page, and a page of what is split by itself.
+        _host.HotPages = [.. Enumerable.Range(0, Blocks).Select(block => block * Block)];
+        _host.Faults = kinds => Enumerable.Range(0, Blocks).Where(block => !_host.SplitBlocks.Contains(block))
+            .Select(block => new AccessSample((uint)((block * Block) + Offset) | ((ulong)AccessKinds.Read << 61)));
+        _host.BeforeHarvest = () => _host.HotPages =
+            [.. Enumerable.Range(0, Blocks).Select(b => (b * Block) + (_host.SplitBlocks.Contains(b) ? Offset : 0))];
+    }
+
+    public void Dispose() => _host.Dispose();
+
+    [Fact]
+    public async Task Pages_that_are_in_use_come_to_be_fast_and_figures_say_how()
+    {
+        await using DomainTierer tierer = Start(s_splitting);
+
+        await Eventually.IsTrue(() => tierer.Status.Splits >= Blocks - 1
+            && tierer.Status.FastBytes <= Budget * PageSizes.PageBytes
+            && Enumerable.Range(0, Blocks).Count(b => _host.NodeOf[(b * Block) + Offset] == 0) >= Blocks - 1);
+
+        Assert.Equal(tierer.Status.Splits - tierer.Status.Joins, tierer.Status.SplitBlocks);
+        Assert.Empty(tierer.Status.Unsplit);
+    }
+
+    [Fact]
+    public async Task Nothing_is_split_unless_the_settings_say_so()
+    {
+        await using DomainTierer tierer = Start(new AgentConfig());
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= 20);
+        Assert.Empty(_host.SplitBlocks);
+    }
+
+    [Fact]
+    public async Task What_cannot_be_split_is_said_and_placed_as_a_whole()
+    {
+        _outcome = SplitOutcome.Hugetlb;
+        await using DomainTierer tierer = Start(s_splitting);
+        await Eventually.IsTrue(() => tierer.Status.Unsplit.GetValueOrDefault("Hugetlb") == Blocks);
+        await Eventually.IsTrue(() => tierer.Status.FastBytes <= Budget * PageSizes.PageBytes);
+        long rounds = tierer.Status.Rounds;
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= rounds + 20);
+        Assert.Equal(Blocks, tierer.Status.Unsplit["Hugetlb"]); // none was asked for again
+        Assert.Equal((0, 0), (tierer.Status.Splits, tierer.Status.SplitBlocks));
+    }
+
+    [Fact]
+    public async Task What_comes_back_whole_is_counted_and_left_alone()
+    {
+        await using DomainTierer tierer = Start(s_splitting);
+        await Eventually.IsTrue(() => tierer.Status.SplitBlocks >= Blocks / 2);
+        _host.BeforeHarvest = _host.SplitBlocks.Clear;
+        await Eventually.IsTrue(() => tierer.Status.CameBackWhole >= Blocks / 2);
+    }
+
+    void IHugePages.Split(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes)
+    {
+        Assert.Equal(Environment.ProcessId, pid);
+        outcomes.Fill(_outcome);
+        if (_outcome == SplitOutcome.Done)
+            Assert.True(_host.SplitBlocks.Add(FakeHost.BlockAt(blocks[0])));
+    }
+
+    void IHugePages.Join(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes)
+    {
+        int block = FakeHost.BlockAt(blocks[0]);
+        Span<int> nodes = _host.NodeOf.AsSpan(block * Block, Block);
+        nodes.Fill(nodes.Count(0) > Block / 2 ? 0 : 1);
+        Assert.True(_host.SplitBlocks.Remove(block));
+        outcomes.Clear(); // done
+    }
+
+    private DomainTierer Start(AgentConfig config) => 
+        new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+}
