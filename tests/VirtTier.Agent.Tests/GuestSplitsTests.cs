@@ -37,7 +37,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     [Fact]
     public async Task Pages_that_are_in_use_come_to_be_fast_and_figures_say_how()
     {
-        await using DomainTierer tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(s_splitting);
 
         await Eventually.IsTrue(() => tierer.Status.Splits >= Blocks - 1
             && tierer.Status.FastBytes <= Budget * PageSizes.PageBytes
@@ -50,7 +50,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     [Fact]
     public async Task Nothing_is_split_unless_the_settings_say_so()
     {
-        await using DomainTierer tierer = Start(new AgentConfig());
+        await using DomainLoop tierer = Start(new AgentConfig());
         await Eventually.IsTrue(() => tierer.Status.Rounds >= 20);
         Assert.Empty(_host.SplitBlocks);
     }
@@ -59,7 +59,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     public async Task What_cannot_be_split_is_said_and_placed_as_a_whole()
     {
         _outcome = SplitOutcome.Hugetlb;
-        await using DomainTierer tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(s_splitting);
         await Eventually.IsTrue(() => tierer.Status.Unsplit.GetValueOrDefault("Hugetlb") == Blocks);
         await Eventually.IsTrue(() => tierer.Status.FastBytes <= Budget * PageSizes.PageBytes);
         long rounds = tierer.Status.Rounds;
@@ -71,7 +71,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     [Fact]
     public async Task What_comes_back_whole_is_counted_and_left_alone()
     {
-        await using DomainTierer tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(s_splitting);
         await Eventually.IsTrue(() => tierer.Status.SplitBlocks >= Blocks / 2);
         _host.BeforeHarvest = _host.SplitBlocks.Clear;
         await Eventually.IsTrue(() => tierer.Status.CameBackWhole >= Blocks / 2);
@@ -94,6 +94,6 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
         outcomes.Clear(); // done
     }
 
-    private DomainTierer Start(AgentConfig config) => 
+    private DomainLoop Start(AgentConfig config) => 
         new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
 }
