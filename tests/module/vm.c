@@ -82,6 +82,7 @@ extern const char guest_code[], guest_interrupt[], guest_code_end[];
 static const uint8_t smm_code[] = {
 	0xeb, 0x0e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	/* jmp past byte 8 */
 	0x67, 0x66, 0xff, 0x05, 0x10, 0x00, 0x00, 0x40,	/* addr32 incl VM_CTL_GPA + 16 */
+	0xfb,						/* sti: with it off, Bochs lets no interrupt of the host's through */
 	0x67, 0x66, 0x83, 0x3d, 0x2c, 0x00, 0x00, 0x40, 0x00,	/* addr32 cmpl $0, VM_CTL_GPA + 44 */
 	0x75, 0xf5,					/* jnz to the cmpl */
 	0x0f, 0xaa,					/* rsm */
