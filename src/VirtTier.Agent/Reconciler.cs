@@ -212,7 +212,7 @@ internal sealed class Reconciler : IAsyncDisposable
         {
             try
             {
-                _ = BudgetRequests.Of(domain.Settings, domain.MemoryBytes, domain.UsableMemoryBytes);
+                _ = BudgetDemands.Of(domain.Settings, domain.MemoryBytes, domain.UsableMemoryBytes);
                 sound.Add(domain);
             }
             catch (Exception e) when (e is ArgumentException or ArithmeticException)
@@ -340,8 +340,11 @@ internal sealed class Reconciler : IAsyncDisposable
         (RunningDomain Domain, TieringSettings Settings, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             TieringSettings settings = d.Settings.Over(_config.Defaults);
-            return (d, settings, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
-                previous.GetValueOrDefault(d.Uuid)));
+            return (d, settings, BudgetDemands.Of(settings, d.MemoryBytes, d.UsableMemoryBytes) with
+            {
+                Curve = Curve(d.Uuid),
+                Previous = previous.GetValueOrDefault(d.Uuid),
+            });
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Settings.Mode is null or TieringMode.Enforce).ToArray();
