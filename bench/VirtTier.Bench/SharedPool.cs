@@ -136,7 +136,7 @@ internal sealed class SharedPool
         if (_split is not null)
             return _split;
         BudgetDemand[] demands =
-            [.. _guests.Select(g => new BudgetDemand(new BudgetRequest(g.Pages), _byUtility ? g.Curve : null, g.Budget))];
+            [.. _guests.Select(g => new BudgetDemand(g.Pages, Curve: _byUtility ? g.Curve : null, Previous: g.Budget))];
         return PoolDivider.Divide(demands, _pool, out _);
     }
 

@@ -215,7 +215,7 @@ internal sealed class Reconciler : IAsyncDisposable
         {
             try
             {
-                _ = BudgetRequests.Of(domain.Settings, domain.MemoryBytes, domain.UsableMemoryBytes);
+                _ = BudgetDemands.Of(domain.Settings, domain.MemoryBytes, domain.UsableMemoryBytes);
                 sound.Add(domain);
             }
             catch (Exception e) when (e is ArgumentException or ArithmeticException)
@@ -343,9 +343,11 @@ internal sealed class Reconciler : IAsyncDisposable
         (RunningDomain Domain, EffectiveSettings Effective, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             EffectiveSettings effective = EffectiveSettings.Of(d, _config);
-            TieringSettings settings = effective.Settings;
-            return (d, effective, new BudgetDemand(BudgetRequests.Of(settings, d.MemoryBytes, d.UsableMemoryBytes), Curve(d.Uuid),
-                previous.GetValueOrDefault(d.Uuid)));
+            return (d, effective, BudgetDemands.Of(effective.Settings, d.MemoryBytes, d.UsableMemoryBytes) with
+            {
+                Curve = Curve(d.Uuid),
+                Previous = previous.GetValueOrDefault(d.Uuid),
+            });
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Effective.Settings.Mode is null or TieringMode.Enforce).ToArray();

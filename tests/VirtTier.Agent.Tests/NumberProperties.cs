@@ -76,7 +76,7 @@ public class NumberProperties
                 .SelectMany(dram => Size().SelectMany(min => Gen.Choose(1, (int)Limits.Shares.Highest).Select(shares =>
         {
             TieringSettings settings = new() { Dram = dram, Min = min, Shares = shares };
-            return new BudgetDemand(BudgetRequests.Of(settings, (ulong)memory, (ulong)memory), Curve: null, PreviousPages: 0);
+            return BudgetDemands.Of(settings, (ulong)memory, (ulong)memory);
         }))));
 
     private static Gen<SizeSpec> Size() => Gen.OneOf(

@@ -8,14 +8,12 @@ namespace VirtTier.Tiering.Tests;
 public sealed class PoolDividerTests
 {
     private const long Memory = 100_000;
-    private const long GiB = 1L << 30;
-    private const long GiBPages = GiB / 4096;
+    private const long GiBPages = (1L << 30) / 4096;
 
     private static DramCurve Curve(params (long Pages, double Rate)[] groups) => new(groups, error: 0);
 
-    private static BudgetDemand Auto(
-        DramCurve? curve, long previous = 0, int shares = 100, MemoryAmount? min = null, MemoryAmount? max = null) =>
-        new(new BudgetRequest(Memory, null, min, max, shares), curve, previous);
+    private static BudgetDemand Auto(DramCurve? curve, long previous = 0, int shares = 100, long min = 0, long? max = null) =>
+        new(Memory, null, min, max, shares, curve, previous);
 
     private static long[] Divide(long pool, params BudgetDemand[] demands)
     {
@@ -25,21 +23,14 @@ public sealed class PoolDividerTests
         return budgets;
     }
 
-    // Domains of which nothing is known: shares alone divide.
-    private static BudgetDemand[] Unknown(params BudgetRequest[] requests) =>
-        [.. requests.Select(r => new BudgetDemand(r, null, 0))];
-
-    private static long[] Divide(long pool, params BudgetRequest[] requests) => Divide(pool, Unknown(requests));
-
     [Fact]
     public void Fixed_budgets_are_given_as_asked()
     {
         long[] budgets = Divide(
             10 * GiBPages,
-            new BudgetRequest(4 * GiBPages, MemoryAmount.FromBytes(GiB)),
-            new BudgetRequest(4 * GiBPages, MemoryAmount.FromPercent(25)),
-            new BudgetRequest(2 * GiBPages, MemoryAmount.FromBytes(100 * GiB)));
-        Assert.Equal([GiBPages, GiBPages, 2 * GiBPages], budgets);
+            new BudgetDemand(4 * GiBPages, GiBPages),
+            new BudgetDemand(2 * GiBPages, 100 * GiBPages));
+        Assert.Equal([GiBPages, 2 * GiBPages], budgets);
     }
 
     [Fact]
@@ -47,9 +38,9 @@ public sealed class PoolDividerTests
     {
         long[] budgets = Divide(
             7 * GiBPages,
-            new BudgetRequest(8 * GiBPages, MemoryAmount.FromBytes(GiB)),
-            new BudgetRequest(8 * GiBPages, Shares: 200),
-            new BudgetRequest(8 * GiBPages, Shares: 100));
+            new BudgetDemand(8 * GiBPages, GiBPages),
+            new BudgetDemand(8 * GiBPages, Shares: 200),
+            new BudgetDemand(8 * GiBPages, Shares: 100));
         Assert.Equal([GiBPages, 4 * GiBPages, 2 * GiBPages], budgets);
     }
 
@@ -58,9 +49,9 @@ public sealed class PoolDividerTests
     {
         long[] budgets = Divide(
             6 * GiBPages,
-            new BudgetRequest(GiBPages),
-            new BudgetRequest(8 * GiBPages, Max: MemoryAmount.FromBytes(2 * GiB)),
-            new BudgetRequest(8 * GiBPages));
+            new BudgetDemand(GiBPages),
+            new BudgetDemand(8 * GiBPages, Max: 2 * GiBPages),
+            new BudgetDemand(8 * GiBPages));
         Assert.Equal([GiBPages, 2 * GiBPages, 3 * GiBPages], budgets);
     }
 
@@ -69,43 +60,40 @@ public sealed class PoolDividerTests
     {
         long[] budgets = Divide(
             4 * GiBPages,
-            new BudgetRequest(8 * GiBPages, Min: MemoryAmount.FromPercent(25), Shares: 1),
-            new BudgetRequest(8 * GiBPages, Shares: 1000),
-            new BudgetRequest(8 * GiBPages, Shares: 1000));
+            new BudgetDemand(8 * GiBPages, Min: 2 * GiBPages, Shares: 1),
+            new BudgetDemand(8 * GiBPages, Shares: 1000),
+            new BudgetDemand(8 * GiBPages, Shares: 1000));
         Assert.Equal([2 * GiBPages, GiBPages, GiBPages], budgets);
     }
 
     [Fact]
     public void Pool_larger_than_all_memory_gives_each_all_of_its_own() =>
         Assert.Equal([GiBPages, 2 * GiBPages],
-            Divide(100 * GiBPages, new BudgetRequest(GiBPages), new BudgetRequest(2 * GiBPages)));
+            Divide(100 * GiBPages, new BudgetDemand(GiBPages), new BudgetDemand(2 * GiBPages)));
 
     [Fact]
     public void Not_a_page_of_the_pool_is_lost_to_rounding()
     {
-        BudgetRequest[] requests = [.. Enumerable.Range(1, 97).Select(i => new BudgetRequest(GiBPages, Shares: i))];
+        BudgetDemand[] requests = [.. Enumerable.Range(1, 97).Select(i => new BudgetDemand(GiBPages, Shares: i))];
         Assert.Equal(1_000_003, Divide(1_000_003, requests).Sum());
     }
 
     [Fact]
     public void Claims_beyond_the_pool_are_cut_alike_and_said_so()
     {
-        BudgetRequest[] requests =
+        BudgetDemand[] requests =
         [
-            new(8 * GiBPages, MemoryAmount.FromBytes(6 * GiB)),
-            new(8 * GiBPages, Min: MemoryAmount.FromBytes(2 * GiB)),
+            new(8 * GiBPages, 6 * GiBPages),
+            new(8 * GiBPages, Min: 2 * GiBPages),
         ];
-        Assert.Equal([3 * GiBPages, GiBPages], PoolDivider.Divide(Unknown(requests), 4 * GiBPages, out bool isEnough));
+        Assert.Equal([3 * GiBPages, GiBPages], PoolDivider.Divide(requests, 4 * GiBPages, out bool isEnough));
         Assert.False(isEnough);
     }
 
     [Fact]
     public void Bad_numbers_are_refused()
     {
-        Assert.Throws<ArgumentOutOfRangeException>(() => MemoryAmount.FromPercent(101));
-        Assert.Throws<ArgumentOutOfRangeException>(() => MemoryAmount.FromPercent(double.NaN));
-        Assert.Throws<ArgumentOutOfRangeException>(() => MemoryAmount.FromBytes(-1));
-        Assert.Throws<ArgumentOutOfRangeException>(() => PoolDivider.Divide(Unknown(new BudgetRequest(1, Shares: 0)), 1, out _));
+        Assert.Throws<ArgumentOutOfRangeException>(() => PoolDivider.Divide([new BudgetDemand(1, Shares: 0)], 1, out _));
         Assert.Throws<ArgumentOutOfRangeException>(() => PoolDivider.Divide([], -1, out _));
     }
 
@@ -135,8 +123,8 @@ public sealed class PoolDividerTests
     {
         long[] budgets = Divide(
             30_000,
-            Auto(Curve((50_000, 10)), max: MemoryAmount.FromPercent(10)),
-            Auto(Curve((100_000, 0)), min: MemoryAmount.FromPercent(7)),
+            Auto(Curve((50_000, 10)), max: 10_000),
+            Auto(Curve((100_000, 0)), min: 7_000),
             Auto(Curve((100_000, 1)), shares: 300),
             Auto(Curve((100_000, 2)), shares: 100));
         Assert.Equal(10_000, budgets[0]);
@@ -148,7 +136,7 @@ public sealed class PoolDividerTests
     [Fact]
     public void Fixed_budgets_come_first_and_unknown_domains_get_their_shares()
     {
-        BudgetDemand fixedDemand = new(new BudgetRequest(Memory, MemoryAmount.FromPercent(20)), Curve((10, 1)), 0);
+        BudgetDemand fixedDemand = new(Memory, 20_000, Curve: Curve((10, 1)));
         long[] budgets = Divide(40_000, fixedDemand, Auto(null), Auto(Curve((100_000, 5))));
         Assert.Equal([20_000, 10_000, 10_000], budgets);
     }
@@ -174,7 +162,7 @@ public sealed class PoolDividerTests
     [Fact]
     public void Fixed_budget_beside_them_lets_equals_be()
     {
-        BudgetDemand fixedDemand = new(new BudgetRequest(Memory, MemoryAmount.FromPercent(20)), null, 0);
+        BudgetDemand fixedDemand = new(Memory, 20_000);
         BudgetDemand[] demands = [fixedDemand, Auto(Curve((50_000, 1.00)), 10_000), Auto(Curve((50_000, 1.001)), 10_000)];
         Assert.Equal([20_000, 10_000, 10_000], Divide(40_000, demands));
     }
@@ -182,7 +170,7 @@ public sealed class PoolDividerTests
     [Fact]
     public void Over_committed_pool_is_said_so()
     {
-        BudgetDemand[] demands = [Auto(null, min: MemoryAmount.FromPercent(60)), Auto(null, min: MemoryAmount.FromPercent(60))];
+        BudgetDemand[] demands = [Auto(null, min: 60_000), Auto(null, min: 60_000)];
         Assert.Equal([30_000, 30_000], PoolDivider.Divide(demands, 60_000, out bool isEnough));
         Assert.False(isEnough);
     }

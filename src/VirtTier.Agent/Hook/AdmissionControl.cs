@@ -62,12 +62,12 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
             _starting.Remove(domain);
     }
 
-    /// <summary>What a domain's settings promise it whatever the others want (<see cref="BudgetRequest.GuaranteedPages"/>),
+    /// <summary>What a domain's settings promise it whatever the others want (<see cref="BudgetDemand.Guaranteed"/>),
     /// in bytes.</summary>
     public static long Promise(TieringSettings settings, ulong memoryBytes) =>
         settings.Mode is TieringMode.Observe or TieringMode.Off
             ? 0
-            : BudgetRequests.Of(settings, memoryBytes, memoryBytes).GuaranteedPages * PageSizes.PageBytes;
+            : BudgetDemands.Of(settings, memoryBytes, memoryBytes).Guaranteed * PageSizes.PageBytes;
 }
 
 /// <param name="PoolBytes">Fast memory that all budgets may use together.</param>

@@ -126,7 +126,7 @@ internal sealed class SimulatedHost
 
         public void Observe() => _planner.Observe(_accessed, _sizes);
 
-        public BudgetDemand Demand() => new(new BudgetRequest(_blocks), _curve, Budget);
+        public BudgetDemand Demand() => new(_blocks, Curve: _curve, Previous: Budget);
 
         public void Decide(long budget, TimeSpan round)
         {

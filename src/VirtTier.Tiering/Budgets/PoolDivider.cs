@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Tiering.Value;
-
 namespace VirtTier.Tiering.Budgets;
 
 /// <summary>Divides the host's DRAM pool among the domains, by what a page more would serve each.</summary>
@@ -32,8 +30,8 @@ public static class PoolDivider
         ArgumentOutOfRangeException.ThrowIfNegative(poolPages);
         foreach (BudgetDemand demand in demands)
         {
-            if (demand.Request.Shares < 1)
-                throw new ArgumentOutOfRangeException(nameof(demands), demand.Request.Shares, "Shares are 1 or more.");
+            if (demand.Shares < 1)
+                throw new ArgumentOutOfRangeException(nameof(demands), demand.Shares, "Shares are 1 or more.");
         }
         long[] guaranteed = Guaranteed(demands);
         isEnough = guaranteed.Sum() <= poolPages;
@@ -50,7 +48,7 @@ public static class PoolDivider
     {
         long[] guaranteed = new long[demands.Length];
         for (int i = 0; i < guaranteed.Length; i++)
-            guaranteed[i] = demands[i].Request.GuaranteedPages;
+            guaranteed[i] = demands[i].Guaranteed;
         return guaranteed;
     }
 
@@ -58,7 +56,7 @@ public static class PoolDivider
     {
         long[] most = new long[demands.Length];
         for (int i = 0; i < most.Length; i++)
-            most[i] = demands[i].Request.MostPages;
+            most[i] = demands[i].Most;
         return most;
     }
 
@@ -78,7 +76,7 @@ public static class PoolDivider
         double low = 0;
         double high = 0;
         for (int i = 0; i < demands.Length; i++)
-            high = Math.Max(high, (double)most[i] / demands[i].Request.Shares);
+            high = Math.Max(high, (double)most[i] / demands[i].Shares);
         for (int halving = 0; halving < Halvings; halving++)
         {
             double level = (low + high) / 2;
@@ -104,7 +102,7 @@ public static class PoolDivider
     {
         long[] pages = new long[demands.Length];
         for (int i = 0; i < pages.Length; i++)
-            pages[i] = Math.Clamp((long)(level * demands[i].Request.Shares), least[i], most[i]);
+            pages[i] = Math.Clamp((long)(level * demands[i].Shares), least[i], most[i]);
         return pages;
     }
 
@@ -118,7 +116,7 @@ public static class PoolDivider
         double low = 0;
         double high = 0;
         foreach (BudgetDemand demand in demands)
-            high = Math.Max(high, (demand.Curve?.GreatestRate ?? 0) * demand.Request.Shares);
+            high = Math.Max(high, (demand.Curve?.GreatestRate ?? 0) * demand.Shares);
         for (int halving = 0; halving < Halvings; halving++)
         {
             double value = (low + high) / 2;
@@ -136,7 +134,7 @@ public static class PoolDivider
         return Pour(demands, served, most, poolPages);
     }
 
-    private static bool IsByUse(BudgetDemand demand) => demand.Request.IsAuto && demand.Curve is not null;
+    private static bool IsByUse(BudgetDemand demand) => demand.IsAuto && demand.Curve is not null;
 
     // What each domain would take if a page had to serve so many accesses a second, each counted as often as its shares.
     private static long[] AtValue(ReadOnlySpan<BudgetDemand> demands, long[] least, double value)
@@ -144,9 +142,9 @@ public static class PoolDivider
         long[] pages = [.. least];
         for (int i = 0; i < pages.Length; i++)
         {
-            BudgetRequest request = demands[i].Request;
-            if (request.IsAuto && demands[i].Curve is { } curve)
-                pages[i] = Math.Clamp(curve.PagesAbove(value / request.Shares), least[i], Math.Max(least[i], request.MostPages));
+            BudgetDemand demand = demands[i];
+            if (demand.IsAuto && demand.Curve is { } curve)
+                pages[i] = Math.Clamp(curve.PagesAbove(value / demand.Shares), least[i], Math.Max(least[i], demand.Most));
         }
         return pages;
     }
@@ -158,14 +156,15 @@ public static class PoolDivider
         double gain = 0;
         for (int i = 0; i < demands.Length; i++)
         {
-            (BudgetRequest request, DramCurve? curve, long pages) = demands[i];
-            present += request.IsAuto ? pages : divided[i];
-            if (!request.IsAuto)
+            BudgetDemand demand = demands[i];
+            long pages = demand.IsAuto ? demand.Previous : divided[i];
+            present += pages;
+            if (!demand.IsAuto)
                 continue;
-            if (curve is null || pages == 0 || pages < request.GuaranteedPages || pages > request.MostPages)
+            if (demand.Curve is not { } curve || pages == 0 || pages < demand.Guaranteed || pages > demand.Most)
                 return false;
-            all += curve.TotalRate * request.Shares;
-            gain += (curve.FastRate(divided[i]) - curve.FastRate(pages)) * request.Shares;
+            all += curve.TotalRate * demand.Shares;
+            gain += (curve.FastRate(divided[i]) - curve.FastRate(pages)) * demand.Shares;
         }
         return present <= poolPages && present >= divided.Sum() && gain <= LeastGain * all;
     }
@@ -174,8 +173,8 @@ public static class PoolDivider
     {
         for (int i = 0; i < budgets.Length; i++)
         {
-            if (demands[i].Request.IsAuto)
-                budgets[i] = demands[i].PreviousPages;
+            if (demands[i].IsAuto)
+                budgets[i] = demands[i].Previous;
         }
     }
 }
