@@ -326,8 +326,9 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 }
 
 /*
- * Take up a landmine, from page @gfn of what its entry mapped on.  KVM may have split that entry meanwhile: each part that it made is armed.
- * Looks at no more than *@entries entries and counts them off.  Returns the page to go on from, or the end.
+ * Take up a landmine, from page @gfn of what its entry mapped on.  KVM may have split that entry
+ * meanwhile: each part that it made is armed. Looks at no more than *@entries entries and counts them
+ * off.  Returns the page to go on from, or the end.
  */
 static gfn_t take_up_mine(const struct spte_layout *layout, const struct root *root, const struct mine *mine,
 			  gfn_t gfn, unsigned int *entries, bool may_write)
@@ -444,8 +445,9 @@ static unsigned int mines_needed(const struct fault_sampler *faults)
 }
 
 /*
- * Whether this guest's entries can be mined.  Asked for each window: sampling may have begun before the guest had a vCPU, and with it
- * tables that tell.  Without a dirty bit, W is KVM's record of dirty pages: it cannot be taken.
+ * Whether this guest's entries can be mined.  Asked for each window: sampling may have begun before the
+ * guest had a vCPU, and with it tables that tell.  Without a dirty bit, W is KVM's record of dirty
+ * pages: it cannot be taken.
  */
 static bool can_mine(struct guest *guest)
 {

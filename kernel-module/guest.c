@@ -324,8 +324,8 @@ int guest_paging(struct guest *guest, struct guest_paging *paging)
 }
 
 /*
- * What KVM notes of a page table: the beginning of its struct kvm_mmu_page, which is private to it (arch/x86/kvm/mmu/mmu_internal.h) and
- * the same from 6.1 to 7.3.
+ * What KVM notes of a page table: the beginning of its struct kvm_mmu_page, which is private to it
+ * (arch/x86/kvm/mmu/mmu_internal.h) and the same from 6.1 to 7.3.
  */
 struct table_note {
 	struct list_head link;
@@ -372,8 +372,8 @@ static int add_noted_root(struct root roots[MAX_ROOTS], int count, const struct 
 }
 
 /*
- * The roots that KVM has notes of.  Its newer MMU lists them, and who has found one there has it until rcu_read_unlock(); the older one has
- * them among the tables for page 0.
+ * The roots that KVM has notes of.  Its newer MMU lists them, and who has found one there has it until
+ * rcu_read_unlock(); the older one has them among the tables for page 0.
  */
 static int noted_roots(struct kvm *kvm, struct root roots[MAX_ROOTS], bool *known)
 {
@@ -423,9 +423,9 @@ static int loaded_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
  * @kvm: the guest, with mmu_lock held inside of rcu_read_lock()
  * @roots: filled in, each table once, those of system management mode last
  *
- * A vCPU in system management mode uses a table of its own; KVM keeps the other for when it comes back.  So what vCPUs use now is asked
- * only of a kernel whose notes were never found to be as they are known.  A guest without any table (not started yet, or all
- * were just thrown away) has nothing mapped.
+ * A vCPU in system management mode uses a table of its own; KVM keeps the other for when it comes
+ * back.  So what vCPUs use now is asked only of a kernel whose notes were never found to be as they are
+ * known.  A guest without any table (not started yet, or all were just thrown away) has nothing mapped.
  *
  * Return: how many.
  */
@@ -492,8 +492,9 @@ bool guest_is_dirty_logged(struct kvm *kvm)
 }
 
 /*
- * Whether the guest runs guests with page tables of their own, or did lately.  KVM translates those tables into others, which show
- * what the nested guests touch; the guest's own show nothing of it.  KVM keeps count of them, until it throws them away.
+ * Whether the guest runs guests with page tables of their own, or did lately.  KVM translates those
+ * tables into others, which show what the nested guests touch; the guest's own show nothing of it.  KVM
+ * keeps count of them, until it throws them away.
  */
 static bool runs_guests(struct kvm *kvm)
 {

@@ -335,8 +335,8 @@ static void meet_root(struct walk *walk, const struct root *root)
 }
 
 /*
- * The entry that maps the block at @gfn, as guest_entry() finds it: most often the one after the block before it, so that the upper
- * levels are looked at once, not for each cold table.
+ * The entry that maps the block at @gfn, as guest_entry() finds it: most often the one after the block
+ * before it, so that the upper levels are looked at once, not for each cold table.
  */
 static u64 *next_entry(const struct root *root, u64 **entry, gfn_t gfn, int *level)
 {
@@ -397,8 +397,9 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 }
 
 /*
- * How many of the @most blocks from @gfn have a table that is_cold() would skip, without going through all that a block may need: a
- * large guest is mostly this.  The block before them must have been harvested just now.
+ * How many of the @most blocks from @gfn have a table that is_cold() would skip, without going through
+ * all that a block may need: a large guest is mostly this.  The block before them must have been
+ * harvested just now.
  */
 static unsigned int skip_cold(struct walk *walk, gfn_t gfn, unsigned int most)
 {

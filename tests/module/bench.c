@@ -299,7 +299,8 @@ static void cost_of_samples(int fd, struct vm *vm)
 	reads = cost_of_sample(fd, vm);
 	work_range(vm, VM_FREE_GFN, PAGES - VM_FREE_GFN, VM_WRITE);
 	writes = cost_of_sample(fd, vm);
-	printf("# the guest loses %.1f us for a sample of a read, %s, and %.1f us for one of a write (%.0f and %.0f instructions where the clock counts 100 a us)\n",
+	printf("# the guest loses %.1f us for a sample of a read, %s, and %.1f us for one of a write "
+	       "(%.0f and %.0f instructions where the clock counts 100 a us)\n",
 	       reads * 1e6, hooked ? "with the kernel's hook" : "which KVM repairs", writes * 1e6, reads * 1e8, writes * 1e8);
 	if (hooked)
 		check(reads * 3 <= writes, "with the hook, a sample of a read costs a third of one that KVM repairs", "%.2f",
@@ -464,7 +465,8 @@ static void against_damon(int fd, struct vm *vm, const unsigned char *truth)
 	we = ours(fd, vm, truth);
 	printf("# %d hot of %lu pages, scattered: DAMON precision %.2f recall %.2f, %.2f %% of a CPU\n", HOT, PAGES,
 	       they.precision, they.recall, they.cpu * 100);
-	printf("# harvest: precision %.2f recall %.2f, %.2f %% of a CPU every 250 ms, a %.0fth of DAMON's\n", we.precision, we.recall,
+	printf("# harvest: precision %.2f recall %.2f, %.2f %% of a CPU every 250 ms, a %.0fth of DAMON's\n",
+	       we.precision, we.recall,
 	       we.cpu * 100, they.cpu / we.cpu);
 	check(we.precision > they.precision && we.recall >= they.recall && we.recall == 1,
 	      "better precision and recall than DAMON's", "%.2f %.2f against %.2f %.2f", we.precision, we.recall,

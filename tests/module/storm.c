@@ -227,7 +227,8 @@ static void fuzz(int as_nobody)
 			h->base = rand_r(&seed) % 2 ? 0 : h->start;
 			h->accessed = any_argument(&seed, memory);
 		}
-		ioctl(fd, rand_r(&seed) % 4 ? commands[rand_r(&seed) % (sizeof(commands) / sizeof(commands[0]))] : (unsigned int)rand_r(&seed),
+		ioctl(fd, rand_r(&seed) % 4 ? commands[rand_r(&seed) % (sizeof(commands) / sizeof(commands[0]))]
+					    : (unsigned int)rand_r(&seed),
 		      rand_r(&seed) % 2 ? (unsigned long)memory : any_argument(&seed, memory));
 		if (rand_r(&seed) % 16 == 0 &&
 		    read(fd, memory + rand_r(&seed) % PAGE, rand_r(&seed) % PAGE) < 0)

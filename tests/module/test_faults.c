@@ -444,8 +444,9 @@ static bool set_eager_split(bool on)
 }
 
 /*
- * Landmines lie in 2 MiB entries when logging begins, and KVM splits those: at once (@eager), or one by one as they are stepped on. Of each
- * it makes 512 entries without permissions. None may be left without when sampling stops.
+ * Landmines lie in 2 MiB entries when logging begins, and KVM splits those: at once (@eager), or one by
+ * one as they are stepped on. Of each it makes 512 entries without permissions. None may be left
+ * without when sampling stops.
  */
 static void split(bool eager)
 {
@@ -471,7 +472,10 @@ static void split(bool eager)
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
 	laid = info_of(fd).armed;
 	for (round = 0; round < (quick ? 4 : 12); round++) {
-		/* Cold when logging begins at once, else touched by the way, so that some landmines lie and some are stepped on. */
+		/*
+		 * Cold when logging begins at once, else touched by the way, so that some landmines
+		 * lie and some are stepped on.
+		 */
 		if (eager)
 			vm_work(&vm, hot, 1, VM_READ);
 		else
@@ -524,7 +528,10 @@ static void leave_management_mode(struct vm *vm)
 	vm_wait(vm);
 }
 
-/* The only vCPU goes into system management mode, where it uses another table, while landmines lie, and is there when sampling stops. */
+/*
+ * The only vCPU goes into system management mode, where it uses another table, while landmines lie,
+ * and is there when sampling stops.
+ */
 static void management_mode(void)
 {
 	static uint8_t accessed[PAGES / 8], present[PAGES / 8];
@@ -553,7 +560,10 @@ static void management_mode(void)
 		for (i = 0; i < 300 && info_of(fd).armed - before < 1000; i++)
 			usleep(100 * 1000);
 		entered &= i < 300 && enter_management_mode(&vm);
-		/* A hundred windows, then sampling stops and all of them have been taken up. In the last round it goes on past that. */
+		/*
+		 * A hundred windows, then sampling stops and all of them have been taken up. In the
+		 * last round it goes on past that.
+		 */
 		usleep(1000 * 1000);
 		if (round == 2)
 			leave_management_mode(&vm);
@@ -569,7 +579,8 @@ static void management_mode(void)
 			break;
 	}
 	check(seen >= PAGES - VM_FREE_GFN, "a harvest sees what system management mode put aside", "%llu pages", seen);
-	check(entered && !most, "no landmine stays in a table that system management mode put aside", "%ld, after %u times in that mode",
+	check(entered && !most, "no landmine stays in a table that system management mode put aside",
+	      "%ld, after %u times in that mode",
 	      most, vm.ctl->smis);
 	close(fd);
 	vm_kill(&vm);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The optional kernel patch (kernel_patch/): what its hook may give back, KVM never sees; what it must leave to KVM is sampled all
- * the same, and nothing of the guest's is lost.  KVM's own tracepoint tells which faults it saw.
+ * The optional kernel patch (kernel_patch/): what its hook may give back, KVM never sees; what it must
+ * leave to KVM is sampled all the same, and nothing of the guest's is lost.  KVM's own tracepoint tells
+ * which faults it saw.
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -135,13 +135,16 @@ int main(void)
 			for (i = 0; i < n / sizeof(batch[0]); i++) {
 				samples++;
 				of_nested += batch[i].gfn >= VM_NESTED_GFN && batch[i].gfn < VM_NESTED_GFN + HOT;
-				strange += batch[i].gfn >= PAGES && (batch[i].gfn < VM_CTL_GFN || batch[i].gfn >= VM_CTL_GFN + VM_CTL_SIZE / PAGE);
+				strange += batch[i].gfn >= PAGES &&
+					   (batch[i].gfn < VM_CTL_GFN ||
+					    batch[i].gfn >= VM_CTL_GFN + VM_CTL_SIZE / PAGE);
 			}
 		if (harvest(fd))
 			failed++;
 	}
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
-	check(!failed, "sampled and harvested while a nested guest runs and loses its memory", "%u of %u rounds failed", failed, ROUNDS);
+	check(!failed, "sampled and harvested while a nested guest runs and loses its memory",
+	      "%u of %u rounds failed", failed, ROUNDS);
 	check(samples > HOT, "the guest's own accesses are sampled", "%u samples", samples);
 	check(!of_nested && !strange, "no access of the nested guest is taken for the guest's",
 	      "%u of %u samples, %u outside of its memory", of_nested, samples, strange);
@@ -166,6 +169,7 @@ int main(void)
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
 	vm_kill(&vm);
 	close(fd);
-	check(returns_to("kvm_ept_sample", 0), "a guest killed with its nested guest is let go", "%d references", references("kvm_ept_sample"));
+	check(returns_to("kvm_ept_sample", 0), "a guest killed with its nested guest is let go",
+	      "%d references", references("kvm_ept_sample"));
 	return checks_failed != 0;
 }

@@ -105,7 +105,7 @@ struct kvm_ept_sample_info {
  * until next == end.
  */
 #define KVM_EPT_SAMPLE_HARVEST_CLEAR	(1U << 0)	/* clear the accessed bits that are set */
-#define KVM_EPT_SAMPLE_HARVEST_FLUSH	(1U << 1)	/* flush vCPU TLBs after clearing, so that the next access sets the bit again */
+#define KVM_EPT_SAMPLE_HARVEST_FLUSH	(1U << 1)	/* flush TLBs after clearing: the next access sets the bit again */
 
 #define KVM_EPT_SAMPLE_SIZE_NONE	0	/* nothing present in these 2 MiB */
 #define KVM_EPT_SAMPLE_SIZE_4K		1

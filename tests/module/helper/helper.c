@@ -5,17 +5,18 @@
  * /proc/notifier: what the benchmark compares harvest with: KVM's mmu notifier, asked page by page, as DAMON, idle page tracking
  * and reclaim do.  Write "PID HVA PAGES", read back "NANOSECONDS YOUNG": the time, and how many pages had been accessed.
  *
- * /proc/cached_walk: plays a CPU that has the upper entries of the page table cached, which emulators never have.  Write "PID GFN":
- * the page's own entry is marked as accessed, those above are not.
+ * /proc/cached_walk: plays a CPU that has the upper entries of the page table cached, which emulators
+ * never have.  Write "PID GFN": the page's own entry is marked as accessed, those above are not.
  *
- * /proc/late_table: plays KVM that links a table in while a harvest looks.  Write "PID GFN TURNS": so many turns of an empty loop long the
- * entry above the page's table is empty; meanwhile the page's own entry is marked as accessed.
+ * /proc/late_table: plays KVM that links a table in while a harvest looks.  Write "PID GFN TURNS": so
+ * many turns of an empty loop long the entry above the page's table is empty; meanwhile the page's own
+ * entry is marked as accessed.
  *
- * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES grant no access at all, though they map
- * memory.
+ * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES
+ * grant no access at all, though they map memory.
  *
- * /proc/hold_mmu_lock: write "PID": holds the guest's mmu_lock for writing for a millisecond and then until each CPU has answered, as
- * KVM does when it flushes TLBs.
+ * /proc/hold_mmu_lock: write "PID": holds the guest's mmu_lock for writing for a millisecond and then
+ * until each CPU has answered, as KVM does when it flushes TLBs.
  */
 #include <linux/delay.h>
 #include <linux/fdtable.h>
