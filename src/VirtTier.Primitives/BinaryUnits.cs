@@ -8,10 +8,10 @@ namespace VirtTier.Primitives;
 /// <summary>Numbers of bytes with a unit of IEC 80000-13: KiB, MiB, GiB, TiB.</summary>
 public static class BinaryUnits
 {
-    private static readonly (string Name, ulong Bytes)[] Units =
+    private static readonly (string Name, ulong Bytes)[] s_units =
         [("TiB", 1ul << 40), ("GiB", 1ul << 30), ("MiB", 1ul << 20), ("KiB", 1ul << 10)];
 
-    private static readonly SearchValues<char> NumberCharacters = SearchValues.Create("0123456789.");
+    private static readonly SearchValues<char> s_numberCharacters = SearchValues.Create("0123456789.");
 
     /// <summary>Parses e.g. <c>1.5GiB</c>; parts of a byte are cut off.</summary>
     /// <param name="text">The text.</param>
@@ -23,7 +23,7 @@ public static class BinaryUnits
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(limit);
         bytes = 0;
-        int end = text.AsSpan().IndexOfAnyExcept(NumberCharacters);
+        int end = text.AsSpan().IndexOfAnyExcept(s_numberCharacters);
         string number = end < 0 ? text : text[..end];
         string unit = end < 0 ? "" : text[end..].TrimStart();
         if (!decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal value))
@@ -47,7 +47,7 @@ public static class BinaryUnits
     /// <summary>Writes the number with the largest unit that divides it, else exactly in KiB.</summary>
     public static string Format(ulong bytes)
     {
-        foreach ((string name, ulong unit) in Units)
+        foreach ((string name, ulong unit) in s_units)
         {
             if (bytes >= unit && bytes % unit == 0)
                 return string.Create(CultureInfo.InvariantCulture, $"{bytes / unit}{name}");
@@ -58,7 +58,7 @@ public static class BinaryUnits
 
     private static bool TryGetUnit(string name, out ulong bytes)
     {
-        bytes = Array.Find(Units, unit => unit.Name == name).Bytes;
+        bytes = Array.Find(s_units, unit => unit.Name == name).Bytes;
         return bytes != 0;
     }
 }

@@ -50,19 +50,19 @@ internal sealed class DemoHost(EmulatedHost host)
 
     /// <summary>Runs a script that must succeed, and returns its output.</summary>
     public async Task<string> RunAsync(string script, CancellationToken cancel) =>
-        (await host.RunAsync(script, cancellation: cancel)).RequireSuccess();
+        (await host.RunAsync(script, cancel: cancel)).RequireSuccess();
 
     /// <summary>What the agent says; null while it is not on the bus.</summary>
     public async Task<AgentStatus?> StatusAsync(CancellationToken cancel)
     {
-        CommandResult result = await host.RunAsync(AskStatus, cancellation: cancel);
+        CommandResult result = await host.RunAsync(AskStatus, cancel: cancel);
         return result.ExitCode == 0 ? StatusOf(result.Output) : null;
     }
 
     /// <summary>What <c>virttier doctor</c> finds, and its exit status.</summary>
     public async Task<(int ExitCode, IReadOnlyList<DoctorLine> Lines)> ConsultDoctorAsync(CancellationToken cancel)
     {
-        CommandResult result = await host.RunAsync("virttier doctor --json", cancellation: cancel);
+        CommandResult result = await host.RunAsync("virttier doctor --json", cancel: cancel);
         using JsonDocument report = JsonDocument.Parse(result.Output);
         return (result.ExitCode, [.. report.RootElement.GetProperty("findings").EnumerateArray().Select(DoctorLine.FromJson)]);
     }
@@ -72,7 +72,7 @@ internal sealed class DemoHost(EmulatedHost host)
     public async Task<string?> EmulatorFailureAsync(CancellationToken cancel)
     {
         CommandResult lost = await host.RunAsync(
-            "for guest in $(virsh --quiet list --name); do guest-lost $guest && echo $guest; done; true", cancellation: cancel);
+            "for guest in $(virsh --quiet list --name); do guest-lost $guest && echo $guest; done; true", cancel: cancel);
         if (lost.ExitCode == 0)
         {
             string[] guests = lost.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);

@@ -240,7 +240,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             s_followLimit, cancel);
         (bool inPlace, string detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
         Report(BadSizeChangesNothing, inPlace && StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 20, detail);
-        CommandResult tool = await host.Host.RunAsync("virttier status", cancellation: cancel);
+        CommandResult tool = await host.Host.RunAsync("virttier status", cancel: cancel);
         string said = tool.Output.Split('\n').FirstOrDefault(l => l.Contains("dram=\"lots\"", StringComparison.Ordinal),
             "virttier status does not name it").Trim();
         Report(BadSizeIsNamed, named && tool.ExitCode == 1 && said.StartsWith(guest.Name, StringComparison.Ordinal), said);
@@ -361,7 +361,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         const int count = 200;
         view.Step($"virttier sample {guest.Name} --count {count}");
         CommandResult sampled = await host.Host.RunAsync(
-            $"virttier sample {guest.Name} --rate 100 --count {count}", cancellation: cancel);
+            $"virttier sample {guest.Name} --rate 100 --count {count}", cancel: cancel);
         int[] frames = FramesOf(sampled.Output);
         int hot = frames.Count(guest.Payload.HotFrames().Contains);
         int wrong = frames.Count(f => !truth.Contains(f));

@@ -11,7 +11,7 @@ internal static class GuestDomain
     /// QEMU's user owns it.</summary>
     public const string Folder = "/var/lib/libvirt/testbed";
 
-    private static readonly XNamespace Tiering = "urn:virttier:tiering:1";
+    private static readonly XNamespace s_tiering = "urn:virttier:tiering:1";
 
     public static string Payload(PayloadGuest guest, string? tiering) =>
         Domain(guest.Name, guest.MemoryMebibytes, guest.Memory, tiering,
@@ -50,7 +50,7 @@ internal static class GuestDomain
     private static XElement TieringElement(string attributes)
     {
         XElement parsed = XElement.Parse($"<tiering {attributes}/>");
-        return new XElement(Tiering + "tiering", new XAttribute(XNamespace.Xmlns + "virttier", Tiering), parsed.Attributes());
+        return new XElement(s_tiering + "tiering", new XAttribute(XNamespace.Xmlns + "virttier", s_tiering), parsed.Attributes());
     }
 
     private static XElement SharedMemfd() =>

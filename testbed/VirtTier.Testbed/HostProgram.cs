@@ -30,39 +30,39 @@ public sealed class HostProgram
     /// <summary>Copies the program into a running host.</summary>
     /// <param name="host">The host.</param>
     /// <param name="name">Name of its folder there.</param>
-    /// <param name="cancellation">Stops waiting.</param>
+    /// <param name="cancel">Stops waiting.</param>
     /// <exception cref="TestbedException">The files could not be copied.</exception>
-    public static async Task<HostProgram> InstallAsync(EmulatedHost host, string name, CancellationToken cancellation = default)
+    public static async Task<HostProgram> InstallAsync(EmulatedHost host, string name, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(host);
-        string share = Path.Combine(await host.ShareAsync(cancellation).ConfigureAwait(false), name);
+        string share = Path.Combine(await host.ShareAsync(cancel).ConfigureAwait(false), name);
         string runtime = RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/');
         string dotnet = Path.GetFullPath(Path.Combine(runtime, "../../.."));
-        await CopyAsync(AppContext.BaseDirectory, share, cancellation).ConfigureAwait(false);
+        await CopyAsync(AppContext.BaseDirectory, share, cancel).ConfigureAwait(false);
         await CopyAsync(runtime, Path.Combine(share, "dotnet", Path.GetRelativePath(dotnet, runtime)),
-            cancellation).ConfigureAwait(false);
-        await CopyAsync(Path.Combine(dotnet, "host"), Path.Combine(share, "dotnet/host"), cancellation).ConfigureAwait(false);
+            cancel).ConfigureAwait(false);
+        await CopyAsync(Path.Combine(dotnet, "host"), Path.Combine(share, "dotnet/host"), cancel).ConfigureAwait(false);
         return new HostProgram(host, name, share);
     }
 
     /// <summary>Compiles a C program into <see cref="ShareFolder"/>.</summary>
     /// <param name="source">Path of its one source file.</param>
     /// <param name="program">Its name.</param>
-    /// <param name="cancellation">Stops waiting.</param>
+    /// <param name="cancel">Stops waiting.</param>
     /// <exception cref="TestbedException">It does not compile.</exception>
-    public Task CompileAsync(string source, string program, CancellationToken cancellation = default) =>
+    public Task CompileAsync(string source, string program, CancellationToken cancel = default) =>
         RunHereAsync(
-            "gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", Path.Combine(_share, program), source], cancellation);
+            "gcc", ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", Path.Combine(_share, program), source], cancel);
 
     /// <summary>Runs the program in the host, in a copy of its folder on the host's own disk.</summary>
     /// <param name="arguments">Its arguments, as a shell takes them.</param>
     /// <param name="limit">Time after which the host ends it; see <see cref="EmulatedHost.RunAsync"/> when null.</param>
     /// <param name="echo">Where each line of its output goes as it comes.</param>
-    /// <param name="cancellation">Stops waiting.</param>
+    /// <param name="cancel">Stops waiting.</param>
     /// <returns>Its output and exit code. What it wrote to the file <c>results.xml</c>, if it did, is in
     /// <see cref="ShareFolder"/>.</returns>
     public Task<CommandResult> RunAsync(
-        string arguments, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancellation = default)
+        string arguments, TimeSpan? limit = null, TextWriter? echo = null, CancellationToken cancel = default)
     {
         string program = Path.GetFileNameWithoutExtension(Environment.GetCommandLineArgs()[0]);
         return _host.RunAsync(
@@ -75,19 +75,19 @@ public sealed class HostProgram
             """,
             limit,
             echo,
-            cancellation);
+            cancel);
     }
 
-    private static async Task CopyAsync(string from, string to, CancellationToken cancellation)
+    private static async Task CopyAsync(string from, string to, CancellationToken cancel)
     {
         Directory.CreateDirectory(to);
-        await RunHereAsync("cp", ["-r", from + "/.", to], cancellation).ConfigureAwait(false);
+        await RunHereAsync("cp", ["-r", from + "/.", to], cancel).ConfigureAwait(false);
     }
 
-    private static async Task RunHereAsync(string program, string[] arguments, CancellationToken cancellation)
+    private static async Task RunHereAsync(string program, string[] arguments, CancellationToken cancel)
     {
         using Process process = Process.Start(program, arguments);
-        await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
+        await process.WaitForExitAsync(cancel).ConfigureAwait(false);
         if (process.ExitCode != 0)
             throw new TestbedException($"{program} {string.Join(' ', arguments)}: exit code {process.ExitCode}");
     }

@@ -30,7 +30,7 @@ public sealed class PayloadGuest
     private const int ParametersOffset = 0x10;
     private const int FramesInMebibyte = 256;
     private const int FramesInLargePage = 512;
-    private static readonly TimeSpan LongestPeriod = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan s_longestPeriod = TimeSpan.FromSeconds(4);
 
     /// <summary>The domain's name.</summary>
     public required string Name { get; init; }
@@ -146,7 +146,7 @@ public sealed class PayloadGuest
             $"0..{HotPages}");
         Require(StrideFrames >= 1, nameof(StrideFrames), StrideFrames, "1 or more");
         Require(PassesPerHeartbeat >= 1, nameof(PassesPerHeartbeat), PassesPerHeartbeat, "1 or more");
-        Require(PassPeriod > TimeSpan.Zero && PassPeriod <= LongestPeriod, nameof(PassPeriod), PassPeriod,
+        Require(PassPeriod > TimeSpan.Zero && PassPeriod <= s_longestPeriod, nameof(PassPeriod), PassPeriod,
             "above 0, at most 4 s");
         Require(HotStartFrame >= FirstFrame, nameof(HotStartFrame), HotStartFrame, $"{FirstFrame} or more");
         long end = HotStartFrame + (long)(Places - 1) * StrideFrames + 1;

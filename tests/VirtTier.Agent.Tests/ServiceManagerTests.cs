@@ -64,8 +64,8 @@ public sealed class ServiceManagerTests : IDisposable
         string path = Path.Combine(_directory, "stuck");
         using Socket manager = Listen(path);
         int sent = 0;
-        CancellationToken cancellationToken = TestContext.Current.CancellationToken;
-        await Task.Run(SendUntilRefused, cancellationToken).WaitAsync(TimeSpan.FromSeconds(30), cancellationToken);
+        CancellationToken cancel = TestContext.Current.CancellationToken;
+        await Task.Run(SendUntilRefused, cancel).WaitAsync(TimeSpan.FromSeconds(30), cancel);
         Assert.InRange(sent, 1, 99_999);
 
         void SendUntilRefused()

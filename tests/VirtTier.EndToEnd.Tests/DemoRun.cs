@@ -31,7 +31,7 @@ public sealed class DemoRun : IAsyncLifetime
     {
         CommandResult logs = await _host.Host.RunAsync(
             "journalctl --unit virttier --no-pager; dmesg | tail -n 30; tail -n 15 /var/log/libvirt/qemu/*.log",
-            cancellation: cancel);
+            cancel: cancel);
         await Console.Error.WriteLineAsync(logs.Output + logs.Error);
         foreach (Check check in Checks.Where(c => !c.Passed))
             await Console.Error.WriteLineAsync(check.ToString());

@@ -5,7 +5,7 @@ namespace VirtTier.Testbed.Tests;
 
 public sealed class DomainXmlTests
 {
-    private static readonly XNamespace Tiering = "urn:virttier:tiering:1";
+    private static readonly XNamespace s_tiering = "urn:virttier:tiering:1";
 
     private static XElement Payload(GuestMemory memory = GuestMemory.Anonymous, string? tiering = null) =>
         XElement.Parse(new PayloadGuest { Name = "web1", MemoryMebibytes = 64, HotPages = 100, Memory = memory }.DomainXml(
@@ -30,7 +30,7 @@ public sealed class DomainXmlTests
     {
         XElement tiering = Payload(tiering: "dram=\"32MiB\" mode=\"observe\"").Element("metadata")!.Elements().Single();
 
-        Assert.Equal(Tiering + "tiering", tiering.Name);
+        Assert.Equal(s_tiering + "tiering", tiering.Name);
         Assert.Equal("32MiB", (string?)tiering.Attribute("dram"));
         Assert.Equal("observe", (string?)tiering.Attribute("mode"));
     }

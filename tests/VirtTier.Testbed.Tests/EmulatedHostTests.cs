@@ -42,7 +42,7 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     [Fact]
     public async Task A_command_gives_back_both_outputs_and_its_exit_code()
     {
-        CommandResult result = await fixture.Host.RunAsync("echo out; echo err >&2; exit 7", cancellation: Cancellation);
+        CommandResult result = await fixture.Host.RunAsync("echo out; echo err >&2; exit 7", cancel: Cancellation);
 
         Assert.Equal(new CommandResult(7, "out\n", "err\n"), result);
     }
@@ -51,7 +51,7 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     public async Task A_command_over_its_limit_is_ended_in_the_host()
     {
         CommandResult result = await fixture.Host.RunAsync(
-            "echo begun; sleep 777", TimeSpan.FromSeconds(2), cancellation: Cancellation);
+            "echo begun; sleep 777", TimeSpan.FromSeconds(2), cancel: Cancellation);
 
         Assert.Equal(124, result.ExitCode);
         Assert.Equal("begun\n", result.Output);
@@ -64,8 +64,8 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     {
         // The first waits for what the second does: in turn, they would never end.
         Task<CommandResult> first = fixture.Host.RunAsync(
-            "until [ -e /run/second ]; do sleep 0.1; done", TimeSpan.FromSeconds(60), cancellation: Cancellation);
-        Task<CommandResult> second = fixture.Host.RunAsync("touch /run/second", cancellation: Cancellation);
+            "until [ -e /run/second ]; do sleep 0.1; done", TimeSpan.FromSeconds(60), cancel: Cancellation);
+        Task<CommandResult> second = fixture.Host.RunAsync("touch /run/second", cancel: Cancellation);
 
         Assert.Equal([0, 0], (await Task.WhenAll(first, second)).Select(result => result.ExitCode));
     }
@@ -89,7 +89,7 @@ public sealed class EmulatedHostTests(HostFixture fixture)
     [Fact]
     public async Task A_host_that_is_down_is_named_with_the_command_that_mends_it()
     {
-        CommandResult result = await EmulatedHost.Named("never-started").RunAsync("true", cancellation: Cancellation);
+        CommandResult result = await EmulatedHost.Named("never-started").RunAsync("true", cancel: Cancellation);
 
         Assert.Equal(125, result.ExitCode);
         Assert.Contains("testbed up", result.Error, StringComparison.Ordinal);

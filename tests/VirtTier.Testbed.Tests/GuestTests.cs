@@ -16,7 +16,7 @@ public sealed class GuestTests(HostFixture fixture)
     public async Task A_payload_guest_lives_beats_and_shifts_under_virsh()
     {
         PayloadGuest guest = new() { Name = "shifter", MemoryMebibytes = 64, HotPages = 1000 };
-        await fixture.Host.StartAsync(guest, "dram=\"16MiB\"", cancellation: Cancellation);
+        await fixture.Host.StartAsync(guest, "dram=\"16MiB\"", cancel: Cancellation);
 
         Assert.Contains("type='kvm'", await fixture.RunAsync("virsh dumpxml shifter"), StringComparison.Ordinal);
         Assert.Contains("dram=\"16MiB\"",
@@ -36,7 +36,7 @@ public sealed class GuestTests(HostFixture fixture)
     public async Task Machined_knows_the_guests_leader()
     {
         PayloadGuest guest = new() { Name = "led", MemoryMebibytes = 16, HotPages = 100 };
-        await fixture.Host.StartAsync(guest, cancellation: Cancellation);
+        await fixture.Host.StartAsync(guest, cancel: Cancellation);
 
         string pid = await PidAsync(guest.Name);
         string machine = (await fixture.RunAsync("machinectl list --no-legend | awk '/-led / { print $1 }'")).Trim();
@@ -50,7 +50,7 @@ public sealed class GuestTests(HostFixture fixture)
     public async Task Residency_sees_every_page_and_where_it_went(GuestMemory memory)
     {
         PayloadGuest guest = new() { Name = "resident", MemoryMebibytes = 64, HotPages = 100, Memory = memory };
-        await fixture.Host.StartAsync(guest, cancellation: Cancellation);
+        await fixture.Host.StartAsync(guest, cancel: Cancellation);
         string pid = await PidAsync(guest.Name);
 
         // Born on node 0; of the low memory the payload touches only its own page.
@@ -80,8 +80,8 @@ public sealed class GuestTests(HostFixture fixture)
     {
         PayloadGuest small = new() { Name = "small", MemoryMebibytes = 32, HotPages = 100 };
         PayloadGuest huge = new() { Name = "huge", MemoryMebibytes = 32, HotPages = 100 };
-        await fixture.Host.StartAsync(small, cancellation: Cancellation);
-        await fixture.Host.StartAsync(huge, hugePages: true, cancellation: Cancellation);
+        await fixture.Host.StartAsync(small, cancel: Cancellation);
+        await fixture.Host.StartAsync(huge, hugePages: true, cancel: Cancellation);
 
         Assert.Equal(0, await HugeKibibytesAsync("small"));
         // All but the first 2 MiB, which hold the PC's low memory; QEMU's own heap may add some.
@@ -94,7 +94,7 @@ public sealed class GuestTests(HostFixture fixture)
     public async Task A_linux_guest_tells_exactly_its_hot_frames()
     {
         LinuxGuest guest = new() { Name = "linux" };
-        await fixture.Host.StartAsync(guest, cancellation: Cancellation);
+        await fixture.Host.StartAsync(guest, cancel: Cancellation);
 
         LinuxGuestLog log = await fixture.Host.LogOfAsync(guest, Cancellation);
         Assert.Equal(guest.HotMebibytes * 256, log.HotFrames!.Count);

@@ -6,13 +6,13 @@ public sealed class HostFixture : IAsyncLifetime
 {
     public EmulatedHost Host { get; } = EmulatedHost.Named("testbed-tests");
 
-    public async ValueTask InitializeAsync() => await Host.UpAsync(cancellation: TestContext.Current.CancellationToken);
+    public async ValueTask InitializeAsync() => await Host.UpAsync(cancel: TestContext.Current.CancellationToken);
 
     public async ValueTask DisposeAsync() => await Host.DownAsync(CancellationToken.None);
 
     /// <summary>Runs a command that must succeed and gives its output.</summary>
     public async Task<string> RunAsync(string command) =>
-        (await Host.RunAsync(command, cancellation: TestContext.Current.CancellationToken)).RequireSuccess();
+        (await Host.RunAsync(command, cancel: TestContext.Current.CancellationToken)).RequireSuccess();
 
     /// <summary>Waits for what the host will do in its own time, two minutes of which it may take.</summary>
     public static async Task EventuallyAsync(EmulatedHost host, Func<Task<bool>> holds, string what)

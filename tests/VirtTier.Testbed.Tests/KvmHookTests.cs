@@ -18,7 +18,7 @@ public sealed class KvmHookTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        await _host.UpAsync(cancellation: Cancellation);
+        await _host.UpAsync(cancel: Cancellation);
         string release = (await RunAsync("uname -r")).Trim();
         string root = Path.GetDirectoryName(Path.GetDirectoryName(_host.Script)!)!;
         string tool = Path.Combine(root, "kernel_patch", "kvm-hook"), share = await _host.ShareAsync(Cancellation);
@@ -50,7 +50,7 @@ public sealed class KvmHookTests : IAsyncLifetime
         Assert.Contains("loaded: with the hook", status, StringComparison.Ordinal);
 
         PayloadGuest guest = new() { Name = "hooked", MemoryMebibytes = 64, HotPages = 1000 };
-        await _host.StartAsync(guest, cancellation: Cancellation);
+        await _host.StartAsync(guest, cancel: Cancellation);
         CommandResult refused = await HookAsync("remove");
         Assert.Equal(Refused, refused.ExitCode);
         Assert.Contains("stop or migrate them first", refused.Error, StringComparison.Ordinal);
@@ -65,13 +65,13 @@ public sealed class KvmHookTests : IAsyncLifetime
         status = (await HookAsync("status")).RequireSuccess();
         Assert.Contains("installed: no", status, StringComparison.Ordinal);
         Assert.Contains("loaded: without the hook", status, StringComparison.Ordinal);
-        await _host.StartAsync(guest, cancellation: Cancellation);
+        await _host.StartAsync(guest, cancel: Cancellation);
     }
 
-    private Task<CommandResult> HookAsync(string verb) => _host.RunAsync($"{Tool} {verb}", cancellation: Cancellation);
+    private Task<CommandResult> HookAsync(string verb) => _host.RunAsync($"{Tool} {verb}", cancel: Cancellation);
 
     private async Task<string> RunAsync(string command) =>
-        (await _host.RunAsync(command, cancellation: Cancellation)).RequireSuccess();
+        (await _host.RunAsync(command, cancel: Cancellation)).RequireSuccess();
 
     private static async Task RunHereAsync(string program, string[] arguments, string built)
     {

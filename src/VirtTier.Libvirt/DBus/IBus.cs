@@ -20,12 +20,12 @@ public interface IBus : IAsyncDisposable
 
     /// <summary>Calls a method and returns the body of its reply.</summary>
     /// <param name="request">The method, its arguments and how long to wait for the reply.</param>
-    /// <param name="cancellation">Gives up waiting; the called service still does its work.</param>
+    /// <param name="cancel">Gives up waiting; the called service still does its work.</param>
     /// <exception cref="BusException">
     /// The service answered with an error, did not answer in time (<see cref="BusException.NoReply"/>), or the bus is not
     /// reachable (<see cref="BusException.Disconnected"/>).
     /// </exception>
-    Task<BusBody> CallAsync(BusCall request, CancellationToken cancellation = default);
+    Task<BusBody> CallAsync(BusCall request, CancellationToken cancel = default);
 
     /// <summary>Receives the signals that match a rule until the returned handle is disposed.</summary>
     /// <param name="matchRule">A D-Bus match rule. Name the sender in it: anyone on a bus may send look-alike signals.</param>

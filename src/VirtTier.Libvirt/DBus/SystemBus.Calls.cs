@@ -7,7 +7,7 @@ namespace VirtTier.Libvirt.DBus;
 public sealed partial class SystemBus
 {
     /// <inheritdoc/>
-    public async Task<BusBody> CallAsync(BusCall request, CancellationToken cancellation = default)
+    public async Task<BusBody> CallAsync(BusCall request, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(request);
         Task<DBusConnection?> attempt;
@@ -15,11 +15,11 @@ public sealed partial class SystemBus
             attempt = _attempt.Task;
         // While connected the call goes out before this returns: what was subscribed before it is in force when it is answered.
         if (!attempt.IsCompleted)
-            await WithinAsync(attempt, request, cancellation).ConfigureAwait(false);
+            await WithinAsync(attempt, request, cancel).ConfigureAwait(false);
         DBusConnection connection = await attempt.ConfigureAwait(false) ?? throw NotConnected();
         try
         {
-            return await CallAsync(connection, request, cancellation).ConfigureAwait(false);
+            return await CallAsync(connection, request, cancel).ConfigureAwait(false);
         }
         catch (Exception e) when (e is DBusConnectionException or DBusConnectionClosedException or ObjectDisposedException)
         {
@@ -39,13 +39,13 @@ public sealed partial class SystemBus
     }
 
     /// <summary>Calls over one connection; that it ends is not translated.</summary>
-    internal static async Task<BusBody> CallAsync(DBusConnection connection, BusCall request, CancellationToken cancellation)
+    internal static async Task<BusBody> CallAsync(DBusConnection connection, BusCall request, CancellationToken cancel)
     {
         MessageBuffer message = MessageCodec.Encode(connection, request);
         Task<BusBody> reply = connection.CallMethodAsync(message, static (answer, _) => MessageCodec.Decode(answer), null);
         try
         {
-            return await WithinAsync(reply, request, cancellation).ConfigureAwait(false);
+            return await WithinAsync(reply, request, cancel).ConfigureAwait(false);
         }
         catch (DBusErrorReplyException e)
         {
@@ -57,11 +57,11 @@ public sealed partial class SystemBus
         }
     }
 
-    private static async Task<T> WithinAsync<T>(Task<T> task, BusCall request, CancellationToken cancellation)
+    private static async Task<T> WithinAsync<T>(Task<T> task, BusCall request, CancellationToken cancel)
     {
         try
         {
-            return await OffTheReader(task).WaitAsync(request.Timeout, cancellation).ConfigureAwait(false);
+            return await OffTheReader(task).WaitAsync(request.Timeout, cancel).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {

@@ -33,13 +33,13 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
         files.FollowHints();
     }
 
-    public async Task LookAsync(PendingWork.Marks marks, CancellationToken cancellation)
+    public async Task LookAsync(PendingWork.Marks marks, CancellationToken cancel)
     {
         LibvirtSource asked = Asked;
         _chosen = asked == LibvirtSource.Files ? files : dbus;
         try
         {
-            await _chosen.LookAsync(marks, cancellation).ConfigureAwait(false);
+            await _chosen.LookAsync(marks, cancel).ConfigureAwait(false);
         }
         catch (LibvirtUnavailableException e) when (asked == LibvirtSource.Auto && e.IsServiceMissing)
         {
@@ -47,7 +47,7 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
             _chosen = files;
             try
             {
-                await files.LookAsync(marks, cancellation).ConfigureAwait(false);
+                await files.LookAsync(marks, cancel).ConfigureAwait(false);
             }
             catch (LibvirtUnavailableException without)
             {

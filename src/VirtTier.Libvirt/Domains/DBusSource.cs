@@ -44,19 +44,19 @@ internal sealed class DBusSource : IDomainSource
         _table.FollowNews();
     }
 
-    public async Task LookAsync(PendingWork.Marks marks, CancellationToken cancellation)
+    public async Task LookAsync(PendingWork.Marks marks, CancellationToken cancel)
     {
         NoticeLibvirtdRestart();
         marks = marks with { Everything = marks.Everything || _eventsLost };
         _eventsLost = true; // unless libvirt answers
         try
         {
-            await _table.ReadAsync(marks, cancellation).ConfigureAwait(false);
+            await _table.ReadAsync(marks, cancel).ConfigureAwait(false);
             _eventsLost = false;
         }
         finally
         {
-            await _table.FindProcessesAsync(cancellation).ConfigureAwait(false);
+            await _table.FindProcessesAsync(cancel).ConfigureAwait(false);
         }
     }
 

@@ -15,7 +15,7 @@ namespace VirtTier.Libvirt.Domains;
 public sealed class DomainMonitor : IDisposable
 {
     // How long an idle monitor may say nothing of its progress.
-    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_longestSilence = TimeSpan.FromSeconds(15);
 
     private readonly DomainMonitorOptions _options;
     private readonly TimeProvider _time;
@@ -69,8 +69,8 @@ public sealed class DomainMonitor : IDisposable
 
     /// <summary>Waits until there is a picture other than the one that the caller knows.</summary>
     /// <param name="seenVersion">The <see cref="DomainSnapshot.Version"/> that the caller knows.</param>
-    /// <param name="cancellation">Ends the wait.</param>
-    public async Task<DomainSnapshot> WaitForChangeAsync(long seenVersion, CancellationToken cancellation)
+    /// <param name="cancel">Ends the wait.</param>
+    public async Task<DomainSnapshot> WaitForChangeAsync(long seenVersion, CancellationToken cancel)
     {
         while (true)
         {
@@ -78,42 +78,42 @@ public sealed class DomainMonitor : IDisposable
             DomainSnapshot snapshot = _current;
             if (snapshot.Version != seenVersion)
                 return snapshot;
-            await changed.WaitAsync(cancellation).ConfigureAwait(false);
+            await changed.WaitAsync(cancel).ConfigureAwait(false);
         }
     }
 
     /// <summary>Keeps the picture until cancelled. Failures of libvirt and the bus are states of it, not exceptions.</summary>
-    /// <param name="cancellation">Ends it, with an <see cref="OperationCanceledException"/>.</param>
-    public async Task RunAsync(CancellationToken cancellation)
+    /// <param name="cancel">Ends it, with an <see cref="OperationCanceledException"/>.</param>
+    public async Task RunAsync(CancellationToken cancel)
     {
         while (true)
         {
             try
             {
-                await LookAsync(cancellation).ConfigureAwait(false);
+                await LookAsync(cancel).ConfigureAwait(false);
             }
 #pragma warning disable CA1031 // whatever a host throws at a look, the next look must take place
-            catch (Exception e) when (!cancellation.IsCancellationRequested)
+            catch (Exception e) when (!cancel.IsCancellationRequested)
 #pragma warning restore CA1031
             {
                 Log.LookFailed(_logger, e);
                 _work.PutBack([], everything: true);
             }
 
-            await Task.Delay(_options.ShortestInterval, _time, cancellation).ConfigureAwait(false);
-            await WaitForWorkAsync(cancellation).ConfigureAwait(false);
+            await Task.Delay(_options.ShortestInterval, _time, cancel).ConfigureAwait(false);
+            await WaitForWorkAsync(cancel).ConfigureAwait(false);
         }
     }
 
     /// <summary>One pass: brings the picture up to date.</summary>
-    internal async Task LookAsync(CancellationToken cancellation)
+    internal async Task LookAsync(CancellationToken cancel)
     {
         _source.FollowHints();
         Publish(_current.Link, _current.Source); // at once: libvirt may take its time to say that a domain is gone
         LibvirtLink link = LibvirtLink.Up;
         try
         {
-            await _source.LookAsync(_work.Take(), cancellation).ConfigureAwait(false);
+            await _source.LookAsync(_work.Take(), cancel).ConfigureAwait(false);
         }
         catch (LibvirtUnavailableException e)
         {
@@ -124,16 +124,16 @@ public sealed class DomainMonitor : IDisposable
         Publish(link, _source.Kind);
     }
 
-    private async Task WaitForWorkAsync(CancellationToken cancellation)
+    private async Task WaitForWorkAsync(CancellationToken cancel)
     {
-        for (TimeSpan left = Heartbeat; left > TimeSpan.Zero && !_work.Woken.IsCompleted; left -= LongestSilence)
+        for (TimeSpan left = Heartbeat; left > TimeSpan.Zero && !_work.Woken.IsCompleted; left -= s_longestSilence)
         {
             _options.Progress();
-            using CancellationTokenSource waitOver = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            Task wait = Task.Delay(left < LongestSilence ? left : LongestSilence, _time, waitOver.Token);
+            using CancellationTokenSource waitOver = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            Task wait = Task.Delay(left < s_longestSilence ? left : s_longestSilence, _time, waitOver.Token);
             await Task.WhenAny(_work.Woken, wait).ConfigureAwait(false);
             await waitOver.CancelAsync().ConfigureAwait(false);
-            cancellation.ThrowIfCancellationRequested();
+            cancel.ThrowIfCancellationRequested();
         }
     }
 

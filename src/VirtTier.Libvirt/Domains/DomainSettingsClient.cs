@@ -21,34 +21,34 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
     private const uint XmlInactive = 2; // VIR_DOMAIN_XML_INACTIVE
 
     /// <summary>A domain that runs a job, or a hook that does not end, keeps libvirt from answering.</summary>
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_callTimeout = TimeSpan.FromSeconds(20);
 
     /// <summary>Finds a domain.</summary>
     /// <param name="nameOrUuid">Its name; or its UUID, unless that is the name of a domain.</param>
-    /// <param name="cancellation">Gives up waiting.</param>
+    /// <param name="cancel">Gives up waiting.</param>
     /// <exception cref="LibvirtException">There is no such domain, or libvirt does not answer.</exception>
-    public async Task<DomainHandle> FindAsync(string nameOrUuid, CancellationToken cancellation = default)
+    public async Task<DomainHandle> FindAsync(string nameOrUuid, CancellationToken cancel = default)
     {
-        string path = await LookupAsync(nameOrUuid, cancellation).ConfigureAwait(false);
+        string path = await LookupAsync(nameOrUuid, cancel).ConfigureAwait(false);
         return new DomainHandle(
             path,
-            await GetAsync<string>(path, "Name", cancellation).ConfigureAwait(false),
-            Guid.Parse(await GetAsync<string>(path, "UUID", cancellation).ConfigureAwait(false)),
-            await GetAsync<bool>(path, "Active", cancellation).ConfigureAwait(false),
-            await GetAsync<bool>(path, "Persistent", cancellation).ConfigureAwait(false));
+            await GetAsync<string>(path, "Name", cancel).ConfigureAwait(false),
+            Guid.Parse(await GetAsync<string>(path, "UUID", cancel).ConfigureAwait(false)),
+            await GetAsync<bool>(path, "Active", cancel).ConfigureAwait(false),
+            await GetAsync<bool>(path, "Persistent", cancel).ConfigureAwait(false));
     }
 
     /// <summary>Reads the settings as they stand in one copy of a domain's definition.</summary>
     /// <param name="domain">The domain.</param>
     /// <param name="copy">Which copy.</param>
-    /// <param name="cancellation">Gives up waiting.</param>
+    /// <param name="cancel">Gives up waiting.</param>
     /// <exception cref="LibvirtException">The domain has no such copy or is gone, or libvirt does not answer.</exception>
     public async Task<DomainSettings> ReadAsync(
-        DomainHandle domain, DefinitionCopy copy, CancellationToken cancellation = default)
+        DomainHandle domain, DefinitionCopy copy, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(domain);
         uint flags = copy == DefinitionCopy.Config ? XmlInactive : 0;
-        BusBody reply = await CallDomainAsync(domain.Path, "GetXMLDesc", new("u", flags), cancellation).ConfigureAwait(false);
+        BusBody reply = await CallDomainAsync(domain.Path, "GetXMLDesc", new("u", flags), cancel).ConfigureAwait(false);
         try
         {
             DomainXml xml = DomainXml.Parse(reply.Get<string>(0));
@@ -71,62 +71,62 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
     /// <param name="domain">The domain.</param>
     /// <param name="copy">Which copy.</param>
     /// <param name="attributes">Names and values; what is wrong with them must have been looked for before.</param>
-    /// <param name="cancellation">Gives up waiting.</param>
+    /// <param name="cancel">Gives up waiting.</param>
     /// <exception cref="LibvirtException">The domain has no such copy or is gone, or libvirt does not answer.</exception>
     public async Task WriteAsync(
         DomainHandle domain, DefinitionCopy copy, IEnumerable<KeyValuePair<string, string>> attributes,
-        CancellationToken cancellation = default)
+        CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(domain);
         XElement element = new(TieringSettings.ElementName, attributes.Select(a => new XAttribute(a.Key, a.Value)));
         uint flags = copy == DefinitionCopy.Config ? AffectConfig : AffectLive;
         BusBody arguments = new("isssu", MetadataElement, element.ToString(), MetadataKey,
             TieringSettings.MetadataNamespace, flags);
-        await CallDomainAsync(domain.Path, "SetMetadata", arguments, cancellation).ConfigureAwait(false);
+        await CallDomainAsync(domain.Path, "SetMetadata", arguments, cancel).ConfigureAwait(false);
     }
 
-    private async Task<string> LookupAsync(string nameOrUuid, CancellationToken cancellation)
+    private async Task<string> LookupAsync(string nameOrUuid, CancellationToken cancel)
     {
         try
         {
-            return await LookupAsync("DomainLookupByName", nameOrUuid, cancellation).ConfigureAwait(false);
+            return await LookupAsync("DomainLookupByName", nameOrUuid, cancel).ConfigureAwait(false);
         }
         catch (LibvirtException) when (Guid.TryParse(nameOrUuid, out _))
         {
-            return await LookupAsync("DomainLookupByUUID", nameOrUuid, cancellation).ConfigureAwait(false);
+            return await LookupAsync("DomainLookupByUUID", nameOrUuid, cancel).ConfigureAwait(false);
         }
     }
 
-    private async Task<string> LookupAsync(string member, string nameOrUuid, CancellationToken cancellation)
+    private async Task<string> LookupAsync(string member, string nameOrUuid, CancellationToken cancel)
     {
-        BusBody reply = await CallAsync(driverPath, LibvirtClient.ConnectInterface, member, new("s", nameOrUuid), cancellation)
+        BusBody reply = await CallAsync(driverPath, LibvirtClient.ConnectInterface, member, new("s", nameOrUuid), cancel)
             .ConfigureAwait(false);
         return reply.Get<string>(0);
     }
 
-    private async Task<T> GetAsync<T>(string path, string property, CancellationToken cancellation)
+    private async Task<T> GetAsync<T>(string path, string property, CancellationToken cancel)
     {
         BusBody reply = await CallAsync(
-            path, "org.freedesktop.DBus.Properties", "Get", new("ss", LibvirtClient.DomainInterface, property), cancellation)
+            path, "org.freedesktop.DBus.Properties", "Get", new("ss", LibvirtClient.DomainInterface, property), cancel)
             .ConfigureAwait(false);
         return reply.Get<T>(0);
     }
 
-    private Task<BusBody> CallDomainAsync(string path, string member, BusBody body, CancellationToken cancellation) =>
-        CallAsync(path, LibvirtClient.DomainInterface, member, body, cancellation);
+    private Task<BusBody> CallDomainAsync(string path, string member, BusBody body, CancellationToken cancel) =>
+        CallAsync(path, LibvirtClient.DomainInterface, member, body, cancel);
 
     private async Task<BusBody> CallAsync(
-        string path, string @interface, string member, BusBody body, CancellationToken cancellation)
+        string path, string @interface, string member, BusBody body, CancellationToken cancel)
     {
         try
         {
-            return await bus.CallAsync(new(LibvirtClient.Service, path, @interface, member, body, CallTimeout), cancellation)
+            return await bus.CallAsync(new(LibvirtClient.Service, path, @interface, member, body, s_callTimeout), cancel)
                 .ConfigureAwait(false);
         }
         catch (BusException e)
         {
             string reason = e.ErrorName == BusException.NoReply
-                ? $"libvirt did not answer within {CallTimeout.TotalSeconds:0} s: libvirtd or one of its hooks may be blocked"
+                ? $"libvirt did not answer within {s_callTimeout.TotalSeconds:0} s: libvirtd or one of its hooks may be blocked"
                 : LibvirtClient.DescribeMissingService(e) ?? Shorten.Sentence(e.Message);
             throw new LibvirtException(reason, e);
         }

@@ -53,20 +53,20 @@ internal sealed class DomainTable(
 
     /// <summary>Asks libvirt for the list of domains, their states, and their definitions where a change is possible.</summary>
     /// <exception cref="LibvirtUnavailableException">Libvirt does not answer; what was known stays.</exception>
-    internal async Task ReadAsync(PendingWork.Marks marks, CancellationToken cancellation)
+    internal async Task ReadAsync(PendingWork.Marks marks, CancellationToken cancel)
     {
         _listedAt = work.EventsSoFar;
-        IReadOnlyList<string> active = await _libvirt.ListActiveAsync(cancellation).ConfigureAwait(false);
+        IReadOnlyList<string> active = await _libvirt.ListActiveAsync(cancel).ConfigureAwait(false);
         foreach (string gone in _tracked.Keys.Except(active).ToArray())
             Forget(gone);
         foreach (string gone in _unreadable.Keys.Except(active).ToArray())
             _unreadable.Remove(gone);
         foreach (string path in active.Where(path => !_tracked.ContainsKey(path) || marks.Include(path)))
-            await ReadDomainAsync(path, cancellation).ConfigureAwait(false);
-        await ReadOldestAgainAsync(cancellation).ConfigureAwait(false);
+            await ReadDomainAsync(path, cancel).ConfigureAwait(false);
+        await ReadOldestAgainAsync(cancel).ConfigureAwait(false);
 
         _statesAt = work.EventsSoFar;
-        IReadOnlyDictionary<string, DomainState> states = await _libvirt.GetStatesAsync(cancellation).ConfigureAwait(false);
+        IReadOnlyDictionary<string, DomainState> states = await _libvirt.GetStatesAsync(cancel).ConfigureAwait(false);
         foreach (TrackedDomain tracked in _tracked.Values)
         {
             // One that is not among them has stopped since it was listed: what it did last is nearer to that than "unknown".
@@ -76,12 +76,12 @@ internal sealed class DomainTable(
     }
 
     /// <summary>Looks for the processes of the domains that have none.</summary>
-    internal async Task FindProcessesAsync(CancellationToken cancellation)
+    internal async Task FindProcessesAsync(CancellationToken cancel)
     {
         TrackedDomain[] unknown = [.. _tracked.Values.Where(tracked => tracked.Domain!.Process is null)];
         if (unknown.Length == 0)
             return;
-        await _machines.RefreshAsync(cancellation).ConfigureAwait(false);
+        await _machines.RefreshAsync(cancel).ConfigureAwait(false);
         QemuProcessFinder finder = new(processes, _machines, options.RunDirectory);
         options.Progress();
         foreach (TrackedDomain tracked in unknown)
@@ -89,7 +89,7 @@ internal sealed class DomainTable(
             bool isNewRun = tracked.HasEnded;
             FindProcess(tracked, finder);
             if (isNewRun && !tracked.HasEnded) // what was read may be of the run that has ended
-                await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false);
+                await ReadDomainAsync(tracked.Path, cancel).ConfigureAwait(false);
         }
     }
 
@@ -108,17 +108,17 @@ internal sealed class DomainTable(
         }
     }
 
-    private async Task ReadDomainAsync(string path, CancellationToken cancellation)
+    private async Task ReadDomainAsync(string path, CancellationToken cancel)
     {
         options.Progress();
         TrackedDomain tracked = _tracked.GetValueOrDefault(path) ?? new TrackedDomain(path, options.LastGoodSettings, logger);
         try
         {
-            tracked.UpdateFromXml(await _libvirt.GetXmlAsync(path, cancellation).ConfigureAwait(false));
+            tracked.UpdateFromXml(await _libvirt.GetXmlAsync(path, cancel).ConfigureAwait(false));
             tracked.XmlReadAt = time.GetTimestamp();
         }
 #pragma warning disable CA1031 // whatever it is, it is of this domain
-        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        catch (Exception e) when (!cancel.IsCancellationRequested)
 #pragma warning restore CA1031
         {
             TellUnreadable(path, e);
@@ -129,33 +129,33 @@ internal sealed class DomainTable(
         }
 
         _unreadable.Remove(path);
-        await ReadJobAsync(tracked, cancellation).ConfigureAwait(false);
+        await ReadJobAsync(tracked, cancel).ConfigureAwait(false);
         _tracked.TryAdd(path, tracked);
     }
 
     /// <summary>Reads what may have changed without a hint: jobs that end silently, definitions that have grown old.</summary>
-    private async Task ReadOldestAgainAsync(CancellationToken cancellation)
+    private async Task ReadOldestAgainAsync(CancellationToken cancel)
     {
         foreach (TrackedDomain tracked in _tracked.Values.Where(tracked => tracked.Domain!.MigratingOut))
-            await ReadJobAsync(tracked, cancellation).ConfigureAwait(false);
+            await ReadJobAsync(tracked, cancel).ConfigureAwait(false);
 
         TrackedDomain[] oldest = [.. _tracked.Values
             .Where(tracked => time.GetElapsedTime(tracked.XmlReadAt) >= options.XmlAgeLimit)
             .OrderBy(tracked => tracked.XmlReadAt)
             .Take(MostReReadsAPass)];
         foreach (TrackedDomain tracked in oldest)
-            await ReadDomainAsync(tracked.Path, cancellation).ConfigureAwait(false);
+            await ReadDomainAsync(tracked.Path, cancel).ConfigureAwait(false);
     }
 
-    private async Task ReadJobAsync(TrackedDomain tracked, CancellationToken cancellation)
+    private async Task ReadJobAsync(TrackedDomain tracked, CancellationToken cancel)
     {
         options.Progress();
         try
         {
-            tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancellation).ConfigureAwait(false));
+            tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancel).ConfigureAwait(false));
         }
 #pragma warning disable CA1031 // whatever it is, it is of this domain
-        catch (Exception e) when (!cancellation.IsCancellationRequested)
+        catch (Exception e) when (!cancel.IsCancellationRequested)
 #pragma warning restore CA1031
         {
             Log.DomainUnreadable(logger, Shorten.Sentence(tracked.Path), Shorten.Sentence(e.Message));

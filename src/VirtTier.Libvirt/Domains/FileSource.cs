@@ -39,7 +39,7 @@ internal sealed class FileSource(
             tracked.NoticeEnd(processes, work.Wake);
     }
 
-    public Task LookAsync(PendingWork.Marks marks, CancellationToken cancellation)
+    public Task LookAsync(PendingWork.Marks marks, CancellationToken cancel)
     {
         Watch();
         string[] files = List();
@@ -47,7 +47,7 @@ internal sealed class FileSource(
             Forget(gone);
         foreach (string file in files)
         {
-            cancellation.ThrowIfCancellationRequested();
+            cancel.ThrowIfCancellationRequested();
             options.Progress();
             Look(file, marks);
         }

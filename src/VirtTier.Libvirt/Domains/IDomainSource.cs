@@ -18,8 +18,8 @@ internal interface IDomainSource : IDisposable
 
     /// <summary>Lists the domains, reads those that are new or marked, and finds their processes.</summary>
     /// <param name="marks">What hints were about.</param>
-    /// <param name="cancellation">Gives up.</param>
+    /// <param name="cancel">Gives up.</param>
     /// <exception cref="LibvirtUnavailableException">Libvirt does not answer; what was known stays, but for processes that have
     /// ended.</exception>
-    Task LookAsync(PendingWork.Marks marks, CancellationToken cancellation);
+    Task LookAsync(PendingWork.Marks marks, CancellationToken cancel);
 }

@@ -32,21 +32,21 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     private const uint StatsNoWait = 1 << 29; // VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 
     /// <summary>How long a call that was given up on still counts as waiting in libvirt-dbus.</summary>
-    private static readonly TimeSpan AnswerLimit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_answerLimit = TimeSpan.FromMinutes(5);
 
     private readonly Dictionary<string, Task<BusBody>> _unanswered = []; // by object path
 
     /// <summary>The object paths of the active domains.</summary>
-    internal async Task<IReadOnlyList<string>> ListActiveAsync(CancellationToken cancellation)
+    internal async Task<IReadOnlyList<string>> ListActiveAsync(CancellationToken cancel)
     {
-        return await AskDriverAsync<string[]>("ListDomains", new("u", ListActive), cancellation).ConfigureAwait(false);
+        return await AskDriverAsync<string[]>("ListDomains", new("u", ListActive), cancel).ConfigureAwait(false);
     }
 
     /// <summary>The states of all active domains by name, from one call that waits for no domain.</summary>
-    internal async Task<IReadOnlyDictionary<string, DomainState>> GetStatesAsync(CancellationToken cancellation)
+    internal async Task<IReadOnlyDictionary<string, DomainState>> GetStatesAsync(CancellationToken cancel)
     {
         object[] reply = await AskDriverAsync<object[]>(
-            "GetAllDomainStats", new("uu", StatsState, StatsActive | StatsNoWait), cancellation).ConfigureAwait(false);
+            "GetAllDomainStats", new("uu", StatsState, StatsActive | StatsNoWait), cancel).ConfigureAwait(false);
         Dictionary<string, DomainState> states = [];
         foreach (object entry in reply)
         {
@@ -59,19 +59,19 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
 
     /// <summary>The live XML of a domain.</summary>
     /// <exception cref="BusException">There is no such domain any more, or libvirt refuses.</exception>
-    internal async Task<string> GetXmlAsync(string domainPath, CancellationToken cancellation)
+    internal async Task<string> GetXmlAsync(string domainPath, CancellationToken cancel)
     {
-        BusBody reply = await AskAsync(domainPath, DomainInterface, "GetXMLDesc", new("u", 0u), cancellation)
+        BusBody reply = await AskAsync(domainPath, DomainInterface, "GetXMLDesc", new("u", 0u), cancel)
             .ConfigureAwait(false);
         return reply.Get<string>(0);
     }
 
     /// <summary>The job of a domain; a driver that knows no jobs, or has nothing to tell of one, has none.</summary>
-    internal async Task<DomainJob> GetJobAsync(string domainPath, CancellationToken cancellation)
+    internal async Task<DomainJob> GetJobAsync(string domainPath, CancellationToken cancel)
     {
         try
         {
-            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobStats", new("u", 0u), cancellation)
+            BusBody reply = await AskAsync(domainPath, DomainInterface, "GetJobStats", new("u", 0u), cancel)
                 .ConfigureAwait(false);
             return reply.Get<object[]>(0) is [int type, Dictionary<string, object> stats]
                 ? new(type, stats.GetValueOrDefault("operation") as int?)
@@ -83,11 +83,11 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         }
     }
 
-    private async Task<T> AskDriverAsync<T>(string member, BusBody body, CancellationToken cancellation)
+    private async Task<T> AskDriverAsync<T>(string member, BusBody body, CancellationToken cancel)
     {
         try
         {
-            BusBody reply = await AskAsync(driverPath, ConnectInterface, member, body, cancellation).ConfigureAwait(false);
+            BusBody reply = await AskAsync(driverPath, ConnectInterface, member, body, cancel).ConfigureAwait(false);
             return reply.Get<T>(0);
         }
         catch (BusException e)
@@ -97,17 +97,17 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     }
 
     private async Task<BusBody> AskAsync(
-        string path, string @interface, string member, BusBody body, CancellationToken cancellation)
+        string path, string @interface, string member, BusBody body, CancellationToken cancel)
     {
         foreach (string answered in _unanswered.Where(call => call.Value.IsCompleted).Select(call => call.Key).ToArray())
             _unanswered.Remove(answered);
         if (_unanswered.Count >= MostUnanswered || _unanswered.ContainsKey(path))
             throw new LibvirtUnavailableException(NoAnswer);
 
-        Task<BusBody> reply = bus.CallAsync(new(Service, path, @interface, member, body, AnswerLimit), cancellation);
+        Task<BusBody> reply = bus.CallAsync(new(Service, path, @interface, member, body, s_answerLimit), cancel);
         try
         {
-            return await reply.WaitAsync(patience, time, cancellation).ConfigureAwait(false);
+            return await reply.WaitAsync(patience, time, cancel).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {

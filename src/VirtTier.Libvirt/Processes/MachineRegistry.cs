@@ -15,8 +15,8 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
     private const string ManagerInterface = "org.freedesktop.machine1.Manager";
     private const string MachineInterface = "org.freedesktop.machine1.Machine";
 
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_callTimeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_pauseAfterFailure = TimeSpan.FromSeconds(30);
 
     private readonly Dictionary<string, Machine> _machines = []; // by object path
     private readonly Dictionary<string, DateTimeOffset> _silent = []; // object path to when to ask again
@@ -32,14 +32,14 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
         [.. _machines.Values.Where(machine => machine.Uuid == uuid).Select(machine => machine.Leader)];
 
     /// <summary>Reads what is new; one call, and one for each machine not yet known.</summary>
-    internal async Task RefreshAsync(CancellationToken cancellation)
+    internal async Task RefreshAsync(CancellationToken cancel)
     {
         if (time.GetUtcNow() < _askAgainAt)
             return;
         try
         {
             BusBody reply = await CallAsync(
-                "/org/freedesktop/machine1", ManagerInterface, "ListMachines", BusBody.Empty, cancellation).ConfigureAwait(false);
+                "/org/freedesktop/machine1", ManagerInterface, "ListMachines", BusBody.Empty, cancel).ConfigureAwait(false);
             HashSet<string> listed = [];
             foreach (object entry in reply.Get<object[]>(0))
             {
@@ -53,23 +53,23 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
             foreach (string over in _silent.Keys.Where(path => !listed.Contains(path) || _silent[path] <= now).ToArray())
                 _silent.Remove(over);
             foreach (string path in listed.Where(path => !_machines.ContainsKey(path) && !_silent.ContainsKey(path)))
-                await ReadAsync(path, cancellation).ConfigureAwait(false);
+                await ReadAsync(path, cancel).ConfigureAwait(false);
         }
 #pragma warning disable CA1031 // it is a second source only, and whatever it does must not keep the first from being asked
-        catch (Exception) when (!cancellation.IsCancellationRequested)
+        catch (Exception) when (!cancel.IsCancellationRequested)
 #pragma warning restore CA1031
         {
             _machines.Clear();
-            _askAgainAt = time.GetUtcNow() + PauseAfterFailure;
+            _askAgainAt = time.GetUtcNow() + s_pauseAfterFailure;
         }
     }
 
-    private async Task ReadAsync(string path, CancellationToken cancellation)
+    private async Task ReadAsync(string path, CancellationToken cancel)
     {
         try
         {
             BusBody reply = await CallAsync(
-                path, "org.freedesktop.DBus.Properties", "GetAll", new("s", MachineInterface), cancellation)
+                path, "org.freedesktop.DBus.Properties", "GetAll", new("s", MachineInterface), cancel)
                 .ConfigureAwait(false);
             Dictionary<string, object> properties = reply.Get<Dictionary<string, object>>(0);
 
@@ -82,16 +82,16 @@ internal sealed class MachineRegistry(IBus bus, TimeProvider time)
         }
 #pragma warning disable CA1031 // whatever it is, it is of this machine
         catch (Exception e) when (e is not BusException { ErrorName: BusException.Disconnected }
-            && !cancellation.IsCancellationRequested)
+            && !cancel.IsCancellationRequested)
 #pragma warning restore CA1031
         {
             // It went away between the list and the question, or is one that machined does not answer for.
             if (e is not BusException { ErrorName: not BusException.NoReply })
-                _silent[path] = time.GetUtcNow() + PauseAfterFailure;
+                _silent[path] = time.GetUtcNow() + s_pauseAfterFailure;
         }
     }
 
     private Task<BusBody> CallAsync(
-        string path, string @interface, string member, BusBody body, CancellationToken cancellation) =>
-        bus.CallAsync(new(Service, path, @interface, member, body, CallTimeout), cancellation);
+        string path, string @interface, string member, BusBody body, CancellationToken cancel) =>
+        bus.CallAsync(new(Service, path, @interface, member, body, s_callTimeout), cancel);
 }

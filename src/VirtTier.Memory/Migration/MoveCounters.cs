@@ -4,9 +4,9 @@ namespace VirtTier.Memory.Migration;
 /// <summary>Sums of migration work. One thread adds; any may read.</summary>
 public sealed class MoveCounters
 {
-    private static readonly int OutcomeCount = Enum.GetValues<MoveOutcome>().Length;
+    private static readonly int s_outcomeCount = Enum.GetValues<MoveOutcome>().Length;
 
-    private readonly long[] _pages = new long[OutcomeCount];
+    private readonly long[] _pages = new long[s_outcomeCount];
 
     /// <summary>Pages (4 KiB) with this outcome.</summary>
     public long this[MoveOutcome outcome] => _pages[(int)outcome];
@@ -61,7 +61,7 @@ public sealed class MoveCounters
 
     internal void Add(MoveCounters other)
     {
-        for (int i = 0; i < OutcomeCount; i++)
+        for (int i = 0; i < s_outcomeCount; i++)
             _pages[i] += other._pages[i];
         Calls += other.Calls;
         CallTime += other.CallTime;

@@ -34,19 +34,19 @@ public sealed class PageExchange(PageMover mover)
     /// <param name="demote">Pages to move to a slow node.</param>
     /// <param name="promote">Pages to move to the fast node, into the room that is there and that demotion makes.</param>
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
-    /// <param name="cancellationToken">Ends the work after the current call.</param>
+    /// <param name="cancel">Ends the work after the current call.</param>
     public async Task<ExchangeReport> RunAsync(
         MoveTarget target,
         MoveOrder demote,
         MoveOrder promote,
         long room,
-        CancellationToken cancellationToken)
+        CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(demote);
         ArgumentNullException.ThrowIfNull(promote);
         var down = new Side(demote);
         var up = new Side(promote);
-        while (!cancellationToken.IsCancellationRequested)
+        while (!cancel.IsCancellationRequested)
         {
             int count = up.CountFitting(Math.Min(room, StepPages));
             if (count > 0)
@@ -66,7 +66,7 @@ public sealed class PageExchange(PageMover mover)
         async Task<long> StepAsync(Side side, int count)
         {
             MoveReport report = await mover.MoveAsync(
-                target, side.Next(count), side.Nodes, cancellationToken).ConfigureAwait(false);
+                target, side.Next(count), side.Nodes, cancel).ConfigureAwait(false);
             side.Add(report);
             return report.Moved;
         }

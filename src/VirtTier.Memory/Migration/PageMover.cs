@@ -60,14 +60,14 @@ public sealed class PageMover
 
     /// <summary>Moves pages of one guest to one node: see the other overload.</summary>
     public Task<MoveReport> MoveAsync(
-        MoveTarget target, ReadOnlyMemory<PageRun> runs, int node, CancellationToken cancellationToken) =>
-        MoveAsync(target, runs, [node], cancellationToken);
+        MoveTarget target, ReadOnlyMemory<PageRun> runs, int node, CancellationToken cancel) =>
+        MoveAsync(target, runs, [node], cancel);
 
     /// <summary>Moves pages of one guest to one node, or to others where that has no room.</summary>
     /// <param name="target">The guest.</param>
     /// <param name="runs">Pages and blocks, best in order; not to be changed until the work is done.</param>
     /// <param name="nodes">The nodes to move to: each is for what has no room on those before it.</param>
-    /// <param name="cancellationToken">Ends the work after the current call; the report says what was done until then.</param>
+    /// <param name="cancel">Ends the work after the current call; the report says what was done until then.</param>
     /// <returns>What became of each run. Failures of single pages, a full node, a cpuset and the end of the process are outcomes,
     /// not exceptions.</returns>
     /// <exception cref="ArgumentException">A run is neither one page nor one block.</exception>
@@ -76,7 +76,7 @@ public sealed class PageMover
         MoveTarget target,
         ReadOnlyMemory<PageRun> runs,
         IReadOnlyList<int> nodes,
-        CancellationToken cancellationToken)
+        CancellationToken cancel)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(nodes);
@@ -84,10 +84,10 @@ public sealed class PageMover
         var job = new MoveJob(target, runs, nodes);
         try
         {
-            await _retry.ExecuteAsync(PassAsync, job, cancellationToken).ConfigureAwait(false);
+            await _retry.ExecuteAsync(PassAsync, job, cancel).ConfigureAwait(false);
             job.SettleBusy(MoveOutcome.Pinned);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
             job.Cancel();
         }
@@ -98,13 +98,13 @@ public sealed class PageMover
 
     /// <summary>Tries all that is left to do once.</summary>
     /// <returns>True if pages were busy, and another pass is worth while.</returns>
-    private async ValueTask<bool> PassAsync(MoveJob job, CancellationToken cancellationToken)
+    private async ValueTask<bool> PassAsync(MoveJob job, CancellationToken cancel)
     {
         job.RetryBusy();
         MoveBatch batch = job.Target.Batch;
         while (job.HasTodo)
         {
-            await WaitForRateAsync(job.Target, cancellationToken).ConfigureAwait(false);
+            await WaitForRateAsync(job.Target, cancel).ConfigureAwait(false);
             long room = _calls.FreeBytes(job.Node);
             batch.Take(job, Math.Min(room, Math.Min(Rate.LargestBatch, job.Target.Rate.LargestBatch)));
             MoveScope scope = job.Target.IsShared ? MoveScope.Shared : MoveScope.Own;
@@ -131,13 +131,13 @@ public sealed class PageMover
         return job.HasBusy;
     }
 
-    private async ValueTask WaitForRateAsync(MoveTarget target, CancellationToken cancellationToken)
+    private async ValueTask WaitForRateAsync(MoveTarget target, CancellationToken cancel)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        cancel.ThrowIfCancellationRequested();
         target.Progress();
         for (TimeSpan delay = LongestDelay(); delay > TimeSpan.Zero; delay = LongestDelay())
         {
-            await Task.Delay(delay < s_longestSilence ? delay : s_longestSilence, _time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(delay < s_longestSilence ? delay : s_longestSilence, _time, cancel).ConfigureAwait(false);
             target.Progress();
         }
 

@@ -11,7 +11,7 @@ namespace VirtTier.Memory.Numa;
 internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
 {
     // The watermarks change only when an operator changes sysctls or memory is added; the file that has them is long.
-    private static readonly TimeSpan _watermarksFor = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_watermarksFor = TimeSpan.FromSeconds(10);
 
     // 4096 TiB, what a processor can address: more is no watermark, and sums of it could overflow.
     private const long MostPages = 1L << 40;
@@ -30,7 +30,7 @@ internal sealed class NodeRoom(string sysfs, string procfs, TimeProvider time)
     {
         lock (_lock)
         {
-            if (_watermarks is null || time.GetElapsedTime(_watermarksRead) > _watermarksFor)
+            if (_watermarks is null || time.GetElapsedTime(_watermarksRead) > s_watermarksFor)
             {
                 _watermarks = ReadWatermarks();
                 _watermarksRead = time.GetTimestamp();

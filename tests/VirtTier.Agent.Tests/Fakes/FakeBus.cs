@@ -34,8 +34,8 @@ internal sealed class FakeBus : IBus
     public Task<BusBody> CallInterfaceAsync(string name, string member, params object[] arguments) =>
         _handler!(new BusMethodCall(":1.1", 0, name, member, new BusBody(new string('s', arguments.Length), arguments)));
 
-    public Task<BusBody> CallAsync(BusCall call, CancellationToken cancellation = default) =>
-        Answer is not null ? Task.Run(() => Answer(call), cancellation)
+    public Task<BusBody> CallAsync(BusCall call, CancellationToken cancel = default) =>
+        Answer is not null ? Task.Run(() => Answer(call), cancel)
         : CallError is null ? CallAsync(0, call.Member, [.. call.Body.Values]) : Task.FromException<BusBody>(CallError);
 
     /// <summary>No signal ever comes.</summary>

@@ -8,10 +8,10 @@ namespace VirtTier.Agent.Tests.Host;
 [Collection(HostRing.Name)]
 public sealed class BusPolicyTests : AgentOnBus
 {
-    private static readonly string[] Root = [];
-    private static readonly string[] Operator = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--groups", "libvirt"];
-    private static readonly string[] Nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
-    private static readonly string[] Exporter = ["setpriv", "--reuid", ExporterUser, "--regid", ExporterUser, "--clear-groups"];
+    private static readonly string[] s_root = [];
+    private static readonly string[] s_operator = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--groups", "libvirt"];
+    private static readonly string[] s_nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
+    private static readonly string[] s_exporter = ["setpriv", "--reuid", ExporterUser, "--regid", ExporterUser, "--clear-groups"];
 
     [Theory]
     [InlineData("GetStatus")]
@@ -20,9 +20,9 @@ public sealed class BusPolicyTests : AgentOnBus
     [InlineData("GetCurve", "s", "web9")]
     public async Task Operators_may_read_and_others_may_not(params string[] call)
     {
-        Assert.DoesNotContain("Access denied", (await BusctlAsync(Root, "call", call)).Errors, StringComparison.Ordinal);
-        Assert.DoesNotContain("Access denied", (await BusctlAsync(Operator, "call", call)).Errors, StringComparison.Ordinal);
-        Assert.Contains("Access denied", (await BusctlAsync(Nobody, "call", call)).Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("Access denied", (await BusctlAsync(s_root, "call", call)).Errors, StringComparison.Ordinal);
+        Assert.DoesNotContain("Access denied", (await BusctlAsync(s_operator, "call", call)).Errors, StringComparison.Ordinal);
+        Assert.Contains("Access denied", (await BusctlAsync(s_nobody, "call", call)).Errors, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -31,18 +31,18 @@ public sealed class BusPolicyTests : AgentOnBus
     [InlineData("Admit", "ss", "web1", "/x")]
     public async Task Only_root_may_write(params string[] call)
     {
-        Assert.Contains("Access denied", (await BusctlAsync(Operator, "call", call)).Errors, StringComparison.Ordinal);
-        Assert.Contains("Access denied", (await BusctlAsync(Nobody, "call", call)).Errors, StringComparison.Ordinal);
+        Assert.Contains("Access denied", (await BusctlAsync(s_operator, "call", call)).Errors, StringComparison.Ordinal);
+        Assert.Contains("Access denied", (await BusctlAsync(s_nobody, "call", call)).Errors, StringComparison.Ordinal);
         Assert.Equal((0L, 0), (Hook.Calls, Reloads));
 
-        Assert.Equal(0, (await BusctlAsync(Root, "call", call)).ExitCode);
+        Assert.Equal(0, (await BusctlAsync(s_root, "call", call)).ExitCode);
         Assert.Equal(1, Hook.Calls + Reloads);
     }
 
     [Fact]
     public async Task The_exporter_may_read_the_status_and_do_nothing_else()
     {
-        (int exitCode, string output, string errors) = await BusctlAsync(Exporter, "call", "GetStatus");
+        (int exitCode, string output, string errors) = await BusctlAsync(s_exporter, "call", "GetStatus");
         Assert.True(exitCode == 0, errors);
         Assert.Contains("web1", output, StringComparison.Ordinal);
 
@@ -52,9 +52,9 @@ public sealed class BusPolicyTests : AgentOnBus
             ["Notify", "sss", "web1", "started", "/x"], ["Admit", "ss", "web1", "/x"],
         ];
         foreach (string[] call in others)
-            Assert.Contains("Access denied", (await BusctlAsync(Exporter, "call", call)).Errors, StringComparison.Ordinal);
-        Assert.Contains("Access denied", (await BusctlAsync(Exporter, "introspect")).Errors, StringComparison.Ordinal);
-        (_, _, errors) = await BusctlAsync(Exporter, "get-property", "org.virttier.Agent1", "Version");
+            Assert.Contains("Access denied", (await BusctlAsync(s_exporter, "call", call)).Errors, StringComparison.Ordinal);
+        Assert.Contains("Access denied", (await BusctlAsync(s_exporter, "introspect")).Errors, StringComparison.Ordinal);
+        (_, _, errors) = await BusctlAsync(s_exporter, "get-property", "org.virttier.Agent1", "Version");
         Assert.Contains("Access denied", errors, StringComparison.Ordinal);
         Assert.Equal((0L, 0), (Hook.Calls, Reloads));
     }
@@ -62,7 +62,7 @@ public sealed class BusPolicyTests : AgentOnBus
     [Fact]
     public async Task Busctl_introspect_shows_methods_and_properties_with_their_values()
     {
-        (int exitCode, string output, string errors) = await BusctlAsync(Operator, "introspect");
+        (int exitCode, string output, string errors) = await BusctlAsync(s_operator, "introspect");
 
         Assert.True(exitCode == 0, errors);
         foreach (string line in new[] { @"\.ListDomains +method +- +a\(ssss\)", @"\.GetDomain +method +s +s",
@@ -74,7 +74,7 @@ public sealed class BusPolicyTests : AgentOnBus
     public async Task Nobody_but_root_may_own_the_name()
     {
         (int exitCode, _, string errors) = await RunAsync(
-            [.. Nobody, "busctl", "--address=" + Address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
+            [.. s_nobody, "busctl", "--address=" + Address, "call", "org.freedesktop.DBus", "/org/freedesktop/DBus",
                 "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "2"]);
 
         Assert.NotEqual(0, exitCode);
@@ -92,7 +92,7 @@ public sealed class BusPolicyTests : AgentOnBus
         await Eventually.TrueAsync(
             async () =>
             {
-                await RunAsync([.. Nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect",
+                await RunAsync([.. s_nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect",
                     "DomainEvent", "oii", "/x", "2", "0"]);
                 return received.Task.IsCompleted;
             },

@@ -37,7 +37,7 @@ internal sealed class CountingBus(IBus bus) : IBus
         }
     }
 
-    public async Task<BusBody> CallAsync(BusCall request, CancellationToken cancellation = default)
+    public async Task<BusBody> CallAsync(BusCall request, CancellationToken cancel = default)
     {
         lock (_lock)
         {
@@ -47,7 +47,7 @@ internal sealed class CountingBus(IBus bus) : IBus
 
         try
         {
-            return await bus.CallAsync(request, cancellation);
+            return await bus.CallAsync(request, cancel);
         }
         finally
         {

@@ -19,14 +19,14 @@ internal sealed class FakeBus : IBus
 
     internal int SubscriptionCount => _subscriptions.Count;
 
-    public Task<BusBody> CallAsync(BusCall request, CancellationToken cancellation = default)
+    public Task<BusBody> CallAsync(BusCall request, CancellationToken cancel = default)
     {
         lock (Calls)
             Calls.Add(request);
         if (!State.Connected)
             return Task.FromException<BusBody>(new BusException(BusException.Disconnected, State.Reason!));
         return Services.TryGetValue(request.Destination, out var service)
-            ? service(request).WaitAsync(cancellation)
+            ? service(request).WaitAsync(cancel)
             : Task.FromException<BusBody>(
                 new BusException(BusException.ServiceUnknown, $"{request.Destination} was not provided by any .service files"));
     }

@@ -10,11 +10,11 @@ internal static class HostRing
 {
     internal const string Name = "host ring";
 
-    private static readonly string[] SearchPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    private static readonly string[] s_searchPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
     internal static void RequirePrograms(params string[] programs)
     {
-        string[] missing = [.. programs.Where(program => !SearchPath.Any(d => File.Exists(Path.Combine(d, program))))];
+        string[] missing = [.. programs.Where(program => !s_searchPath.Any(d => File.Exists(Path.Combine(d, program))))];
         Assert.SkipWhen(missing.Length > 0, $"not installed: {string.Join(", ", missing)}");
     }
 

@@ -57,7 +57,7 @@ internal sealed class PrivateHost : IAsyncDisposable
         """;
 
     /// <summary>libvirt's cache of what QEMU can do: probing costs seconds, so hosts inherit it from the last one.</summary>
-    private static readonly string SharedCache = Path.Combine(Path.GetTempPath(), "virttier-tests-qemu-capabilities");
+    private static readonly string s_sharedCache = Path.Combine(Path.GetTempPath(), "virttier-tests-qemu-capabilities");
 
     private readonly string _directory;
     private readonly Process _janitor;
@@ -94,7 +94,7 @@ internal sealed class PrivateHost : IAsyncDisposable
             Directory.CreateDirectory(Path.Combine(directory, part));
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/libvirtd.conf"), LibvirtdConfiguration);
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/qemu.conf"), QemuConfiguration);
-        CopyDirectory(SharedCache, Path.Combine(directory, "cache/qemu"));
+        CopyDirectory(s_sharedCache, Path.Combine(directory, "cache/qemu"));
         if (hook is not null)
             await WriteHookAsync(directory, hook);
 
@@ -264,7 +264,7 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        CopyDirectory(Path.Combine(_directory, "cache/qemu"), SharedCache);
+        CopyDirectory(Path.Combine(_directory, "cache/qemu"), s_sharedCache);
         _janitor.StandardInput.Close();
         await _janitor.WaitForExitAsync();
         _janitor.Dispose();

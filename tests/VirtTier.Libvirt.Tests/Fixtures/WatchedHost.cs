@@ -9,8 +9,8 @@ namespace VirtTier.Libvirt.Tests.Fixtures;
 /// <summary>A monitor at work on a bus with a libvirt, as the agent has it.</summary>
 internal sealed class WatchedHost : IAsyncDisposable
 {
-    private static readonly TimeSpan Never = TimeSpan.FromDays(1);
-    private static readonly DomainMonitorOptions ByHints = new() { Heartbeat = Never, XmlAgeLimit = Never };
+    private static readonly TimeSpan s_never = TimeSpan.FromDays(1);
+    private static readonly DomainMonitorOptions s_byHints = new() { Heartbeat = s_never, XmlAgeLimit = s_never };
 
     private readonly CancellationTokenSource _stop = new();
     private readonly LinuxProcesses _processes = new();
@@ -32,14 +32,14 @@ internal sealed class WatchedHost : IAsyncDisposable
     /// <summary>As the agent has it, but for the definitions: they are never read again for their age alone.</summary>
     internal static WatchedHost Of(PrivateHost host, LibvirtSource source = LibvirtSource.DBus) =>
         new(host.Bus.Address,
-            new DomainMonitorOptions { Source = source, RunDirectory = host.RunDirectory, XmlAgeLimit = Never });
+            new DomainMonitorOptions { Source = source, RunDirectory = host.RunDirectory, XmlAgeLimit = s_never });
 
     /// <summary>With no heartbeat: what gets into the picture got there by a hint, however slow the machine.</summary>
     internal static WatchedHost ByHintsOf(PrivateHost host, LibvirtSource source = LibvirtSource.DBus) =>
-        new(host.Bus.Address, ByHints with { Source = source, RunDirectory = host.RunDirectory });
+        new(host.Bus.Address, s_byHints with { Source = source, RunDirectory = host.RunDirectory });
 
     /// <summary>The same for libvirt's test driver.</summary>
-    internal static WatchedHost ByHintsOf(TestDriver driver) => new(driver.BusAddress, ByHints with
+    internal static WatchedHost ByHintsOf(TestDriver driver) => new(driver.BusAddress, s_byHints with
     {
         DriverPath = TestDriver.DriverPath,
         RunDirectory = "/nonexistent",

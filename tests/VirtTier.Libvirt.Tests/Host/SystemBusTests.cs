@@ -120,7 +120,7 @@ public sealed class SystemBusTests : IAsyncLifetime
 
         using CancellationTokenSource cancel = new(TimeSpan.FromMilliseconds(100));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(
-            () => CallAsync("Echo", BusBody.Empty, cancellation: cancel.Token));
+            () => CallAsync("Echo", BusBody.Empty, cancel: cancel.Token));
     }
 
     [Fact]
@@ -365,11 +365,11 @@ public sealed class SystemBusTests : IAsyncLifetime
     }
 
     private async Task<BusBody> CallAsync(
-        string member, BusBody body, TimeSpan? timeout = null, CancellationToken? cancellation = null)
+        string member, BusBody body, TimeSpan? timeout = null, CancellationToken? cancel = null)
     {
         await Eventually.TrueAsync(() => _client.State.Connected, () => string.Join('\n', _log.Lines));
         return await _client.CallAsync(
             new(Name, Path, Interface, member, body, timeout ?? Eventually.Limit),
-            cancellation ?? TestContext.Current.CancellationToken);
+            cancel ?? TestContext.Current.CancellationToken);
     }
 }

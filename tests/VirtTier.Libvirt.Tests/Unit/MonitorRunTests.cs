@@ -7,7 +7,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 /// <summary>When the monitor looks: at once on a hint, never more often than it may, and on every heartbeat.</summary>
 public sealed class MonitorRunTests : IAsyncDisposable
 {
-    private static readonly DomainMonitorOptions Options = new();
+    private static readonly DomainMonitorOptions s_options = new();
     private readonly FakeHost _host = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _run;
@@ -29,7 +29,7 @@ public sealed class MonitorRunTests : IAsyncDisposable
         Assert.Equal(1, Looks);
         for (int looks = 2; looks <= 4; looks++)
         {
-            _host.Time.Advance(Options.Heartbeat);
+            _host.Time.Advance(s_options.Heartbeat);
             await UntilQuietAsync();
             Assert.Equal(looks, Looks);
         }
@@ -40,13 +40,13 @@ public sealed class MonitorRunTests : IAsyncDisposable
     {
         await UntilQuietAsync();
         _host.Monitor.Wake();
-        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
+        await _host.Time.UntilAwaitedAsync(s_options.ShortestInterval);
         Assert.Equal(2, Looks);
 
         for (int i = 0; i < 100; i++)
             _host.Monitor.Wake();
         Assert.Equal(2, Looks); // nothing may happen before the clock moves
-        _host.Time.Advance(Options.ShortestInterval);
+        _host.Time.Advance(s_options.ShortestInterval);
         await UntilQuietAsync();
         Assert.Equal(3, Looks);
     }
@@ -62,7 +62,7 @@ public sealed class MonitorRunTests : IAsyncDisposable
 
         _host.Domains.Remove(domain);
         _host.EndProcess(10);
-        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
+        await _host.Time.UntilAwaitedAsync(s_options.ShortestInterval);
         Assert.Null(_host.Find("web1"));
     }
 
@@ -81,7 +81,7 @@ public sealed class MonitorRunTests : IAsyncDisposable
         Assert.Contains(_host.Log.Lines, line => line.Contains("out of everything", StringComparison.Ordinal));
 
         _host.Bus.Services["org.libvirt"] = service;
-        _host.Time.Advance(Options.Heartbeat);
+        _host.Time.Advance(s_options.Heartbeat);
         await UntilQuietAsync();
         Assert.Equal(7, _host.Find("web1")!.Settings.Shares); // what the failed look was to read is not forgotten
     }
@@ -92,8 +92,8 @@ public sealed class MonitorRunTests : IAsyncDisposable
         await UntilQuietAsync();
         _host.Monitor.Heartbeat = TimeSpan.FromMinutes(5);
         _host.Monitor.Wake();
-        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
-        _host.Time.Advance(Options.ShortestInterval);
+        await _host.Time.UntilAwaitedAsync(s_options.ShortestInterval);
+        _host.Time.Advance(s_options.ShortestInterval);
         TimeSpan wake = TimeSpan.FromSeconds(15);
         for (int wakes = 0; wakes < 3; wakes++)
         {
@@ -111,8 +111,8 @@ public sealed class MonitorRunTests : IAsyncDisposable
     /// <summary>Lets the shortest interval pass, until the loop waits for hints.</summary>
     private async Task UntilQuietAsync()
     {
-        await _host.Time.UntilAwaitedAsync(Options.ShortestInterval);
-        _host.Time.Advance(Options.ShortestInterval);
-        await _host.Time.UntilAwaitedAsync(Options.Heartbeat);
+        await _host.Time.UntilAwaitedAsync(s_options.ShortestInterval);
+        _host.Time.Advance(s_options.ShortestInterval);
+        await _host.Time.UntilAwaitedAsync(s_options.Heartbeat);
     }
 }

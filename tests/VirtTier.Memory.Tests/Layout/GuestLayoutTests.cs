@@ -10,7 +10,7 @@ public sealed class GuestLayoutTests
     private const ulong GiB = 1 << 30;
 
     /// <summary>A PC with 4 GiB as QEMU's q35 lays it out: RAM below and above the PCI hole, the video hole, firmware.</summary>
-    private static readonly Memslot[] _q35 =
+    private static readonly Memslot[] s_q35 =
     [
         new(0, 0x7f00_0000_0000, 0xa0),
         new(0xc0000, 0x7f00_000c_0000, 0x20000 / 4096),
@@ -24,7 +24,7 @@ public sealed class GuestLayoutTests
     [Fact]
     public void A_pc_is_three_regions_without_the_pci_hole_and_the_firmware()
     {
-        GuestLayout layout = GuestLayout.FromMemslots(_q35);
+        GuestLayout layout = GuestLayout.FromMemslots(s_q35);
         Assert.Equal(
             [
                 new GfnRange(0, 0, 524288),
@@ -42,12 +42,12 @@ public sealed class GuestLayoutTests
     [Fact]
     public void Frames_indexes_and_addresses_agree_for_every_page()
     {
-        GuestLayout layout = GuestLayout.FromMemslots(_q35);
+        GuestLayout layout = GuestLayout.FromMemslots(s_q35);
         int backed = 0;
         for (int index = 0; index < layout.PageCount; index++)
         {
             ulong gfn = layout.GfnOf(index);
-            Memslot slot = Array.Find(_q35, s => gfn >= s.FirstGfn && gfn < s.EndGfn);
+            Memslot slot = Array.Find(s_q35, s => gfn >= s.FirstGfn && gfn < s.EndGfn);
             ulong hva = slot == default ? 0 : slot.Hva + ((gfn - slot.FirstGfn) * 4096);
             if (layout.IndexOf(gfn) != index || layout.HvaOf(index) != hva)
                 Assert.Fail($"index {index}, gfn {gfn:x}: address {layout.HvaOf(index):x} instead of {hva:x}");
@@ -137,8 +137,8 @@ public sealed class GuestLayoutTests
     public void Slots_of_the_second_address_space_change_nothing()
     {
         // System management mode has its own slots, mostly copies of the others.
-        GuestLayout once = GuestLayout.FromMemslots(_q35);
-        GuestLayout twice = GuestLayout.FromMemslots(_q35.Concat(_q35).Append(new Memslot(0xa0000, 0x7f00_000a_0000, 0x20)));
+        GuestLayout once = GuestLayout.FromMemslots(s_q35);
+        GuestLayout twice = GuestLayout.FromMemslots(s_q35.Concat(s_q35).Append(new Memslot(0xa0000, 0x7f00_000a_0000, 0x20)));
         Assert.Equal(once.GfnRanges, twice.GfnRanges);
         Assert.Equal(once.BackedPageCount + 0x20, twice.BackedPageCount);
     }
@@ -146,25 +146,25 @@ public sealed class GuestLayoutTests
     [Fact]
     public void Same_sees_each_kind_of_change()
     {
-        GuestLayout layout = GuestLayout.FromMemslots(_q35);
-        Assert.True(layout.Same(GuestLayout.FromMemslots(_q35.Reverse())));
-        Assert.False(layout.Same(GuestLayout.FromMemslots(_q35[..^1])));
-        Assert.False(layout.Same(GuestLayout.FromMemslots([.. _q35[..^1], _q35[^1] with { Hva = 0x7f30_0000_0000 }])));
+        GuestLayout layout = GuestLayout.FromMemslots(s_q35);
+        Assert.True(layout.Same(GuestLayout.FromMemslots(s_q35.Reverse())));
+        Assert.False(layout.Same(GuestLayout.FromMemslots(s_q35[..^1])));
+        Assert.False(layout.Same(GuestLayout.FromMemslots([.. s_q35[..^1], s_q35[^1] with { Hva = 0x7f30_0000_0000 }])));
         Assert.False(layout.Same(GuestLayout.FromMemslots(
-            [.. _q35[..^1], _q35[^1] with { PageCount = _q35[^1].PageCount - 1 }])));
+            [.. s_q35[..^1], s_q35[^1] with { PageCount = s_q35[^1].PageCount - 1 }])));
     }
 
     [Fact]
     public void What_a_layout_kept_of_another_is_at_the_same_frames_with_the_same_memory_behind_them()
     {
-        GuestLayout before = GuestLayout.FromMemslots(_q35);
+        GuestLayout before = GuestLayout.FromMemslots(s_q35);
         Assert.Equal([(0, 0, before.PageCount)], before.KeptFrom(before));
 
         // The video card's memory is elsewhere in QEMU, a DIMM came between, and the last half GiB went.
-        Memslot above = _q35[^1] with { PageCount = _q35[^1].PageCount - (GiB / 2 / 4096) };
-        Memslot card = _q35[4] with { Hva = 0x7f50_0000_0000 };
+        Memslot above = s_q35[^1] with { PageCount = s_q35[^1].PageCount - (GiB / 2 / 4096) };
+        Memslot card = s_q35[4] with { Hva = 0x7f50_0000_0000 };
         GuestLayout after = GuestLayout.FromMemslots(
-            [.. _q35[..4], card, _q35[5], above, new(2 * GiB + (64 * MiB), 0x7f60_0000_0000, 64 * MiB / 4096)]);
+            [.. s_q35[..4], card, s_q35[5], above, new(2 * GiB + (64 * MiB), 0x7f60_0000_0000, 64 * MiB / 4096)]);
         Assert.Equal([(0, 0, 524288), (528384, 524288 + 16384 + 4096, 524288 - 131072)], after.KeptFrom(before));
     }
 
