@@ -35,8 +35,7 @@ internal static class GetCommand
         }
         catch (LibvirtException e)
         {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.NoLibvirt;
+            return await SetCommand.FailAsync(VirshInstead.Explain(e, name), ExitCode.NoLibvirt);
         }
         Console.Write(json ? view.ToJson() + "\n" : view.ToText());
         return view.HasProblems ? ExitCode.Attention : ExitCode.Success;

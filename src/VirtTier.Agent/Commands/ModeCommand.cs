@@ -70,7 +70,8 @@ internal static class ModeCommand
             }
             catch (LibvirtException e)
             {
-                exitCode = await SetCommand.FailAsync(e.Message, ExitCode.NoLibvirt);
+                exitCode = await SetCommand.FailAsync(
+                    VirshInstead.Explain(e, name, VirshInstead.Write(change, live: true, config: true)), ExitCode.NoLibvirt);
             }
         }
         return exitCode;

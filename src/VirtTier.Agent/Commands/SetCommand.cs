@@ -74,7 +74,8 @@ internal static class SetCommand
         }
         catch (LibvirtException e)
         {
-            return await FailAsync(e.Message, ExitCode.NoLibvirt);
+            return await FailAsync(
+                VirshInstead.Explain(e, name, VirshInstead.Write(change, live, config)), ExitCode.NoLibvirt);
         }
     }
 
