@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps build lint demo deb rpm dist test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
-.PHONY: footprint test-dkms test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
+.PHONY: footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,8 +57,8 @@ test-module: deps ## the module's tests on one host: HOST=amd|intel KERNEL=6.1|6
 storm: deps ## guests and samplers live, die and are killed for MINUTES=10: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 900)) tests/module/run storm
 
-test-dkms: deps ## the DKMS package builds, installs and goes in a root of KERNEL=6.1|6.12|7.3
-	KERNEL=$(KERNEL) tests/module/dkms
+test-packages: deps ## the packages install, build the module and go in a root of KERNEL=6.1 (Debian 12), 6.12 or 7.3 (13)
+	KERNEL=$(KERNEL) tests/module/packages
 
 bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) tests/module/run bench
