@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
 using Spectre.Console;
-using VirtTier.Agent.Bus;
 using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Commands;
@@ -21,27 +20,14 @@ internal static class CurveCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string domain, bool json, CancellationToken cancel)
-    {
-        try
+    private static Task<int> RunAsync(string domain, bool json, CancellationToken cancel) =>
+        AgentQuestion.AskAsync(async client =>
         {
-            await using AgentClient client = AgentClient.Connect();
             DomainCurve curve = await client.GetCurveAsync(domain, cancel);
             if (json)
                 Console.WriteLine(curve.ToJson());
             else
                 AnsiConsole.Write(CurveChart.Render(curve));
             return ExitCode.Success;
-        }
-        catch (NotKnownException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.BadInput;
-        }
-        catch (AgentUnreachableException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.NoAgent;
-        }
-    }
+        });
 }

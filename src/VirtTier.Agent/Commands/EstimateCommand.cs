@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
 using Spectre.Console;
-using VirtTier.Agent.Bus;
 using VirtTier.Agent.Pictures;
 using VirtTier.Primitives;
 
@@ -37,25 +36,14 @@ internal static class EstimateCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string? domain, bool json, FileInfo? html, CancellationToken cancel)
+    private static Task<int> RunAsync(string? domain, bool json, FileInfo? html, CancellationToken cancel) =>
+        AgentQuestion.AskAsync(async client => Only(await client.GetEstimateAsync(cancel), domain) is { } estimate
+            ? await ShowAsync(estimate, json, html, cancel)
+            : await SetCommand.FailAsync(
+                $"no running domain has the name or UUID '{Shorten.ForMessage(domain!)}'", ExitCode.BadInput));
+
+    private static async Task<int> ShowAsync(HostEstimate estimate, bool json, FileInfo? html, CancellationToken cancel)
     {
-        HostEstimate? estimate;
-        try
-        {
-            await using AgentClient client = AgentClient.Connect();
-            estimate = Only(await client.GetEstimateAsync(cancel), domain);
-        }
-        catch (AgentUnreachableException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.NoAgent;
-        }
-        if (estimate is null)
-        {
-            await Console.Error.WriteLineAsync(
-                $"virttier: no running domain has the name or UUID '{Shorten.ForMessage(domain!)}'");
-            return ExitCode.BadInput;
-        }
         if (html is not null)
             return await WriteAsync(html, EstimatePage.Render(estimate, Environment.MachineName), cancel);
         if (json)

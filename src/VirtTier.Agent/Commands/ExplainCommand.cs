@@ -2,7 +2,6 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using VirtTier.Agent.Bus;
 using VirtTier.Agent.Status;
 using VirtTier.Primitives;
 
@@ -23,11 +22,9 @@ internal static class ExplainCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string name, bool json, CancellationToken cancel)
-    {
-        try
+    private static Task<int> RunAsync(string name, bool json, CancellationToken cancel) =>
+        AgentQuestion.AskAsync(async client =>
         {
-            await using AgentClient client = AgentClient.Connect();
             IReadOnlyList<DomainStatus> domains = (await client.GetStatusAsync(cancel)).Domains;
             DomainStatus? domain = domains.FirstOrDefault(d => d.Name == name)
                 ?? domains.FirstOrDefault(d => Guid.TryParse(name, out Guid uuid) && d.Uuid == uuid);
@@ -38,12 +35,7 @@ internal static class ExplainCommand
                 ? JsonSerializer.Serialize(domain.Settings, ExplainJson.Default.IReadOnlyListSettingOrigin) + "\n"
                 : ToText(domain.Settings));
             return ExitCode.Success;
-        }
-        catch (AgentUnreachableException e)
-        {
-            return await SetCommand.FailAsync(e.Message, ExitCode.NoAgent);
-        }
-    }
+        });
 
     /// <summary>A line a setting; below it, what was cut.</summary>
     internal static string ToText(IReadOnlyList<SettingOrigin> settings)

@@ -3,7 +3,6 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Spectre.Console;
-using VirtTier.Agent.Bus;
 using VirtTier.Agent.Pictures;
 using VirtTier.Primitives;
 using VirtTier.Tiering.History;
@@ -32,29 +31,16 @@ internal static class HeatmapCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string domain, TimeSpan last, bool json, CancellationToken cancel)
-    {
-        try
+    private static Task<int> RunAsync(string domain, TimeSpan last, bool json, CancellationToken cancel) =>
+        AgentQuestion.AskAsync(async client =>
         {
-            await using AgentClient client = AgentClient.Connect();
             DomainHeat heat = await client.GetHeatAsync(domain, last, cancel);
             if (json)
                 Console.WriteLine(heat.ToJson());
             else
                 Console.WriteLine(string.Join('\n', HeatMapText.Render(heat, AnsiConsole.Profile.Width, IsColourWanted)));
             return ExitCode.Success;
-        }
-        catch (NotKnownException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.BadInput;
-        }
-        catch (AgentUnreachableException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.NoAgent;
-        }
-    }
+        });
 
     // no-color.org: whatever it says, as long as it says something.
     private static bool IsColourWanted => !Console.IsOutputRedirected

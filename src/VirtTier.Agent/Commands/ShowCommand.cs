@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
 using Spectre.Console;
-using VirtTier.Agent.Bus;
 using VirtTier.Agent.Pictures;
 
 namespace VirtTier.Agent.Commands;
@@ -21,25 +20,12 @@ internal static class ShowCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string domain, bool json, CancellationToken cancel)
-    {
-        try
+    private static Task<int> RunAsync(string domain, bool json, CancellationToken cancel) =>
+        AgentQuestion.AskAsync(async client =>
         {
-            await using AgentClient client = AgentClient.Connect();
             DomainDetail detail = await client.GetDetailAsync(domain, cancel);
             Console.WriteLine(
                 json ? detail.ToJson() : string.Join('\n', DetailText.Render(detail, AnsiConsole.Profile.Width)));
             return detail.Status.NeedsAttention ? ExitCode.Attention : ExitCode.Success;
-        }
-        catch (NotKnownException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.BadInput;
-        }
-        catch (AgentUnreachableException e)
-        {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return ExitCode.NoAgent;
-        }
-    }
+        });
 }
