@@ -378,16 +378,18 @@ static int add_noted_root(struct root roots[MAX_ROOTS], int count, const struct 
 static int noted_roots(struct kvm *kvm, struct root roots[MAX_ROOTS], bool *known)
 {
 	const struct hlist_head *of_page_0 = kvm->arch.mmu_page_hash;
+	const struct list_head *listed = &kvm->arch.tdp_mmu_roots;
 	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
 	const struct table_note *note;
 	int count = 0;
 
-	list_for_each_entry_rcu(note, &kvm->arch.tdp_mmu_roots, link) {
-		if (!is_note(note))
-			continue;
-		*known = true;
-		count = add_noted_root(roots, count, note);
-	}
+	/* With tdp_mmu=0, KVM leaves this list as it was allocated: zeroed. */
+	if (READ_ONCE(listed->next))
+		list_for_each_entry_rcu(note, listed, link)
+			if (is_note(note)) {
+				*known = true;
+				count = add_noted_root(roots, count, note);
+			}
 	if (*known || !of_page_0 || !vcpu)
 		return count;
 	hlist_for_each_entry(note, of_page_0, hash_link)

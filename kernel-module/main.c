@@ -206,10 +206,12 @@ static int guest_info(struct attachment *attachment, struct kvm_ept_sample_info 
 		info->flags |= KVM_EPT_SAMPLE_INFO_AD;
 	info->vcpus = atomic_read(&kvm->online_vcpus);
 
+	rcu_read_lock();
 	read_lock(&kvm->mmu_lock);
 	if (guest_roots(kvm, roots))
 		info->root_level = roots[0].level;
 	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
 
 	idx = srcu_read_lock(&kvm->srcu);
 	slots = kvm_memslots(kvm); /* once: KVM may put another set in place meanwhile */
