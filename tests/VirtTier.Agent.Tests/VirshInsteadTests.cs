@@ -16,7 +16,8 @@ public class VirshInsteadTests
     {
         SettingsChange change = new(new Dictionary<string, string> { ["dram"] = "25%", ["mode"] = "observe" }, [], false);
         Assert.Equal(
-            "no libvirt-dbus\nwithout libvirt-dbus, type: virsh metadata --uri urn:virttier:tiering:1 --live --config "
+            "no libvirt-dbus\nwithout libvirt-dbus, type (it replaces all attributes): "
+                + "virsh metadata --uri urn:virttier:tiering:1 --live --config "
                 + "--key virttier --set '<tiering dram=\"25%\" mode=\"observe\" />' 'my vm'",
             VirshInstead.Explain(s_noService, "my vm", VirshInstead.Write(change, live: true, config: true)));
     }
@@ -28,6 +29,13 @@ public class VirshInsteadTests
         Assert.EndsWith("--uri urn:virttier:tiering:1 --config --remove -- -dash",
             VirshInstead.Explain(s_noService, "-dash", VirshInstead.Write(change, live: false, config: true)),
             StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_takes_one_attribute_out_leaves_the_others_to_an_editor()
+    {
+        SettingsChange change = new(new Dictionary<string, string>(), ["dram"], RemoveAll: false);
+        Assert.Equal(["--live", "--edit"], VirshInstead.Write(change, live: true, config: false));
     }
 
     [Fact]

@@ -19,7 +19,8 @@ internal static class VirshInstead
         if (failure.InnerException is not BusException { ErrorName: BusException.ServiceUnknown })
             return failure.Message;
         string[] named = domain.StartsWith('-') ? ["--", domain] : [domain];
-        return $"{failure.Message}\nwithout libvirt-dbus, type: "
+        return $"{failure.Message}\nwithout libvirt-dbus, "
+            + $"type{(words.Contains("--set") ? " (it replaces all attributes)" : "")}: "
             + ShellLine.Of(["virsh", "metadata", "--uri", TieringSettings.MetadataNamespace, .. words, .. named]);
     }
 
@@ -30,9 +31,10 @@ internal static class VirshInstead
             yield return "--live";
         if (config)
             yield return "--config";
+        // virsh has no way to take one attribute out and leave the others.
         if (change.Set.Count == 0)
         {
-            yield return "--remove";
+            yield return change.RemoveAll ? "--remove" : "--edit";
             yield break;
         }
         yield return "--key";
