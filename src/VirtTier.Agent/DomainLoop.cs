@@ -50,7 +50,7 @@ internal sealed class DomainLoop : IAsyncDisposable
         _orders = orders;
         _log = context.Log;
         _progress = context.Loops.Add(
-            $"tiering domain {orders.Domain.Name}",
+            $"tiering domain {orders.Domain.Key}",
             LoopWatch.UsualLimit + s_limitPerGiB * (orders.Domain.MemoryBytes / (double)(1 << 30)));
         _loop = Task.Run(() => RunAsync(before ?? Task.CompletedTask));
     }
@@ -128,9 +128,9 @@ internal sealed class DomainLoop : IAsyncDisposable
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            _log.Failed(e, _orders.Domain.Name);
+            _log.Failed(e, _orders.Domain.Key);
         }
-        _log.Detached(_orders.Domain.Name);
+        _log.Detached(_orders.Domain.Key);
     }
 
     /// <summary>Whatever goes wrong is tried again, sooner or later by its kind; only the end of the process is final.</summary>
@@ -156,17 +156,17 @@ internal sealed class DomainLoop : IAsyncDisposable
     {
         string reason = Reasons.Failure(exception);
         if (exception is not GuestMemoryException)
-            _log.Failed(exception, _orders.Domain.Name);
+            _log.Failed(exception, _orders.Domain.Key);
         // Said once: the reason changes only when something else goes wrong.
         else if (reason != _report.Reason)
-            _log.Waiting(_orders.Domain.Name, reason);
+            _log.Waiting(_orders.Domain.Key, reason);
         _report = _report with { State = TieringState.Attaching, Reason = reason };
     }
 
     private async Task TierAsync(IGuestSampler sampler, CancellationToken stop)
     {
         AttachedGuest guest = new(_process, sampler, _context, _progress.Progress);
-        _log.Attached(_orders.Domain.Name, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
+        _log.Attached(_orders.Domain.Key, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
         RestoreHeat(guest);
         guest.Look();
         try
@@ -206,7 +206,7 @@ internal sealed class DomainLoop : IAsyncDisposable
             bool harvest = watching;
             watching = harvest ? guest.Harvest() : guest.BeginWatching();
             if (!watching)
-                _log.LayoutChanged(orders.Domain.Name);
+                _log.LayoutChanged(orders.Domain.Key);
             if (!harvest || !watching)
                 continue;
             if (++harvests % sampling.HarvestsPerRound != 0)
@@ -241,7 +241,7 @@ internal sealed class DomainLoop : IAsyncDisposable
         await guest.MoveAsync(orders, end.Token);
         PublishWork(guest);
         DomainFigures figures = guest.Figures;
-        _log.Round(orders.Domain.Name, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes),
+        _log.Round(orders.Domain.Key, figures.Rounds, Sizes.Show(figures.FastBytes), Sizes.Show(figures.SlowBytes),
             Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
     }
 
@@ -267,12 +267,12 @@ internal sealed class DomainLoop : IAsyncDisposable
     {
         Guid domain = _orders.Domain.Uuid;
         _context.Records.Restore(domain, _process);
-        if (_context.Heat.Load(domain, guest.PageCount) is not { } state)
+        if (_context.Heat.Load(domain, _process, guest.PageCount) is not { } state)
             return;
         if (guest.RestoreHeat(state) is { } refusal)
-            _log.HeatRefused(_orders.Domain.Name, _context.Heat.FileOf(domain), refusal);
+            _log.HeatRefused(_orders.Domain.Key, _context.Heat.FileOf(domain, _process), refusal);
         else
-            _log.HeatRestored(_orders.Domain.Name, guest.HeatRounds);
+            _log.HeatRestored(_orders.Domain.Key, guest.HeatRounds);
     }
 
     /// <returns>How long it took.</returns>
@@ -282,7 +282,7 @@ internal sealed class DomainLoop : IAsyncDisposable
         _context.Records.Save(_orders.Domain.Uuid, _process);
         // What was learned in no round is not worth the place of what may have been saved before.
         if (guest.HeatRounds > 0)
-            _context.Heat.Save(_orders.Domain.Uuid, guest.SaveHeat());
+            _context.Heat.Save(_orders.Domain.Uuid, _process, guest.SaveHeat());
         return _context.Time.GetElapsedTime(start);
     }
 
@@ -301,8 +301,8 @@ internal sealed class DomainLoop : IAsyncDisposable
         if (state == before)
             return;
         if (state == TieringState.Observing)
-            _log.Waiting(_orders.Domain.Name, reason!);
+            _log.Waiting(_orders.Domain.Key, reason!);
         else
-            _log.StateChanged(_orders.Domain.Name, state);
+            _log.StateChanged(_orders.Domain.Key, state);
     }
 }

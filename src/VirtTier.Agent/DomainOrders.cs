@@ -27,6 +27,8 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
     /// <param name="figures">What its rounds found and did.</param>
     public DomainStatus Status(DomainFigures figures) => new(figures)
     {
+        Source = Domain.Source,
+        Id = Domain.Id,
         Name = Domain.Name,
         Uuid = Domain.Uuid,
         Pid = Domain.Process?.Pid,

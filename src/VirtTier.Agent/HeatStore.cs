@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
@@ -20,15 +22,17 @@ internal sealed class HeatStore(string directory, ILogger log)
 
     private string? _problem;
 
-    /// <summary>The file of a domain.</summary>
-    public string FileOf(Guid domain) => Path.Combine(directory, domain + Suffix);
+    /// <summary>The file of a domain's run. What was learned is of the pages of one process, which may have a UUID that others
+    /// have as well.</summary>
+    public string FileOf(Guid domain, ProcessIdentity process) => Path.Combine(directory, NameOf(domain, process) + Suffix);
 
     /// <summary>What was last saved of a domain; null if nothing.</summary>
-    /// <param name="domain">The domain.</param>
+    /// <param name="domain">The domain's UUID.</param>
+    /// <param name="process">Its process.</param>
     /// <param name="pages">Its memory in pages: a file that is larger than what was learned of them can be is not read.</param>
-    public byte[]? Load(Guid domain, long pages)
+    public byte[]? Load(Guid domain, ProcessIdentity process, long pages)
     {
-        string file = FileOf(domain);
+        string file = FileOf(domain, process);
         try
         {
             return BoundedFile.ReadBytes(file, (int)Math.Min(Array.MaxLength, MostOther + (pages * MostBytesPerPage)));
@@ -45,9 +49,9 @@ internal sealed class HeatStore(string directory, ILogger log)
     }
 
     /// <summary>Saves what was learned of a domain, in place of what was saved before.</summary>
-    public void Save(Guid domain, ReadOnlySpan<byte> state)
+    public void Save(Guid domain, ProcessIdentity process, ReadOnlySpan<byte> state)
     {
-        string file = FileOf(domain);
+        string file = FileOf(domain, process);
         try
         {
             StateFile.Replace(file, state);
@@ -59,16 +63,19 @@ internal sealed class HeatStore(string directory, ILogger log)
         }
     }
 
-    /// <summary>Forgets all domains but these.</summary>
-    public void Keep(IReadOnlySet<Guid> domains)
+    /// <summary>Forgets all domains but these. Of one whose process is not known just now nothing is forgotten.</summary>
+    public void Keep(IReadOnlyCollection<RunningDomain> domains)
     {
+        HashSet<string> names = [.. domains.Where(d => d.Process is not null).Select(d => NameOf(d.Uuid, d.Process!.Value))];
+        string[] beginnings = [.. domains.Where(d => d.Process is null).Select(d => NameOf(d.Uuid))];
         try
         {
             if (!Directory.Exists(directory))
                 return;
             foreach (string file in Directory.EnumerateFiles(directory, "*" + Suffix))
             {
-                if (!Guid.TryParse(Path.GetFileNameWithoutExtension(file), out Guid domain) || !domains.Contains(domain))
+                string name = Path.GetFileNameWithoutExtension(file);
+                if (!names.Contains(name) && !beginnings.Any(beginning => name.StartsWith(beginning, StringComparison.Ordinal)))
                     File.Delete(file);
             }
         }
@@ -77,6 +84,11 @@ internal sealed class HeatStore(string directory, ILogger log)
             Complain(directory, e);
         }
     }
+
+    private static string NameOf(Guid domain) => $"{domain}.";
+
+    private static string NameOf(Guid domain, ProcessIdentity process) =>
+        string.Create(CultureInfo.InvariantCulture, $"{NameOf(domain)}{process.Pid}-{process.StartTime}");
 
     private void Complain(string file, Exception e)
     {

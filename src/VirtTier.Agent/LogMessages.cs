@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Agent;
 
@@ -26,7 +27,7 @@ internal static partial class LogMessages
     public static partial void HookUnreadable(this ILogger log, string file, string problem);
 
     [LoggerMessage(7, LogLevel.Warning, "{Domain}: start refused: {Reason}")]
-    public static partial void StartRefused(this ILogger log, string domain, string reason);
+    public static partial void StartRefused(this ILogger log, DomainKey domain, string reason);
 
     [LoggerMessage(8, LogLevel.Warning, "{File}: {Problem}")]
     public static partial void StateFileProblem(this ILogger log, string file, string problem);
@@ -35,37 +36,37 @@ internal static partial class LogMessages
     public static partial void HostChanged(this ILogger log, string tiers);
 
     [LoggerMessage(10, LogLevel.Information, "{Domain}: attached to process {Pid}, {Memory} of guest memory")]
-    public static partial void Attached(this ILogger log, string domain, int pid, string memory);
+    public static partial void Attached(this ILogger log, DomainKey domain, int pid, string memory);
 
     [LoggerMessage(11, LogLevel.Information, "{Domain}: detached")]
-    public static partial void Detached(this ILogger log, string domain);
+    public static partial void Detached(this ILogger log, DomainKey domain);
 
     [LoggerMessage(20, LogLevel.Error,
         "{Domain}: a call to the kernel about process {Pid} does not come back; its sampler is let go when it does")]
-    public static partial void DetachStuck(this ILogger log, string domain, int pid);
+    public static partial void DetachStuck(this ILogger log, DomainKey domain, int pid);
 
     [LoggerMessage(12, LogLevel.Warning, "{Domain}: {Reason}")]
-    public static partial void Waiting(this ILogger log, string domain, string reason);
+    public static partial void Waiting(this ILogger log, DomainKey domain, string reason);
 
     [LoggerMessage(13, LogLevel.Information, "{Domain}: budget {Budget}, mode {Mode}")]
-    public static partial void BudgetSet(this ILogger log, string domain, string budget, string mode);
+    public static partial void BudgetSet(this ILogger log, DomainKey domain, string budget, string mode);
 
     [LoggerMessage(14, LogLevel.Information, "{Domain}: {State}")]
-    public static partial void StateChanged(this ILogger log, string domain, Status.TieringState state);
+    public static partial void StateChanged(this ILogger log, DomainKey domain, Status.TieringState state);
 
     [LoggerMessage(16, LogLevel.Information, "{Domain}: the guest's memory layout changed, reading it anew")]
-    public static partial void LayoutChanged(this ILogger log, string domain);
+    public static partial void LayoutChanged(this ILogger log, DomainKey domain);
 
     [LoggerMessage(15, LogLevel.Information, "{Domain}: goes on with the heat of {Rounds} rounds")]
-    public static partial void HeatRestored(this ILogger log, string domain, long rounds);
+    public static partial void HeatRestored(this ILogger log, DomainKey domain, long rounds);
 
     [LoggerMessage(19, LogLevel.Warning, "{Domain}: heat is learned anew; {File} cannot be used: {Reason}")]
-    public static partial void HeatRefused(this ILogger log, string domain, string file, string reason);
+    public static partial void HeatRefused(this ILogger log, DomainKey domain, string file, string reason);
 
     [LoggerMessage(17, LogLevel.Debug,
         "{Domain}: round {Round}: {Fast} fast, {Slow} slow, {Hot} hot; promoted {Promoted}, demoted {Demoted} pages")]
     public static partial void Round(
-        this ILogger log, string domain, long round, string fast, string slow, string hot, long promoted, long demoted);
+        this ILogger log, DomainKey domain, long round, string fast, string slow, string hot, long promoted, long demoted);
 
     [LoggerMessage(20, LogLevel.Error,
         "{Loop}: nothing has happened there for {Limit} s; systemd restarts the agent unless it goes on")]
@@ -81,5 +82,5 @@ internal static partial class LogMessages
     public static partial void OneTier(this ILogger log, string note);
 
     [LoggerMessage(18, LogLevel.Error, "{Domain}: unexpected failure, trying again")]
-    public static partial void Failed(this ILogger log, Exception exception, string domain);
+    public static partial void Failed(this ILogger log, Exception exception, DomainKey domain);
 }

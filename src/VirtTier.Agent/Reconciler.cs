@@ -25,10 +25,10 @@ internal sealed class Reconciler : IAsyncDisposable
 
     private readonly SemaphoreSlim _reconciling = new(1);
     private readonly ILogger _log;
-    private readonly Dictionary<Guid, DomainLoop> _loops = [];
-    private readonly Dictionary<Guid, Task> _leaving = []; // under _loops, as _loops
-    private readonly Dictionary<Guid, DomainOrders> _announced = [];
-    private readonly HashSet<(string Name, ProcessIdentity? Process)> _oddTold = [];
+    private readonly Dictionary<DomainKey, DomainLoop> _loops = [];
+    private readonly Dictionary<DomainKey, Task> _leaving = []; // under _loops, as _loops
+    private readonly Dictionary<DomainKey, DomainOrders> _announced = [];
+    private readonly HashSet<(DomainKey Domain, ProcessIdentity? Process)> _oddTold = [];
     private readonly long _started;
     private volatile AgentConfig _config;
     private volatile DomainLoopContext _context;
@@ -170,40 +170,41 @@ internal sealed class Reconciler : IAsyncDisposable
     /// <summary>What the pool is promised to, for admission control.</summary>
     public PoolPromises Promises() => new(
         _context.Host.PoolBytes,
-        _orders.ToDictionary(o => o.Domain.Uuid, o => AdmissionControl.Promise(o.Settings, o.Domain.MemoryBytes)),
-        _config.Defaults);
+        _orders.ToDictionary(o => o.Domain.Key, o => AdmissionControl.Promise(o.Settings, o.Domain.MemoryBytes)),
+        _config);
 
     private void Follow(DomainSnapshot snapshot)
     {
         _link = snapshot.Link;
         _orders = Order(Sound(snapshot.Domains));
 
-        Dictionary<Guid, DomainOrders> wanted = _orders
+        Dictionary<DomainKey, DomainOrders> wanted = _orders
             .Where(o => o.Domain.Process is not null && o.Mode != TieringMode.Off)
-            .ToDictionary(o => o.Domain.Uuid);
+            .ToDictionary(o => o.Domain.Key);
         lock (_loops)
         {
-            foreach ((Guid uuid, DomainLoop loop) in _loops.ToArray())
+            foreach ((DomainKey key, DomainLoop loop) in _loops.ToArray())
             {
-                if (wanted.TryGetValue(uuid, out DomainOrders? orders) && orders.Domain.Process == loop.Process
+                if (wanted.TryGetValue(key, out DomainOrders? orders) && orders.Domain.Process == loop.Process
                     && !loop.HasEnded)
                     continue;
-                Detach(uuid, loop);
+                Detach(key, loop);
             }
-            foreach ((Guid uuid, DomainOrders orders) in wanted)
+            foreach ((DomainKey key, DomainOrders orders) in wanted)
             {
-                if (_loops.TryGetValue(uuid, out DomainLoop? loop))
+                if (_loops.TryGetValue(key, out DomainLoop? loop))
                     loop.Update(orders);
                 else
-                    _loops[uuid] = new DomainLoop(
-                        _context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(uuid, Task.CompletedTask));
+                    _loops[key] = new DomainLoop(
+                        _context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(key, Task.CompletedTask));
             }
         }
         // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
         if (snapshot.Link.Connected)
         {
-            _context.Heat.Keep(_orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain.Uuid).ToHashSet());
-            _context.Records.Keep([.. _orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain)]);
+            RunningDomain[] tended = [.. _orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain)];
+            _context.Heat.Keep(tended);
+            _context.Records.Keep(tended);
         }
     }
 
@@ -211,7 +212,7 @@ internal sealed class Reconciler : IAsyncDisposable
     private List<RunningDomain> Sound(IReadOnlyList<RunningDomain> running)
     {
         List<RunningDomain> sound = [];
-        foreach (RunningDomain domain in WithoutTwins(running))
+        foreach (RunningDomain domain in running.DistinctBy(domain => domain.Key))
         {
             try
             {
@@ -220,37 +221,14 @@ internal sealed class Reconciler : IAsyncDisposable
             }
             catch (Exception e) when (e is ArgumentException or ArithmeticException)
             {
-                if (_oddTold.Add((domain.Name, domain.Process)))
+                if (_oddTold.Add((domain.Key, domain.Process)))
                 {
-                    _log.HostProblem($"domain {domain.Name} is left alone: its memory or settings cannot be counted with "
+                    _log.HostProblem($"domain {domain.Key} is left alone: its memory or settings cannot be counted with "
                         + $"({Shorten.Sentence(e.Message)}); check with: virsh dumpxml");
                 }
             }
         }
         return sound;
-    }
-
-    /// <summary>One domain of each UUID, by which heat and budgets are kept: of two with the same (one definition on two
-    /// connections) the one that runs as a process, and of these the first by name.
-    /// The other is left alone, and said so once.</summary>
-    private IReadOnlyList<RunningDomain> WithoutTwins(IReadOnlyList<RunningDomain> running)
-    {
-        if (running.Select(domain => domain.Uuid).Distinct().Count() == running.Count)
-            return running;
-        List<RunningDomain> kept = [];
-        foreach (IGrouping<Guid, RunningDomain> same in running.GroupBy(domain => domain.Uuid))
-        {
-            RunningDomain first = same.FirstOrDefault(domain => domain.Process is not null) ?? same.First();
-            kept.Add(first);
-            foreach (RunningDomain twin in same.Where(domain => !ReferenceEquals(domain, first)))
-            {
-                if (_oddTold.Add((twin.Name, twin.Process)))
-                    _log.HostProblem(
-                        $"domain {twin.Name} has the UUID of {first.Name}, {twin.Uuid}, and is left alone: "
-                            + "a UUID belongs to one domain; define it with another");
-            }
-        }
-        return kept;
     }
 
     /// <summary>The picture of now.</summary>
@@ -260,7 +238,7 @@ internal sealed class Reconciler : IAsyncDisposable
         lock (_loops)
         {
             foreach (DomainOrders orders in _orders)
-                domains.Add(_loops.TryGetValue(orders.Domain.Uuid, out DomainLoop? loop)
+                domains.Add(_loops.TryGetValue(orders.Domain.Key, out DomainLoop? loop)
                     ? loop.Status
                     : orders.Status(DomainFigures.None));
         }
@@ -277,7 +255,7 @@ internal sealed class Reconciler : IAsyncDisposable
     }
 
     /// <summary>How a domain's slow accesses would fall with more DRAM; null while too little is known of it.</summary>
-    public DramCurve? Curve(Guid domain)
+    public DramCurve? Curve(DomainKey domain)
     {
         lock (_loops)
             return _loops.TryGetValue(domain, out DomainLoop? loop) ? loop.Curve : null;
@@ -306,8 +284,8 @@ internal sealed class Reconciler : IAsyncDisposable
     {
         lock (_loops)
         {
-            foreach ((Guid uuid, DomainLoop loop) in _loops.ToArray())
-                Detach(uuid, loop);
+            foreach ((DomainKey key, DomainLoop loop) in _loops.ToArray())
+                Detach(key, loop);
         }
     }
 
@@ -315,14 +293,14 @@ internal sealed class Reconciler : IAsyncDisposable
     /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of
     /// must not hold up the others.
     /// </summary>
-    private void Detach(Guid uuid, DomainLoop loop)
+    private void Detach(DomainKey key, DomainLoop loop)
     {
-        foreach (Guid gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
+        foreach (DomainKey gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
             _leaving.Remove(gone);
-        _loops.Remove(uuid);
+        _loops.Remove(key);
         Task end = loop.DisposeAsync().AsTask();
         _ = TellIfStuckAsync(loop, end);
-        _leaving[uuid] = Task.WhenAll(_leaving.GetValueOrDefault(uuid, Task.CompletedTask), end);
+        _leaving[key] = Task.WhenAll(_leaving.GetValueOrDefault(key, Task.CompletedTask), end);
     }
 
     private async Task TellIfStuckAsync(DomainLoop loop, Task end)
@@ -333,20 +311,20 @@ internal sealed class Reconciler : IAsyncDisposable
         }
         catch (TimeoutException)
         {
-            _log.DetachStuck(loop.Status.Name, loop.Process.Pid);
+            _log.DetachStuck(loop.Status.Key, loop.Process.Pid);
         }
     }
 
     private List<DomainOrders> Order(IReadOnlyList<RunningDomain> running)
     {
-        Dictionary<Guid, long> previous = _orders.ToDictionary(o => o.Domain.Uuid, o => o.BudgetPages);
+        Dictionary<DomainKey, long> previous = _orders.ToDictionary(o => o.Domain.Key, o => o.BudgetPages);
         (RunningDomain Domain, EffectiveSettings Effective, BudgetDemand Demand)[] domains = [.. running.Select(d =>
         {
             EffectiveSettings effective = EffectiveSettings.Of(d, _config);
             return (d, effective, BudgetDemands.Of(effective.Settings, d.MemoryBytes, d.UsableMemoryBytes) with
             {
-                Curve = Curve(d.Uuid),
-                Previous = previous.GetValueOrDefault(d.Uuid),
+                Curve = Curve(d.Key),
+                Previous = previous.GetValueOrDefault(d.Key),
             });
         })];
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
@@ -359,12 +337,12 @@ internal sealed class Reconciler : IAsyncDisposable
                     + "each gets the same fraction of its own");
         _poolTooSmall = !enough;
 
-        Dictionary<Guid, long> budgets = enforced.Zip(divided).ToDictionary(e => e.First.Domain.Uuid, e => e.Second);
+        Dictionary<DomainKey, long> budgets = enforced.Zip(divided).ToDictionary(e => e.First.Domain.Key, e => e.Second);
         List<DomainOrders> orders = [];
         foreach ((RunningDomain domain, EffectiveSettings effective, BudgetDemand demand) in domains)
         {
             TieringSettings settings = effective.Settings;
-            if (!budgets.TryGetValue(domain.Uuid, out long budget))
+            if (!budgets.TryGetValue(domain.Key, out long budget))
                 budget = PoolDivider.Divide([demand], poolPages, out _)[0];
             ByteRate rate = settings.Rate ?? _config.DomainRate;
             DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare))
@@ -374,18 +352,18 @@ internal sealed class Reconciler : IAsyncDisposable
             orders.Add(order);
             Announce(order);
         }
-        foreach (Guid gone in _announced.Keys.Except(running.Select(d => d.Uuid)).ToArray())
+        foreach (DomainKey gone in _announced.Keys.Except(running.Select(d => d.Key)).ToArray())
             _announced.Remove(gone);
         return orders;
     }
 
     private void Announce(DomainOrders orders)
     {
-        if (_announced.TryGetValue(orders.Domain.Uuid, out DomainOrders? before)
+        if (_announced.TryGetValue(orders.Domain.Key, out DomainOrders? before)
             && before.Settings == orders.Settings
             && Math.Abs(orders.BudgetPages - before.BudgetPages) <= before.BudgetPages * LeastAnnounced)
             return;
-        _announced[orders.Domain.Uuid] = orders;
-        _log.BudgetSet(orders.Domain.Name, Sizes.Show(orders.BudgetPages * PageSizes.PageBytes), orders.Mode.ToString());
+        _announced[orders.Domain.Key] = orders;
+        _log.BudgetSet(orders.Domain.Key, Sizes.Show(orders.BudgetPages * PageSizes.PageBytes), orders.Mode.ToString());
     }
 }

@@ -23,19 +23,19 @@ internal sealed class SettingsStore(string directory, ILogger log)
     private string? _written;
     private string? _problem;
 
-    /// <summary>What was last saved, by UUID; of it, what still means something.</summary>
-    public IReadOnlyDictionary<Guid, TieringSettings> Load()
+    /// <summary>What was last saved; of it, what still means something.</summary>
+    public IReadOnlyDictionary<(DomainKey Key, Guid Uuid), TieringSettings> Load()
     {
-        Dictionary<Guid, TieringSettings> settings = [];
+        Dictionary<(DomainKey, Guid), TieringSettings> settings = [];
         try
         {
-            Dictionary<Guid, Dictionary<string, string>> saved =
-                JsonSerializer.Deserialize(BoundedFile.ReadText(_file, MostBytes), SettingsStoreJson.Default.Settings) ?? [];
-            foreach ((Guid uuid, Dictionary<string, string> attributes) in saved)
+            SavedSettings?[] saved =
+                JsonSerializer.Deserialize(BoundedFile.ReadText(_file, MostBytes), SettingsStoreJson.Default.SavedSettingsArray) ?? [];
+            foreach (SavedSettings domain in saved.OfType<SavedSettings>().Where(d => !d.Attributes.ContainsValue(null)))
             {
-                (TieringSettings good, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes);
+                var (good, problems) = TieringSettings.FromAttributes(domain.Attributes!);
                 if (problems.Count == 0)
-                    settings[uuid] = good;
+                    settings[(new(domain.Source, domain.Id), domain.Uuid)] = good;
             }
         }
         catch (FileNotFoundException)
@@ -54,10 +54,9 @@ internal sealed class SettingsStore(string directory, ILogger log)
     {
         if (!snapshot.Link.Connected)
             return;
-        // Of two domains with one UUID the first one's are kept: neither may cost the others theirs.
-        Dictionary<Guid, Dictionary<string, string>> settings =
-            snapshot.Domains.DistinctBy(d => d.Uuid).ToDictionary(d => d.Uuid, d => d.Settings.ToAttributes().ToDictionary());
-        string text = JsonSerializer.Serialize(settings, SettingsStoreJson.Default.Settings);
+        SavedSettings[] settings =
+            [.. snapshot.Domains.Select(d => new SavedSettings(d.Source, d.Id, d.Uuid, d.Settings.ToAttributes().ToDictionary()!))];
+        string text = JsonSerializer.Serialize(settings, SettingsStoreJson.Default.SavedSettingsArray);
         if (text == _written)
             return;
         try
@@ -80,5 +79,12 @@ internal sealed class SettingsStore(string directory, ILogger log)
     }
 }
 
-[JsonSerializable(typeof(Dictionary<Guid, Dictionary<string, string>>), TypeInfoPropertyName = "Settings")]
+/// <param name="Source">Who told of the domain,</param>
+/// <param name="Id">and as what: see <see cref="DomainKey"/>.</param>
+/// <param name="Uuid">Its UUID: another one is another domain.</param>
+/// <param name="Attributes">Its settings.</param>
+internal sealed record SavedSettings(string Source, string Id, Guid Uuid, Dictionary<string, string?> Attributes);
+
+[JsonSourceGenerationOptions(RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(SavedSettings[]))]
 internal sealed partial class SettingsStoreJson : JsonSerializerContext;

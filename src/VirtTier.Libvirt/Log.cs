@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Libvirt;
 
@@ -33,11 +34,11 @@ internal static partial class Log
     [LoggerMessage(1103, LogLevel.Information, "libvirt's domains are learned of by {Source}")]
     internal static partial void SourceChosen(ILogger logger, string source);
 
-    [LoggerMessage(1200, LogLevel.Information, "Domain {Name} ({Uuid}) runs")]
-    internal static partial void DomainAppeared(ILogger logger, string name, Guid uuid);
+    [LoggerMessage(1200, LogLevel.Information, "Domain {Domain} ({Uuid}) runs")]
+    internal static partial void DomainAppeared(ILogger logger, DomainKey domain, Guid uuid);
 
-    [LoggerMessage(1201, LogLevel.Information, "Domain {Name} ({Uuid}) is gone")]
-    internal static partial void DomainGone(ILogger logger, string name, Guid uuid);
+    [LoggerMessage(1201, LogLevel.Information, "Domain {Domain} ({Uuid}) is gone")]
+    internal static partial void DomainGone(ILogger logger, DomainKey domain, Guid uuid);
 
     [LoggerMessage(1202, LogLevel.Debug, "The domain at {Path} cannot be read now: {Reason}")]
     internal static partial void DomainUnreadable(ILogger logger, string path, string reason);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging.Abstractions;
+using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
@@ -9,17 +10,17 @@ namespace VirtTier.Agent.Tests;
 /// <summary>A pool of 4 GiB.</summary>
 public sealed class AdmissionControlTests
 {
-    private readonly Dictionary<Guid, long> _running = [];
+    private readonly Dictionary<DomainKey, long> _running = [];
     private readonly AdmissionControl _admission;
-    private TieringSettings _defaults = TieringSettings.Default;
+    private AgentConfig _config = new();
 
     public AdmissionControlTests() =>
-        _admission = new AdmissionControl(() => new PoolPromises(4L << 30, _running, _defaults), TimeProvider.System);
+        _admission = new AdmissionControl(() => new PoolPromises(4L << 30, _running, _config), TimeProvider.System);
 
     [Fact]
     public void What_fits_may_start_to_the_last_byte()
     {
-        _running[Guid.NewGuid()] = 1L << 30;
+        _running[new("libvirt", $"{_running.Count}")] = 1L << 30;
 
         Assert.Null(_admission.Admit(Domain("min='3GiB'")));
     }
@@ -27,9 +28,9 @@ public sealed class AdmissionControlTests
     [Fact]
     public void What_does_not_fit_is_refused_with_the_numbers()
     {
-        _running[Guid.NewGuid()] = 1L << 30;
-        _running[Guid.NewGuid()] = 1L << 30;
-        _running[Guid.NewGuid()] = 0;
+        _running[new("libvirt", $"{_running.Count}")] = 1L << 30;
+        _running[new("libvirt", $"{_running.Count}")] = 1L << 30;
+        _running[new("libvirt", $"{_running.Count}")] = 0;
 
         string refusal = _admission.Admit(Domain("min='3GiB'"))!;
 
@@ -43,17 +44,17 @@ public sealed class AdmissionControlTests
     [Fact]
     public void Domains_on_their_way_count_until_they_run_or_end()
     {
-        DomainDefinition first = Domain("min='3GiB'"), second = Domain("min='3GiB'");
+        DomainDefinition first = Domain("min='3GiB'"), second = Domain("min='3GiB'", "web2");
         Assert.Null(_admission.Admit(first));
         Assert.NotNull(_admission.Admit(second));
         Assert.Null(_admission.Admit(first)); // its own start, tried again, does not stand in its way
 
-        _running[first.Uuid] = 3L << 30; // counted once
-        Assert.Null(_admission.Admit(Domain("min='1GiB'")));
+        _running[first.Key] = 3L << 30; // counted once
+        Assert.Null(_admission.Admit(Domain("min='1GiB'", "web3")));
 
         _running.Clear();
         Assert.Null(_admission.Admit(first));
-        _admission.Forget(first.Uuid);
+        _admission.Forget(first.Key);
         Assert.Null(_admission.Admit(second));
     }
 
@@ -68,10 +69,26 @@ public sealed class AdmissionControlTests
     [Fact]
     public void The_hosts_default_minimum_counts_too()
     {
-        _defaults = new TieringSettings { Min = SizeSpec.FromPercent(75) };
+        _config = new AgentConfig { Defaults = new TieringSettings { Min = SizeSpec.FromPercent(75) } };
 
         Assert.NotNull(_admission.Admit(Domain("")));
         Assert.Null(_admission.Admit(Domain("min='1GiB'")));
+    }
+
+    /// <summary>Of a domain that will never have what it asks for nothing is kept.</summary>
+    [Fact]
+    public void A_rule_holds_before_the_start_as_it_does_after_it()
+    {
+        SettingsRule rule = new("virttier.yaml:1", new Dictionary<string, IReadOnlyList<string>> { ["name"] = ["web*"] },
+            new TieringSettings { Min = SizeSpec.FromPercent(75) }, new TieringSettings { Dram = SizeSpec.Parse("1GiB") }, true);
+        _running[new("libvirt", "other")] = 3L << 30;
+        _config = new AgentConfig { Rules = [rule] };
+        Assert.Null(_admission.Admit(Domain("min='7GiB'"))); // cut to 1 GiB
+        Assert.NotNull(_admission.Admit(Domain("min='1GiB'", "web2"))); // which is promised now
+
+        _config = new AgentConfig { Rules = [rule with { Limit = TieringSettings.Default, OwnerCounts = false }] };
+        Assert.NotNull(_admission.Admit(Domain("min='1MiB' mode='off'"))); // the rule's min, whatever the owner says
+        Assert.Null(_admission.Admit(Domain("min='1MiB'", "db")));
     }
 
     [Fact]
@@ -110,10 +127,11 @@ public sealed class AdmissionControlTests
         Directory.Delete(parent, recursive: true);
     }
 
-    private static DomainDefinition Domain(string attributes) => DomainDefinition.Parse(Xml(attributes));
+    private static DomainDefinition Domain(string attributes, string name = "web1") =>
+        DomainDefinition.Parse(Xml(attributes, name));
 
-    private static string Xml(string attributes) => $"""
-        <domain type='kvm'><name>web1</name><uuid>{Guid.NewGuid()}</uuid><memory unit='GiB'>8</memory>
+    private static string Xml(string attributes, string name = "web1") => $"""
+        <domain type='kvm'><name>{name}</name><uuid>{Guid.NewGuid()}</uuid><memory unit='GiB'>8</memory>
           <metadata><v:tiering xmlns:v='{TieringSettings.MetadataNamespace}' {attributes}/></metadata>
         </domain>
         """;

@@ -7,7 +7,7 @@ using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.DBus;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests;
@@ -19,6 +19,7 @@ public sealed class AgentObjectTests : IAsyncDisposable
     private readonly HookListener _hook;
     private readonly AgentObject _object;
     private DramCurve? _curve = new([(256, 3.0), (768, 1.0)], error: 0.01);
+    private AgentStatus _status;
     private Exception? _reloadError;
     private int _reloads;
     private int _woken;
@@ -27,12 +28,12 @@ public sealed class AgentObjectTests : IAsyncDisposable
     {
         DomainStatus web1 =
             Domains.Running("8MiB").Orders(2048).Status(DomainFigures.None) with { State = TieringState.Tiering, Reason = null };
-        AgentStatus status = new("1.2.3", 5, new LibvirtStatus(true, null), [], 1 << 20, [web1]);
+        _status = new("1.2.3", 5, new LibvirtStatus(true, null), [], 1 << 20, [web1]);
         AdmissionControl admission = new(
-            () => new PoolPromises(1L << 30, new Dictionary<Guid, long>(), TieringSettings.Default), TimeProvider.System);
+            () => new PoolPromises(1L << 30, new Dictionary<DomainKey, long>(), new AgentConfig()), TimeProvider.System);
         _hook = new HookListener(admission, () => Interlocked.Increment(ref _woken), TimeProvider.System, NullLogger.Instance);
         _object = new AgentObject(
-            _bus, () => status, uuid => uuid == web1.Uuid ? _curve : null, _pictures.Shown, _hook, () =>
+            _bus, () => _status, domain => domain == web1.Key ? _curve : null, _pictures.Shown, _hook, () =>
             {
                 _reloads++;
                 return _reloadError is null ? Task.CompletedTask : Task.FromException(_reloadError);
@@ -104,6 +105,43 @@ public sealed class AgentObjectTests : IAsyncDisposable
         Assert.Equal(byName, (await _bus.CallAsync(1000, "GetDomain", uuid.ToString())).Get<string>(0));
         BusException e = await Assert.ThrowsAsync<BusException>(() => _bus.CallAsync(1000, "GetDomain", "web9"));
         Assert.Equal("org.virttier.Agent1.Error.NoSuchDomain", e.ErrorName);
+    }
+
+    [Theory]
+    [InlineData("web1", null)]
+    [InlineData("{uuid}", null)]
+    [InlineData("kubevirt:prod_web1", null)]
+    [InlineData("libvirt:web1", 1)]
+    [InlineData("kubevirt:a/prod_web1", 2)]
+    [InlineData("kubevirt:b/prod_web1", 3)]
+    [InlineData("pid:103", 3)]
+    [InlineData("kubevirt:a/web1", 4)]
+    public async Task Of_domains_with_one_name_or_uuid_each_can_be_named_and_none_is_guessed(string text, int? pid)
+    {
+        DomainStatus web1 = _status.Domains[0] with { Pid = 101 };
+        DomainStatus Pod(string id, string name, int pid) => web1 with { Source = "kubevirt", Id = id, Name = name, Pid = pid };
+        _status = _status with
+        {
+            Domains =
+            [
+                web1, Pod("a/prod_web1", "prod_web1", 102), Pod("b/prod_web1", "prod_web1", 103), Pod("a/web1", "web1", 104),
+            ],
+        };
+        Task<BusBody> asked = _bus.CallAsync(
+            1000, "GetDomain", text.Replace("{uuid}", web1.Uuid.ToString(), StringComparison.Ordinal));
+        if (pid is { } number)
+            Assert.Contains($"\"pid\":{100 + number}", (await asked).Get<string>(0), StringComparison.Ordinal);
+        else
+        {
+            BusException e = await Assert.ThrowsAsync<BusException>(() => asked);
+            Assert.Equal("org.virttier.Agent1.Error.AmbiguousDomain", e.ErrorName);
+            Assert.Contains(text.StartsWith("kubevirt", StringComparison.Ordinal)
+                ? "say which: kubevirt:a/prod_web1 (or pid:102), kubevirt:b/prod_web1 (or pid:103)"
+                : "say which: libvirt:web1 (or pid:101), kubevirt:", e.Message, StringComparison.Ordinal);
+            NotKnownException told = await Assert.ThrowsAsync<NotKnownException>(
+                () => new AgentClient(_bus).GetDetailAsync(web1.Name, TestContext.Current.CancellationToken));
+            Assert.Contains("say which: libvirt:web1 ", told.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

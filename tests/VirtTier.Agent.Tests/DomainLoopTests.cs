@@ -304,7 +304,7 @@ public sealed class DomainLoopTests : IDisposable
     {
         await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await RoundsAsync(loop, 3);
-        string file = Path.Combine(_host.HeatDirectory, $"{Domains.Running().Uuid}.heat");
+        string file = new HeatStore(_host.HeatDirectory, _host.Log).FileOf(Domains.Running().Uuid, Domains.ThisProcess);
         Assert.False(File.Exists(file));
 
         _host.Time.Skip(TimeSpan.FromSeconds(20));

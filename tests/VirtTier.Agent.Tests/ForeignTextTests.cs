@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text;
+using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
@@ -94,7 +95,7 @@ public sealed class ForeignTextTests : IDisposable
     public void What_the_bus_and_the_hook_say_is_short()
     {
         using HookListener hook = new(
-            new AdmissionControl(() => new PoolPromises(0, new Dictionary<Guid, long>(), TieringSettings.Default),
+            new AdmissionControl(() => new PoolPromises(0, new Dictionary<DomainKey, long>(), new AgentConfig()),
                 TimeProvider.System), () => { }, TimeProvider.System, _log);
         _tree.Write("/min.xml", Domain.Replace("mode='observe'", "", StringComparison.Ordinal));
         foreach (string much in s_megabytes)
@@ -132,11 +133,11 @@ public sealed class ForeignTextTests : IDisposable
 
         Guid domain = Guid.NewGuid();
         HeatStore heat = new(_tree.At("/state"), _log);
-        File.WriteAllBytes(heat.FileOf(domain), new byte[4 << 20]);
-        Assert.Null(heat.Load(domain, pages: 512));
-        Assert.NotNull(heat.Load(domain, pages: 1 << 20));
+        File.WriteAllBytes(heat.FileOf(domain, Domains.ThisProcess), new byte[4 << 20]);
+        Assert.Null(heat.Load(domain, Domains.ThisProcess, pages: 512));
+        Assert.NotNull(heat.Load(domain, Domains.ThisProcess, pages: 1 << 20));
 
-        Assert.Contains(_log.Lines, line => line.Contains($"{domain}.heat has more than", StringComparison.Ordinal));
+        Assert.Contains(_log.Lines, line => line.Contains($"{Path.GetFileName(heat.FileOf(domain, Domains.ThisProcess))} has more than", StringComparison.Ordinal));
         Assert.All(_log.Lines, AssertShown);
     }
 
@@ -145,7 +146,8 @@ public sealed class ForeignTextTests : IDisposable
     {
         Random random = new(12);
         const string Good =
-            """{"7c3d2a66-0f0c-4b53-9d1a-0123456789ab":{"dram":"25%","mode":"observe"},"7c3d2a66-0f0c-4b53-9d1a-0123456789ac":{"shares":"3"}}""";
+            """[{"Source":"libvirt","Id":"a","Uuid":"7c3d2a66-0f0c-4b53-9d1a-0123456789ab","Attributes":{"dram":"25%"}},"""
+            + """{"Source":"libvirt","Id":"b","Uuid":"7c3d2a66-0f0c-4b53-9d1a-0123456789ac","Attributes":{"shares":"3"}}]""";
         for (int run = 0; run < 300; run++)
         {
             byte[] damaged = Encoding.UTF8.GetBytes(Good);

@@ -54,7 +54,7 @@ public sealed class HostChangesTests : IAsyncDisposable
         long moved = _host.MovedPages;
         long rounds = service.Status().Domains[0].Rounds;
         await Eventually.IsTrue(() => service.Status().Domains[0].Rounds > rounds + 2);
-        await Eventually.IsTrue(() => service.Curve(Domains.Running().Uuid) is not null);
+        await Eventually.IsTrue(() => service.Curve(Domains.Running().Key) is not null);
         Assert.Equal(moved, _host.MovedPages);
 
         _host.Write("sys/devices/system/node/online", "0-1");

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
 using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
 
 namespace VirtTier.Agent.Tests;
@@ -27,7 +28,7 @@ public sealed class OddFilesTests : IDisposable
     public async Task What_the_hook_wrote_is_left_unread(string kind)
     {
         string file = Make("/run/hook/started.1", kind);
-        PoolPromises pool = new(1 << 30, new Dictionary<Guid, long>(), new());
+        PoolPromises pool = new(1 << 30, new Dictionary<DomainKey, long>(), new());
         AdmissionControl admission = new(() => pool, TimeProvider.System);
         using HookListener hook = new(admission, () => { }, TimeProvider.System, _log);
         await AtOnce(() =>
@@ -81,20 +82,20 @@ public sealed class OddFilesTests : IDisposable
     [MemberData(nameof(Kinds))]
     public async Task What_is_kept_over_a_restart_is_passed_over_and_replaced(string kind)
     {
-        Guid domain = Guid.NewGuid();
+        RunningDomain domain = Domains.Running();
         HeatStore heat = new(_tree.At("/state/heat"), _log);
-        foreach (string file in (string[])[$"/state/heat/{domain}.heat", $"/state/heat/{domain}.heat.new",
-            "/state/settings.json", "/state/settings.json.new"])
+        string saved = $"/state/heat/{Path.GetFileName(heat.FileOf(domain.Uuid, Domains.ThisProcess))}";
+        foreach (string file in (string[])[saved, $"{saved}.new", "/state/settings.json", "/state/settings.json.new"])
             Make(file, kind);
         await AtOnce(() =>
         {
-            Assert.Null(heat.Load(domain, pages: 512));
+            Assert.Null(heat.Load(domain.Uuid, Domains.ThisProcess, pages: 512));
             Assert.Empty(new SettingsStore(_tree.At("/state"), _log).Load());
-            heat.Save(domain, [1, 2, 3]);
-            heat.Keep(new HashSet<Guid> { domain });
+            heat.Save(domain.Uuid, Domains.ThisProcess, [1, 2, 3]);
+            heat.Keep([domain]);
         });
         if (!kind.Contains("directory", StringComparison.Ordinal))
-            Assert.Equal([1, 2, 3], heat.Load(domain, pages: 512));
+            Assert.Equal([1, 2, 3], heat.Load(domain.Uuid, Domains.ThisProcess, pages: 512));
         Assert.All(_log.Lines, line => Assert.InRange(line.Length, 1, 400));
     }
 

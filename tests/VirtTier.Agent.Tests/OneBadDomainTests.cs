@@ -75,7 +75,8 @@ public sealed class OneBadDomainTests : IAsyncDisposable
     public async Task A_step_fails(string step, string fault)
     {
         _host.HugePages = step.Contains("Sample", StringComparison.Ordinal);
-        RunningDomain bad = StartDomain("bad"), good = Domains.Running(name: "good"), later = Domains.Running(name: "later");
+        RunningDomain good = Domains.Running(name: "good"), later = Domains.Running(name: "later");
+        RunningDomain bad = StartDomain("bad") with { Uuid = good.Uuid }; // which is no tie
         int failed = 0;
         FailIn(step, bad, () =>
         {
@@ -162,7 +163,48 @@ public sealed class OneBadDomainTests : IAsyncDisposable
         await _service.ReconcileAsync(Domains.Snapshot(good, good with { Name = "twin", Process = null }));
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
         await _service.ReconfigureAsync(config, _host.Context(config).Host);
-        Assert.Equal(2L << 20, Assert.Single(_service.Status().Domains).BudgetBytes);
+        Assert.Equal([2L << 20, 2L << 20], _service.Status().Domains.Select(d => d.BudgetBytes));
+    }
+
+    [Fact]
+    public async Task Two_domains_of_one_uuid_are_both_tiered_and_what_is_kept_of_one_is_not_the_others()
+    {
+        RunningDomain good = Domains.Running(name: "good");
+        RunningDomain twin = StartDomain("twin") with { Uuid = good.Uuid };
+        await _service.ReconcileAsync(Domains.Snapshot(good, twin));
+        await UntilTieredAsync(good);
+        await UntilTieredAsync(twin);
+        HeatStore heat = new(_host.HeatDirectory, _host.Log);
+        string goods = heat.FileOf(good.Uuid, good.Process!.Value), twins = heat.FileOf(twin.Uuid, twin.Process!.Value);
+
+        await _service.ReconcileAsync(Domains.Snapshot(good with { Settings = new() { Mode = TieringMode.Off } }, twin));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+        await UntilTieredAsync(twin);
+        _host.Time.Skip(TimeSpan.FromSeconds(20));
+        await Eventually.IsTrue(() => File.Exists(twins));
+        await _service.ReconcileAsync(Domains.Snapshot(good with { Settings = new() { Mode = TieringMode.Off } }, twin));
+        Assert.False(File.Exists(goods));
+        Assert.True(File.Exists(twins));
+
+        await _service.ReconcileAsync(Domains.Snapshot(good, twin with { Process = null }));
+        await UntilTieredAsync(good);
+        await Eventually.IsTrue(() => _host.Attached == 1);
+        Assert.True(File.Exists(twins)); // its process is only not known just now
+        Assert.DoesNotContain(_host.Log.Lines, line => line.Contains("good: goes on with the heat", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_was_learned_of_one_run_is_of_no_other()
+    {
+        RunningDomain a = StartDomain("a"), b = StartDomain("b") with { Uuid = a.Uuid };
+        HeatStore heat = new(_host.HeatDirectory, _host.Log);
+        heat.Save(a.Uuid, a.Process!.Value, [1]);
+        heat.Save(b.Uuid, b.Process!.Value, [2]);
+        Assert.Equal([1], heat.Load(a.Uuid, a.Process.Value, pages: 1));
+        Assert.Equal([2], heat.Load(b.Uuid, b.Process.Value, pages: 1));
+        heat.Keep([b]);
+        Assert.Null(heat.Load(a.Uuid, a.Process.Value, pages: 1));
+        Assert.Equal([2], heat.Load(b.Uuid, b.Process.Value, pages: 1));
     }
 
     private RunningDomain StartDomain(string name)

@@ -52,21 +52,20 @@ public sealed class ReconcilerTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Of_two_domains_with_one_uuid_the_one_with_a_process_is_tiered_and_no_other_domain_suffers()
+    public async Task Two_of_one_uuid_and_name_are_two_domains_where_they_are_of_two_sources()
     {
-        RunningDomain original = Domains.Running(name: "b");
-        RunningDomain twin = Domains.Running(name: "a") with { Uuid = original.Uuid, Process = null };
-        DomainSnapshot snapshot = Domains.Snapshot(twin, original, Domains.Running(name: "c"));
-
-        await _service.ReconcileAsync(snapshot);
-        await _service.ReconcileAsync(snapshot);
+        RunningDomain ours = Domains.Running(dram: "4MiB");
+        RunningDomain pods = ours with { Source = "kubevirt", Settings = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
+        await _service.ReconcileAsync(Domains.Snapshot(ours, pods));
+        await _service.ReconcileAsync(Domains.Snapshot(ours, pods));
 
         await Eventually.IsTrue(() => _host.Attached == 2);
-        Assert.Equal(["b", "c"], _service.Status().Domains.Select(d => d.Name));
-        Assert.Single(_host.Log.Lines, line => line.Contains("domain a has the UUID of b", StringComparison.Ordinal));
+        Assert.Equal([("libvirt", 4L << 20), ("kubevirt", 2L << 20)],
+            _service.Status().Domains.Select(d => (d.Source, d.BudgetBytes)));
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "c")));
+        await _service.ReconcileAsync(Domains.Snapshot(pods));
         await Eventually.IsTrue(() => _host.Attached == 1);
+        Assert.Equal(2, _host.Attachments); // the other was left as it was
     }
 
     [Fact]
@@ -233,7 +232,7 @@ public sealed class ReconcilerTests : IAsyncDisposable
         Assert.Equal(4L << 20, BudgetOf(service, "idle"));
 
         await Eventually.IsTrue(
-            () => service.Curve(busy.Uuid) is { Error: < 0.1 } && service.Curve(idle.Uuid) is { Error: < 0.1 });
+            () => service.Curve(busy.Key) is { Error: < 0.1 } && service.Curve(idle.Key) is { Error: < 0.1 });
         await service.DivideAgainAsync();
 
         Assert.InRange(BudgetOf(service, "busy"), 1500 * 4096L, (8L << 20) - 1);
@@ -271,7 +270,7 @@ public sealed class ReconcilerTests : IAsyncDisposable
         await _service.ReconcileAsync(Domains.Snapshot(fixedBudget, observed, auto));
 
         Assert.Equal([4L << 20, 0, 2L << 20],
-            new[] { fixedBudget, observed, auto }.Select(d => _service.Promises().ByDomain[d.Uuid]));
+            new[] { fixedBudget, observed, auto }.Select(d => _service.Promises().ByDomain[d.Key]));
     }
 
     [Fact]

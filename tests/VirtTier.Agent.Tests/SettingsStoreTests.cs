@@ -19,20 +19,21 @@ public sealed class SettingsStoreTests : IDisposable
     {
         RunningDomain a = Domains.Running("4MiB", TieringMode.Observe, "a"), b = Domains.Running("25%", name: "b");
         Store().Save(Domains.Snapshot(a, b));
-        Assert.Equal(a.Settings, Store().Load()[a.Uuid]);
-        Assert.Equal(b.Settings, Store().Load()[b.Uuid]);
+        Assert.Equal(a.Settings, Store().Load()[(a.Key, a.Uuid)]);
+        Assert.Equal(b.Settings, Store().Load()[(b.Key, b.Uuid)]);
 
         Store().Save(Domains.Snapshot(b));
-        Assert.Equal([b.Uuid], Store().Load().Keys);
+        Assert.Equal([(b.Key, b.Uuid)], Store().Load().Keys);
     }
 
     [Fact]
-    public void Two_domains_with_one_uuid_cost_no_other_its_settings()
+    public void Domains_of_one_uuid_have_their_own_settings()
     {
-        RunningDomain a = Domains.Running("4MiB", name: "a"), b = Domains.Running("25%", name: "b");
-        Store().Save(Domains.Snapshot(a, a with { Name = "twin", Settings = new TieringSettings() }, b));
-        Assert.Equal(a.Settings, Store().Load()[a.Uuid]);
-        Assert.Equal(b.Settings, Store().Load()[b.Uuid]);
+        RunningDomain a = Domains.Running("4MiB", name: "a");
+        RunningDomain twin = a with { Name = "twin", Settings = new TieringSettings() };
+        RunningDomain pod = a with { Source = "kubevirt", Settings = new TieringSettings { Shares = 7 } };
+        Store().Save(Domains.Snapshot(a, twin, pod));
+        Assert.All([a, twin, pod], d => Assert.Equal(d.Settings, Store().Load()[(d.Key, d.Uuid)]));
     }
 
     [Fact]
@@ -60,8 +61,12 @@ public sealed class SettingsStoreTests : IDisposable
 
     [Theory]
     [InlineData("")]
-    [InlineData("{ \"not a uuid\": {} }")]
-    [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"dram\": \"lots\" } }")]
+    [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"dram\": \"1GiB\" } }")]
+    [InlineData("[null]")]
+    [InlineData("""[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": null } }]""")]
+    [InlineData("""[{ "Source": "libvirt", "Id": "a" }]""")]
+    [InlineData("""[{ "Source": "libvirt", "Id": null, "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": {} }]""")]
+    [InlineData("""[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": "lots" } }]""")]
     public void A_file_that_cannot_be_used_costs_only_what_was_in_it(string text)
     {
         File.WriteAllText(StateFile, text);

@@ -78,7 +78,8 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
             return (await CallAsync(member, arguments, cancel)).Get<string>(0);
         }
         catch (BusException e) when (
-            e.ErrorName is AgentInterface.NoSuchDomain or AgentInterface.NoCurve or AgentInterface.NoHeat)
+            e.ErrorName is AgentInterface.NoSuchDomain or AgentInterface.AmbiguousDomain or AgentInterface.NoCurve
+                or AgentInterface.NoHeat)
         {
             throw new NotKnownException(e.Message, e);
         }
@@ -102,6 +103,3 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
 
 /// <summary>The agent does not answer; the message says why and what to do.</summary>
 internal sealed class AgentUnreachableException(string message, Exception inner) : Exception(message, inner);
-
-/// <summary>The agent does not know what was asked of a domain; the message says why.</summary>
-internal sealed class NotKnownException(string message, Exception inner) : Exception(message, inner);

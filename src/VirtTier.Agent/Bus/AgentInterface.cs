@@ -45,6 +45,9 @@ internal static class AgentInterface
     /// <summary>The error for a domain that does not run, of every method that asks for one.</summary>
     public const string NoSuchDomain = "org.virttier.Agent1.Error.NoSuchDomain";
 
+    /// <summary>The error for a name or UUID that more than one running domain has; the message names them.</summary>
+    public const string AmbiguousDomain = "org.virttier.Agent1.Error.AmbiguousDomain";
+
     /// <summary>The error of <see cref="GetCurve"/> for a domain of which too little is known yet.</summary>
     public const string NoCurve = "org.virttier.Agent1.Error.NoCurve";
 

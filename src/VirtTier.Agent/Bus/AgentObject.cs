@@ -4,6 +4,7 @@ using VirtTier.Agent.Hook;
 using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Value;
 
@@ -15,7 +16,7 @@ internal sealed class AgentObject : IDisposable
     private const string Properties = "org.freedesktop.DBus.Properties";
 
     private readonly Func<AgentStatus> _status;
-    private readonly Func<Guid, DramCurve?> _curve;
+    private readonly Func<DomainKey, DramCurve?> _curve;
     private readonly DomainPictures _pictures;
     private readonly HookListener _hook;
     private readonly Func<Task> _reload;
@@ -28,7 +29,7 @@ internal sealed class AgentObject : IDisposable
     /// <param name="hook">Hears what libvirt's qemu hook says.</param>
     /// <param name="reload">Reads the configuration again; throws <see cref="ConfigException"/> when it cannot be used.</param>
     public AgentObject(
-        IBus bus, Func<AgentStatus> status, Func<Guid, DramCurve?> curve, DomainPictures pictures, HookListener hook,
+        IBus bus, Func<AgentStatus> status, Func<DomainKey, DramCurve?> curve, DomainPictures pictures, HookListener hook,
         Func<Task> reload)
     {
         _status = status;
@@ -60,7 +61,7 @@ internal sealed class AgentObject : IDisposable
                 return new BusBody("s", Curve(Find(call.Body.Get<string>(0))).ToJson());
             case ("" or AgentInterface.Name, AgentInterface.GetDetail):
                 DomainStatus shown = Find(call.Body.Get<string>(0));
-                return new BusBody("s", _pictures.Detail(shown, _curve(shown.Uuid)).ToJson());
+                return new BusBody("s", _pictures.Detail(shown, _curve(shown.Key)).ToJson());
             case ("" or AgentInterface.Name, AgentInterface.GetHeat):
                 return new BusBody("s", Heat(Find(call.Body.Get<string>(0)), call.Body.Get<uint>(1)).ToJson());
             case ("" or AgentInterface.Name, AgentInterface.GetEstimate):
@@ -93,15 +94,17 @@ internal sealed class AgentObject : IDisposable
 
     private DomainStatus Find(string nameOrUuid)
     {
-        IReadOnlyList<DomainStatus> domains = _status().Domains;
-        return domains.FirstOrDefault(d => d.Name == nameOrUuid)
-            ?? domains.FirstOrDefault(d => Guid.TryParse(nameOrUuid, out Guid uuid) && d.Uuid == uuid)
-            ?? throw new BusException(
-                AgentInterface.NoSuchDomain,
-                $"no running domain has the name or UUID '{Shorten.ForMessage(nameOrUuid)}'");
+        try
+        {
+            return _status().Domains.Find(nameOrUuid);
+        }
+        catch (NotKnownException e)
+        {
+            throw new BusException(e.IsAmbiguous ? AgentInterface.AmbiguousDomain : AgentInterface.NoSuchDomain, e.Message);
+        }
     }
 
-    private DomainCurve Curve(DomainStatus domain) => _curve(domain.Uuid) is { } curve
+    private DomainCurve Curve(DomainStatus domain) => _curve(domain.Key) is { } curve
         ? DomainCurve.Of(domain, curve)
         : throw new BusException(
             AgentInterface.NoCurve,

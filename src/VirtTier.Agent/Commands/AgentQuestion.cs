@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Bus;
+using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Commands;
 

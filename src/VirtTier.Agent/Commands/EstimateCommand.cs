@@ -2,7 +2,7 @@
 using System.CommandLine;
 using Spectre.Console;
 using VirtTier.Agent.Pictures;
-using VirtTier.Primitives;
+using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Commands;
 
@@ -37,10 +37,8 @@ internal static class EstimateCommand
     }
 
     private static Task<int> RunAsync(string? domain, bool json, FileInfo? html, CancellationToken cancel) =>
-        AgentQuestion.AskAsync(async client => Only(await client.GetEstimateAsync(cancel), domain) is { } estimate
-            ? await ShowAsync(estimate, json, html, cancel)
-            : await SetCommand.FailAsync(
-                $"no running domain has the name or UUID '{Shorten.ForMessage(domain!)}'", ExitCode.BadInput));
+        AgentQuestion.AskAsync(async client =>
+            await ShowAsync(Only(await client.GetEstimateAsync(cancel), domain), json, html, cancel));
 
     private static async Task<int> ShowAsync(HostEstimate estimate, bool json, FileInfo? html, CancellationToken cancel)
     {
@@ -53,15 +51,10 @@ internal static class EstimateCommand
         return ExitCode.Success;
     }
 
-    /// <summary>The part of an estimate that is of one domain, or of all; null if there is no such domain.</summary>
-    internal static HostEstimate? Only(HostEstimate estimate, string? nameOrUuid)
-    {
-        if (nameOrUuid is null)
-            return estimate;
-        DomainEstimate? domain = estimate.Domains.FirstOrDefault(d => d.Name == nameOrUuid)
-            ?? estimate.Domains.FirstOrDefault(d => Guid.TryParse(nameOrUuid, out Guid uuid) && d.Uuid == uuid);
-        return domain is null ? null : estimate with { Domains = [domain] };
-    }
+    /// <summary>The part of an estimate that is of one domain, or of all.</summary>
+    /// <exception cref="NotKnownException">There is no such domain.</exception>
+    internal static HostEstimate Only(HostEstimate estimate, string? nameOrUuid) =>
+        nameOrUuid is null ? estimate : estimate with { Domains = [estimate.Domains.Find(nameOrUuid)] };
 
     private static async Task<int> WriteAsync(FileInfo file, string page, CancellationToken cancel)
     {

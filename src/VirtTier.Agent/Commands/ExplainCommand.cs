@@ -3,7 +3,6 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using VirtTier.Agent.Status;
-using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Commands;
 
@@ -25,12 +24,7 @@ internal static class ExplainCommand
     private static Task<int> RunAsync(string name, bool json, CancellationToken cancel) =>
         AgentQuestion.AskAsync(async client =>
         {
-            IReadOnlyList<DomainStatus> domains = (await client.GetStatusAsync(cancel)).Domains;
-            DomainStatus? domain = domains.FirstOrDefault(d => d.Name == name)
-                ?? domains.FirstOrDefault(d => Guid.TryParse(name, out Guid uuid) && d.Uuid == uuid);
-            if (domain is null)
-                return await SetCommand.FailAsync(
-                    $"no running domain has the name or UUID '{Shorten.ForMessage(name)}'", ExitCode.BadInput);
+            DomainStatus domain = (await client.GetStatusAsync(cancel)).Domains.Find(name);
             Console.Write(json
                 ? JsonSerializer.Serialize(domain.Settings, ExplainJson.Default.IReadOnlyListSettingOrigin) + "\n"
                 : ToText(domain.Settings));

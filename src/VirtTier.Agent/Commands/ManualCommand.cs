@@ -36,11 +36,13 @@ internal static class ManualCommand
         try
         {
             await using AgentClient client = AgentClient.Connect();
-            foreach (Status.DomainStatus domain in (await client.GetStatusAsync(cancel)).Domains)
+            IReadOnlyList<Status.DomainStatus> domains = (await client.GetStatusAsync(cancel)).Domains;
+            foreach (Status.DomainStatus domain in domains)
             {
                 // A shell takes what it is given a line at a time: a name that is more than a word is completed by its UUID.
                 Console.WriteLine(domain.Name.All(c => char.IsAsciiLetterOrDigit(c) || "._+-".Contains(c))
-                    && !domain.Name.StartsWith('-') ? domain.Name : domain.Uuid.ToString());
+                    && !domain.Name.StartsWith('-') && domains.Count(d => d.Name == domain.Name) == 1
+                        ? domain.Name : domain.Uuid.ToString());
             }
             return ExitCode.Success;
         }

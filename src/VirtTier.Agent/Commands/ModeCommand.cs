@@ -42,7 +42,10 @@ internal static class ModeCommand
             try
             {
                 AgentStatus status = await new AgentClient(bus).GetStatusAsync(cancel);
-                domains = [.. status.Domains.Select(d => d.Uuid.ToString())];
+                domains = [.. status.Domains.Where(d => d.Source == DomainSources.Libvirt).Select(d => d.Uuid.ToString())];
+                if (status.Domains.Count > domains.Length)
+                    Console.WriteLine($"{status.Domains.Count - domains.Length} VMs are not the host's own libvirt's and stay as "
+                        + "they are: their mode is set by a rule in virttier.yaml");
             }
             catch (AgentUnreachableException e)
             {

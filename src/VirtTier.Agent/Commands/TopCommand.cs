@@ -109,7 +109,7 @@ internal static class TopCommand
     {
         try
         {
-            return view.DetailOf is { } domain ? await client.GetDetailAsync(domain.ToString(), cancel) : null;
+            return view.DetailOf is { } domain ? await client.GetDetailAsync(domain.Full, cancel) : null;
         }
         catch (NotKnownException)
         {

@@ -18,6 +18,7 @@ internal static class VirshInstead
     {
         if (failure.InnerException is not BusException { ErrorName: BusException.ServiceUnknown })
             return failure.Message;
+        domain = DomainKey.InLibvirt(domain);
         string[] named = domain.StartsWith('-') ? ["--", domain] : [domain];
         return $"{failure.Message}\nwithout libvirt-dbus, "
             + $"type{(words.Contains("--set") ? " (it replaces all attributes)" : "")}: "

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
@@ -20,7 +21,7 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
     private static readonly TimeSpan s_startLimit = TimeSpan.FromMinutes(10);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<Guid, (long Bytes, long Since)> _starting = []; // under _lock
+    private readonly Dictionary<DomainKey, (long Bytes, long Since)> _starting = []; // under _lock
 
     /// <summary>Lets a domain in, and keeps its minimum for it; or says why not, with the numbers.</summary>
     /// <param name="domain">The domain that is about to start.</param>
@@ -29,18 +30,18 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
     public string? Admit(DomainDefinition domain)
     {
         PoolPromises pool = promises();
-        TieringSettings settings = (domain.Problems.Count == 0 ? domain.Settings : TieringSettings.Default).Over(pool.Defaults);
+        TieringSettings settings = Settings(domain, pool.Config);
         if (settings.Mode is TieringMode.Observe or TieringMode.Off)
             return null;
         long min = (long)(settings.Min.Resolve(domain.MemoryBytes) ?? 0);
         lock (_lock)
         {
-            foreach (Guid uuid in _starting.Where(
+            foreach (DomainKey over in _starting.Where(
                 s => pool.ByDomain.ContainsKey(s.Key) || time.GetElapsedTime(s.Value.Since) > s_startLimit).Select(
                     s => s.Key).ToArray())
-                _starting.Remove(uuid);
-            _starting.Remove(domain.Uuid);
-            long[] promised = [.. pool.ByDomain.Where(p => p.Key != domain.Uuid).Select(p => p.Value),
+                _starting.Remove(over);
+            _starting.Remove(domain.Key);
+            long[] promised = [.. pool.ByDomain.Where(p => p.Key != domain.Key).Select(p => p.Value),
                 .. _starting.Values.Select(s => s.Bytes)];
             long left = Math.Max(0, pool.PoolBytes - promised.Sum());
             if (min > left)
@@ -50,13 +51,13 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
                     + $"and {Sizes.Show(left)} is left; "
                     + "lower min (virttier set --min), promise another domain less, or enlarge the pool (pool.dram)";
             }
-            _starting[domain.Uuid] = (Promise(settings, domain.MemoryBytes), time.GetTimestamp());
+            _starting[domain.Key] = (Promise(settings, domain.MemoryBytes), time.GetTimestamp());
         }
         return null;
     }
 
     /// <summary>The domain has ended, or never started.</summary>
-    public void Forget(Guid domain)
+    public void Forget(DomainKey domain)
     {
         lock (_lock)
             _starting.Remove(domain);
@@ -68,9 +69,19 @@ internal sealed class AdmissionControl(Func<PoolPromises> promises, TimeProvider
         settings.Mode is TieringMode.Observe or TieringMode.Off
             ? 0
             : BudgetDemands.Of(settings, memoryBytes, memoryBytes).Guaranteed * PageSizes.PageBytes;
+
+    /// <summary>What will hold for it once it runs, but for rules that go by its cgroup, which it has not yet.</summary>
+    private static TieringSettings Settings(DomainDefinition domain, AgentConfig config) => EffectiveSettings.Of(new()
+    {
+        Uuid = domain.Uuid,
+        Name = domain.Name,
+        MemoryBytes = domain.MemoryBytes,
+        Labels = domain.Labels,
+        Settings = domain.Problems.Count == 0 ? domain.Settings : TieringSettings.Default,
+    }, config).Settings;
 }
 
 /// <param name="PoolBytes">Fast memory that all budgets may use together.</param>
 /// <param name="ByDomain">What each running domain is promised of it, in bytes.</param>
-/// <param name="Defaults">The settings of a domain that says nothing.</param>
-internal sealed record PoolPromises(long PoolBytes, IReadOnlyDictionary<Guid, long> ByDomain, TieringSettings Defaults);
+/// <param name="Config">What holds for domains, whatever they say.</param>
+internal sealed record PoolPromises(long PoolBytes, IReadOnlyDictionary<DomainKey, long> ByDomain, AgentConfig Config);

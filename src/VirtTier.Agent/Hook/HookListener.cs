@@ -35,7 +35,7 @@ internal sealed class HookListener(AdmissionControl admission, Action wake, Time
     {
         Interlocked.Increment(ref _calls);
         if (operation is "stopped" or "release" && Read(xmlFile) is DomainDefinition domain)
-            admission.Forget(domain.Uuid);
+            admission.Forget(domain.Key);
         LookSoon();
     }
 
@@ -48,7 +48,7 @@ internal sealed class HookListener(AdmissionControl admission, Action wake, Time
         Interlocked.Increment(ref _calls);
         string? refusal = Read(xmlFile) is DomainDefinition domain ? admission.Admit(domain) : null;
         if (refusal is not null)
-            log.StartRefused(Shorten.ForMessage(name), refusal);
+            log.StartRefused(new(DomainSources.Libvirt, Shorten.ForMessage(name)), refusal);
         return refusal;
     }
 

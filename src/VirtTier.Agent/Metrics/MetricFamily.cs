@@ -31,21 +31,24 @@ internal sealed record MetricFamily(
             s => Tiers(s, t => t.FreeBytes)),
         OfHost("virttier_tier_node_info", "The NUMA nodes of each tier; always 1.", ["tier", "rank", "node"], Nodes),
         OfHost("virttier_domain_info", "Each running domain, with what identifies it and its mode; always 1.",
-            ["domain", "uuid", "mode"],
-            s => s.Domains.Select(d => (new[] { d.Name, d.Uuid.ToString(), d.Mode }, 1.0))),
+            ["domain", "source", "uuid", "mode"],
+            s => Domains(s).Select(d => (new[] { d.Name, d.Of.Source, d.Of.Uuid.ToString(), d.Of.Mode }, 1.0))),
         OfHost("virttier_domain_state", "What the agent does with a domain: 1 for the state that it is in, 0 for all others.",
-            ["domain", "state"],
-            s => s.Domains.SelectMany(
-                d => DomainStatus.StateNames.Select(n => (new[] { d.Name, n }, d.StateName == n ? 1.0 : 0)))),
+            ["domain", "source", "state"],
+            s => Domains(s).SelectMany(d => DomainStatus.StateNames.Select(
+                n => (new[] { d.Name, d.Of.Source, n }, d.Of.StateName == n ? 1.0 : 0)))),
         OfDomain("virttier_domain_attention",
             "Whether a person has to do something about a domain: 1 or 0; virttier status says what.",
             d => d.NeedsAttention ? 1 : 0),
         OfDomain("virttier_domain_memory_bytes", "The guest's memory.", d => d.MemoryBytes),
         OfDomain("virttier_domain_budget_bytes", "Most fast memory that a domain may hold.", d => d.BudgetBytes),
         OfHost("virttier_domain_resident_bytes", "Guest memory on the fast tier, and on slower ones, after the last round.",
-            ["domain", "tier"],
-            s => s.Domains.SelectMany(
-                d => new[] { (new[] { d.Name, "fast" }, (double)d.FastBytes), ([d.Name, "slow"], d.SlowBytes) })),
+            ["domain", "source", "tier"],
+            s => Domains(s).SelectMany(d => new[]
+            {
+                (new[] { d.Name, d.Of.Source, "fast" }, (double)d.Of.FastBytes),
+                ([d.Name, d.Of.Source, "slow"], d.Of.SlowBytes),
+            })),
         OfDomain("virttier_domain_hot_bytes", "Guest memory found hot in the last round.", d => d.HotBytes),
         OfDomain("virttier_domain_hot_fast_bytes", "Of the memory found hot, what was on the fast tier.", d => d.HotFastBytes),
         OfDomain("virttier_domain_rounds_total", "Placement decisions since the sampler was attached.", d => d.Rounds),
@@ -57,8 +60,9 @@ internal sealed record MetricFamily(
         OfDomain("virttier_domain_demoted_bytes_total", "Memory sent to slower tiers since the sampler was attached.",
             d => d.DemotedPages * (double)PageBytes),
         OfHost("virttier_domain_unmoved_bytes_total", "Memory that would not move, by reason, since the sampler was attached.",
-            ["domain", "reason"],
-            s => s.Domains.SelectMany(d => d.Unmoved.Select(u => (new[] { d.Name, u.Key }, u.Value * (double)PageBytes)))),
+            ["domain", "source", "reason"],
+            s => Domains(s).SelectMany(d => d.Of.Unmoved.Select(
+                u => (new[] { d.Name, d.Of.Source, u.Key }, u.Value * (double)PageBytes)))),
         OfDomain("virttier_domain_ping_pong_ratio",
             "Share of the pages moved of late that had been moved the other way within eight rounds.",
             d => d.PingPongShare),
@@ -77,7 +81,12 @@ internal sealed record MetricFamily(
         new(name, help, labels, read);
 
     private static MetricFamily OfDomain(string name, string help, Func<DomainStatus, double> read) =>
-        new(name, help, ["domain"], s => s.Domains.Select(d => (new[] { d.Name }, read(d))));
+        new(name, help, ["domain", "source"], s => Domains(s).Select(d => (new[] { d.Name, d.Of.Source }, read(d.Of))));
+
+    /// <summary>Each domain with a name that no other of its source has: a series has one value.</summary>
+    private static IEnumerable<(string Name, DomainStatus Of)> Domains(AgentStatus status) => status.Domains
+        .GroupBy(d => (d.Source, d.Name))
+        .SelectMany(same => same.Select(d => (same.Count() == 1 ? d.Name : $"{d.Name} ({d.Id}, process {d.Pid ?? 0})", d)));
 
     private static IEnumerable<(string[], double)> Tiers(AgentStatus status, Func<TierStatus, double> read) =>
         status.Tiers.Select((tier, rank) => (new[] { tier.Name, $"{rank}" }, read(tier)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Agent.Pictures;
 
@@ -14,10 +15,10 @@ internal sealed class DomainEvents(ILogger log, TimeProvider time) : ILogger
     // Domains come and go; who has not been heard of for long makes room.
     private const int MostDomains = 4096;
 
-    private readonly ConcurrentDictionary<string, Queue<DomainEvent>> _events = [];
+    private readonly ConcurrentDictionary<DomainKey, Queue<DomainEvent>> _events = [];
 
     /// <summary>The last events of a domain, the oldest first.</summary>
-    public IReadOnlyList<DomainEvent> Of(string domain)
+    public IReadOnlyList<DomainEvent> Of(DomainKey domain)
     {
         if (!_events.TryGetValue(domain, out Queue<DomainEvent>? events))
             return [];
@@ -38,10 +39,10 @@ internal sealed class DomainEvents(ILogger log, TimeProvider time) : ILogger
             Keep(domain, formatter(state, exception));
     }
 
-    private static string? DomainOf<TState>(TState state) =>
-        (state as IReadOnlyList<KeyValuePair<string, object?>>)?.FirstOrDefault(value => value.Key == "Domain").Value as string;
+    private static DomainKey? DomainOf<TState>(TState state) =>
+        (state as IReadOnlyList<KeyValuePair<string, object?>>)?.FirstOrDefault(value => value.Key == "Domain").Value as DomainKey?;
 
-    private void Keep(string domain, string text)
+    private void Keep(DomainKey domain, string text)
     {
         if (_events.Count >= MostDomains)
             _events.Clear();
@@ -49,7 +50,7 @@ internal sealed class DomainEvents(ILogger log, TimeProvider time) : ILogger
         lock (events)
         {
             // Every line of a domain begins with its name, which is known to who asks.
-            string prefix = domain + ": ";
+            string prefix = $"{domain}: ";
             events.Enqueue(new DomainEvent(
                 time.GetUtcNow(), text.StartsWith(prefix, StringComparison.Ordinal) ? text[prefix.Length..] : text));
             while (events.Count > Kept)

@@ -26,7 +26,7 @@ internal sealed class DomainPictures(GuestRecords records, DomainEvents events, 
     {
         GuestRecord? record = records.Find(domain.Pid);
         return new DomainDetail(domain, record?.Nodes() ?? [], record?.Heat() ?? [],
-            curve is null ? null : DomainCurve.Of(domain, curve), events.Of(domain.Name));
+            curve is null ? null : DomainCurve.Of(domain, curve), events.Of(domain.Key));
     }
 
     /// <summary>Where a domain accessed its memory in the last while, and when; null if it was never attached.</summary>

@@ -51,7 +51,7 @@ internal static class EstimatePage
 
             """);
         foreach (DomainEstimate domain in estimate.Domains)
-            Row(page, domain);
+            Row(page, domain, estimate.NameOf(domain));
         page.Append("</tbody>\n");
         Total(page, estimate);
         page.Append("</table>\n");
@@ -60,10 +60,10 @@ internal static class EstimatePage
         return page.Append("</main>\n</body>\n</html>\n").ToString();
     }
 
-    private static void Row(StringBuilder page, DomainEstimate d)
+    private static void Row(StringBuilder page, DomainEstimate d, string name)
     {
         page.Append("<tr>");
-        Cell(page, TextTable.Name(d.Name, int.MaxValue));
+        Cell(page, name);
         Cell(page, Sizes.Show(d.MemoryBytes));
         Cell(page, Sizes.Show(d.HotBytes));
         Need(page, d.OnePercent);

@@ -18,7 +18,7 @@ internal static class EstimateText
     public static IEnumerable<string> Render(HostEstimate estimate, int width)
     {
         List<string[]> rows = [s_over, s_heads];
-        rows.AddRange(estimate.Domains.Select(domain => Row(domain, Math.Max(LeastName, width - OtherColumns))));
+        rows.AddRange(estimate.Domains.Select(domain => Row(domain, estimate.NameOf(domain), Math.Max(LeastName, width - OtherColumns))));
         if (estimate.Known.Skip(1).Any())
             rows.Add(Total(estimate));
         if (estimate.Domains.Count == 0)
@@ -31,7 +31,7 @@ internal static class EstimateText
     {
         foreach (DomainEstimate domain in estimate.Domains.Where(d => d.OnePercent is null))
         {
-            yield return $"{TextTable.Name(domain.Name, int.MaxValue)}: too early: seen for "
+            yield return $"{estimate.NameOf(domain)}: too early: seen for "
                 + $"{TextTable.Time(domain.ObservedSeconds)}, "
                 + $"{TextTable.Time(domain.EnoughSeconds)} are enough for a first figure"
                 + (domain.Reason is null ? "" : $" ({domain.Reason})");
@@ -51,9 +51,9 @@ internal static class EstimateText
             yield return "This host has one memory tier: nothing is moved, VMs are only watched.";
     }
 
-    private static string[] Row(DomainEstimate d, int nameWidth) =>
+    private static string[] Row(DomainEstimate d, string name, int nameWidth) =>
     [
-        TextTable.Name(d.Name, nameWidth),
+        TextTable.Name(name, nameWidth),
         Sizes.Show(d.MemoryBytes),
         Sizes.Show(d.HotBytes),
         .. Need(d.OnePercent),

@@ -30,16 +30,16 @@ internal sealed class GuestRecords(HeatStore files, TimeProvider time, ILogger l
     public void Save(Guid domain, ProcessIdentity process)
     {
         if (_records.TryGetValue(process, out GuestRecord? record) && !record.IsNew)
-            files.Save(domain, record.Save(IdOf(process)));
+            files.Save(domain, process, record.Save(IdOf(process)));
     }
 
     /// <summary>Takes up what was saved of a domain's process, before its first harvest.</summary>
     public void Restore(Guid domain, ProcessIdentity process)
     {
-        if (!_records.TryGetValue(process, out GuestRecord? record) || !record.IsNew || files.Load(domain, 0) is not { } state)
+        if (!_records.TryGetValue(process, out GuestRecord? record) || !record.IsNew || files.Load(domain, process, 0) is not { } state)
             return;
         if (record.Restore(state, IdOf(process)) is { } refusal)
-            log.StateFileProblem(files.FileOf(domain), $"left aside, the VM's pictures begin anew: {refusal}");
+            log.StateFileProblem(files.FileOf(domain, process), $"left aside, the VM's pictures begin anew: {refusal}");
     }
 
     /// <summary>Forgets all but these domains.</summary>
@@ -48,7 +48,7 @@ internal sealed class GuestRecords(HeatStore files, TimeProvider time, ILogger l
         HashSet<ProcessIdentity> running = [.. domains.Select(d => d.Process).OfType<ProcessIdentity>()];
         foreach (ProcessIdentity gone in _records.Keys.Where(process => !running.Contains(process)))
             _records.TryRemove(gone, out _);
-        files.Keep(domains.Select(d => d.Uuid).ToHashSet());
+        files.Keep(domains);
     }
 
     // No process of another start has the same.

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Primitives;
 using VirtTier.Tiering.History;
 
@@ -21,6 +22,9 @@ internal sealed record HostEstimate(
     [JsonIgnore]
     public IEnumerable<DomainEstimate> Known => Domains.Where(d => d.OnePercent is not null);
 
+    /// <summary>A domain's name, which tells it from the others.</summary>
+    public string NameOf(DomainEstimate domain) => TextTable.Name(Domains.Shown(domain), int.MaxValue);
+
     public string ToJson() => JsonSerializer.Serialize(this, PicturesJson.Default.HostEstimate);
 
     /// <exception cref="JsonException">The text is not an estimate.</exception>
@@ -38,11 +42,25 @@ internal sealed record HostEstimate(
 /// <param name="EnoughSeconds">From when on there are figures.</param>
 internal sealed record DomainEstimate(
     string Name, Guid Uuid, long MemoryBytes, long ResidentBytes, long HotBytes, double ObservedSeconds, double EnoughSeconds)
+    : INamedDomain
 {
     // Long enough for some hundred predictions; what it does at other times of the day shows later.
     private const double Enough = 15 * 60;
 
     private const int CurveSteps = 32;
+
+    /// <summary>Who tells of the domain.</summary>
+    public string Source { get; init; } = DomainSources.Libvirt;
+
+    /// <summary>What the source tells it from others by.</summary>
+    public string Id { get => field ?? Name; init; }
+
+    /// <inheritdoc/>
+    public int? Pid { get; init; }
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public DomainKey Key => new(Source, Id);
 
     /// <summary>Why nothing is seen of it; null if something is.</summary>
     public string? Reason { get; init; }
@@ -69,6 +87,9 @@ internal sealed record DomainEstimate(
         DomainEstimate estimate = new(
             domain.Name, domain.Uuid, domain.MemoryBytes, resident, domain.HotBytes, Math.Round(curve.Seconds), Enough)
         {
+            Source = domain.Source,
+            Id = domain.Id,
+            Pid = domain.Pid,
             Reason = curve.Seconds > 0 ? null : domain.Reason,
             Error = curve.Error is double error ? Math.Round(error, 4) : null,
         };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Agent.Status;
@@ -50,7 +51,7 @@ internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookC
 internal sealed record TierStatus(string Name, IReadOnlyList<int> Nodes, long TotalBytes, long FreeBytes);
 
 /// <summary>One running domain: what it is, what is done with it, and the figures of its rounds.</summary>
-internal sealed record DomainStatus : DomainFigures
+internal sealed record DomainStatus : DomainFigures, INamedDomain
 {
     /// <summary>A domain with no rounds yet.</summary>
     [JsonConstructor]
@@ -64,10 +65,20 @@ internal sealed record DomainStatus : DomainFigures
     {
     }
 
-    /// <summary>libvirt's name of the domain.</summary>
+    /// <summary>Who tells of the domain, one of <see cref="DomainSources"/>.</summary>
+    public string Source { get; init; } = DomainSources.Libvirt;
+
+    /// <summary>What the source tells it from others by.</summary>
+    public string Id { get => field ?? Name; init; }
+
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public DomainKey Key => new(Source, Id);
+
+    /// <summary>Its name.</summary>
     public required string Name { get; init; }
 
-    /// <summary>libvirt's UUID of the domain.</summary>
+    /// <summary>Its UUID. Others may have the same.</summary>
     public required Guid Uuid { get; init; }
 
     /// <summary>Its QEMU process; null when it is not known.</summary>

@@ -2,7 +2,6 @@
 using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
-using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Status;
 
@@ -59,15 +58,15 @@ internal static class StatusTable
             "hot in DRAM", "moved up/down"])
             table.AddColumn(header, column => column.RightAligned().NoWrap());
         foreach (DomainStatus domain in domains)
-            table.AddRow(Row(domain));
+            table.AddRow(Row(domain, domains));
         if (domains.Count == 0)
             table.Caption("no domain is running");
         return table;
     }
 
-    private static Markup[] Row(DomainStatus d) =>
+    private static Markup[] Row(DomainStatus d, IReadOnlyList<DomainStatus> all) =>
     [
-        new(Name(d)),
+        new(Name(d, all)),
         new(State(d)),
         new(Sizes.Show(d.MemoryBytes)),
         new(d.State == TieringState.Off ? "-" : Sizes.Show(d.BudgetBytes)),
@@ -103,7 +102,7 @@ internal static class StatusTable
         return $"[{colour}]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/]";
     }
 
-    private static string Name(DomainStatus d) => Shorten.ForMessage(d.Name).EscapeMarkup();
+    private static string Name(DomainStatus d, IReadOnlyList<DomainStatus> all) => all.Shown(d).EscapeMarkup();
 
     private static IEnumerable<string> Complaints(AgentStatus status)
     {
@@ -114,9 +113,9 @@ internal static class StatusTable
         foreach (DomainStatus d in status.Domains)
         {
             if (d.Reason is not null)
-                yield return $"[{(d.NeedsAttention ? "yellow" : "grey")}]{Name(d)}:[/] {d.Reason.EscapeMarkup()}";
+                yield return $"[{(d.NeedsAttention ? "yellow" : "grey")}]{Name(d, status.Domains)}:[/] {d.Reason.EscapeMarkup()}";
             foreach (SettingProblemStatus p in d.Problems)
-                yield return $"[yellow]{Name(d)}:[/] "
+                yield return $"[yellow]{Name(d, status.Domains)}:[/] "
                     + $"{p.Attribute.EscapeMarkup()}=\"{p.Value.EscapeMarkup()}\": {p.Message.EscapeMarkup()}";
         }
     }

@@ -3,6 +3,7 @@ using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 using VirtTier.Agent.Pictures;
+using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Agent.Status;
 
@@ -27,7 +28,7 @@ internal sealed class TopView
     private string _filter = "";
     private string? _typed; // a filter that is being typed
     private int _order;
-    private Guid? _selected;
+    private DomainKey? _selected;
     private bool _help;
     private bool _detail;
 
@@ -47,7 +48,7 @@ internal sealed class TopView
     public bool IsEnded { get; private set; }
 
     /// <summary>The domain that is shown in detail; null for the list.</summary>
-    public Guid? DetailOf => _detail ? Selected?.Uuid : null;
+    public DomainKey? DetailOf => _detail ? Selected?.Key : null;
 
     /// <summary>The domains that pass the filter, in order.</summary>
     public IReadOnlyList<DomainStatus> Shown
@@ -64,7 +65,7 @@ internal sealed class TopView
     }
 
     private DomainStatus? Selected =>
-        Shown is { Count: > 0 } shown ? shown.FirstOrDefault(d => d.Uuid == _selected) ?? shown[0] : null;
+        Shown is { Count: > 0 } shown ? shown.FirstOrDefault(d => d.Key == _selected) ?? shown[0] : null;
 
     /// <summary>A key was pressed.</summary>
     public void Press(ConsoleKeyInfo key)
@@ -166,8 +167,8 @@ internal sealed class TopView
     private void Select(int step)
     {
         IReadOnlyList<DomainStatus> shown = Shown;
-        int at = shown.TakeWhile(d => d.Uuid != Selected?.Uuid).Count() + step;
+        int at = shown.TakeWhile(d => d.Key != Selected?.Key).Count() + step;
         if (at >= 0 && at < shown.Count)
-            _selected = shown[at].Uuid;
+            _selected = shown[at].Key;
     }
 }

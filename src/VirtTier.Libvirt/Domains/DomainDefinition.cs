@@ -12,6 +12,12 @@ namespace VirtTier.Libvirt.Domains;
 public sealed record DomainDefinition(
     Guid Uuid, string Name, ulong MemoryBytes, TieringSettings Settings, IReadOnlyList<SettingsProblem> Problems)
 {
+    /// <summary>What rules go by.</summary>
+    public DomainLabels Labels { get; init; } = DomainLabels.None;
+
+    /// <summary>What tells it from all others once it runs.</summary>
+    public DomainKey Key => new(DomainSources.Libvirt, Name);
+
     /// <summary>Reads the XML of a domain.</summary>
     /// <param name="xml">The XML.</param>
     /// <exception cref="FormatException">It is not the XML of a domain.</exception>
@@ -19,6 +25,6 @@ public sealed record DomainDefinition(
     {
         DomainXml domain = DomainXml.Parse(xml);
         var (settings, problems) = TieringSettingsParser.Parse(domain.Tiering, domain.MemoryBytes);
-        return new(domain.Uuid, domain.Name, domain.MemoryBytes, settings, problems);
+        return new(domain.Uuid, domain.Name, domain.MemoryBytes, settings, problems) { Labels = domain.Labels };
     }
 }

@@ -155,11 +155,11 @@ public sealed class DomainMonitor : IDisposable
     /// <summary>Says what is in the picture by now: whoever reads the log finds it so.</summary>
     private void LogChanges(IReadOnlyList<RunningDomain> before, IReadOnlyList<RunningDomain> now)
     {
-        static (Guid, string) Key(RunningDomain domain) => (domain.Uuid, domain.Name);
+        static (DomainKey, Guid) Key(RunningDomain domain) => (domain.Key, domain.Uuid);
         foreach (RunningDomain gone in before.ExceptBy(now.Select(Key), Key))
-            Log.DomainGone(_logger, gone.Name, gone.Uuid);
+            Log.DomainGone(_logger, gone.Key, gone.Uuid);
         foreach (RunningDomain appeared in now.ExceptBy(before.Select(Key), Key))
-            Log.DomainAppeared(_logger, appeared.Name, appeared.Uuid);
+            Log.DomainAppeared(_logger, appeared.Key, appeared.Uuid);
     }
 
     private void LogLink(LibvirtLink link)

@@ -35,8 +35,9 @@ public sealed record DomainMonitorOptions
     public TimeSpan XmlAgeLimit { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>
-    /// The last good settings of domains, by UUID, from an earlier life of this program: what holds for a domain whose metadata
-    /// is broken when it is first seen. A domain that is not in it has the defaults.
+    /// The last good settings of domains from an earlier life of this program: what holds for a domain whose metadata is broken
+    /// when it is first seen. A domain that is not in it, with its UUID, has the defaults.
     /// </summary>
-    public IReadOnlyDictionary<Guid, TieringSettings> LastGoodSettings { get; init; } = new Dictionary<Guid, TieringSettings>();
+    public IReadOnlyDictionary<(DomainKey Key, Guid Uuid), TieringSettings> LastGoodSettings { get; init; } =
+        new Dictionary<(DomainKey, Guid), TieringSettings>();
 }

@@ -95,6 +95,10 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         {
             return await LookupAsync("DomainLookupByUUID", nameOrUuid, cancel).ConfigureAwait(false);
         }
+        catch (LibvirtException) when (DomainKey.InLibvirt(nameOrUuid) != nameOrUuid)
+        {
+            return await LookupAsync(DomainKey.InLibvirt(nameOrUuid), cancel).ConfigureAwait(false);
+        }
     }
 
     private async Task<string> LookupAsync(string member, string nameOrUuid, CancellationToken cancel)

@@ -3,10 +3,19 @@ using VirtTier.Libvirt.Settings;
 
 namespace VirtTier.Libvirt.Domains;
 
-/// <summary>A domain that libvirt runs, as it was at the last look. Its UUID is its identity, also over a migration.</summary>
+/// <summary>A domain that runs, as it was at the last look. <see cref="Key"/> is its identity.</summary>
 public sealed record RunningDomain
 {
-    /// <summary>The domain's UUID.</summary>
+    /// <summary>Who tells of it, one of <see cref="DomainSources"/>.</summary>
+    public string Source { get; init; } = DomainSources.Libvirt;
+
+    /// <summary>What the source tells it from others by; its name unless set.</summary>
+    public string Id { get => field ?? Name; init; }
+
+    /// <summary>What tells it from all others of the host.</summary>
+    public DomainKey Key => new(Source, Id);
+
+    /// <summary>The domain's UUID, which it keeps over a migration. Others on the host may have the same.</summary>
     public required Guid Uuid { get; init; }
 
     /// <summary>The domain's name.</summary>

@@ -10,7 +10,7 @@ namespace VirtTier.Libvirt.Domains;
 
 /// <summary>What the monitor remembers about one domain from pass to pass.</summary>
 internal sealed class TrackedDomain(
-    string path, IReadOnlyDictionary<Guid, TieringSettings> remembered, ILogger logger) : IDisposable
+    string path, IReadOnlyDictionary<(DomainKey, Guid), TieringSettings> remembered, ILogger logger) : IDisposable
 {
     private byte[] _xmlHash = [];
     private string? _runId;
@@ -57,7 +57,8 @@ internal sealed class TrackedDomain(
         else if (Domain is null || !problems.SequenceEqual(Domain.SettingsProblems))
             LogProblems(parsed.Name, problems);
 
-        Domain = (Domain ?? NewDomain(parsed)) with
+        RunningDomain domain = Domain ?? NewDomain(parsed);
+        Domain = domain with
         {
             Uuid = parsed.Uuid,
             Name = parsed.Name,
@@ -65,7 +66,7 @@ internal sealed class TrackedDomain(
             CurrentMemoryBytes = parsed.CurrentMemoryBytes,
             Numa = parsed.Numa,
             Labels = parsed.Labels,
-            Settings = _lastGoodSettings ??= remembered.GetValueOrDefault(parsed.Uuid, TieringSettings.Default),
+            Settings = _lastGoodSettings ??= remembered.GetValueOrDefault((domain.Key, parsed.Uuid), TieringSettings.Default),
             SettingsProblems = problems,
         };
         HasEnded &= parsed.RunId == _runId;

@@ -2,11 +2,12 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Agent.Bus;
+using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Metrics;
 using VirtTier.Libvirt.DBus;
-using VirtTier.Libvirt.Settings;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
 
@@ -90,11 +91,11 @@ public abstract class AgentOnBus : IAsyncLifetime
         await Eventually.TrueAsync(() => PrivateBus.Listens(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
 
         Bus = new SystemBus(NullLogger.Instance, Address);
-        PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);
+        PoolPromises nothingLeft = new(0, new Dictionary<DomainKey, long>(), new AgentConfig());
         AdmissionControl admission = new(() => nothingLeft, TimeProvider.System);
         Hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
         _object = new AgentObject(
-            Bus, () => Status, uuid => uuid == Status.Domains[0].Uuid ? Curve : null, Pictures.Shown, Hook, () =>
+            Bus, () => Status, domain => domain == Status.Domains[0].Key ? Curve : null, Pictures.Shown, Hook, () =>
             {
                 Reloads++;
                 return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);

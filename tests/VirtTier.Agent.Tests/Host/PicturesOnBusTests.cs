@@ -23,7 +23,7 @@ public sealed class PicturesOnBusTests : AgentOnBus
         Curve = new DramCurve([(1024, 9.0), (3072, 0.01)], error: 0.01);
         Pictures.Harvest(320, second => second / 40);
         Pictures.Rounds(Curve, TimeSpan.FromHours(1));
-        Pictures.Events.StateChanged("web1", TieringState.Tiering);
+        Pictures.Events.StateChanged(new("libvirt", "web1"), TieringState.Tiering);
     }
 
     [Fact]

@@ -31,9 +31,9 @@ public sealed class DetailTests
     public DetailTests()
     {
         _pictures.Rounds(s_curve, TimeSpan.FromHours(1));
-        _pictures.Events.Attached("web1", 4711, "16 MiB");
+        _pictures.Events.Attached(_web1.Key, 4711, "16 MiB");
         _pictures.Now += TimeSpan.FromSeconds(2);
-        _pictures.Events.BudgetSet("web1", "5 MiB", "Enforce");
+        _pictures.Events.BudgetSet(_web1.Key, "5 MiB", "Enforce");
     }
 
     [Fact]

@@ -141,11 +141,18 @@ public sealed class EstimateTests
     [Fact]
     public void One_VM_is_found_by_name_or_by_UUID()
     {
-        HostEstimate estimate = Host(Web1, Early);
+        HostEstimate estimate = Host(Web1, Early with { Uuid = Guid.NewGuid() });
         Assert.Same(estimate, EstimateCommand.Only(estimate, null));
-        Assert.Equal(["early"], EstimateCommand.Only(estimate, "early")!.Domains.Select(d => d.Name));
-        Assert.Equal(["web1"], EstimateCommand.Only(estimate, Web1.Uuid.ToString())!.Domains.Select(d => d.Name));
-        Assert.Null(EstimateCommand.Only(estimate, "nobody"));
+        Assert.Equal(["early"], EstimateCommand.Only(estimate, "early").Domains.Select(d => d.Name));
+        Assert.Equal(["web1"], EstimateCommand.Only(estimate, Web1.Uuid.ToString()).Domains.Select(d => d.Name));
+        Assert.Throws<NotKnownException>(() => EstimateCommand.Only(estimate, "nobody"));
+
+        estimate = Host(Web1, Web1 with { Source = "kubevirt", Id = "pod/web1" });
+        Assert.Throws<NotKnownException>(() => EstimateCommand.Only(estimate, "web1"));
+        Assert.Equal(["pod/web1"], EstimateCommand.Only(estimate, "kubevirt:web1").Domains.Select(d => d.Id));
+        Assert.Equal(["web1 (libvirt)", "web1 (kubevirt)"],
+            EstimateText.Notes(estimate with { Domains = [.. estimate.Domains.Select(d => d with { OnePercent = null })] })
+                .Select(line => line.Split(':')[0]));
     }
 
     [Theory]

@@ -61,12 +61,12 @@ public sealed class TopViewTests
         Press(ConsoleKey.DownArrow);
         Press("ss");
         Press(ConsoleKey.Enter);
-        Assert.Equal(_view.Status!.Domains[0].Uuid, _view.DetailOf); // web1
+        Assert.Equal(_view.Status!.Domains[0].Key, _view.DetailOf); // web1
         Press(ConsoleKey.Escape);
         Assert.Null(_view.DetailOf);
         Press("kkkkk");
         Press(ConsoleKey.Enter);
-        Assert.Equal(_view.Status.Domains[2].Uuid, _view.DetailOf);
+        Assert.Equal(_view.Status.Domains[2].Key, _view.DetailOf);
         _view.Status = _view.Status with { Domains = [] };
         Assert.Null(_view.DetailOf);
     }
