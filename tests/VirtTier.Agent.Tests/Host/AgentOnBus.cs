@@ -7,7 +7,6 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Metrics;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests.Host;
@@ -87,7 +86,7 @@ public abstract class AgentOnBus : IAsyncLifetime
             """, TestContext.Current.CancellationToken);
         _daemon = Daemon.Start(Path.Combine(Folder, "dbus.log"), new Dictionary<string, string>(),
             "dbus-daemon", "--config-file=" + Path.Combine(Folder, "bus.conf"), "--nofork", "--nopidfile");
-        await Eventually.TrueAsync(() => PrivateBus.Listens(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
+        await Eventually.IsTrue(() => PrivateBus.Listens(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
 
         Bus = new SystemBus(NullLogger.Instance, Address);
         PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);
@@ -99,7 +98,7 @@ public abstract class AgentOnBus : IAsyncLifetime
                 Reloads++;
                 return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);
             });
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (await BusctlAsync([], "call", "GetStatus")).ExitCode == 0, () => "the agent does not get its name");
     }
 
@@ -119,7 +118,7 @@ public abstract class AgentOnBus : IAsyncLifetime
     {
         _object.Dispose();
         await Bus.DisposeAsync();
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (await BusctlAsync([], "call", "GetStatus")).ExitCode != 0, () => "the agent keeps its name");
     }
 
