@@ -2,7 +2,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Agent.Tests.Host;
-using VirtTier.Libvirt.Tests.Fixtures;
+using VirtTier.TestSupport;
 
 namespace VirtTier.Bench;
 
@@ -33,7 +33,7 @@ internal static class ReactionBench
             int calls = tiered.Watched.Bus.Calls, before = running;
             for (; running < count - 1; running++) // the probe is one too
                 await host.CreateAsync(Domain($"web{running}", image));
-            await Eventually.TrueAsync(() => kernel.SampledPids.Count == running,
+            await Eventually.IsTrue(() => kernel.SampledPids.Count == running,
                 () => $"{kernel.SampledPids.Count} of {running} are attached");
             int asked = tiered.Watched.Bus.Calls - calls;
             Say($"{running - before} domains started and attached in {watch.Elapsed.TotalSeconds:0} s with {asked} calls");
@@ -46,7 +46,7 @@ internal static class ReactionBench
 
         foreach (int i in Enumerable.Range(0, running))
             await host.VirshAsync("destroy", $"web{i}");
-        await Eventually.TrueAsync(() => kernel.SampledPids.Count == 0, () => $"{kernel.SampledPids.Count} samplers are open");
+        await Eventually.IsTrue(() => kernel.SampledPids.Count == 0, () => $"{kernel.SampledPids.Count} samplers are open");
         // One at a time, and those that a slow machine gave up on; never one a domain.
         bars.AtLeast("calls to libvirt at once", tiered.Watched.Bus.MostAtOnce, 1);
         bars.AtMost("calls to libvirt at once", tiered.Watched.Bus.MostAtOnce, 3);
@@ -71,7 +71,7 @@ internal static class ReactionBench
             await host.VirshAsync("domstate", "probe");
             domstate.Add(watch.Elapsed.TotalMilliseconds);
             await host.VirshAsync("destroy", "probe");
-            await Eventually.TrueAsync(() => !kernel.SampledPids.Contains(pid), () => "the probe's sampler is still open");
+            await Eventually.IsTrue(() => !kernel.SampledPids.Contains(pid), () => "the probe's sampler is still open");
         }
 
         return ([.. domstate.Order()], [.. start.Order()], [.. change.Order()]);
@@ -80,7 +80,7 @@ internal static class ReactionBench
     private static async Task<double> TimeAsync(Func<bool> condition)
     {
         Stopwatch watch = Stopwatch.StartNew();
-        await Eventually.TrueAsync(condition, () => "the agent does not follow");
+        await Eventually.IsTrue(condition, () => "the agent does not follow");
         return watch.Elapsed.TotalMilliseconds;
     }
 

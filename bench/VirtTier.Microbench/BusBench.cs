@@ -2,7 +2,7 @@
 using BenchmarkDotNet.Attributes;
 using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Libvirt.DBus;
-using VirtTier.Libvirt.Tests.Fixtures;
+using VirtTier.TestSupport;
 
 namespace VirtTier.Microbench;
 
@@ -26,7 +26,7 @@ public class BusBench
         _client = new SystemBus(NullLogger.Instance, _daemon.Address);
         _service.Export(Path, "<node/>", call => Task.FromResult(call.Body));
         _service.OwnName(Name);
-        await Eventually.TrueAsync(IsAnsweredAsync, () => $"{Name} does not answer");
+        await Eventually.IsTrue(IsAnsweredAsync, () => $"{Name} does not answer");
     }
 
     [Benchmark]

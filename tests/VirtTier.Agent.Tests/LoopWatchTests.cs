@@ -8,10 +8,6 @@ using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
-using VirtTier.Libvirt.Tests.Fixtures;
-using Eventually = VirtTier.Agent.Tests.Fakes.Eventually;
-using FakeBus = VirtTier.Agent.Tests.Fakes.FakeBus;
-using FakeHost = VirtTier.Agent.Tests.Fakes.FakeHost;
 
 namespace VirtTier.Agent.Tests;
 

@@ -30,7 +30,7 @@ public sealed class SampleCommandTests
     [Fact]
     public void Samples_are_printed_as_they_come_until_there_are_enough()
     {
-        using var sampler = new Sampler([0x1a2b | (1ul << 61), 7 | (6ul << 61), 8 | (2ul << 61)]);
+        using var sampler = new RecordedSampler([0x1a2b | (1ul << 61), 7 | (6ul << 61), 8 | (2ul << 61)]);
         using var output = new StringWriter();
         SampleCommand.Print(sampler, AccessKinds.Read, 50, 2, () => true, new NoonTime(), output,
             TestContext.Current.CancellationToken);
@@ -41,7 +41,7 @@ public sealed class SampleCommandTests
     [Fact]
     public void A_guest_that_ends_ends_it()
     {
-        using var sampler = new Sampler([]);
+        using var sampler = new RecordedSampler([]);
         using var output = new StringWriter();
         var error = Assert.Throws<GuestMemoryException>(
             () => SampleCommand.Print(sampler, AccessKinds.Read, 1, 1, () => false, TimeProvider.System, output,
@@ -52,7 +52,7 @@ public sealed class SampleCommandTests
     [Fact]
     public void An_interruption_ends_it_with_the_sampling_stopped()
     {
-        using var sampler = new Sampler([]);
+        using var sampler = new RecordedSampler([]);
         using var output = new StringWriter();
         using CancellationTokenSource stop = new();
         SampleCommand.Print(sampler, AccessKinds.Read, 1, 1, () => { stop.Cancel(); return true; }, TimeProvider.System,
@@ -67,7 +67,7 @@ public sealed class SampleCommandTests
         public override DateTimeOffset GetUtcNow() => new(2026, 1, 1, 12, 0, 0, 250, TimeSpan.Zero);
     }
 
-    private sealed class Sampler(ulong[] records) : IGuestSampler
+    private sealed class RecordedSampler(ulong[] records) : IGuestSampler
     {
         private int _next;
 

@@ -8,7 +8,6 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests;

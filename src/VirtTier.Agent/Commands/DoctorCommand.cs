@@ -66,7 +66,7 @@ internal static class DoctorCommand
         using LinuxProcesses processes = new();
         using DomainMonitor monitor = new(
             bus, processes, new DomainMonitorOptions { Source = source }, TimeProvider.System,
-            NullLogger<DomainMonitor>.Instance);
+            NullLogger.Instance);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         Task run = monitor.RunAsync(stop.Token);
         try

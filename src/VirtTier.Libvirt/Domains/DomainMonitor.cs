@@ -32,7 +32,7 @@ public sealed class DomainMonitor : IDisposable
     /// <param name="time">The clock.</param>
     /// <param name="logger">Gets a line for each change that matters, once.</param>
     public DomainMonitor(
-        IBus bus, IHostProcesses processes, DomainMonitorOptions options, TimeProvider time, ILogger<DomainMonitor> logger)
+        IBus bus, IHostProcesses processes, DomainMonitorOptions options, TimeProvider time, ILogger logger)
     {
         ArgumentNullException.ThrowIfNull(bus);
         ArgumentNullException.ThrowIfNull(options);

@@ -179,7 +179,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         if (AttachError is not null)
             throw AttachError;
         Interlocked.Increment(ref _attached);
-        return new Sampler(this, Interlocked.Increment(ref _attachments));
+        return new FakeSampler(this, Interlocked.Increment(ref _attachments));
     }
 
     public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
@@ -310,7 +310,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         file.Write(entries);
     }
 
-    private sealed class Sampler(FakeHost host, int number) : IGuestSampler
+    private sealed class FakeSampler(FakeHost host, int number) : IGuestSampler
     {
         private readonly ConcurrentQueue<AccessSample> _samples = [];
         private TimeSpan _harvestTime;

@@ -2,7 +2,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -52,7 +51,7 @@ public sealed class AgentHost : IAsyncLifetime
     internal async Task StartAgentAsync()
     {
         Agent = Host.StartInside("virttier-agent", "env", "STATE_DIRECTORY=" + _state, s_program, "agent", "--config", _config);
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () =>
             {
                 Assert.False(Agent.HasEnded, "the agent has ended");
@@ -74,7 +73,7 @@ public sealed class AgentHost : IAsyncLifetime
     internal async Task<AgentStatus> UntilAsync(Func<AgentStatus, bool> condition)
     {
         AgentStatus? status = null;
-        await Eventually.TrueAsync(async () => condition(status = await StatusAsync()), () => status!.ToJson());
+        await Eventually.IsTrue(async () => condition(status = await StatusAsync()), () => status!.ToJson());
         return status!;
     }
 

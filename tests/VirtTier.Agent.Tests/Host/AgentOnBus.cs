@@ -8,7 +8,6 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Metrics;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests.Host;
@@ -88,7 +87,7 @@ public abstract class AgentOnBus : IAsyncLifetime
             """, TestContext.Current.CancellationToken);
         _daemon = Daemon.Start(Path.Combine(Folder, "dbus.log"), new Dictionary<string, string>(),
             "dbus-daemon", "--config-file=" + Path.Combine(Folder, "bus.conf"), "--nofork", "--nopidfile");
-        await Eventually.TrueAsync(() => PrivateBus.Listens(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
+        await Eventually.IsTrue(() => PrivateBus.Listens(Socket), () => File.ReadAllText(Path.Combine(Folder, "dbus.log")));
 
         Bus = new SystemBus(NullLogger.Instance, Address);
         PoolPromises nothingLeft = new(0, new Dictionary<DomainKey, long>(), new AgentConfig());
@@ -100,7 +99,7 @@ public abstract class AgentOnBus : IAsyncLifetime
                 Reloads++;
                 return ReloadError is null ? Task.CompletedTask : Task.FromException(ReloadError);
             });
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (await BusctlAsync([], "call", "GetStatus")).ExitCode == 0, () => "the agent does not get its name");
     }
 
@@ -120,7 +119,7 @@ public abstract class AgentOnBus : IAsyncLifetime
     {
         _object.Dispose();
         await Bus.DisposeAsync();
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (await BusctlAsync([], "call", "GetStatus")).ExitCode != 0, () => "the agent keeps its name");
     }
 

@@ -4,7 +4,6 @@ using Tmds.DBus;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests.Host;

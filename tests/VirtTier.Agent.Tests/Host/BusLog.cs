@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text.Json;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -21,7 +20,7 @@ internal sealed class BusLog : IDisposable
         string file = await host.WriteFileAsync("messages", "");
         BusLog log = new(file, host.StartInside("busctl", "sh", "-c", $"exec busctl --json=short monitor >{file}"));
         string said = Path.Combine(Path.GetDirectoryName(file)!, "busctl.log");
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => File.Exists(said) && File.ReadAllText(said).Contains("Monitoring", StringComparison.Ordinal),
             () => "busctl does not monitor the bus");
         return log;
@@ -48,7 +47,7 @@ internal sealed class BusLog : IDisposable
     internal async Task<IReadOnlyList<Message>> UntilAsync(Func<IReadOnlyList<Message>, bool> condition, string what)
     {
         IReadOnlyList<Message> messages = [];
-        await Eventually.TrueAsync(() => condition(messages = Read()),
+        await Eventually.IsTrue(() => condition(messages = Read()),
             () => $"{what} does not show in\n{string.Join('\n', messages)}");
         return messages;
     }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Libvirt.Tests.Fixtures;
-
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>Who may call what, with the packaged policy on a bus whose own policy is that of a system bus.</summary>
@@ -89,7 +87,7 @@ public sealed class BusPolicyTests : AgentOnBus
             Bus.Subscribe("type='signal',interface='org.libvirt.Connect'", _ => received.TrySetResult());
 
         // More than once: the match rule may still be on its way to the bus.
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () =>
             {
                 await RunAsync([.. s_nobody, "busctl", "--address=" + Address, "emit", "/org/libvirt/QEMU", "org.libvirt.Connect",

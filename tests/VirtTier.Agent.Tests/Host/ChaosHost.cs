@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Xml.Linq;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Memory.Processes;
 
 namespace VirtTier.Agent.Tests.Host;
@@ -27,7 +26,7 @@ public sealed class ForbiddenTierTests
         await host.VirshAsync("start", "web1");
 
         DomainStatus? status = null;
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null },
             tiered.ToString);
         const string Mend = "virsh numatune --config --nodeset 0-1 web1";
@@ -40,7 +39,7 @@ public sealed class ForbiddenTierTests
         await host.VirshAsync(Mend.Split(' ')[1..]);
         Assert.Contains("nodeset='0-1'", await host.VirshAsync("dumpxml", "web1", "--inactive"), StringComparison.Ordinal);
         (kernel.Forbidden, kernel.Bindings) = (null, []); // as after that start
-        await Eventually.TrueAsync(() => kernel.WorkOn(host.ReadPid("web1")).Moves > 0, tiered.ToString);
+        await Eventually.IsTrue(() => kernel.WorkOn(host.ReadPid("web1")).Moves > 0, tiered.ToString);
     }
 
     [Fact]
@@ -60,7 +59,7 @@ public sealed class ForbiddenTierTests
         await host.VirshAsync("start", "web1");
 
         DomainStatus? status = null;
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 5, Reason: not null },
             tiered.ToString);
         Assert.StartsWith("16 MiB of its memory is bound strictly to node 0 and stays there", status!.Reason,

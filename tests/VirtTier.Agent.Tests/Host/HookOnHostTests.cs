@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -194,7 +193,7 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     {
         long calls = (await agent.StatusAsync()).Libvirt.HookCalls;
         await agent.Host.DefineAsync(new TestDomain("probe") { MemoryMiB = 16 });
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () =>
             {
                 await agent.Host.VirshAsync("start", "probe");
@@ -205,13 +204,13 @@ public sealed class HookOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     }
 
     /// <summary>Waits for the hook's messages under way: each has a file until it has been delivered.</summary>
-    private Task UntilAllToldAsync() => Eventually.TrueAsync(
+    private Task UntilAllToldAsync() => Eventually.IsTrue(
         () => Directory.GetFiles(agent.InHost("/run/virttier/hook")).Length == 0, () => "XML left in /run/virttier/hook");
 
     private async Task StartsEventuallyAsync(string domain)
     {
         string output = "";
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () =>
             {
                 (int exitCode, output) = await agent.Host.TryVirshAsync("start", domain);

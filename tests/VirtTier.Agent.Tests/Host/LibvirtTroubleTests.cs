@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text.Json;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -28,7 +27,7 @@ public sealed class LibvirtTroubleTests(AgentHost agent) : IClassFixture<AgentHo
     {
         using Daemon dbus = agent.Host.StartInside("libvirt-dbus-again",
             ["setpriv", "--reuid", "libvirtdbus", "--regid", "libvirtdbus", .. groups, "libvirt-dbus", "--system"]);
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (await agent.RunAsync("busctl", "status", "org.libvirt")).ExitCode == 0,
             () => "libvirt-dbus does not come up");
         string? mend = await MendAsync();

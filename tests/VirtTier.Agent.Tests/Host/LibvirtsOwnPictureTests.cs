@@ -3,7 +3,6 @@ using System.Xml.Linq;
 using Tmds.DBus;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -75,18 +74,18 @@ public sealed class LibvirtsOwnPictureTests(AgentHost agent) : IClassFixture<Age
     // Asks both until they say the same, and that is what is expected.
     private async Task AgreedAsync(params string[] expected)
     {
-        IReadOnlyList<Known> libvirts = await LibvirtsAsync(), agents = [];
+        IReadOnlyList<ListedDomain> libvirts = await LibvirtsAsync(), agents = [];
         Assert.Equal(expected, libvirts.Select(d => d.Name));
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => libvirts.SequenceEqual(agents = await AgentsAsync()),
             () => $"libvirt runs {string.Join(", ", libvirts)}, the agent says {string.Join(", ", agents)}");
         Assert.Equal((uint)libvirts.Count, await _agent.GetAsync<uint>("RunningDomains"));
         Assert.True(await _agent.GetAsync<bool>("LibvirtConnected"));
     }
 
-    private async Task<IReadOnlyList<Known>> LibvirtsAsync()
+    private async Task<IReadOnlyList<ListedDomain>> LibvirtsAsync()
     {
-        List<Known> domains = [];
+        List<ListedDomain> domains = [];
         foreach (ObjectPath path in await _libvirt.ListDomainsAsync(Active))
         {
             ILibvirtDomain domain = Domain(path);
@@ -97,24 +96,25 @@ public sealed class LibvirtsOwnPictureTests(AgentHost agent) : IClassFixture<Age
         return [.. domains.OrderBy(d => d.Name, StringComparer.Ordinal)];
     }
 
-    private async Task<IReadOnlyList<Known>> AgentsAsync()
+    private async Task<IReadOnlyList<ListedDomain>> AgentsAsync()
     {
         AgentStatus status = AgentStatus.FromJson(await _agent.GetStatusAsync());
         (string Uuid, string Name, string State, string Reason)[] listed = await _agent.ListDomainsAsync();
         ulong MemoryOf(string name) => (ulong)(status.Domains.FirstOrDefault(d => d.Name == name)?.MemoryBytes ?? 0);
-        return [.. listed.Select(d => new Known(d.Uuid, d.Name, MemoryOf(d.Name))).OrderBy(d => d.Name, StringComparer.Ordinal)];
+        return [.. listed.Select(d => new ListedDomain(d.Uuid, d.Name, MemoryOf(d.Name)))
+            .OrderBy(d => d.Name, StringComparer.Ordinal)];
     }
 
     private async Task HoldsAsync(string domain, long budget)
     {
         string json = "";
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (json = await _agent.GetDomainAsync(domain)).Contains(
                 $"\"budgetBytes\":{budget},", StringComparison.Ordinal),
             () => json);
     }
 
-    private sealed record Known(string Uuid, string Name, ulong MemoryBytes);
+    private sealed record ListedDomain(string Uuid, string Name, ulong MemoryBytes);
 
     private ILibvirtDomain Domain(ObjectPath path) => _connection.CreateProxy<ILibvirtDomain>("org.libvirt", path);
 }

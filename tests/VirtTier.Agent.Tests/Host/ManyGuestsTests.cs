@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
+using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -34,7 +34,7 @@ public sealed class ManyGuestsTests
 
         await ComeAndGoAsync(host, kernel, tiered, [.. Enumerable.Range(0, guests).Select(i => $"web{i}")]);
 
-        await Eventually.TrueAsync(() => CountFiles() <= files, () => $"{CountFiles()} files are open, and {files} were");
+        await Eventually.IsTrue(() => CountFiles() <= files, () => $"{CountFiles()} files are open, and {files} were");
         Assert.InRange(tiered.Watched.Bus.MostAtOnce, 1, MostCallsAtOnce);
         Assert.Equal(0, tiered.Service.Count);
     }
@@ -47,14 +47,14 @@ public sealed class ManyGuestsTests
         await Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = AtOnce }, async (name, _) =>
             await host.CreateAsync(new TestDomain(name) { MemoryMiB = 8 }.BootingFrom(image)));
         TimeSpan started = watch.Elapsed;
-        await Eventually.TrueAsync(() => kernel.SampledPids.Count == names.Length, () => Describe(kernel, tiered));
+        await Eventually.IsTrue(() => kernel.SampledPids.Count == names.Length, () => Describe(kernel, tiered));
         TimeSpan attached = watch.Elapsed;
         Assert.Equal(names.Select(host.ReadPid).Order(), kernel.SampledPids);
 
         await Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = AtOnce }, async (name, _) =>
             await host.VirshAsync("destroy", name));
         TimeSpan stopped = watch.Elapsed;
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => kernel.SampledPids.Count == 0 && tiered.Watched.Monitor.Current.Domains.Count == 0,
             () => Describe(kernel, tiered));
 
@@ -71,7 +71,7 @@ public sealed class ManyGuestsTests
     private static string Describe(StandInKernel kernel, TieredHost tiered)
     {
         DomainSnapshot now = tiered.Watched.Monitor.Current;
-        IEnumerable<string> log = tiered.Watched.Log.Lines.Where(line => !line.StartsWith("Debug", StringComparison.Ordinal));
+        IEnumerable<string> log = tiered.Watched.Log.LinesFrom(LogLevel.Information);
         return string.Create(CultureInfo.InvariantCulture,
             $"{kernel.SampledPids.Count} samplers open, {now.Domains.Count(d => d.Process is not null)} processes of "
                 + $"{now.Domains.Count} domains known, {now.Link}\n{string.Join('\n', log.TakeLast(40))}");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Memory.Layout;
 
 namespace VirtTier.Agent.Tests.Host;
@@ -39,17 +38,17 @@ public sealed class MemoryChangeTests
         await host.VirshAsync("attach-device", "web1", dimm, "--live");
         Memslot plugged = StandInKernel.ReadRam(pid).Single(slot => slot.Hva != own.Hva);
         Assert.Equal(own.PageCount, plugged.PageCount);
-        await Eventually.TrueAsync(() => kernel.CountSlow(pid, plugged) > 0,
+        await Eventually.IsTrue(() => kernel.CountSlow(pid, plugged) > 0,
             () => $"not a page of the DIMM was moved: {tiered.Watched}");
         await UntilAsync(tiered, status => status.MemoryBytes == 32 << 20);
 
         await host.VirshAsync("detach-device", "web1", dimm, "--live");
-        await Eventually.TrueAsync(() => StandInKernel.ReadRam(pid).Count == 1, () => "the guest keeps the DIMM");
+        await Eventually.IsTrue(() => StandInKernel.ReadRam(pid).Count == 1, () => "the guest keeps the DIMM");
         await UntilAsync(tiered, status => status.MemoryBytes == 16 << 20);
         int harvests = kernel.Harvests + 2; // one under way may still be of the old layout, and the next one finds the new
-        await Eventually.TrueAsync(() => kernel.Harvests >= harvests, () => "no more harvests");
+        await Eventually.IsTrue(() => kernel.Harvests >= harvests, () => "no more harvests");
         int strays = kernel.Strays;
-        await Eventually.TrueAsync(() => kernel.Harvests >= harvests + HarvestsAfterwards, () => "no more harvests");
+        await Eventually.IsTrue(() => kernel.Harvests >= harvests + HarvestsAfterwards, () => "no more harvests");
         Assert.Equal(strays, kernel.Strays);
         Assert.Equal(2, tiered.Watched.Log.Lines.Count(line => line.Contains("memory layout changed", StringComparison.Ordinal)));
     }
@@ -105,7 +104,7 @@ public sealed class MemoryChangeTests
             """));
         await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 32 << 20);
         Memslot plugged = StandInKernel.ReadRam(pid).Single(slot => slot.Hva != own.Hva);
-        await Eventually.TrueAsync(() => kernel.CountSlow(pid, plugged) > 0, () => $"not a page of it was moved: {tiered}");
+        await Eventually.IsTrue(() => kernel.CountSlow(pid, plugged) > 0, () => $"not a page of it was moved: {tiered}");
 
         await host.VirshAsync("update-memory-device", "web1", "--requested-size", "4MiB");
         await UntilAsync(tiered, status => status.FastBytes + status.SlowBytes == 20 << 20);
@@ -116,12 +115,12 @@ public sealed class MemoryChangeTests
     {
         StandInKernel.GuestWork before = kernel.WorkOn(pid);
         int strays = kernel.Strays;
-        await Eventually.TrueAsync(() => kernel.WorkOn(pid).Harvests > before.Harvests + HarvestsAfterwards,
+        await Eventually.IsTrue(() => kernel.WorkOn(pid).Harvests > before.Harvests + HarvestsAfterwards,
             () => "no more harvests");
         Assert.Equal((before.MovesOfAbsent, strays), (kernel.WorkOn(pid).MovesOfAbsent, kernel.Strays));
     }
 
-    private static Task UntilAsync(TieredHost tiered, Func<DomainStatus, bool> condition) => Eventually.TrueAsync(
+    private static Task UntilAsync(TieredHost tiered, Func<DomainStatus, bool> condition) => Eventually.IsTrue(
         () => tiered.Service.Status().Domains.SingleOrDefault() is { } status && condition(status),
         tiered.ToString);
 }

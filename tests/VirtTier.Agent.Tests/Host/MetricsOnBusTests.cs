@@ -2,7 +2,6 @@
 using System.Net;
 using System.Net.Sockets;
 using VirtTier.Agent.Metrics;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -34,7 +33,7 @@ public sealed class MetricsOnBusTests : AgentOnBus
             log, new Dictionary<string, string> { ["DBUS_SYSTEM_BUS_ADDRESS"] = Address },
             "systemd-socket-activate", "--accept", "--inetd", "--listen", $"127.0.0.1:{port}",
             "--setenv=DBUS_SYSTEM_BUS_ADDRESS", "--setenv=DOTNET_ROOT", s_program, "metrics", "--http");
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => File.Exists(log) && File.ReadAllText(log).Contains("Listening on", StringComparison.Ordinal),
             () => "systemd-socket-activate does not listen");
         using HttpClient client = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}/") };

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -40,11 +39,11 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         }.BootingFrom(image);
         await _source.CreateAsync(domain);
         await _source.CreateAsync(new TestDomain("other") { MemoryMiB = 8 });
-        await Eventually.TrueAsync(() => _source.FindPid("web1") is not null, () => "no pid");
+        await Eventually.IsTrue(() => _source.FindPid("web1") is not null, () => "no pid");
         _pid = _source.ReadPid("web1");
-        await Eventually.TrueAsync(() => StandInKernel.Peek(_pid, BootSector.DirtiedAddress) != 0,
+        await Eventually.IsTrue(() => StandInKernel.Peek(_pid, BootSector.DirtiedAddress) != 0,
             () => "the guest does not write");
-        await Eventually.TrueAsync(() => _sourceKernel.WorkOn(_pid) is { Harvests: > 4, Moves: > 0 }, _atSource.ToString);
+        await Eventually.IsTrue(() => _sourceKernel.WorkOn(_pid) is { Harvests: > 4, Moves: > 0 }, _atSource.ToString);
     }
 
     public async ValueTask DisposeAsync()
@@ -67,11 +66,11 @@ public sealed class MigrationPauseTests : IAsyncLifetime
 
         await _source.VirshAsync("domjobabort", "web1");
         Assert.NotEqual(0, (await migration).ExitCode);
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => _sourceKernel.WorkOn(_pid) is { } now && now.Harvests > paused.Harvests && now.Moves > paused.Moves,
             _atSource.ToString);
         Assert.Equal(TieringState.Tiering, Find(_atSource)!.State);
-        await Eventually.TrueAsync(() => _destinationKernel.SampledPids.Count == 0, _atDestination.ToString);
+        await Eventually.IsTrue(() => _destinationKernel.SampledPids.Count == 0, _atDestination.ToString);
         Assert.Equal(0, _destinationKernel.Harvests);
     }
 
@@ -80,7 +79,7 @@ public sealed class MigrationPauseTests : IAsyncLifetime
     {
         Task<(int ExitCode, string Output)> migration = await _source.StartEndlessMigrationAsync("web1", _destination);
         StandInKernel.GuestWork paused = await UntilPausedAsync();
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => _destinationKernel.SampledPids.Count == 1 && Find(_atDestination) is { State: TieringState.Paused },
             _atDestination.ToString);
         int arrived = _destination.ReadPid("web1");
@@ -91,11 +90,11 @@ public sealed class MigrationPauseTests : IAsyncLifetime
 
         await _source.LetMigrationEndAsync("web1");
         Assert.Equal(0, (await migration).ExitCode);
-        await Eventually.TrueAsync(() => _destinationKernel.WorkOn(arrived) is { Harvests: > 0, Moves: > 0 },
+        await Eventually.IsTrue(() => _destinationKernel.WorkOn(arrived) is { Harvests: > 0, Moves: > 0 },
             _atDestination.ToString);
         Assert.Equal(8 << 20, Find(_atDestination)!.BudgetBytes);
-        await Eventually.TrueAsync(() => Find(_atSource) is null, _atSource.ToString);
-        await Eventually.TrueAsync(() => _sourceKernel.SampledPids.Count == 1, () => "the source keeps its sampler");
+        await Eventually.IsTrue(() => Find(_atSource) is null, _atSource.ToString);
+        await Eventually.IsTrue(() => _sourceKernel.SampledPids.Count == 1, () => "the source keeps its sampler");
         Assert.Equal(paused, _sourceKernel.WorkOn(_pid));
     }
 
@@ -103,7 +102,7 @@ public sealed class MigrationPauseTests : IAsyncLifetime
 
     private async Task<StandInKernel.GuestWork> UntilPausedAsync()
     {
-        await Eventually.TrueAsync(() => Find(_atSource)!.State == TieringState.Paused, _atSource.ToString);
+        await Eventually.IsTrue(() => Find(_atSource)!.State == TieringState.Paused, _atSource.ToString);
         Assert.Contains("being copied", Find(_atSource)!.Reason, StringComparison.Ordinal);
         return _sourceKernel.WorkOn(_pid);
     }
@@ -112,6 +111,6 @@ public sealed class MigrationPauseTests : IAsyncLifetime
     private async Task PassTimeAsync()
     {
         int other = _source.ReadPid("other"), begun = _sourceKernel.WorkOn(other).Harvests;
-        await Eventually.TrueAsync(() => _sourceKernel.WorkOn(other).Harvests >= begun + HarvestsMeanwhile, _atSource.ToString);
+        await Eventually.IsTrue(() => _sourceKernel.WorkOn(other).Harvests >= begun + HarvestsMeanwhile, _atSource.ToString);
     }
 }

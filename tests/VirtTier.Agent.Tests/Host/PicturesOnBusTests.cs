@@ -3,7 +3,6 @@ using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Agent.Tests.Metrics;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests.Host;

@@ -6,7 +6,6 @@ using System.Text.Json;
 using VirtTier.Agent.Metrics;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Metrics;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -86,7 +85,7 @@ public sealed class PrometheusTests : IAsyncLifetime
         using HttpClient client = new() { BaseAddress = new Uri($"http://127.0.0.1:{_port}/") };
 
         // A rate needs two scrapes.
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => await ValueAsync(client, "count_over_time(virttier_up[5m])") >= 3,
             () => File.ReadAllText(Path.Combine(_folder, "log")));
         using JsonDocument board = JsonDocument.Parse(
@@ -105,7 +104,7 @@ public sealed class PrometheusTests : IAsyncLifetime
 
         Assert.Equal(2, await ValueAsync(client, "count(virttier_domain_info)"));
         status = SampleStatus.Of("web1");
-        await Eventually.TrueAsync(async () => await ValueAsync(client, "count(virttier_domain_info)") == 1,
+        await Eventually.IsTrue(async () => await ValueAsync(client, "count(virttier_domain_info)") == 1,
             () => "web2 has a series still");
         Assert.Null(await ValueAsync(client, "virttier_domain_budget_bytes{domain=\"web2\"}"));
 

@@ -29,7 +29,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     private const ulong LeastRam = 4 << 20; // smaller blocks are firmware and its tables
 
     private readonly HostTree _tree = new();
-    private readonly ConcurrentDictionary<Sampler, int> _open = new();
+    private readonly ConcurrentDictionary<StandInSampler, int> _open = new();
     private readonly ConcurrentDictionary<(int Pid, ulong Address), int> _moved = new();
     private readonly ConcurrentDictionary<int, GuestWork> _work = new();
     private int _strays;
@@ -86,7 +86,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     public IGuestSampler Attach(int pid)
     {
         ReadRam(pid);
-        Sampler sampler = new(this, pid);
+        StandInSampler sampler = new(this, pid);
         _open[sampler] = pid;
         return sampler;
     }
@@ -236,7 +236,7 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     /// <param name="MovesOfAbsent">Pages that were to be moved and are not there.</param>
     internal readonly record struct GuestWork(int Harvests, int Moves, int MovesOfAbsent);
 
-    private sealed class Sampler(StandInKernel kernel, int pid) : IGuestSampler
+    private sealed class StandInSampler(StandInKernel kernel, int pid) : IGuestSampler
     {
         private IReadOnlyList<Memslot> _last = [];
         private ulong _generation;

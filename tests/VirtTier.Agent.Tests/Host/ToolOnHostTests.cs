@@ -2,7 +2,6 @@
 using System.Text.Json;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -117,7 +116,7 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
         await agent.Host.CreateAsync(new TestDomain("lasting"));
         await agent.ToolOkAsync("set", "lasting", "--dram", "24MiB", "--shares", "7");
         await agent.UntilAsync("lasting", d => d.BudgetBytes == 24 << 20);
-        await Eventually.TrueAsync( // the file is written after the picture
+        await Eventually.IsTrue( // the file is written after the picture
             () => agent.SavedSettings.Contains("\"shares\":\"7\"", StringComparison.Ordinal), () => agent.SavedSettings);
 
         await agent.Agent.EndAsync(Daemon.SigKill);

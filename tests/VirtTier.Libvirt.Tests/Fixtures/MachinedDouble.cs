@@ -18,7 +18,7 @@ internal sealed class MachinedDouble : IAsyncDisposable
 
     internal MachinedDouble(string busAddress)
     {
-        _bus = new(new RecordingLogger<SystemBus>(), busAddress);
+        _bus = new(new FakeLog(), busAddress);
         _bus.Export(ManagerPath, "<node/>", call => call.Member == "ListMachines"
             ? Task.FromResult(ListMachines())
             : throw BusException.ForUnknownMethod(call));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -74,10 +74,10 @@ public sealed class DaemonRestartTests : IAsyncLifetime
         await _host.Libvirtd.EndAsync(Daemon.SigKill);
         await watched.UntilLinkAsync(connected: false);
         int calls = watched.Bus.Calls, lines = watched.Log.Lines.Count;
-        await Eventually.TrueAsync(() => watched.Bus.Calls >= calls + (Heartbeats / 2), watched.ToString);
+        await Eventually.IsTrue(() => watched.Bus.Calls >= calls + (Heartbeats / 2), watched.ToString);
         Daemon.SignalPid(died, Daemon.SigKill);
         await watched.UntilGoneAsync("dies");
-        await Eventually.TrueAsync(() => watched.Bus.Calls >= calls + Heartbeats, watched.ToString);
+        await Eventually.IsTrue(() => watched.Bus.Calls >= calls + Heartbeats, watched.ToString);
         Assert.Equal(process, watched.Find("before")!.Process);
         Assert.InRange(watched.Log.Lines.Skip(lines).Count(), 1, 3); // that it is gone, with no line a heartbeat
 
@@ -92,7 +92,7 @@ public sealed class DaemonRestartTests : IAsyncLifetime
     [Fact]
     public async Task Libvirt_dbus_restarted_and_nothing_lost()
     {
-        int linesBefore = _watched.Log.Lines.Count;
+        int warningsBefore = _watched.Log.LinesFrom(LogLevel.Warning).Count;
         await _host.LibvirtDbus.EndAsync(Daemon.SigKill);
         await _watched.UntilLinkAsync(connected: false);
         Assert.Equal("libvirt-dbus is not running", _watched.Monitor.Current.Link.Reason);
@@ -103,7 +103,9 @@ public sealed class DaemonRestartTests : IAsyncLifetime
         await _watched.UntilAsync("meanwhile", d => d.Process is not null);
         await SetDramAsync("meanwhile", "16MiB");
         await _watched.UntilAsync("meanwhile", d => d.Settings.Dram.IsSet);
-        Assert.Single(_watched.Log.Lines.Skip(linesBefore), line => line == "Warning: libvirt-dbus is not running: waiting");
+        Assert.Single(
+            _watched.Log.LinesFrom(LogLevel.Warning).Skip(warningsBefore),
+            line => line == "libvirt-dbus is not running: waiting");
     }
 
     [Fact]

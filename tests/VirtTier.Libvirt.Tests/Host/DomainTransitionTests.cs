@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -95,7 +94,7 @@ public sealed class DomainTransitionTests : IAsyncLifetime
     public async Task A_guest_that_switches_itself_off_is_gone()
     {
         await _host.CreateAsync(new TestDomain("web1").BootingFrom(await _host.WriteFileAsync("off.img", BootSector.PowersOff)));
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => _watched.Log.Lines.Any(line => line.EndsWith("is gone", StringComparison.Ordinal)), _watched.ToString);
         Assert.Empty(_watched.Monitor.Current.Domains);
     }
@@ -106,7 +105,7 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _host.CreateAsync(new TestDomain("web1").BootingFrom(
             await _host.WriteFileAsync("asked.img", BootSector.PowersOffWhenAsked)));
         await UntilRunsAsync("web1");
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () =>
             {
                 // the firmware, which may run still, does not hear it
@@ -116,7 +115,7 @@ public sealed class DomainTransitionTests : IAsyncLifetime
             },
             _watched.ToString);
         // QEMU's end is seen first
-        await Eventually.TrueAsync(async () => (await _host.VirshAsync("list", "--name")).Length == 0,
+        await Eventually.IsTrue(async () => (await _host.VirshAsync("list", "--name")).Length == 0,
             () => "virsh still lists it");
         Assert.Empty(_watched.Monitor.Current.Domains);
     }
@@ -137,7 +136,7 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _watched.UntilGoneAsync("kept");
 
         await _host.TryVirshAsync("create", await _host.WriteFileAsync("lost.xml", Panicking("lost", "destroy").ToXml()));
-        await Eventually.TrueAsync(async () => (await _host.VirshAsync("list", "--name")).Trim().Length == 0, () => "it is kept");
+        await Eventually.IsTrue(async () => (await _host.VirshAsync("list", "--name")).Trim().Length == 0, () => "it is kept");
         await _watched.UntilGoneAsync("lost");
     }
 

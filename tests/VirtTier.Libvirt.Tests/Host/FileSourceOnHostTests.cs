@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -135,7 +134,7 @@ public sealed class FileSourceOnHostTests : IAsyncLifetime
         await _watched.UntilGoneAsync("web1");
     }
 
-    private Task UntilSameAsync(WatchedHost overDBus, int count) => Eventually.TrueAsync(
+    private Task UntilSameAsync(WatchedHost overDBus, int count) => Eventually.IsTrue(
         () => overDBus.Monitor.Current.Domains.Count == count
             && overDBus.Monitor.Current.Domains.Select(Comparable).SequenceEqual(
                 _watched.Monitor.Current.Domains.Select(Comparable)),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -48,7 +47,7 @@ public sealed class HookTroubleTests : IAsyncLifetime
         await _watched.UntilAsync("before", d => d.Process == process);
 
         Task start = _host.CreateAsync(new TestDomain("slow"));
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => _watched.Monitor.Current.Link.Reason?.Contains("hooks may be blocked", StringComparison.Ordinal) == true,
             _watched.ToString);
         Assert.Equal(process, _watched.Find("before")!.Process);

@@ -83,7 +83,7 @@ public sealed class MachinedTests
     private static async Task<Process> StartAtAsync(int pid, Func<Process> start)
     {
         Process? process = null;
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () =>
             {
                 if (process is not null)

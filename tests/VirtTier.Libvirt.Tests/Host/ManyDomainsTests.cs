@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -91,7 +90,7 @@ public sealed class ManyDomainsTests
         string[] names = [.. Enumerable.Range(0, count).Select(i => $"web{i}")];
         await Parallel.ForEachAsync(names, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (name, _) =>
             await host.CreateAsync(new TestDomain(name) { MemoryMiB = 16 }));
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => watched.Monitor.Current.Domains.Count(d => d is { Process: not null, State: DomainState.Running }) == count,
             watched.ToString);
         Assert.All(names, name => Assert.Equal(host.ReadPid(name), watched.Find(name)!.Process!.Value.Pid));
@@ -100,11 +99,11 @@ public sealed class ManyDomainsTests
             await host.VirshAsync("destroy", name));
         await UntilCountAsync(watched, 0);
         AssertCallsAreBounded(watched, watched.Bus.Calls - calls, count, watch.Elapsed);
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => DescribeOpenFiles() == filesBefore, () => $"open are\n{DescribeOpenFiles()}\nand were\n{filesBefore}");
     }
 
-    private static Task UntilCountAsync(WatchedHost watched, int count) => Eventually.TrueAsync(
+    private static Task UntilCountAsync(WatchedHost watched, int count) => Eventually.IsTrue(
         () => watched.Monitor.Current.Domains.Count == count,
         () => $"{watched.Monitor.Current.Domains.Count} domains, not {count}");
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -43,7 +42,7 @@ public sealed class RealMachinedTests : IAsyncLifetime
 
         await _host.VirshAsync("destroy", "web1");
         await _watched.UntilGoneAsync("web1");
-        await Eventually.TrueAsync(() => _systemd.Units.Count == 0, () => "the scope stays");
+        await Eventually.IsTrue(() => _systemd.Units.Count == 0, () => "the scope stays");
     }
 
     [Fact]

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.DBus;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Host;
 
@@ -12,7 +11,7 @@ public sealed class SystemBusTests : IAsyncLifetime
     private const string Path = "/org/virttier/Test1", Interface = "org.virttier.Test1", Name = "org.virttier.Test1";
 
     private readonly string _directory = Directory.CreateTempSubdirectory("vt-").FullName;
-    private readonly RecordingLogger<SystemBus> _log = new();
+    private readonly FakeLog _log = new();
     private PrivateBus _daemon = null!;
     private SystemBus _service = null!;
     private SystemBus _client = null!;
@@ -132,10 +131,10 @@ public sealed class SystemBusTests : IAsyncLifetime
             $"type='signal',sender='{Name}',member='Tick'", signal => Interlocked.Add(ref signals, signal.Body.Get<int>(0)));
         await CallAsync("Echo", BusBody.Empty);
         _service.Emit(new("", Path, Interface, "Tick", new("i", 1)));
-        await Eventually.TrueAsync(() => signals == 1, () => $"{signals}");
+        await Eventually.IsTrue(() => signals == 1, () => $"{signals}");
 
         await _daemon.Daemon.EndAsync(Daemon.SigKill);
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () => !_client.State.Connected && !_service.State.Connected, () => "still connected");
         BusException gone = await Assert.ThrowsAsync<BusException>(() => _client.CallAsync(
             new(Name, Path, Interface, "Echo", BusBody.Empty, Eventually.Limit), TestContext.Current.CancellationToken));
@@ -144,7 +143,7 @@ public sealed class SystemBusTests : IAsyncLifetime
         await UntilOwnedAsync();
         await CallAsync("Echo", BusBody.Empty);
         _service.Emit(new("", Path, Interface, "Tick", new("i", 10)));
-        await Eventually.TrueAsync(() => signals == 11, () => $"{signals}");
+        await Eventually.IsTrue(() => signals == 11, () => $"{signals}");
     }
 
     [Fact]
@@ -158,7 +157,7 @@ public sealed class SystemBusTests : IAsyncLifetime
         subscription.Dispose();
         await CallAsync("Echo", BusBody.Empty);
         _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
-        await Eventually.TrueAsync(() => second == 1, () => $"{second}");
+        await Eventually.IsTrue(() => second == 1, () => $"{second}");
         Assert.Equal(0, first);
     }
 
@@ -175,7 +174,7 @@ public sealed class SystemBusTests : IAsyncLifetime
         await CallAsync("Echo", BusBody.Empty);
         _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
         _service.Emit(new("", Path, Interface, "Tick", BusBody.Empty));
-        await Eventually.TrueAsync(() => calls == 2, () => $"{calls}");
+        await Eventually.IsTrue(() => calls == 2, () => $"{calls}");
         Assert.Contains(_log.Lines, line => line.Contains("handler broke", StringComparison.Ordinal));
     }
 
@@ -294,7 +293,7 @@ public sealed class SystemBusTests : IAsyncLifetime
         foreach (string path in new[] { "/org/lab", "/org/lab/a/b", "/org/labx", "/org" })
             _service.Emit(new("", path, Interface, "Tick", BusBody.Empty));
         _service.Emit(new("", "/other", Interface, "Done", BusBody.Empty));
-        await Eventually.TrueAsync(() => Volatile.Read(ref done), () => string.Join(' ', heard));
+        await Eventually.IsTrue(() => Volatile.Read(ref done), () => string.Join(' ', heard));
         Assert.Equal(["/org/lab", "/org/lab/a/b"], heard);
     }
 
@@ -355,7 +354,7 @@ public sealed class SystemBusTests : IAsyncLifetime
     {
         while (true)
         {
-            await Eventually.TrueAsync(() => _service.State.Connected && _client.State.Connected,
+            await Eventually.IsTrue(() => _service.State.Connected && _client.State.Connected,
                 () => string.Join('\n', _log.Lines));
             BusBody answer = await _client.CallAsync(new("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "NameHasOwner",
                 new("s", Name), Eventually.Limit), TestContext.Current.CancellationToken);
@@ -367,7 +366,7 @@ public sealed class SystemBusTests : IAsyncLifetime
     private async Task<BusBody> CallAsync(
         string member, BusBody body, TimeSpan? timeout = null, CancellationToken? cancel = null)
     {
-        await Eventually.TrueAsync(() => _client.State.Connected, () => string.Join('\n', _log.Lines));
+        await Eventually.IsTrue(() => _client.State.Connected, () => string.Join('\n', _log.Lines));
         return await _client.CallAsync(
             new(Name, Path, Interface, member, body, timeout ?? Eventually.Limit),
             cancel ?? TestContext.Current.CancellationToken);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
@@ -9,7 +10,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 /// <summary>The picture is right whatever hints come, in whatever order, or not at all.</summary>
 public sealed class DomainMonitorTests
 {
-    private readonly FakeHost _host = new();
+    private readonly FakeLibvirt _host = new();
 
     [Fact]
     public async Task A_start_without_any_signal_is_seen_at_the_next_look()
@@ -169,7 +170,7 @@ public sealed class DomainMonitorTests
         FakeDomain domain = _host.StartDomain("web1", pid: 10);
         await _host.LookAsync();
         (domain.JobType, domain.JobOperation) = (2, 5);
-        _host.Bus.Raise("org.libvirt", domain.Path, FakeHost.DomainInterface, "MigrationIteration", new("i", 1));
+        _host.Bus.Raise("org.libvirt", domain.Path, FakeLibvirt.DomainInterface, "MigrationIteration", new("i", 1));
         await _host.LookAsync();
         Assert.True(_host.Find("web1")!.MigratingOut);
 
@@ -249,7 +250,7 @@ public sealed class DomainMonitorTests
         await _host.LookAsync();
         Assert.Equal(64ul << 20, _host.Find("web1")!.CurrentMemoryBytes);
         domain.CurrentMemoryMiB = 32;
-        _host.Bus.Raise("org.libvirt", domain.Path, FakeHost.DomainInterface, "BalloonChange", new("t", 32ul << 10));
+        _host.Bus.Raise("org.libvirt", domain.Path, FakeLibvirt.DomainInterface, "BalloonChange", new("t", 32ul << 10));
         await _host.LookAsync();
         Assert.Equal(32ul << 20, _host.Find("web1")!.CurrentMemoryBytes);
         Assert.Equal(64ul << 20, _host.Find("web1")!.MemoryBytes);
@@ -291,7 +292,7 @@ public sealed class DomainMonitorTests
         _host.EndProcess(11);
         await _host.LookAsync();
         Assert.Equal(["stays"], _host.Monitor.Current.Domains.Select(d => d.Name));
-        Assert.Single(_host.Log.Lines, line => line == "Warning: libvirt-dbus is not running: waiting");
+        Assert.Single(_host.Log.LinesFrom(LogLevel.Warning), line => line == "libvirt-dbus is not running: waiting");
 
         _host.Domains[0].Metadata = TestDomain.MetadataOf("shares='7'");
         _host.Bus.Services["org.libvirt"] = service;
@@ -305,7 +306,7 @@ public sealed class DomainMonitorTests
     {
         _host.StartDomain("web1", pid: 10);
         await _host.LookAsync();
-        _host.Bus.SetState(new BusState(false, "the bus at X is not reachable"));
+        _host.Bus.State = new BusState(false, "the bus at X is not reachable");
         await _host.LookAsync();
 
         Assert.Equal(LibvirtLink.Waiting("the bus at X is not reachable"), _host.Monitor.Current.Link);

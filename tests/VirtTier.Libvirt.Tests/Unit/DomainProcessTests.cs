@@ -7,7 +7,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 /// <summary>A domain is never given a process that is not surely its own.</summary>
 public sealed class DomainProcessTests
 {
-    private readonly FakeHost _host = new();
+    private readonly FakeLibvirt _host = new();
 
     [Fact]
     public async Task A_stale_pid_file_has_no_lock_and_gives_no_process()

@@ -9,7 +9,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 public sealed class FileSourceTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("vt-files-").FullName;
-    private readonly FakeHost _host = new();
+    private readonly FakeLibvirt _host = new();
     private readonly DomainMonitor _monitor;
 
     public FileSourceTests()

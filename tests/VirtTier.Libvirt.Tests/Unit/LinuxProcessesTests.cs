@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Linux;
 
 namespace VirtTier.Libvirt.Tests.Unit;
@@ -42,7 +41,7 @@ public sealed class LinuxProcessesTests : IDisposable
         _started.Add(parent);
         int child = int.Parse((await parent.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken))!,
             CultureInfo.InvariantCulture);
-        await Eventually.TrueAsync(() => ProcessStat.Read(child)!.Value.HasEnded, () => $"process {child} is no zombie");
+        await Eventually.IsTrue(() => ProcessStat.Read(child)!.Value.HasEnded, () => $"process {child} is no zombie");
         Assert.Null(_processes.Identify(child));
     }
 
@@ -68,11 +67,11 @@ public sealed class LinuxProcessesTests : IDisposable
         }
 
         sleeps[3].Kill();
-        await Eventually.TrueAsync(() => ends[3] == 1, () => "the end was not told");
+        await Eventually.IsTrue(() => ends[3] == 1, () => "the end was not told");
         Assert.Equal([0, 0, 0, 1, 0], ends);
         foreach (Process sleep in sleeps)
             sleep.Kill();
-        await Eventually.TrueAsync(() => ends.Sum() == 5, () => string.Join(',', ends));
+        await Eventually.IsTrue(() => ends.Sum() == 5, () => string.Join(',', ends));
         Assert.Equal([1, 1, 1, 1, 1], ends);
     }
 
@@ -86,7 +85,7 @@ public sealed class LinuxProcessesTests : IDisposable
         _processes.WatchEnd(_processes.Identify(second.Id)!.Value, () => Interlocked.Increment(ref ends));
         first.Kill();
         second.Kill();
-        await Eventually.TrueAsync(() => ends != 0, () => "the end was not told");
+        await Eventually.IsTrue(() => ends != 0, () => "the end was not told");
         Assert.Equal(1, ends);
     }
 
@@ -110,9 +109,9 @@ public sealed class LinuxProcessesTests : IDisposable
             using IDisposable? watch = _processes.WatchFiles(directory, "*.pid", _ => Interlocked.Increment(ref changes));
             await File.WriteAllTextAsync(Path.Combine(directory, "web1.xml"), "", TestContext.Current.CancellationToken);
             await File.WriteAllTextAsync(Path.Combine(directory, "web1.pid"), "", TestContext.Current.CancellationToken);
-            await Eventually.TrueAsync(() => changes == 1, () => $"{changes} changes");
+            await Eventually.IsTrue(() => changes == 1, () => $"{changes} changes");
             File.Delete(Path.Combine(directory, "web1.pid"));
-            await Eventually.TrueAsync(() => changes == 2, () => $"{changes} changes");
+            await Eventually.IsTrue(() => changes == 2, () => $"{changes} changes");
         }
         finally
         {

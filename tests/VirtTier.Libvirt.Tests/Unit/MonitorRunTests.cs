@@ -8,7 +8,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 public sealed class MonitorRunTests : IAsyncDisposable
 {
     private static readonly DomainMonitorOptions s_options = new();
-    private readonly FakeHost _host = new();
+    private readonly FakeLibvirt _host = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _run;
 

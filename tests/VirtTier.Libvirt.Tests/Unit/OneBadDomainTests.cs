@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Tests.Fixtures;
@@ -13,7 +14,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 public sealed class OneBadDomainTests
 {
     private const string Evil = "\u001b[2J\n<&\0\ud800";
-    private readonly FakeHost _host = new();
+    private readonly FakeLibvirt _host = new();
 
     /// <summary>Calls about one domain, and what becomes of them.</summary>
     public static TheoryData<string, string> CallFaults
@@ -59,7 +60,7 @@ public sealed class OneBadDomainTests
     {
         foreach (bool isKnown in new[] { false, true })
         {
-            FakeHost host = new();
+            FakeLibvirt host = new();
             FakeDomain bad = host.StartDomain("bad", pid: 10);
             TaskCompletionSource<BusBody> hang = new();
             Task<BusBody>? Fail(BusCall call) => call.Path != bad.Path || call.Member != member ? null
@@ -206,18 +207,19 @@ public sealed class OneBadDomainTests
 
     public static TheoryData<string> EventFaults => [.. s_events.Keys];
 
-    private static readonly Dictionary<string, Action<FakeHost, FakeDomain>> s_events = new()
+    private static readonly Dictionary<string, Action<FakeLibvirt, FakeDomain>> s_events = new()
     {
         ["no arguments"] = (host, bad) =>
-            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", BusBody.Empty),
+            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeLibvirt.ConnectInterface, "DomainEvent", BusBody.Empty),
         ["other types"] = (host, bad) =>
-            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", new("us", 7u, Evil)),
+            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeLibvirt.ConnectInterface, "DomainEvent", new("us", 7u, Evil)),
         ["of no domain"] = (host, bad) =>
-            host.Bus.Raise("org.libvirt", "/org/libvirt/QEMU", FakeHost.ConnectInterface, "DomainEvent", new("oii", Evil, 5, 0)),
+            host.Bus.Raise(
+                "org.libvirt", "/org/libvirt/QEMU", FakeLibvirt.ConnectInterface, "DomainEvent", new("oii", Evil, 5, 0)),
         ["unknown number"] = (host, bad) => host.RaiseDomainEvent(bad, kind: 99),
         ["stopped, which it has not"] = (host, bad) => host.RaiseDomainEvent(bad, kind: 5),
         ["unknown signal"] =
-            (host, bad) => host.Bus.Raise("org.libvirt", bad.Path, FakeHost.DomainInterface, Evil, BusBody.Empty),
+            (host, bad) => host.Bus.Raise("org.libvirt", bad.Path, FakeLibvirt.DomainInterface, Evil, BusBody.Empty),
     };
 
     [Theory]
@@ -248,9 +250,7 @@ public sealed class OneBadDomainTests
             await _host.LookAsync();
         Assert.Equal(7, _host.Find("bad")!.Settings.Shares);
         Assert.Contains("cannot be read", Assert.Single(_host.Find("bad")!.SettingsProblems).Message, StringComparison.Ordinal);
-        Assert.Single(
-            _host.Log.Lines,
-            line => line.StartsWith("Warning", StringComparison.Ordinal) && line.Contains(bad.Path, StringComparison.Ordinal));
+        Assert.Single(_host.Log.LinesFrom(LogLevel.Warning), line => line.Contains(bad.Path, StringComparison.Ordinal));
 
         _host.Instead = _ => null; // the very same definition as before
         await _host.LookAsync();
@@ -258,7 +258,7 @@ public sealed class OneBadDomainTests
     }
 
     /// <summary>Others start, change, pause, lose their process and stop, while one is bad.</summary>
-    private static async Task AssertOthersGoOnAsync(FakeHost host, FakeDomain bad)
+    private static async Task AssertOthersGoOnAsync(FakeLibvirt host, FakeDomain bad)
     {
         FakeDomain good = host.StartDomain("good", pid: 11);
         host.RaiseMetadataChange(bad);
@@ -286,7 +286,7 @@ public sealed class OneBadDomainTests
         Assert.DoesNotContain(host.Log.Lines, line => line.Contains("A look at the domains failed", StringComparison.Ordinal));
     }
 
-    private static async Task AssertIsWellAsync(FakeHost host, FakeDomain domain)
+    private static async Task AssertIsWellAsync(FakeLibvirt host, FakeDomain domain)
     {
         host.RaiseMetadataChange(domain);
         await host.LookAsync();
@@ -296,14 +296,14 @@ public sealed class OneBadDomainTests
         Assert.Equal(2, host.Monitor.Current.Domains.Count(d => d.Name is "bad" or "good"));
     }
 
-    private static void AssertProcess(FakeHost host, FakeDomain domain, int pid) =>
-        Assert.Equal(new ProcessIdentity(pid, FakeHost.StartTimeOf(pid)), Find(host, domain)?.Process);
+    private static void AssertProcess(FakeLibvirt host, FakeDomain domain, int pid) =>
+        Assert.Equal(new ProcessIdentity(pid, FakeLibvirt.StartTimeOf(pid)), Find(host, domain)?.Process);
 
-    private static RunningDomain? Find(FakeHost host, FakeDomain domain) =>
+    private static RunningDomain? Find(FakeLibvirt host, FakeDomain domain) =>
         host.Monitor.Current.Domains.FirstOrDefault(d => d.Uuid == domain.Uuid);
 
     /// <summary>A look, of which no call that hangs has more than its time.</summary>
-    private static async Task LookAsync(FakeHost host)
+    private static async Task LookAsync(FakeLibvirt host)
     {
         Task look = host.LookAsync();
         for (int calls = 0; !look.IsCompleted && calls < 5; calls++)

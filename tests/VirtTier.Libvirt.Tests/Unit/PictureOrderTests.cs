@@ -10,7 +10,7 @@ public sealed class PictureOrderTests
 {
     // virDomainEventType
     private const int Started = 2, Suspended = 3, Resumed = 4, Stopped = 5, ShuttingDown = 6, Asleep = 7, Crashed = 8;
-    private readonly FakeHost _host = new();
+    private readonly FakeLibvirt _host = new();
 
     /// <summary>Every call of a look, about a domain that is in the picture already, and about one that is not.</summary>
     public static TheoryData<string, bool> Calls

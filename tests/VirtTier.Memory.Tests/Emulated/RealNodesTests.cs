@@ -13,7 +13,7 @@ namespace VirtTier.Memory.Tests.Emulated;
 
 /// <summary>
 /// Every rule of move_pages(2) that <see cref="PageMover"/> relies on, and what the mover makes of it, on a kernel with two
-/// nodes. <see cref="EmulatedHostTests"/> runs these inside the emulated host; anywhere else they are not run.
+/// nodes. <see cref="RealNodesInHostTests"/> runs these inside the emulated host; anywhere else they are not run.
 /// </summary>
 public sealed class RealNodesTests
 {

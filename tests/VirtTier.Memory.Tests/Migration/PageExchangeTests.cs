@@ -93,7 +93,7 @@ public sealed class PageExchangeTests
 
     private async Task<ExchangeReport> RunAsync(long room, PageRun[] cold, PageRun[] hot, int[]? slowNodes = null)
     {
-        var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
+        var mover = new PageMover(_kernel, new PageMoverOptions(), new HurriedTime());
         return await new PageExchange(mover).RunAsync(
             mover.Target(1, _layout), new MoveOrder(cold, slowNodes ?? [Slow]), new MoveOrder(hot, Fast), room,
             TestContext.Current.CancellationToken);

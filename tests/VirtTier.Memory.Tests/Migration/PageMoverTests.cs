@@ -12,7 +12,7 @@ public sealed class PageMoverTests
     private const ulong Hva = 0x7f00_0000_0000;
     private const int Slow = 1;
     private readonly ModelKernel _kernel = new();
-    private readonly ManualTime _time = new();
+    private readonly HurriedTime _time = new();
     private readonly GuestLayout _layout = GuestLayout.FromMemslots([new Memslot(0, Hva, 64 * PageSizes.BlockPages)]);
     private MoveTarget? _target;
 

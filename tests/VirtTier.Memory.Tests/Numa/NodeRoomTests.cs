@@ -39,7 +39,7 @@ public sealed class NodeRoomTests : IDisposable
     [Fact]
     public void Room_is_what_is_free_above_the_high_watermarks_of_all_zones()
     {
-        var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
+        var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new HurriedTime());
         Assert.Equal((1000 * 1024) - (50 * 4096), room.ReadBytes(0));
         Assert.Equal(0, room.ReadBytes(1));
         Free(1, 200);
@@ -50,7 +50,7 @@ public sealed class NodeRoomTests : IDisposable
     [Fact]
     public void Changed_watermarks_are_seen_after_a_while()
     {
-        var time = new ManualTime();
+        var time = new HurriedTime();
         var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), time);
         room.ReadBytes(0);
         _tree.File("proc/zoneinfo", "Node 0, zone Normal\n high 1\n");
@@ -63,12 +63,12 @@ public sealed class NodeRoomTests : IDisposable
     public void Without_watermarks_all_that_is_free_is_room()
     {
         File.Delete(_tree.PathOf("proc/zoneinfo"));
-        var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
+        var room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new HurriedTime());
         Assert.Equal(1000 * 1024, room.ReadBytes(0));
         _tree.File("proc/zoneinfo",
             "Node x, zone Normal\n high 5\nNode 1, zone Normal\n high 99999999999999999999\n"
                 + " high 9223372036854775807\n high 1\n");
-        room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime());
+        room = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new HurriedTime());
         Assert.Equal(1000 * 1024, room.ReadBytes(0));
         Assert.Equal((100 * 1024) - 4096, room.ReadBytes(1));
     }
@@ -85,7 +85,7 @@ public sealed class NodeRoomTests : IDisposable
         {
             _tree.File("sys/devices/system/node/node0/meminfo", Mutation.Of(random, meminfo)).File(
                 "proc/zoneinfo", Mutation.Of(random, zoneinfo));
-            long bytes = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new ManualTime()).ReadBytes(0);
+            long bytes = new NodeRoom(_tree.PathOf("sys"), _tree.PathOf("proc"), new HurriedTime()).ReadBytes(0);
             Assert.True(bytes >= 0);
             rooms.Add(bytes);
         }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>A monitor at work on a bus with a libvirt, as the agent has it.</summary>
 internal sealed class WatchedHost : IAsyncDisposable
@@ -23,7 +22,7 @@ internal sealed class WatchedHost : IAsyncDisposable
         _run = Monitor.RunAsync(_stop.Token);
     }
 
-    internal RecordingLogger<DomainMonitor> Log { get; } = new();
+    internal FakeLog Log { get; } = new();
 
     internal CountingBus Bus { get; }
 
@@ -48,13 +47,13 @@ internal sealed class WatchedHost : IAsyncDisposable
     internal RunningDomain? Find(string name) => Monitor.Current.Domains.FirstOrDefault(domain => domain.Name == name);
 
     /// <summary>Waits until a domain is as told.</summary>
-    internal Task UntilAsync(string name, Func<RunningDomain, bool> condition) => Eventually.TrueAsync(
+    internal Task UntilAsync(string name, Func<RunningDomain, bool> condition) => Eventually.IsTrue(
         () => Find(name) is { } domain && condition(domain), () => $"{name} in {this}");
 
-    internal Task UntilGoneAsync(string name) => Eventually.TrueAsync(
+    internal Task UntilGoneAsync(string name) => Eventually.IsTrue(
         () => Find(name) is null, () => $"{name} not in {this}");
 
-    internal Task UntilLinkAsync(bool connected) => Eventually.TrueAsync(
+    internal Task UntilLinkAsync(bool connected) => Eventually.IsTrue(
         () => Monitor.Current.Link.Connected == connected,
         () => $"connected={connected} in {this}");
 
@@ -69,44 +68,5 @@ internal sealed class WatchedHost : IAsyncDisposable
         await Bus.DisposeAsync();
         _processes.Dispose();
         _stop.Dispose();
-    }
-}
-
-/// <summary>Keeps what is logged.</summary>
-internal sealed class RecordingLogger<T> : ILogger<T>
-{
-    private readonly Lock _lock = new();
-    private readonly List<string> _lines = [];
-
-    /// <summary>Told of each line.</summary>
-    internal event Action<string>? Written;
-
-    internal IReadOnlyList<string> Lines
-    {
-        get
-        {
-            lock (_lock)
-                return [.. _lines];
-        }
-    }
-
-    internal void Clear()
-    {
-        lock (_lock)
-            _lines.Clear();
-    }
-
-    public IDisposable? BeginScope<TState>(TState state)
-        where TState : notnull => null;
-
-    public bool IsEnabled(LogLevel logLevel) => true;
-
-    public void Log<TState>(
-        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-    {
-        string line = $"{logLevel}: {formatter(state, exception)}{(exception is null ? "" : $" ({exception})")}";
-        lock (_lock)
-            _lines.Add(line);
-        Written?.Invoke(line);
     }
 }

@@ -5,9 +5,9 @@ using VirtTier.Memory.Tests.Fakes;
 namespace VirtTier.Memory.Tests.Migration;
 
 /// <summary>The parts that keep migration within its limits.</summary>
-public sealed class LimitsTests
+public sealed class MigrationLimitsTests
 {
-    private readonly ManualTime _time = new();
+    private readonly HurriedTime _time = new();
 
     [Fact]
     public void A_bucket_without_a_rate_never_delays()

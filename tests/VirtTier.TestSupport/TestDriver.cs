@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.DBus;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>libvirt's test driver behind the real libvirt-dbus: no libvirtd, no root, no processes behind its domains.</summary>
 internal sealed class TestDriver : IAsyncDisposable
@@ -17,7 +17,7 @@ internal sealed class TestDriver : IAsyncDisposable
     {
         _directory = directory;
         _bus = bus;
-        _client = new(new RecordingLogger<SystemBus>(), bus.Address);
+        _client = new(new FakeLog(), bus.Address);
         _daemon = StartDaemon();
     }
 
@@ -67,7 +67,7 @@ internal sealed class TestDriver : IAsyncDisposable
     private async Task WaitUntilUpAsync()
     {
         Task<BusBody>? last = null;
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             () =>
             {
                 if (last is null or { IsFaulted: true })

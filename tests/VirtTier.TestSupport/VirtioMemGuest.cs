@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>
 /// A guest that answers a virtio-mem device of QEMU's (virtio 1.2, 5.15): it plugs blocks in, one after the other, until it has

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>Guests of a few bytes, as floppy images that the firmware boots: 16-bit code at 0x7c00.</summary>
 internal static class BootSector

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.DBus;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>A bus that counts the calls which go out over it.</summary>
 internal sealed class CountingBus(IBus bus) : IBus

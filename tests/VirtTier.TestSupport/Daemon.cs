@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>A daemon started by a test, its output in a file. It is always ended by its own pid.</summary>
 internal sealed class Daemon : IDisposable

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
-/// <summary>Waits for something to become true.</summary>
+/// <summary>Waits for something to become true: what happens on another thread, or in another process.</summary>
 internal static class Eventually
 {
     /// <summary>
@@ -14,11 +15,15 @@ internal static class Eventually
     internal static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
 
     /// <summary>Fails the test when it takes longer than the limit.</summary>
-    internal static Task TrueAsync(Func<bool> condition, Func<string> explain) =>
-        TrueAsync(() => Task.FromResult(condition()), explain);
+    internal static Task IsTrue(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") =>
+        IsTrue(condition, () => what);
+
+    /// <summary>The same, and tells how things are then.</summary>
+    internal static Task IsTrue(Func<bool> condition, Func<string> explain) =>
+        IsTrue(() => Task.FromResult(condition()), explain);
 
     /// <summary>The same for what has to be asked for.</summary>
-    internal static async Task TrueAsync(Func<Task<bool>> condition, Func<string> explain)
+    internal static async Task IsTrue(Func<Task<bool>> condition, Func<string> explain)
     {
         Stopwatch watch = Stopwatch.StartNew();
         while (!await condition())

@@ -2,7 +2,7 @@
 using System.Globalization;
 using VirtTier.Libvirt.DBus;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>
 /// As much of systemd's manager as the real systemd-machined needs of it on a private host: scopes that are started with a
@@ -29,7 +29,7 @@ internal sealed class SystemdDouble : IAsyncDisposable
 
     internal SystemdDouble(string busAddress)
     {
-        _bus = new(new RecordingLogger<SystemBus>(), busAddress);
+        _bus = new(new FakeLog(), busAddress);
         _bus.Export(ManagerPath, "<node/>", call => Task.FromResult(Answer(call)));
         _bus.OwnName("org.freedesktop.systemd1");
         _watch = new Timer(_ => RemoveEmpty(), null, TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(100));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>A clock that moves only when a test says so.</summary>
 internal sealed class ManualTime : TimeProvider
@@ -42,7 +42,7 @@ internal sealed class ManualTime : TimeProvider
     }
 
     /// <summary>Waits until somebody waits for the clock to move by this much: then the code under test stands still.</summary>
-    internal Task UntilAwaitedAsync(TimeSpan due) => Eventually.TrueAsync(() => IsAwaited(due),
+    internal Task UntilAwaitedAsync(TimeSpan due) => Eventually.IsTrue(() => IsAwaited(due),
         () => $"nobody waits for {due}");
 
     private bool IsAwaited(TimeSpan due)

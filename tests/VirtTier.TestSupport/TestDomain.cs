@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.Settings;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>A domain small enough to start in a moment: emulated, no disk, no operating system;
 /// its firmware waits for a disk.</summary>

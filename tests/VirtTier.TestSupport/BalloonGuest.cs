@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>
 /// A guest that answers the virtio balloon, as a driver of the legacy interface does (virtio 1.0, 4.1.4.8 and 5.5): it gives

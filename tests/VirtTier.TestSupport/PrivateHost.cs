@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
 using System.Globalization;
+using VirtTier.Libvirt.Settings;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>
 /// A host of a test's own: real dbus-daemon, libvirtd, libvirt-dbus and QEMU in their own mount and UTS namespace, with
@@ -108,7 +109,7 @@ internal sealed class PrivateHost : IAsyncDisposable
     internal async Task StartLibvirtdAsync()
     {
         Libvirtd = StartInside("libvirtd", "libvirtd", "--pid-file", Path.Combine(_directory, "libvirtd.pid"));
-        await Eventually.TrueAsync(
+        await Eventually.IsTrue(
             async () => (await TryVirshAsync("uri")).ExitCode == 0,
             () => "libvirtd does not come up: " + File.ReadAllText(Path.Combine(_directory, "libvirtd.log")));
     }
@@ -130,7 +131,7 @@ internal sealed class PrivateHost : IAsyncDisposable
         using Daemon probe = StartInside("machined-probe", "sh", "-c",
             "until busctl call org.freedesktop.machine1 /org/freedesktop/machine1 "
             + "org.freedesktop.machine1.Manager ListMachines; do sleep 0.05; done");
-        await Eventually.TrueAsync(() => probe.HasEnded,
+        await Eventually.IsTrue(() => probe.HasEnded,
             () => "machined does not come up: " + File.ReadAllText(Path.Combine(_directory, "machined.log")));
     }
 
@@ -161,7 +162,7 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     /// <summary>Sets a domain's tiering metadata as a person does.</summary>
     internal async Task SetMetadataAsync(string name, string element, string copy = "--live") => await VirshAsync(
-        "metadata", name, "--uri", Settings.TieringSettings.MetadataNamespace, "--key", "vt", copy, "--set", element);
+        "metadata", name, "--uri", TieringSettings.MetadataNamespace, "--key", "vt", copy, "--set", element);
 
     /// <summary>What libvirt has written into a domain's pid file.</summary>
     internal int ReadPid(string name) =>

@@ -3,7 +3,7 @@ using System.Xml.Linq;
 
 namespace VirtTier.Testbed.Tests;
 
-public sealed class DomainXmlTests
+public sealed class GuestDomainXmlTests
 {
     private static readonly XNamespace s_tiering = "urn:virttier:tiering:1";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Net.Sockets;
 
-namespace VirtTier.Libvirt.Tests.Fixtures;
+namespace VirtTier.TestSupport;
 
 /// <summary>A dbus-daemon of a test's own, on a socket of its own, that allows everything to everyone.</summary>
 internal sealed class PrivateBus : IDisposable
@@ -62,7 +62,7 @@ internal sealed class PrivateBus : IDisposable
         _daemon = Daemon.Start(
             Path.Combine(_directory, "dbus.log"), new Dictionary<string, string>(),
             "dbus-daemon", "--config-file=" + Path.Combine(_directory, "bus.conf"), "--nofork", "--nopidfile");
-        await Eventually.TrueAsync(() => Listens(SocketPath), () => "dbus-daemon does not listen");
+        await Eventually.IsTrue(() => Listens(SocketPath), () => "dbus-daemon does not listen");
     }
 
     /// <summary>Whether a first connect succeeds: the socket is there before its owner listens on it.</summary>

@@ -8,7 +8,7 @@ namespace VirtTier.Memory.Tests.Emulated;
 
 /// <summary>Runs <see cref="RealNodesTests"/> in an emulated host of testbed/, and shows each result as one of its own.</summary>
 [Trait("Ring", "emulated")]
-public sealed class EmulatedHostTests(EmulatedHostTests.InsideRun run) : IClassFixture<EmulatedHostTests.InsideRun>
+public sealed class RealNodesInHostTests(RealNodesInHostTests.InsideRun run) : IClassFixture<RealNodesInHostTests.InsideRun>
 {
     public static TheoryData<string> Tests =>
         [.. typeof(RealNodesTests).GetMethods().Where(method => method.GetCustomAttribute<FactAttribute>() is not null).Select(

@@ -3,7 +3,7 @@ namespace VirtTier.Memory.Tests.Fakes;
 
 /// <summary>A clock that moves only when told, or when someone waits: a timer fires at once and puts
 /// the clock to its time.</summary>
-internal sealed class ManualTime : TimeProvider
+internal sealed class HurriedTime : TimeProvider
 {
     private long _ticks;
 
@@ -25,7 +25,7 @@ internal sealed class ManualTime : TimeProvider
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
-        var timer = new Timer();
+        var timer = new FiredTimer();
         if (dueTime == Timeout.InfiniteTimeSpan)
             return timer;
         OnWait?.Invoke();
@@ -35,7 +35,7 @@ internal sealed class ManualTime : TimeProvider
         return timer;
     }
 
-    private sealed class Timer : ITimer
+    private sealed class FiredTimer : ITimer
     {
         public bool Change(TimeSpan dueTime, TimeSpan period) => true;
 

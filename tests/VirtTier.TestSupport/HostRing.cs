@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace VirtTier.Libvirt.Tests.Fixtures;
-
-/// <summary>Runs the tests with daemons one after another, with the machine to themselves: they measure time.</summary>
-[CollectionDefinition(HostRing.Name, DisableParallelization = true)]
-public sealed class HostRingDefinition;
+namespace VirtTier.TestSupport;
 
 /// <summary>Skips, loudly, what this machine cannot run.</summary>
 internal static class HostRing
 {
+    /// <summary>The collection of the tests with daemons. xunit wants it defined in each test project.</summary>
     internal const string Name = "host ring";
 
     private static readonly string[] s_searchPath = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];

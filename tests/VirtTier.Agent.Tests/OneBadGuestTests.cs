@@ -17,7 +17,7 @@ namespace VirtTier.Agent.Tests;
 /// not there, and it is
 /// tiered itself as soon as the fault is over.
 /// </summary>
-public sealed class OneBadDomainTests : IAsyncDisposable
+public sealed class OneBadGuestTests : IAsyncDisposable
 {
     private static readonly string[] s_steps =
         ["Attach", "GetInfo", "GetMemslots", "Harvest", "SampleFaults", "ReadSamples", "Dispose", "MovePages", "QueryPages",
@@ -28,7 +28,7 @@ public sealed class OneBadDomainTests : IAsyncDisposable
     private readonly Dictionary<int, (string Step, Action Fail)> _faults = [];
     private readonly Reconciler _service;
 
-    public OneBadDomainTests()
+    public OneBadGuestTests()
     {
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("4MiB") } };
         FaultyKernel kernel = new(_host, Do);
@@ -261,7 +261,7 @@ public sealed class OneBadDomainTests : IAsyncDisposable
         {
             _pid.Value = pid;
             before("Attach", pid);
-            return new Sampler(host.Attach(pid), step => before(step, pid));
+            return new TroubledSampler(host.Attach(pid), step => before(step, pid));
         }
 
         public int MovePages(int pid, ReadOnlySpan<ulong> addresses, int node, Span<int> status, MoveScope scope)
@@ -297,7 +297,7 @@ public sealed class OneBadDomainTests : IAsyncDisposable
         }
     }
 
-    private sealed class Sampler(IGuestSampler inner, Action<string> before) : IGuestSampler
+    private sealed class TroubledSampler(IGuestSampler inner, Action<string> before) : IGuestSampler
     {
         public SamplerInfo GetInfo() => Do("GetInfo").GetInfo();
 

@@ -6,7 +6,7 @@ using VirtTier.Libvirt.Processes;
 namespace VirtTier.Libvirt.Tests.Fixtures;
 
 /// <summary>A host in memory: libvirt-dbus, machined and processes, each of which can fail in its own ways.</summary>
-internal sealed class FakeHost : IHostProcesses
+internal sealed class FakeLibvirt : IHostProcesses
 {
     internal const string DomainInterface = "org.libvirt.Domain", ConnectInterface = "org.libvirt.Connect";
 
@@ -14,7 +14,7 @@ internal sealed class FakeHost : IHostProcesses
 
     private int _progress;
 
-    internal FakeHost()
+    internal FakeLibvirt()
     {
         Bus.Services["org.libvirt"] = AnswerLibvirt;
         Monitor = new(Bus, this,
@@ -25,7 +25,7 @@ internal sealed class FakeHost : IHostProcesses
 
     internal ManualTime Time { get; } = new();
 
-    internal RecordingLogger<DomainMonitor> Log { get; } = new();
+    internal FakeLog Log { get; } = new();
 
     internal DomainMonitor Monitor { get; }
 
@@ -140,7 +140,7 @@ internal sealed class FakeHost : IHostProcesses
         if (!CanWatch)
             return null;
         _watches.Add((process, ended));
-        return new Watch(() => _watches.Remove((process, ended)));
+        return new OnDispose(() => _watches.Remove((process, ended)));
     }
 
     IDisposable? IHostProcesses.WatchFiles(string directory, string names, Action<string> changed) => null;
@@ -177,14 +177,9 @@ internal sealed class FakeHost : IHostProcesses
                 throw new BusException("org.libvirt.Error", $"Domain not found: {call.Path}");
         }
     }
-
-    private sealed class Watch(Action end) : IDisposable
-    {
-        public void Dispose() => end();
-    }
 }
 
-/// <summary>A domain of <see cref="FakeHost"/>.</summary>
+/// <summary>A domain of <see cref="FakeLibvirt"/>.</summary>
 internal sealed class FakeDomain(string name)
 {
     internal string Name { get; } = name;
