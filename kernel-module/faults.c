@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/tracepoint.h>
 
+#include "checks.h"
 #include "faults.h"
 #include "guest.h"
 #include "queue.h"
@@ -82,7 +83,9 @@ struct span {
 	u64 pages;
 };
 
+/* Looked up when the module is loaded, so that harvest works where it is not exported; NULL then. */
 extern struct tracepoint __tracepoint_kvm_page_fault;
+static struct tracepoint *fault_tracepoint;
 
 /* Of the optional kernel patch (kernel_patch/): looked up when the module is loaded. */
 typedef bool (*kvm_fault_hook_fn)(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code);
@@ -95,13 +98,11 @@ static bool probe_registered;
 static struct workqueue_struct *window_wq;
 
 /**
- * faults_supported() - whether this kernel's entries are known well enough to lay landmines
- *
- * With PREEMPT_RT the probe could not take mmu_lock.
+ * faults_supported() - whether landmines can be laid: nothing that was checked of this kernel's KVM failed yet
  */
 bool faults_supported(void)
 {
-	return SPTE_LAYOUT_KNOWN && !IS_ENABLED(CONFIG_PREEMPT_RT);
+	return !any_check_failed();
 }
 
 static struct fault_sampler *find_sampler(struct kvm *kvm)
@@ -117,7 +118,7 @@ static struct fault_sampler *find_sampler(struct kvm *kvm)
 /* The kinds of access in what hardware tells of a fault. */
 static unsigned int kinds_of(const struct spte_layout *layout, u64 code)
 {
-	if (layout == &ept_layout)
+	if (layout->paging == KVM_EPT_SAMPLE_PAGING_EPT)
 		return code & EPT_VIOLATION_XWR;
 	if (code & NPF_WRITE)
 		return SPTE_PROT_W;
@@ -148,7 +149,7 @@ static bool step_on(struct kvm_vcpu *vcpu, const struct spte_layout *layout, gfn
 	else if (!read_trylock(&vcpu->kvm->mmu_lock))
 		return false;	/* IRQs are off, and its holder may wait for this CPU */
 	sptep = guest_entry(&root, gfn, 1, &level);
-	spte = READ_ONCE(*sptep);
+	spte = sptep ? READ_ONCE(*sptep) : 0;
 	while (spte_is_armed(layout, spte) && !stepped) {
 		u64 after = spte_step_off(layout, spte);
 
@@ -180,13 +181,16 @@ static bool note_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 code, bool hooked)
 
 	rcu_read_lock();
 	faults = find_sampler(vcpu->kvm);
-	if (!faults)
+	/* Where none was ever laid, the guest may be one whose tables are not to be walked. */
+	if (!faults || !READ_ONCE(faults->laid))
 		goto unlock;
-	layout = faults->guest->layout;
+	layout = READ_ONCE(faults->guest->layout);
 	sample.xwr = kinds_of(layout, code);
 	stepped = step_on(vcpu, layout, sample.gfn, sample.xwr, hooked);
 	if (!stepped)
 		goto unlock;
+	if (!hooked)
+		check_passed(CHECK_TRACEPOINT);
 	atomic64_inc(&faults->faults);
 	if (!(sample.xwr & READ_ONCE(faults->prot)))
 		;	/* another kind of access than asked for */
@@ -199,9 +203,13 @@ unlock:
 	return stepped;
 }
 
-/* Called by a vCPU that faulted, before KVM repairs what made it fault. */
+/* Called by a vCPU that faulted, before KVM repairs what made it fault: if the tracepoint is the one that is known. */
 static void on_page_fault(void *unused, struct kvm_vcpu *vcpu, u64 gpa, u64 code)
 {
+	if (!virt_addr_valid(vcpu)) {
+		check_failed(CHECK_TRACEPOINT, (u64)vcpu);
+		return;
+	}
 	note_fault(vcpu, gpa, code, false);
 }
 
@@ -272,17 +280,16 @@ static gfn_t pages_of(int level)
 
 static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
 {
-	const struct spte_layout *layout = faults->guest->layout;
 	u64 spte, armed;
 	u64 *sptep;
 	int level;
 
 	sptep = guest_entry(root, gfn, 1, &level);
-	spte = READ_ONCE(*sptep);
-	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(layout, spte) ||
-	    !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT))
+	spte = sptep ? READ_ONCE(*sptep) : 0;
+	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(faults->guest->layout, spte) ||
+	    !(spte & SPTE_R) || !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT) || !guest_fits(faults->guest, spte))
 		return;
-	armed = spte_arm(layout, spte, prot);
+	armed = spte_arm(faults->guest->layout, spte, prot);
 	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))
 		return;		/* nothing to take away, or KVM was faster: another place will do */
 	faults->mines[faults->mine_count++] = (struct mine){
@@ -313,7 +320,7 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 				continue;
 			/* None in what may not be used again for long, or be out of sight when they are to be taken up. */
 			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
-				if (roots[i].noted && !roots[i].smm)
+				if (!roots[i].smm)
 					lay_mine(faults, &roots[i], gfn, prot);
 		} while (++tried < count && tried % BATCH_MINES);
 		read_unlock(&kvm->mmu_lock);
@@ -338,7 +345,7 @@ static gfn_t take_up_mine(const struct spte_layout *layout, const struct root *r
 	while (gfn < end && *entries) {
 		int level;
 		u64 *sptep = guest_entry(root, gfn, 1, &level);
-		u64 spte = READ_ONCE(*sptep);
+		u64 spte = sptep ? READ_ONCE(*sptep) : 0;
 
 		while (spte_is_armed(layout, spte))
 			if (try_cmpxchg64(sptep, &spte, spte_disarm(layout, spte, mine->before, may_write)))
@@ -453,7 +460,7 @@ static bool can_mine(struct guest *guest)
 {
 	struct guest_paging paging;
 
-	return !guest_paging(guest, &paging) && paging.has_ad;
+	return faults_supported() && !guest_paging(guest, &paging) && paging.has_ad && !guest_check(guest->kvm);
 }
 
 static void next_window(struct work_struct *work)
@@ -472,8 +479,10 @@ static void next_window(struct work_struct *work)
 	 */
 	idx = srcu_read_lock(&guest->kvm->srcu);
 	if (count && !guest_is_dead(guest) && can_mine(guest) && !guest_is_dirty_logged(guest->kvm) &&
-	    !learn_spans(faults) && faults->pages)
+	    !learn_spans(faults) && faults->pages) {
+		WRITE_ONCE(faults->laid, true);
 		lay_mines(faults, count);
+	}
 	srcu_read_unlock(&guest->kvm->srcu, idx);
 
 	queue_delayed_work(window_wq, &faults->work, msecs_to_jiffies(WINDOW_MS));
@@ -515,7 +524,7 @@ static int register_probe(void)
 
 	mutex_lock(&sampled_lock);
 	if (!probe_registered) {
-		err = tracepoint_probe_register(&__tracepoint_kvm_page_fault, on_page_fault, NULL);
+		err = tracepoint_probe_register(fault_tracepoint, on_page_fault, NULL);
 		probe_registered = !err;
 		if (probe_registered && set_fault_hook)
 			set_fault_hook(on_fault_hook);
@@ -607,6 +616,13 @@ int faults_init_module(void)
 	window_wq = alloc_workqueue("kvm_ept_sample", WQ_UNBOUND, 0);
 	if (!window_wq)
 		return -ENOMEM;
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		check_failed(CHECK_LOCK, 0);
+	else
+		check_passed(CHECK_LOCK);
+	fault_tracepoint = symbol_get(__tracepoint_kvm_page_fault);
+	if (!fault_tracepoint)
+		check_failed(CHECK_TRACEPOINT, 0);
 	set_fault_hook = symbol_get(kvm_set_fastpath_fault_hook);
 	return 0;
 }
@@ -624,10 +640,12 @@ void faults_exit_module(void)
 	if (probe_registered) {
 		if (set_fault_hook)
 			set_fault_hook(NULL);
-		tracepoint_probe_unregister(&__tracepoint_kvm_page_fault, on_page_fault, NULL);
+		tracepoint_probe_unregister(fault_tracepoint, on_page_fault, NULL);
 		tracepoint_synchronize_unregister();
 	}
 	if (set_fault_hook)
 		symbol_put(kvm_set_fastpath_fault_hook);
+	if (fault_tracepoint)
+		symbol_put(__tracepoint_kvm_page_fault);
 	destroy_workqueue(window_wq);
 }

@@ -23,6 +23,7 @@ struct span;
  * @freq: samples a second that are wanted; 0 while stopped
  * @mines: room for the landmines of a window
  * @mine_count: landmines that lie
+ * @laid: some may have lain, ever
  * @window_start: when
  * @samples_before: samples recorded until then
  * @faults_before: faults seen until then
@@ -47,6 +48,7 @@ struct fault_sampler {
 	unsigned int freq;
 	struct mine *mines;
 	unsigned int mine_count;
+	bool laid;
 	ktime_t window_start;
 	u64 samples_before;
 	u64 faults_before;

@@ -18,27 +18,71 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
+#include "checks.h"
 #include "guest.h"
 
-const struct spte_layout npt_layout = {
-	.accessed = NPT_ACCESSED,
-	.dirty = NPT_DIRTY,
-	.allow = SPTE_R | SPTE_W | NPT_U,
-	.deny = NPT_NX,
-	.saved = SPTE_R | NPT_U,
-	.armed = BIT_ULL(58),
-	.writable_hints = NPT_HOST_WRITABLE | NPT_MMU_WRITABLE,
+/*
+ * What is known of KVM's entries, the likeliest first.  Those of NPT were the same from 6.1 to 7.3, but for where the kind of
+ * tracking is; those of EPT moved in 7.3, with MBEC, which distributions carry back.
+ */
+static const struct spte_layout npt_layouts[] = {
+	{
+		.paging = KVM_EPT_SAMPLE_PAGING_NPT,
+		.accessed = NPT_ACCESSED,
+		.dirty = NPT_DIRTY,
+		.allow = SPTE_R | SPTE_W | NPT_U,
+		.deny = NPT_NX,
+		.saved = SPTE_R | NPT_U,
+		.saved_shift = 54,
+		.armed = BIT_ULL(58),
+		.writable_hints = BIT_ULL(9) | BIT_ULL(10),
+		.tracking = GENMASK_ULL(53, 52) | GENMASK_ULL(61, 60),
+		.unused = GENMASK_ULL(59, 54) | BIT_ULL(62),
+	},
 };
 
-const struct spte_layout ept_layout = {
-	.accessed = EPT_ACCESSED,
-	.dirty = EPT_DIRTY,
-	.allow = SPTE_R | SPTE_W | EPT_X | EPT_XU,
-	.exec = EPT_X | EPT_XU,
-	.saved = SPTE_R | EPT_X | EPT_XU,
-	.armed = BIT_ULL(59),
-	.writable_hints = EPT_HOST_WRITABLE | EPT_MMU_WRITABLE,
+static const struct spte_layout ept_layouts[] = {
+	{
+		.paging = KVM_EPT_SAMPLE_PAGING_EPT,
+		.accessed = EPT_ACCESSED,
+		.dirty = EPT_DIRTY,
+		.allow = SPTE_R | SPTE_W | EPT_X,
+		.exec = EPT_X,
+		.saved = SPTE_R | EPT_X,
+		.saved_shift = 54,
+		.armed = BIT_ULL(59),
+		.writable_hints = BIT_ULL(57) | BIT_ULL(58),
+		.tracking = GENMASK_ULL(53, 52),
+		.unused = EPT_XU | GENMASK_ULL(56, 54) | GENMASK_ULL(62, 59),
+	},
+	{
+		.paging = KVM_EPT_SAMPLE_PAGING_EPT,
+		.accessed = EPT_ACCESSED,
+		.dirty = EPT_DIRTY,
+		.allow = SPTE_R | SPTE_W | EPT_X | EPT_XU,
+		.exec = EPT_X | EPT_XU,
+		.saved = SPTE_R | EPT_X | EPT_XU,
+		.saved_shift = 52,
+		.armed = BIT_ULL(59),
+		.writable_hints = BIT_ULL(53) | BIT_ULL(55),
+		.tracking = GENMASK_ULL(61, 60),
+		.unused = BIT_ULL(52) | BIT_ULL(54) | GENMASK_ULL(59, 56) | BIT_ULL(62),
+	},
 };
+
+/* The layouts of this machine's vendor: how many, 0 for a vendor that is not known. */
+static unsigned int vendor_layouts(const struct spte_layout **layouts)
+{
+	if (boot_cpu_has(X86_FEATURE_SVM)) {
+		*layouts = npt_layouts;
+		return ARRAY_SIZE(npt_layouts);
+	}
+	if (boot_cpu_has(X86_FEATURE_VMX)) {
+		*layouts = ept_layouts;
+		return ARRAY_SIZE(ept_layouts);
+	}
+	return 0;
+}
 
 /* All guests that are held, to refuse a second sampler of the same guest. */
 static LIST_HEAD(guests);
@@ -208,6 +252,8 @@ int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr)
 	struct guest_paging paging;
 	int err;
 
+	if (!vendor_layouts(&guest->layout))
+		return -EOPNOTSUPP;
 	mutex_init(&guest->flush_lock);
 	if (!zalloc_cpumask_var(&guest->kicked, GFP_KERNEL_ACCOUNT))
 		return -ENOMEM;
@@ -292,7 +338,7 @@ static bool is_tdx(struct kvm *kvm)
 }
 
 /**
- * guest_paging() - how a guest is mapped; also sets the layout of its entries
+ * guest_paging() - how a guest is mapped
  * @guest: the guest
  * @paging: filled in
  *
@@ -306,20 +352,12 @@ int guest_paging(struct guest *guest, struct guest_paging *paging)
 	paging->has_ad = false;
 	if (is_tdx(guest->kvm))
 		return -EOPNOTSUPP;
-	if (boot_cpu_has(X86_FEATURE_SVM))
-		guest->layout = &npt_layout;
-	else if (boot_cpu_has(X86_FEATURE_VMX))
-		guest->layout = &ept_layout;
-	else
-		return -EOPNOTSUPP;
-
 	if (!vcpu)
 		return 0;
 	if (!is_tdp_fault(vcpu->arch.root_mmu.page_fault))
 		return -EOPNOTSUPP;
 	paging->has_ad = !vcpu->arch.root_mmu.root_role.ad_disabled;
-	paging->kind = guest->layout == &npt_layout ? KVM_EPT_SAMPLE_PAGING_NPT
-						    : KVM_EPT_SAMPLE_PAGING_EPT;
+	paging->kind = guest->layout->paging;
 	return 0;
 }
 
@@ -336,88 +374,89 @@ struct table_note {
 	u64 *spt;
 };
 
-/* The table of each note leads back to the note, whatever the kernel: else it is no such note, and nothing it says counts. */
+/* The table of each note leads back to the note: else it is no such note, and nothing it says counts. */
 static bool is_note(const struct table_note *note)
 {
 	return PAGE_ALIGNED(note->spt) && virt_addr_valid(note->spt) &&
 	       page_private(virt_to_page(note->spt)) == (unsigned long)note;
 }
 
-/* Add a root to the @count that there are: those of system management mode go last. */
-static int add_root(struct root roots[MAX_ROOTS], int count, struct root root)
+/**
+ * guest_table() - the table that an entry points to
+ * @spte: an entry that is no leaf, or the address of a root, with mmu_lock and RCU held
+ * @level: of the table
+ *
+ * A page that KVM does not note as such a table is never read: then these are not the tables of a KVM that is known.
+ *
+ * Return: the table, or NULL if it is none.
+ */
+u64 *guest_table(u64 spte, int level)
 {
-	int i;
+	unsigned long pfn = (spte & SPTE_ADDR) >> PAGE_SHIFT;
+	struct table_note note;
 
-	for (i = 0; i < count; i++)
-		if (roots[i].hpa == root.hpa)
-			return count;
-	if (count == MAX_ROOTS || root.level < 4 || root.level > 5)
-		return count;
-	roots[count] = root;
-	if (!root.smm)
-		swap(roots[0], roots[count]);
-	return count + 1;
-}
+	if (pfn_valid(pfn)) {
+		struct page *page = pfn_to_page(pfn);
+		u64 *table = page_address(page);
 
-static int add_noted_root(struct root roots[MAX_ROOTS], int count, const struct table_note *note)
-{
-	if (note->role.invalid || !note->role.direct)
-		return count;
-	return add_root(roots, count, (struct root){
-		.hpa = __pa(note->spt),
-		.level = note->role.level,
-		.smm = note->role.smm,
-		.noted = true,
-	});
+		/* Of a page that is something else, it may be anything. */
+		if (!copy_from_kernel_nofault(&note, (void *)page_private(page), sizeof(note)) &&
+		    note.spt == table && note.role.level == level)
+			return table;
+	}
+	check_failed(CHECK_TABLES, spte);
+	return NULL;
 }
 
 /*
- * The roots that KVM has notes of.  Its newer MMU lists them, and who has found one there has it until
- * rcu_read_unlock(); the older one has them among the tables for page 0.
+ * Call @fn for each page table that KVM notes for a guest, those that it is about to throw away too.  Its
+ * newer MMU lists them, and who has found one there has it until rcu_read_unlock(); the older one has them
+ * among the tables for page 0.
  */
-static int noted_roots(struct kvm *kvm, struct root roots[MAX_ROOTS], bool *known)
+static void for_each_note(struct kvm *kvm, void (*fn)(const struct table_note *note, void *arg), void *arg)
 {
 	const struct hlist_head *of_page_0 = kvm->arch.mmu_page_hash;
 	const struct list_head *listed = &kvm->arch.tdp_mmu_roots;
 	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
 	const struct table_note *note;
-	int count = 0;
+	bool newer = false;
 
 	/* With tdp_mmu=0, KVM leaves this list as it was allocated: zeroed. */
 	if (READ_ONCE(listed->next))
 		list_for_each_entry_rcu(note, listed, link)
 			if (is_note(note)) {
-				*known = true;
-				count = add_noted_root(roots, count, note);
+				newer = true;
+				fn(note, arg);
 			}
-	if (*known || !of_page_0 || !vcpu)
-		return count;
+	if (newer || !of_page_0 || !vcpu)
+		return;
 	hlist_for_each_entry(note, of_page_0, hash_link)
-		if (is_note(note) && !note->gfn && note->role.level == vcpu->arch.root_mmu.root_role.level) {
-			*known = true;
-			count = add_noted_root(roots, count, note);
-		}
-	return count;
+		if (is_note(note) && !note->gfn && note->role.level == vcpu->arch.root_mmu.root_role.level)
+			fn(note, arg);
 }
 
-/* The roots that vCPUs use now. */
-static int loaded_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
+/* What add_root() fills. */
+struct root_list {
+	struct root *roots;
+	int count;
+};
+
+/* Add a table to the roots, unless it is none that is in use: those of system management mode go last. */
+static void add_root(const struct table_note *note, void *arg)
 {
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-	int count = 0;
+	struct root_list *list = arg;
+	struct root *root = &list->roots[list->count];
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		hpa_t hpa = READ_ONCE(vcpu->arch.root_mmu.root.hpa);
-
-		if (VALID_PAGE(hpa))
-			count = add_root(roots, count, (struct root){
-				.hpa = hpa,
-				.level = vcpu->arch.root_mmu.root_role.level,
-				.smm = vcpu->arch.root_mmu.root_role.smm,
-			});
-	}
-	return count;
+	if (note->role.invalid || !note->role.direct || list->count == MAX_ROOTS || note->role.level < 4 || note->role.level > 5)
+		return;
+	*root = (struct root){
+		.hpa = __pa(note->spt),
+		.level = note->role.level,
+		.smm = note->role.smm,
+	};
+	if (!root->smm)
+		swap(*root, list->roots[0]);
+	list->count++;
 }
 
 /**
@@ -426,22 +465,98 @@ static int loaded_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
  * @roots: filled in, each table once, those of system management mode last
  *
  * A vCPU in system management mode uses a table of its own; KVM keeps the other for when it comes
- * back.  So what vCPUs use now is asked only of a kernel whose notes were never found to be as they are
- * known.  A guest without any table (not started yet, or all were just thrown away) has nothing mapped.
+ * back.  So it is KVM's notes that are asked, not what vCPUs use now; guest_check() compares the two.  A guest
+ * without any table (not started yet, or all were just thrown away) has nothing mapped.
  *
  * Return: how many.
  */
 int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
 {
-	static bool notes_known;
-	bool known = false;
-	int count;
+	struct root_list list = { .roots = roots };
 
 	lockdep_assert_held(&kvm->mmu_lock);
-	count = noted_roots(kvm, roots, &known);
-	if (known)
-		WRITE_ONCE(notes_known, true);
-	return READ_ONCE(notes_known) ? count : loaded_roots(kvm, roots);
+	for_each_note(kvm, add_root, &list);
+	return list.count;
+}
+
+/* What find_root() looks for, and whether it found it. */
+struct wanted_root {
+	hpa_t hpa;
+	int level;
+	bool found;
+};
+
+static void find_root(const struct table_note *note, void *arg)
+{
+	struct wanted_root *wanted = arg;
+
+	if (__pa(note->spt) == wanted->hpa && note->role.level == wanted->level && note->role.direct)
+		wanted->found = true;
+}
+
+/**
+ * guest_check() - whether KVM notes the page tables that the guest uses, as guest_roots() takes for granted
+ * @kvm: the guest
+ *
+ * To be asked before each harvest and each window, for this guest: another's does not tell.
+ *
+ * Return: 0 or -EOPNOTSUPP.
+ */
+int guest_check(struct kvm *kvm)
+{
+	struct wanted_root wanted = { .hpa = INVALID_PAGE };
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int err = 0;
+
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		hpa_t hpa = READ_ONCE(vcpu->arch.root_mmu.root.hpa);
+
+		if (!VALID_PAGE(hpa) || hpa == wanted.hpa)
+			continue;
+		wanted = (struct wanted_root){ .hpa = hpa, .level = vcpu->arch.root_mmu.root_role.level };
+		for_each_note(kvm, find_root, &wanted);
+		/* A vCPU may have let go of it meanwhile. */
+		if (!wanted.found && READ_ONCE(vcpu->arch.root_mmu.root.hpa) == hpa) {
+			check_failed(CHECK_ROOTS, hpa);
+			err = -EOPNOTSUPP;
+			break;
+		}
+	}
+	if (wanted.found)
+		check_passed(CHECK_ROOTS);
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	return err;
+}
+
+/**
+ * guest_fits() - whether a leaf is as KVM makes them, so that it can be mined
+ * @guest: the guest; the first writable leaf tells which layout its entries have
+ * @spte: the leaf, not armed, which lets reads pass
+ */
+bool guest_fits(struct guest *guest, u64 spte)
+{
+	const struct spte_layout *layouts;
+	unsigned int count = vendor_layouts(&layouts), i;
+
+	if (!guest->layout_known) {
+		if (!(spte & SPTE_W))
+			return false;
+		for (i = 0; i < count && !guest->layout_known; i++)
+			if (spte_fits(&layouts[i], spte)) {
+				WRITE_ONCE(guest->layout, &layouts[i]);
+				guest->layout_known = true;
+			}
+	}
+	if (!guest->layout_known || !spte_fits(guest->layout, spte)) {
+		check_failed(CHECK_ENTRIES, spte);
+		return false;
+	}
+	check_passed(CHECK_ENTRIES);
+	return !(spte & guest->layout->tracking);
 }
 
 /**
@@ -451,24 +566,34 @@ int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS])
  * @lowest: do not go below this level
  * @level: set to the level of the entry: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB
  *
- * Return: the entry: a leaf, the one at level @lowest, or one that is not spte_present().
+ * Return: the entry: a leaf, the one at level @lowest, or one that is not spte_present(); NULL if the way there is
+ * not as KVM makes it.
  */
 u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level)
 {
+	const u64 accessed = boot_cpu_has(X86_FEATURE_SVM) ? NPT_ACCESSED : EPT_ACCESSED;
 	static u64 nothing;
-	u64 *table = __va(root->hpa & SPTE_ADDR);
+	u64 *table = guest_table(root->hpa, root->level);
 
 	*level = root->level;
 	if (gfn >> (9 * root->level))
 		return &nothing;	/* beyond the table's reach */
-	for (; ; --*level) {
+	for (; table; --*level) {
 		u64 *sptep = table + ((gfn >> (9 * (*level - 1))) % SPTE_ENTRIES);
 		u64 spte = READ_ONCE(*sptep);
 
-		if (*level == lowest || !spte_present(spte) || spte_is_leaf(spte, *level))
+		if (*level == lowest || !spte_present(spte))
 			return sptep;
-		table = spte_table(spte);
+		if (spte_is_leaf(spte, *level) && *level <= PG_LEVEL_1G)
+			return sptep;
+		/* KVM sets it in all that it makes above the lowest tables, and nobody clears it there. */
+		if (!(spte & accessed) && *level > PG_LEVEL_2M) {
+			check_failed(CHECK_ACCESSED, spte);
+			return NULL;
+		}
+		table = guest_table(spte, *level - 1);
 	}
+	return NULL;
 }
 
 /**

@@ -20,7 +20,8 @@
  * struct guest - a KVM guest that an open file holds
  * @kvm: the guest; a reference is held, so that it outlives its process, without its memory
  * @node: in the list of all guests that are held
- * @layout: of its page-table entries
+ * @layout: of its page-table entries: hardware's bits from the first, KVM's own once @layout_known
+ * @layout_known: an entry has shown which layout it is
  * @kicked: CPUs that a TLB flush has to interrupt
  * @flush_lock: guards @kicked
  * @flushes: TLB flushes asked for
@@ -29,6 +30,7 @@ struct guest {
 	struct kvm *kvm;
 	struct list_head node;
 	const struct spte_layout *layout;
+	bool layout_known;
 	cpumask_var_t kicked;
 	struct mutex flush_lock;
 	atomic64_t flushes;
@@ -39,13 +41,11 @@ struct guest {
  * @hpa: where it is
  * @level: 4 or 5
  * @smm: that of system management mode
- * @noted: KVM has a note of it, so it is found for as long as it lives
  */
 struct root {
 	hpa_t hpa;
 	int level;
 	bool smm;
-	bool noted;
 };
 
 /**
@@ -65,6 +65,9 @@ void guest_unwatch(struct guest *guest, struct mmu_notifier *exit);
 bool guest_is_dead(struct guest *guest);
 int guest_paging(struct guest *guest, struct guest_paging *paging);
 int guest_roots(struct kvm *kvm, struct root roots[MAX_ROOTS]);
+int guest_check(struct kvm *kvm);
+bool guest_fits(struct guest *guest, u64 spte);
+u64 *guest_table(u64 spte, int level);
 u64 *guest_entry(const struct root *root, gfn_t gfn, int lowest, int *level);
 bool guest_is_dirty_logged(struct kvm *kvm);
 u32 guest_state(struct kvm *kvm);

@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "checks.h"
 #include "guest.h"
 #include "harvest.h"
 
@@ -53,6 +54,7 @@ struct harvest_buffer {
  * @clear: clear the accessed bits that are set
  * @cleared: some were
  * @flush: flush the TLBs after that
+ * @unknown: a table is not as KVM makes them: nothing that was found can be relied on
  * @only_accessed: nobody wants more than accessed bits: what was not accessed need not be looked at closely
  * @alone: no other page table maps anything near the block just harvested
  * @entries: entries looked at
@@ -66,6 +68,7 @@ struct walk {
 	bool clear;
 	bool cleared;
 	bool flush;
+	bool unknown;
 	bool only_accessed;
 	bool alone;
 	u64 entries;
@@ -355,22 +358,31 @@ static u64 *next_entry(const struct root *root, u64 **entry, gfn_t gfn, int *lev
 static void harvest_block(struct walk *walk, const struct root *root, u64 **entry, gfn_t gfn,
 			  unsigned int block)
 {
+	u64 *sptep, *table;
 	bool present;
-	u64 *sptep;
 	int level;
 	u64 spte;
 
 	sptep = next_entry(root, entry, gfn, &level);
+	if (!sptep) {
+		walk->unknown = true;
+		return;
+	}
 	spte = READ_ONCE(*sptep);
 	if (level == 2 && spte_present(spte) && !spte_is_leaf(spte, level)) {
 		if (is_cold(walk, root, sptep, spte, gfn / BLOCK_PAGES)) {
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 			return;
 		}
+		table = guest_table(spte, PG_LEVEL_4K);
+		if (!table) {
+			walk->unknown = true;
+			return;
+		}
 		if (walk->only_accessed) {
-			present = look_into(walk, spte_table(spte), block);
+			present = look_into(walk, table, block);
 		} else {
-			look_closely(walk, spte_table(spte), block);
+			look_closely(walk, table, block);
 			present = !bitmap_empty(walk->harvester->buffer->present[block], BLOCK_PAGES);
 		}
 		if (present)
@@ -536,7 +548,7 @@ static bool is_valid(const struct kvm_ept_sample_harvest *request)
  * @harvester: of its guest
  * @request: the caller's; its outputs are filled in
  *
- * Return: 0; -EINVAL (a field is wrong), -EOPNOTSUPP (no accessed bits),
+ * Return: 0; -EINVAL (a field is wrong), -EOPNOTSUPP (no accessed bits, or tables that are not as KVM makes them),
  * -EFAULT (a bitmap is not writable: bits of the batch that was under way are lost).
  */
 int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
@@ -560,6 +572,9 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 		return err;
 	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
 		return -EOPNOTSUPP;
+	err = guest_check(guest->kvm);
+	if (err)
+		return err;
 
 	cover(harvester, request->end);
 	request->next = request->start;
@@ -569,7 +584,7 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 	while (request->next < request->end) {
 		unsigned int blocks = harvest_batch(&walk, request->next, request->end);
 
-		err = put_batch(&walk, request, blocks);
+		err = walk.unknown ? -EOPNOTSUPP : put_batch(&walk, request, blocks);
 		if (err)
 			break;
 		/* Not within a 1 GiB leaf: its one accessed bit is cleared, a later call would miss it. */
@@ -579,6 +594,10 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 	}
 	if (walk.cleared && walk.flush)
 		guest_flush_tlbs(guest);
+	if (walk.entries && !walk.unknown) {
+		check_passed(CHECK_TABLES);
+		check_passed(CHECK_ACCESSED);
+	}
 
 	idx = srcu_read_lock(&guest->kvm->srcu);
 	request->generation = kvm_memslots(guest->kvm)->generation;

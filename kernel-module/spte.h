@@ -4,7 +4,7 @@
  *
  * Hardware's bits are from the manuals (AMD APM vol. 2, 15.25 "Nested Paging"; Intel SDM vol. 3,
  * "EPT translation mechanism").  KVM's software bits are private to it (arch/x86/kvm/mmu/spte.h
- * of the kernel's source) and move between versions: all that is known of them is here.
+ * of the kernel's source) and move between versions: all that is known of them is here and in guest.c.
  */
 #ifndef KVM_EPT_SAMPLE_SPTE_H
 #define KVM_EPT_SAMPLE_SPTE_H
@@ -12,7 +12,6 @@
 #include <linux/bits.h>
 #include <linux/compiler.h>
 #include <linux/types.h>
-#include <linux/version.h>
 #include <asm/page.h>
 
 #define SPTE_ENTRIES		512	/* of one table */
@@ -34,61 +33,44 @@
 #define EPT_X			BIT_ULL(2)
 #define EPT_ACCESSED		BIT_ULL(8)
 #define EPT_DIRTY		BIT_ULL(9)
-
-/*
- * EPT's software bits.  EPT_SAVED_SHIFT is where KVM's own access tracking keeps R, X and XU of an
- * entry that it took them from; its lockless repair gives back what it finds there.
- */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define SPTE_LAYOUT_KNOWN	1
-#define EPT_XU			0ULL
-#define EPT_SAVED_SHIFT		54
-#define EPT_HOST_WRITABLE	BIT_ULL(57)
-#define EPT_MMU_WRITABLE	BIT_ULL(58)
-#elif LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(7, 4, 0)
-#define SPTE_LAYOUT_KNOWN	1
 #define EPT_XU			BIT_ULL(10)	/* executable for the guest's user mode (MBEC) */
-#define EPT_SAVED_SHIFT		52
-#define EPT_HOST_WRITABLE	BIT_ULL(53)
-#define EPT_MMU_WRITABLE	BIT_ULL(55)
-#else
-/* An unknown kernel: no landmines.  Harvest needs none of these. */
-#define SPTE_LAYOUT_KNOWN	0
-#define EPT_XU			0ULL
-#define EPT_SAVED_SHIFT		0
-#define EPT_HOST_WRITABLE	0ULL
-#define EPT_MMU_WRITABLE	0ULL
-#endif
 
 /**
- * struct spte_layout - one kind of second-level table
+ * struct spte_layout - one kind of second-level table, as one generation of KVM makes it
+ * @paging: KVM_EPT_SAMPLE_PAGING_*
  * @accessed: hardware's accessed bit
  * @dirty: hardware's dirty bit
  * @allow: bits that grant access when set
- * @exec: the bit of @allow for instruction fetches, 0 if there is none
+ * @exec: the bits of @allow for instruction fetches, 0 if there are none; KVM sets all or none of them
  * @deny: bits that deny access when set (no-execute)
- * @saved: bits of @allow that an entry without any has at EPT_SAVED_SHIFT; for EPT, KVM's own place
+ * @saved: bits of @allow that an entry without any has at @saved_shift
+ * @saved_shift: for EPT, where KVM's own access tracking keeps them; its lockless repair gives back what it finds there
  * @armed: our landmine lies here: neither hardware nor any KVM from 6.1 to 7.3 uses the bit.  With NPT, 59 to 62 are the page's
  *	protection key; with EPT, 57, 58, 60 and 61 have a meaning on some processors.
  * @writable_hints: KVM's marks, both set while it may make the entry writable
+ * @tracking: KVM's kind of tracking; not 0 where it does without hardware's accessed and dirty bits
+ * @unused: bits that no entry has which nobody armed
  */
 struct spte_layout {
+	u32 paging;
 	u64 accessed;
 	u64 dirty;
 	u64 allow;
 	u64 exec;
 	u64 deny;
 	u64 saved;
+	unsigned int saved_shift;
 	u64 armed;
 	u64 writable_hints;
+	u64 tracking;
+	u64 unused;
 };
 
-/* One of each, so that its address tells the kind. */
-extern const struct spte_layout npt_layout;
-extern const struct spte_layout ept_layout;
-
 /* With @saved, where W would lie, which is never saved: the entry denied what it denies now. */
-#define SPTE_DENIED_BEFORE	(BIT_ULL(1) << EPT_SAVED_SHIFT)
+static inline u64 spte_denied_before(const struct spte_layout *layout)
+{
+	return layout->deny ? SPTE_W << layout->saved_shift : 0;
+}
 
 #define SPTE_PROT_R	1
 #define SPTE_PROT_W	2
@@ -104,10 +86,17 @@ static inline bool spte_is_leaf(u64 spte, int level)
 	return level == 1 || (spte & SPTE_LARGE);
 }
 
-/* The table that an entry which is no leaf points to. */
-static inline u64 *spte_table(u64 spte)
+/*
+ * Whether @spte, a leaf, can be one that a KVM of that layout made: it marks what is writable, lets user and kernel fetch alike,
+ * and sets no other bit.  Only a writable entry tells layouts apart.
+ */
+static inline bool spte_fits(const struct spte_layout *layout, u64 spte)
 {
-	return __va(spte & SPTE_ADDR);
+	u64 exec = spte & layout->exec;
+
+	if ((spte & SPTE_W) && (spte & layout->writable_hints) != layout->writable_hints)
+		return false;
+	return !(spte & layout->unused) && (!exec || exec == layout->exec);
 }
 
 /* An entry with the landmine still in it: nobody stepped on it, KVM did not replace it. */
@@ -133,9 +122,9 @@ static inline u64 spte_arm(const struct spte_layout *layout, u64 spte, unsigned 
 	if (prot & SPTE_PROT_R) {
 		armed &= ~layout->allow;
 		armed |= layout->deny;
-		armed |= (spte & layout->saved) << EPT_SAVED_SHIFT;
+		armed |= (spte & layout->saved) << layout->saved_shift;
 		if (spte & layout->deny)
-			armed |= SPTE_DENIED_BEFORE;
+			armed |= spte_denied_before(layout);
 	} else {
 		if (prot & SPTE_PROT_W)
 			armed &= ~SPTE_W;
@@ -160,9 +149,8 @@ static inline u64 spte_disarm(const struct spte_layout *layout, u64 armed, u64 b
 	if (!may_write || (armed & layout->writable_hints) != layout->writable_hints)
 		give_back &= ~SPTE_W;
 	armed &= ~(layout->armed | (layout->deny & ~before));
-	armed &= ~(layout->saved << EPT_SAVED_SHIFT);
-	if (layout->deny)
-		armed &= ~SPTE_DENIED_BEFORE;
+	armed &= ~(layout->saved << layout->saved_shift);
+	armed &= ~spte_denied_before(layout);
 	return armed | give_back;
 }
 
@@ -172,15 +160,14 @@ static inline u64 spte_disarm(const struct spte_layout *layout, u64 armed, u64 b
  */
 static inline u64 spte_step_off(const struct spte_layout *layout, u64 armed)
 {
-	u64 give_back = (armed >> EPT_SAVED_SHIFT) & layout->saved;
+	u64 give_back = (armed >> layout->saved_shift) & layout->saved;
 
 	if (!give_back || (armed & layout->allow))
 		return armed;
-	if (layout->deny && !(armed & SPTE_DENIED_BEFORE))
+	if (!(armed & spte_denied_before(layout)))
 		armed &= ~layout->deny;
-	if (layout->deny)
-		armed &= ~SPTE_DENIED_BEFORE;
-	armed &= ~(layout->armed | (layout->saved << EPT_SAVED_SHIFT));
+	armed &= ~spte_denied_before(layout);
+	armed &= ~(layout->armed | (layout->saved << layout->saved_shift));
 	return armed | give_back;
 }
 

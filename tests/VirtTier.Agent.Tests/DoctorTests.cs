@@ -278,6 +278,22 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("lock passed\nentries untried\n", Severity.Ok, "of this agent's ABI")]
+    [InlineData("lock failed: 0x0\nroots passed\n", Severity.Warning, "on a real-time kernel it does not sample faults")]
+    [InlineData("lock passed\nentries failed: 0x9f7\n", Severity.Warning, "does not sample faults: entries failed: 0x9f7")]
+    [InlineData("lock failed: 0x0\ntracepoint failed: 0x0\n", Severity.Warning, "lock failed: 0x0, tracepoint failed: 0x0")]
+    [InlineData("roots passed\ntables failed: 0x7\n", Severity.Error, "guests are not observed: tables failed: 0x7")]
+    internal async Task What_the_module_found_of_the_kernel_is_told(string checks, Severity severity, string text)
+    {
+        _tree.Write("/sys/module/kvm_ept_sample/parameters/checks", checks);
+
+        Finding finding = (await MakeAsync()).Findings.First(f => f.Check == "module");
+
+        Assert.Equal(severity, finding.Severity);
+        Assert.Contains(text, finding.Text, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_module_that_is_installed_needs_only_to_be_loaded()
     {

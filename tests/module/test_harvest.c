@@ -439,6 +439,48 @@ static void late_table(void)
 	vm_kill(&vm);
 }
 
+/* Where an entry leads to no table of KVM's, a harvest says so, and neither it nor sampling reads what is there. */
+static void strange_table(void)
+{
+	const struct { unsigned long address; const char *name; } strange[] = {
+		{ 1UL << 45, "HARVEST: a table where there is no memory" },
+		{ 0xf0000, "HARVEST: a table in reserved memory" },
+		{ 0x2000000, "HARVEST: a table in other memory" },
+		{ 1, "HARVEST: a table of another level" },
+	};
+	const unsigned long page = 7 * 512 + 9;
+	struct kvm_ept_sample_harvest h = {
+		.size = sizeof(h), .flags = TAKE, .end = PAGES, .accessed = (uintptr_t)found.accessed,
+	};
+	int fd, helper = open("/proc/strange_table", O_WRONLY);
+	bool played = true;
+	char text[64];
+	struct vm vm;
+	size_t i;
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY });
+	fd = attach(&vm);
+	touch_all(&vm, VM_READ);
+	vm_work(&vm, (unsigned long[]){ 5 * 512 + 7 }, 1, VM_READ);
+	vm_wait(&vm);
+	for (i = 0; i < sizeof(strange) / sizeof(*strange); i++) {
+		snprintf(text, sizeof(text), "%d %lu %lx", vm.pid, page, strange[i].address);
+		played &= write(helper, text, strlen(text)) > 0;
+		CHECK_RETURNS(strange[i].name, -EOPNOTSUPP, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
+		usleep(300 * 1000);
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+		snprintf(text, sizeof(text), "%d %lu 0", vm.pid, page);
+		played &= write(helper, text, strlen(text)) > 0;
+	}
+	check(played, "strange table: the helper plays KVM", "%s", strerror(errno));
+	CHECK_RETURNS("HARVEST: the table is as it was", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
+	check(vm_wait(&vm), "strange table: the guest goes on", "no pass in 60 s");
+	close(helper);
+	close(fd);
+	vm_kill(&vm);
+}
+
 static void huge_pages(void)
 {
 	struct kvm_ept_sample_harvest h;
@@ -548,5 +590,6 @@ int main(int argc, char **argv)
 	late_table();
 	huge_pages();
 	vcpu_hot_plug();
+	strange_table();
 	return checks_failed != 0;
 }

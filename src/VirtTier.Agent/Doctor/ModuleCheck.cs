@@ -8,6 +8,7 @@ namespace VirtTier.Agent.Doctor;
 internal sealed class ModuleCheck : IDoctorCheck
 {
     private const string Check = "module";
+    private static readonly string[] s_ofHarvest = ["roots", "tables", "accessed"];
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
         Task.FromResult<IReadOnlyList<Finding>>([Look(host)]);
@@ -39,7 +40,25 @@ internal sealed class ModuleCheck : IDoctorCheck
     private static Finding Usable(DoctorHost host)
     {
         string version = host.Read("/sys/module/kvm_ept_sample/version") is string text ? $" {text}" : "";
-        return Finding.Ok(Check, $"kvm_ept_sample{version} is loaded and of this agent's ABI");
+        string[] failed = [.. (host.Read("/sys/module/kvm_ept_sample/parameters/checks") ?? "")
+            .Split('\n').Where(line => line.Contains(" failed: ", StringComparison.Ordinal))];
+        if (failed.Length == 0)
+            return Finding.Ok(Check, $"kvm_ept_sample{version} is loaded and of this agent's ABI");
+
+        // The names are those of kernel-module/checks.h: what a harvest, too, relies on; a real-time kernel; the rest.
+        string what = string.Join(", ", failed);
+        if (failed.Any(line => s_ofHarvest.Contains(line.Split(' ')[0])))
+        {
+            return Finding.Error(
+                Check, $"kvm_ept_sample{version} does not know this kernel's KVM, and guests are not observed: {what}",
+                "apt install --only-upgrade kvm-ept-sample-dkms");
+        }
+        return Array.TrueForAll(failed, line => line.StartsWith("lock ", StringComparison.Ordinal))
+            ? Finding.Warning(Check, $"kvm_ept_sample{version} is loaded; on a real-time kernel it does not sample faults",
+                "apt install linux-image-amd64")
+            : Finding.Warning(
+                Check, $"kvm_ept_sample{version} does not know this kernel's KVM, and does not sample faults: {what}",
+                "apt install --only-upgrade kvm-ept-sample-dkms");
     }
 
     private static string InstallOrLoad(DoctorHost host)

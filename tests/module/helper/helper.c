@@ -12,6 +12,10 @@
  * many turns of an empty loop long the entry above the page's table is empty; meanwhile the page's own
  * entry is marked as accessed.
  *
+ * /proc/strange_table: plays a KVM whose tables are not as they are known.  Write "PID GFN ADDRESS": the
+ * entry above the page's table points to that address (1: that of the guest's root), until the same is written
+ * with 0.  Nothing may touch those 2 MiB meanwhile.
+ *
  * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES
  * grant no access at all, though they map memory.
  *
@@ -200,6 +204,44 @@ static const struct proc_ops late_table_ops = {
 	.proc_write = late_table_write,
 };
 
+static ssize_t strange_table_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	static u64 known;	/* the entry as it was */
+	unsigned long gfn, address;
+	char text[64] = "";
+	struct kvm *kvm;
+	int pid, err = 0;
+	u64 *above;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) ||
+	    sscanf(text, "%d %lu %lx", &pid, &gfn, &address) != 3)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	above = entry_of(kvm, gfn, 2);
+	if (!above || !(READ_ONCE(*above) & PRESENT)) {
+		err = -ENOENT;
+	} else if (address) {
+		if (address == 1)
+			address = kvm_get_vcpu(kvm, 0)->arch.root_mmu.root.hpa;
+		known = READ_ONCE(*above);
+		WRITE_ONCE(*above, (known & ~ADDRESS) | address);
+	} else {
+		WRITE_ONCE(*above, known);
+	}
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	kvm_put_kvm(kvm);
+	return err ?: len;
+}
+
+static const struct proc_ops strange_table_ops = {
+	.proc_write = strange_table_write,
+};
+
 static u64 last_denied;
 
 static ssize_t denied_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
@@ -280,6 +322,7 @@ static int __init helper_init(void)
 	return proc_create("notifier", 0600, NULL, &notifier_ops) &&
 	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) &&
 	       proc_create("late_table", 0200, NULL, &late_table_ops) &&
+	       proc_create("strange_table", 0200, NULL, &strange_table_ops) &&
 	       proc_create("denied", 0600, NULL, &denied_ops) &&
 	       proc_create("hold_mmu_lock", 0200, NULL, &hold_mmu_lock_ops) ? 0 : -ENOMEM;
 }
@@ -288,6 +331,7 @@ static void __exit helper_exit(void)
 {
 	remove_proc_entry("hold_mmu_lock", NULL);
 	remove_proc_entry("denied", NULL);
+	remove_proc_entry("strange_table", NULL);
 	remove_proc_entry("late_table", NULL);
 	remove_proc_entry("cached_walk", NULL);
 	remove_proc_entry("notifier", NULL);

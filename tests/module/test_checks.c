@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module notices when this kernel's KVM is not as it knows it.
+ *
+ * The arguments are the module, then modules that were built with something of KVM's described otherwise, each named
+ * CHECK.WHAT.ko by the check that has to notice (tests/module/run).
+ */
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+
+#include "sampler.h"
+
+#define MEMORY	(16 * MIB)
+#define PAGES	(MEMORY / PAGE)
+#define CHECKS	"/sys/module/kvm_ept_sample/parameters/checks"
+
+static int load(const char *path)
+{
+	int file, err = 0;
+
+	syscall(SYS_delete_module, "kvm_ept_sample", O_NONBLOCK);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0 || syscall(SYS_finit_module, file, "", 0))
+		err = -errno;
+	close(file);
+	return err;
+}
+
+/* The lines that the module shows of its checks. */
+static const char *checks(void)
+{
+	static char text[1024];
+	FILE *file = fopen(CHECKS, "r");
+	size_t len = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+
+	text[len] = 0;
+	if (file)
+		fclose(file);
+	return text;
+}
+
+static int harvest(int fd)
+{
+	static uint8_t bits[PAGES / 8];
+	struct kvm_ept_sample_harvest h = {
+		.size = sizeof(h), .end = PAGES, .accessed = (uintptr_t)bits,
+		.flags = KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH,
+	};
+
+	return ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h) ? -errno : 0;
+}
+
+/* Harvest and sample until the module shows @line, at most ten seconds. */
+static bool shows(int fd, const char *line)
+{
+	double end = now() + 10;
+	bool seen;
+
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 2000);
+	do {
+		harvest(fd);
+		usleep(50 * 1000);
+		seen = strstr(checks(), line);
+	} while (!seen && now() < end);
+	return seen;
+}
+
+static void start(struct vm *vm)
+{
+	unsigned long all[PAGES - VM_FREE_GFN], i;
+
+	vm_start(vm, (struct vm_config){ .memory = MEMORY });
+	for (i = 0; i < PAGES - VM_FREE_GFN; i++)
+		all[i] = VM_FREE_GFN + i;
+	vm_work(vm, all, i, VM_WRITE);
+	vm_wait(vm);
+}
+
+/* On a kernel that is known each check is passed, with the module as it is. */
+static void known_kernel(struct vm *vm)
+{
+	static const char *const names[] = { "lock", "tracepoint", "roots", "tables", "accessed", "entries" };
+	int fd = attach(vm);
+	char line[64], name[96];
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(line, sizeof(line), "%s passed", names[i]);
+		snprintf(name, sizeof(name), "a known kernel: %s", line);
+		check(shows(fd, line), name, "%s", checks());
+	}
+	check(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_FAULTS, "GET_INFO: faults can be sampled", "not so");
+	close(fd);
+}
+
+/* What is described otherwise is noticed before harm is done: no landmine is laid, and the guest goes on. */
+static void misfit(struct vm *vm, const char *path)
+{
+	const char *what = strrchr(path, '/') + 1;
+	int len = strchr(what, '.') - what, fd;
+	bool walk = !strncmp(what, "roots", len) || !strncmp(what, "accessed", len);
+	bool late = !strncmp(what, "tracepoint", len);	/* only a landmine shows it */
+	char name[128], line[64];
+
+	snprintf(name, sizeof(name), "%s: loaded", what);
+	CHECK_RETURNS(name, 0, load(path));
+	fd = attach(vm);
+	snprintf(line, sizeof(line), "%.*s failed", len, what);
+	snprintf(name, sizeof(name), "%s: noticed", what);
+	check(shows(fd, line), name, "%s", checks());
+	snprintf(name, sizeof(name), "%s: no landmine is laid", what);
+	check(late || !info_of(fd).armed, name, "%llu", info_of(fd).armed);
+	snprintf(name, sizeof(name), "%s: HARVEST", what);
+	CHECK_RETURNS(name, walk ? -EOPNOTSUPP : 0, harvest(fd));
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	snprintf(name, sizeof(name), "%s: SET_FREQ", what);
+	CHECK_RETURNS(name, -EOPNOTSUPP, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 100));
+	snprintf(name, sizeof(name), "%s: GET_INFO", what);
+	check(!(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_FAULTS), name, "it says that faults can be sampled");
+	snprintf(name, sizeof(name), "%s: the guest goes on", what);
+	check(vm_wait(vm), name, "no pass in 60 s");
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct vm vm;
+	int i;
+
+	start(&vm);
+	known_kernel(&vm);
+	for (i = 2; i < argc; i++)
+		misfit(&vm, argv[i]);
+	check(argc > 2, "modules that do not fit this kernel", "none given");
+	CHECK_RETURNS("the module is loaded again", 0, load(argv[1]));
+	vm_kill(&vm);
+	return checks_failed != 0;
+}
