@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
-using VirtTier.Agent.Bus;
 using VirtTier.Agent.Metrics;
-using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Commands;
 
 /// <summary><c>virttier metrics</c>: the agent's figures for Prometheus.</summary>
 internal static class MetricsCommand
 {
-    // Prometheus gives a scrape ten seconds.
-    private static readonly TimeSpan s_requestLimit = TimeSpan.FromSeconds(10);
-
     public static Command Create()
     {
         Option<FileInfo> textFile = new("--textfile")
@@ -19,66 +14,48 @@ internal static class MetricsCommand
             Description = "Write to this file, for node_exporter's textfile collector; it is replaced as a whole",
             HelpName = "FILE",
         };
-        Option<bool> http = new("--http")
+        Option<bool> serve = new("--serve")
         {
-            Description = "Answer one HTTP request on the standard streams, as virttier-exporter.socket has it",
+            Description = "Answer scrapes on the sockets that systemd hands over, as virttier-exporter.socket has it",
         };
-        Command command = new("metrics", "Print the agent's figures in Prometheus' text format") { textFile, http };
+        Command command = new("metrics", "Print the agent's figures in Prometheus' text format") { textFile, serve };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(http) && result.GetValue(textFile) is not null)
-                result.AddError("--http and --textfile exclude each other");
+            if (result.GetValue(serve) && result.GetValue(textFile) is not null)
+                result.AddError("--serve and --textfile exclude each other");
         });
-        command.SetAction((result, cancel) => RunAsync(result.GetValue(textFile), result.GetValue(http), cancel));
+        command.SetAction((result, cancel) =>
+            result.GetValue(serve) ? ServeAsync(cancel) : RunAsync(result.GetValue(textFile), cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(FileInfo? textFile, bool http, CancellationToken cancel)
+    private static async Task<int> RunAsync(FileInfo? textFile, CancellationToken cancel)
     {
-        if (!http)
+        (byte[] page, bool answered) = await new MetricsSource(Console.Error).ReadAsync(cancel);
+        if (textFile is null)
         {
-            AgentStatus? status = await AskAsync(cancel);
-            byte[] page = await MetricsPage.RenderAsync(status, cancel);
-            if (textFile is null)
-            {
-                await using Stream output = Console.OpenStandardOutput();
-                await output.WriteAsync(page, cancel);
-            }
-            else if (!await ReplaceAsync(textFile, page, cancel))
-            {
-                return ExitCode.BadInput;
-            }
-            return status is null ? ExitCode.NoAgent : ExitCode.Success;
+            await using Stream output = Console.OpenStandardOutput();
+            await output.WriteAsync(page, cancel);
         }
-
-        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(s_requestLimit);
-        await using Stream request = Console.OpenStandardInput();
-        await using Stream answer = Console.OpenStandardOutput();
-        try
+        else if (!await ReplaceAsync(textFile, page, cancel))
         {
-            await HttpExchange.AnswerAsync(
-                request, answer, async token => await MetricsPage.RenderAsync(await AskAsync(token), token), limit.Token);
+            return ExitCode.BadInput;
         }
-        catch (Exception e) when (e is IOException or OperationCanceledException)
-        {
-            // The other side went away or said nothing: nobody is left to be answered.
-        }
-        return ExitCode.Success;
+        return answered ? ExitCode.Success : ExitCode.NoAgent;
     }
 
-    // An agent that does not answer is a figure, too: virttier_up is 0.
-    private static async Task<AgentStatus?> AskAsync(CancellationToken cancel)
+    private static async Task<int> ServeAsync(CancellationToken cancel)
     {
         try
         {
-            await using AgentClient client = AgentClient.Connect();
-            return await client.GetStatusAsync(cancel);
+            ScrapeServer server = new(new MetricsSource(Console.Error).PageAsync, ScrapeLimits.Usual);
+            await server.RunAsync(InheritedSockets.Take(), cancel);
+            return ExitCode.Success;
         }
-        catch (AgentUnreachableException e)
+        catch (ActivationException e)
         {
-            await Console.Error.WriteLineAsync($"virttier: {e.Message}");
-            return null;
+            await Console.Error.WriteLineAsync($"virttier: --serve: {e.Message}");
+            return ExitCode.BadInput;
         }
     }
 

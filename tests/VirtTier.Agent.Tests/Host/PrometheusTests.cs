@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using VirtTier.Agent.Metrics;
 using VirtTier.Agent.Status;
@@ -9,35 +7,29 @@ using VirtTier.Agent.Tests.Metrics;
 
 namespace VirtTier.Agent.Tests.Host;
 
-/// <summary>The metrics judged by Prometheus itself, and by a second parser: Debian's packages,
+/// <summary>The exporter judged by Prometheus itself, and by a second parser: Debian's packages,
 /// unpacked beside the machine's own.</summary>
 [Trait("Ring", "host")]
-public sealed class PrometheusTests : IAsyncLifetime
+[Collection(HostRing.Name)]
+public sealed class PrometheusTests : ExporterOnBus
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("vt-prometheus-").FullName;
     private string _root = "";
 
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
+    public override async ValueTask InitializeAsync()
     {
+        await base.InitializeAsync();
         (int exitCode, string output, string errors) =
             await RunAsync(Path.Combine(Repository.Root, "tests", "prometheus", "fetch"), []);
         Assert.True(exitCode == 0, errors);
         _root = output.Trim();
     }
 
-    public ValueTask DisposeAsync()
-    {
-        Directory.Delete(_folder, recursive: true);
-        return ValueTask.CompletedTask;
-    }
-
     [Fact]
     public async Task Promtool_has_nothing_to_say_of_the_page()
     {
-        (int exitCode, string output, string errors) = await RunAsync(
-            Promtool, ["check", "metrics"], await MetricsPage.RenderAsync(SampleStatus.Of("web1", "a\"b\nc"), Cancel));
+        Status = SampleStatus.Of("web1", "a\"b\nc");
+        await StartExporterAsync();
+        (int exitCode, string output, string errors) = await RunAsync(Promtool, ["check", "metrics"], await ScrapeAsync());
         Assert.Equal((0, "", ""), (exitCode, output, errors));
     }
 
@@ -47,19 +39,29 @@ public sealed class PrometheusTests : IAsyncLifetime
         const string program = """
             import sys, json
             from prometheus_client.parser import text_string_to_metric_families
-            print(json.dumps([[s.name, s.labels.get("domain"), s.value] for f in text_string_to_metric_families(sys.stdin.read()) for s in f.samples]))
+            print(json.dumps([[s.name, s.labels, s.value] for f in text_string_to_metric_families(sys.stdin.read()) for s in f.samples]))
             """;
-        AgentStatus status = SampleStatus.Of("web1", "a\"b\\\nc");
+        Status = SampleStatus.Of("web1", "a\"b\\\nc");
+        await StartExporterAsync();
         (int exitCode, string output, string errors) = await RunAsync(
             "/usr/bin/env", [$"PYTHONPATH={_root}/usr/lib/python3/dist-packages", "python3", "-c", program],
-            await MetricsPage.RenderAsync(status, Cancel));
+            await ScrapeAsync());
         Assert.True(exitCode == 0, errors);
+
+        AgentStatus told = Status with { Libvirt = Status.Libvirt with { HookCalls = Hook.Calls } };
         using JsonDocument samples = JsonDocument.Parse(output);
-        Dictionary<string, double> budgets = samples.RootElement.EnumerateArray().Where(
-            s => s[0].GetString() == "virttier_domain_budget_bytes")
-            .ToDictionary(s => s[1].GetString()!, s => s[2].GetDouble());
-        Assert.Equal(status.Domains.ToDictionary(d => d.Name, d => (double)d.BudgetBytes), budgets);
+        Dictionary<string, double> read = samples.RootElement.EnumerateArray().ToDictionary(
+            s => Series(s[0].GetString()!, s[1].EnumerateObject().Select(l => (l.Name, l.Value.GetString()!))),
+            s => s[2].GetDouble());
+        Dictionary<string, double> expected = MetricFamily.All.SelectMany(
+            family => family.Read(told).Select(
+                series => KeyValuePair.Create(Series(family.Name, family.Labels.Zip(series.Labels)), series.Value)))
+            .Append(KeyValuePair.Create(Series(MetricsPage.Up, []), 1.0)).ToDictionary();
+        Assert.Equal(expected.OrderBy(s => s.Key, StringComparer.Ordinal), read.OrderBy(s => s.Key, StringComparer.Ordinal));
     }
+
+    private static string Series(string name, IEnumerable<(string Name, string Value)> labels) =>
+        string.Join('\0', labels.OrderBy(l => l.Name, StringComparer.Ordinal).Select(l => $"{l.Name}={l.Value}").Prepend(name));
 
     [Theory]
     [InlineData("check")]
@@ -76,18 +78,15 @@ public sealed class PrometheusTests : IAsyncLifetime
     [Fact]
     public async Task Every_panel_of_the_board_has_data_and_a_stopped_domain_is_gone_at_the_next_scrape()
     {
-        AgentStatus status = SampleStatus.Of("web1", "web2");
-        using TcpListener exporter = new(IPAddress.Loopback, 0);
-        exporter.Start();
-        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        Task serving = ServeAsync(exporter, () => status, end.Token);
-        using Daemon prometheus = await StartAsync(((IPEndPoint)exporter.LocalEndpoint).Port);
+        Status = SampleStatus.Of("web1", "web2");
+        await StartExporterAsync();
+        using Daemon prometheus = await StartPrometheusAsync();
         using HttpClient client = new() { BaseAddress = new Uri($"http://127.0.0.1:{_port}/") };
 
         // A rate needs two scrapes.
         await Eventually.IsTrue(
             async () => await ValueAsync(client, "count_over_time(virttier_up[5m])") >= 3,
-            () => File.ReadAllText(Path.Combine(_folder, "log")));
+            () => File.ReadAllText(Path.Combine(Folder, "prometheus.log")));
         using JsonDocument board = JsonDocument.Parse(
             await File.ReadAllTextAsync(Path.Combine(Repository.Root, "packaging", "grafana", "virttier.json"), Cancel));
         string[] queries = [.. board.RootElement.GetProperty("panels").EnumerateArray()
@@ -103,54 +102,32 @@ public sealed class PrometheusTests : IAsyncLifetime
         Assert.Empty(empty);
 
         Assert.Equal(2, await ValueAsync(client, "count(virttier_domain_info)"));
-        status = SampleStatus.Of("web1");
+        Status = SampleStatus.Of("web1");
         await Eventually.IsTrue(async () => await ValueAsync(client, "count(virttier_domain_info)") == 1,
             () => "web2 has a series still");
         Assert.Null(await ValueAsync(client, "virttier_domain_budget_bytes{domain=\"web2\"}"));
 
         await prometheus.EndAsync();
-        await end.CancelAsync();
-        await serving;
     }
 
     private string Promtool => Path.Combine(_root, "usr/bin/promtool");
 
     private int _port;
 
-    private async Task<Daemon> StartAsync(int exporterPort)
+    private async Task<Daemon> StartPrometheusAsync()
     {
-        using (TcpListener free = new(IPAddress.Loopback, 0))
-        {
-            free.Start();
-            _port = ((IPEndPoint)free.LocalEndpoint).Port;
-        }
-        string config = Path.Combine(_folder, "prometheus.yml");
+        _port = FreePort();
+        string config = Path.Combine(Folder, "prometheus.yml");
         await File.WriteAllTextAsync(config, $$"""
             global: {scrape_interval: 1s, scrape_timeout: 1s}
             scrape_configs:
               - job_name: virttier
-                static_configs: [{targets: ["127.0.0.1:{{exporterPort}}"]}]
+                static_configs: [{targets: ["127.0.0.1:{{Port}}"]}]
             """, Cancel);
-        return Daemon.Start(Path.Combine(_folder, "log"), new Dictionary<string, string>(),
+        return Daemon.Start(Path.Combine(Folder, "prometheus.log"), new Dictionary<string, string>(),
             Path.Combine(_root, "usr/bin/prometheus"),
-            "--config.file=" + config, "--storage.tsdb.path=" + Path.Combine(_folder, "data"),
+            "--config.file=" + config, "--storage.tsdb.path=" + Path.Combine(Folder, "data"),
             $"--web.listen-address=127.0.0.1:{_port}");
-    }
-
-    private static async Task ServeAsync(TcpListener listener, Func<AgentStatus> status, CancellationToken cancel)
-    {
-        try
-        {
-            while (true)
-            {
-                using TcpClient connection = await listener.AcceptTcpClientAsync(cancel);
-                NetworkStream stream = connection.GetStream();
-                await HttpExchange.AnswerAsync(stream, stream, token => MetricsPage.RenderAsync(status(), token), cancel);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-        }
     }
 
     // The first series' value; null when there is none, or no answer yet.
@@ -172,7 +149,7 @@ public sealed class PrometheusTests : IAsyncLifetime
     }
 
     private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(
-        string program, string[] arguments, byte[]? input = null)
+        string program, string[] arguments, string input = "")
     {
         ProcessStartInfo start = new(program, arguments)
         {
@@ -183,7 +160,7 @@ public sealed class PrometheusTests : IAsyncLifetime
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(Cancel),
             errors = process.StandardError.ReadToEndAsync(Cancel);
-        await process.StandardInput.BaseStream.WriteAsync(input, Cancel);
+        await process.StandardInput.WriteAsync(input.AsMemory(), Cancel);
         process.StandardInput.Close();
         await process.WaitForExitAsync(Cancel);
         return (process.ExitCode, await output, await errors);

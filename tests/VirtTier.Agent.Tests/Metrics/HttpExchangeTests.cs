@@ -31,10 +31,44 @@ public sealed class HttpExchangeTests
 
     private static async Task<string> AnswerAsync(byte[] request)
     {
-        using MemoryStream input = new(request), output = new();
+        using Duplex client = new(request);
         await HttpExchange.AnswerAsync(
-            input, output, _ => Task.FromResult("page"u8.ToArray()), TestContext.Current.CancellationToken);
-        Assert.InRange(input.Position, 0, 8192);
-        return Encoding.UTF8.GetString(output.ToArray());
+            client, () => Task.FromResult("page"u8.ToArray()), TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+        Assert.InRange(client.Asked.Position, 0, HttpExchange.MostRequestBytes);
+        return Encoding.UTF8.GetString(client.Answered.ToArray());
+    }
+
+    /// <summary>A connection whose two ways are two buffers.</summary>
+    private sealed class Duplex(byte[] request) : Stream
+    {
+        public MemoryStream Asked { get; } = new(request);
+
+        public MemoryStream Answered { get; } = new();
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => throw new NotSupportedException();
+            set => throw new NotSupportedException();
+        }
+
+        public override void Flush()
+        {
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => Asked.Read(buffer, offset, count);
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => Answered.Write(buffer, offset, count);
     }
 }
