@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps build lint demo deb rpm dist test test-unit test-host test-emulated test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: help deps browser build cockpit lint demo deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module test-debug-kernel test-kvm-hook
 .PHONY: footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -11,6 +11,9 @@ deps: ## install the Debian packages that building and testing need
 
 build: ## build everything
 	dotnet build VirtTier.sln --configuration Release --nologo --verbosity quiet
+
+cockpit: deps ## the page for Cockpit and that of virttier report, in out/cockpit
+	src/cockpit-virttier/build out/cockpit
 
 lint: deps ## the style that no compiler checks: shell scripts, licence lines, length of C# lines
 	tests/lint
@@ -30,8 +33,11 @@ dist: deb rpm ## all that a release has, in out/dist: source, packages, checksum
 	cp out/debs/*.deb out/rpms/*.rpm out/dist
 	cd out/dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
-test: deps ## every test; ends with a count of all rings
-	tests/run lint unit host emulated
+browser: deps
+	@testbed/install-deps chromium fonts-dejavu-core
+
+test: deps browser ## every test; ends with a count of all rings
+	tests/run lint unit cockpit host emulated
 
 test-unit: ## no root, no daemons
 	tests/run unit
@@ -41,6 +47,9 @@ test-host: deps ## real libvirt, D-Bus and QEMU in namespaces of their own
 
 test-emulated: deps ## an emulated host with the module, the agent and KVM guests
 	tests/run emulated
+
+test-cockpit: browser ## the page for Cockpit in a browser, and what needs none: FILES='page heat' PICTURES=DIR
+	tests/cockpit
 
 # $(call run-class,PROJECT,CLASS,OPTION...): builds a test project and runs one class of it.
 run-class = dotnet build tests/$(1) --configuration Release --nologo --verbosity quiet && \

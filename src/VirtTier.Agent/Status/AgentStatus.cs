@@ -88,7 +88,6 @@ internal sealed record DomainStatus : DomainFigures, INamedDomain
     public required TieringState State { get; init; }
 
     /// <summary>The state in a word, for people and over D-Bus.</summary>
-    [JsonIgnore]
     public string StateName => State switch
     {
         TieringState.Observing => "observing",
@@ -111,7 +110,6 @@ internal sealed record DomainStatus : DomainFigures, INamedDomain
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.DomainStatus);
 
     /// <summary>Whether a person has to do something about it: a pause and mode off were somebody's wish.</summary>
-    [JsonIgnore]
     public bool NeedsAttention =>
         Problems.Count > 0
         || (State is TieringState.Attaching or TieringState.Tiering && Reason is not (null or Reasons.Attaching))
