@@ -60,17 +60,17 @@ internal sealed class SplitReplay
             _pageOf[page] = (blocks.Runs[gfn / Block] * Block) + (int)(gfn % Block);
         _budget = ReplayEngine.BudgetOf(blocks, dram) * Block;
         // As VirtTierPolicy: how much of its memory a growing guest will touch is not for the planner to know.
-        int guestBlocks = (allocation == Allocation.Headroom ? 2 : 1) * blocks.Pages;
-        _planner = new PlacementPlanner(guestBlocks * Block, sampled: true)
+        int guestPages = blocks.FitIntoGuest((allocation == Allocation.Headroom ? 2L : 1) * blocks.Pages * Block);
+        _planner = new PlacementPlanner(guestPages, sampled: true)
         {
             MoveCost = cost,
             WriteWeight = samples.WriteWeight,
             DecisionSpacing = decision == Decision.Harvest ? 1.0 / blocks.Harvests : 1,
         };
-        _accessed = new ulong[guestBlocks * Block / 64];
-        _sizes = new MappingSize[guestBlocks];
+        _accessed = new ulong[guestPages / 64];
+        _sizes = new MappingSize[guestPages / Block];
         Array.Fill(_sizes, MappingSize.Size2M);
-        _residency = new byte[guestBlocks * Block];
+        _residency = new byte[guestPages];
         Array.Fill(_residency, Residency.Absent);
         if (allocation == Allocation.Populated)
             ForEachTouch(page => Allocate(page / Block));

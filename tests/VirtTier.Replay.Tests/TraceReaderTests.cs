@@ -64,6 +64,40 @@ public sealed class TraceReaderTests
         }
     }
 
+    /// <summary>Steps that wrap around would be other accesses than those that were recorded.</summary>
+    [Theory]
+    [InlineData("record 2: its time does not fit into 64 bits.", "fe ff ff ff ff ff ff ff ff 01  00  02 00")]
+    [InlineData("record 2: its time does not fit into 64 bits.", "ff ff ff ff ff ff ff ff ff 01  00  01 00")]
+    [InlineData("record 1: its gfn does not fit into 63 bits.", "00 04")] // -1
+    [InlineData("record 1: a number in it has more than 64 bits.", "80 80 80 80 80 80 80 80 80 02  00")]
+    public void Numbers_that_do_not_fit_are_refused(string message, string records) => Assert.Equal(message,
+        Assert.Throws<InvalidDataException>(() => Read(Binary(records))).Message);
+
+    [Fact]
+    public void The_first_and_the_last_moment_are_read() => Assert.Equal(
+        [long.MinValue, long.MinValue + 1], TraceReader.Read(new MemoryStream(
+            Binary("ff ff ff ff ff ff ff ff ff 01  00  02 00"))).Select(access => access.TimeNs));
+
+    [Fact]
+    public void Times_and_gfns_of_every_magnitude_are_read_as_they_were_written()
+    {
+        Random random = new(5);
+        TraceAccess[] accesses =
+        [
+            .. Enumerable.Range(0, 2000).Select(_ => new TraceAccess(
+                random.NextInt64(1L << random.Next(63)) * (random.Next(2) == 0 ? 1 : -1), (ulong)random.NextInt64(1L << random.Next(61)),
+                (AccessKind)random.Next(3))),
+        ];
+        using MemoryStream stream = new();
+        TraceWriter writer = new(stream);
+        foreach (TraceAccess access in accesses)
+            writer.Write(access);
+        Assert.Equal(accesses, TraceReader.Read(new MemoryStream(stream.ToArray())));
+    }
+
+    private static byte[] Binary(string records) =>
+        [.. "VTTR"u8, 1, .. Convert.FromHexString(records.Replace(" ", "", StringComparison.Ordinal))];
+
     private static byte[] Good(bool binary, bool zipped)
     {
         TraceAccess[] accesses =

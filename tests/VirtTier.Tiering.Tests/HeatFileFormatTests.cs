@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.IO.Compression;
 using System.Security.Cryptography;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Heat;
@@ -16,9 +15,6 @@ public sealed class HeatFileFormatTests
     private const int AtSizes = 12;
     private const int AtBlocks = AtSizes + 2 + (2 * SampledPages) + (SampledPages / 32);
     private const int AtModel = AtBlocks + (3 * 2) + (4 * 8);
-
-    // Magic, version, layout, checksum.
-    private const int HeaderBytes = 8 + 4 + 8 + 32;
 
     private static PlacementPlanner Warm()
     {
@@ -127,7 +123,7 @@ public sealed class HeatFileFormatTests
     [Fact]
     public void A_forged_state_is_taken_whole_or_not_at_all()
     {
-        byte[] good = Contents(Sampled().SaveState(layout: 42));
+        byte[] good = SavedState.Contents(Sampled().SaveState(layout: 42));
         byte[] untouched = new PlacementPlanner(SampledPages, sampled: true).SaveState(layout: 42);
         // The model, four bytes a number, is most of it, and is not to have all the changes.
         Random random = new(1);
@@ -175,9 +171,9 @@ public sealed class HeatFileFormatTests
     [InlineData("number of pages", AtModel + (8192 * 4), new byte[] { 0, 0, 0x7f, 0x7f })] // 3e38
     public void What_no_planner_writes_is_refused_by_name(string what, int at, byte[] forgery)
     {
-        byte[] forged = Contents(Sampled().SaveState(layout: 42));
+        byte[] forged = SavedState.Contents(Sampled().SaveState(layout: 42));
         forgery.CopyTo(forged, at);
-        Assert.Equal($"it is damaged: no planner writes such a {what}", new PlacementPlanner(SampledPages, sampled: true)
+        Assert.Equal($"it is damaged: no agent writes such a {what}", new PlacementPlanner(SampledPages, sampled: true)
             .RestoreState(HeatFileFormat.Pack(42, writer => writer.Write(forged)), layout: 42));
     }
 
@@ -186,11 +182,11 @@ public sealed class HeatFileFormatTests
     {
         byte[] good = Warm().SaveState(layout: 42);
         byte[] untouched = new PlacementPlanner(Pages).SaveState(layout: 42);
-        for (int at = HeaderBytes; at < good.Length; at++)
+        for (int at = SavedState.HeaderBytes; at < good.Length; at++)
         {
             byte[] forged = [.. good];
             forged[at] ^= 0x55;
-            SHA256.HashData(forged.AsSpan(HeaderBytes), forged.AsSpan(20));
+            SHA256.HashData(forged.AsSpan(SavedState.HeaderBytes), forged.AsSpan(20));
             PlacementPlanner planner = new(Pages);
             if (planner.RestoreState(forged, layout: 42) is not null)
                 Assert.Equal(untouched, planner.SaveState(layout: 42));
@@ -228,14 +224,5 @@ public sealed class HeatFileFormatTests
         }
         Array.Fill(sizes, MappingSize.Size4K);
         planner.Observe(accessed, sizes); // what was mapped as one is broken up
-    }
-
-    private static byte[] Contents(byte[] state)
-    {
-        using MemoryStream packed = new(state, HeaderBytes, state.Length - HeaderBytes);
-        using DeflateStream unpacked = new(packed, CompressionMode.Decompress);
-        using MemoryStream contents = new();
-        unpacked.CopyTo(contents);
-        return contents.ToArray();
     }
 }

@@ -42,7 +42,7 @@ internal sealed class VirtTierPolicy : IReplayPolicy
         _samplesWrites = samples is { WriteWeight: not 1 };
         // How much of its memory a growing guest will touch is not for the planner to know: as much again stays absent.
         long known = (allocation == Allocation.Headroom ? 2L : 1) * trace.Pages * _runPages;
-        int guestPages = checked((int)((known + PageSizes.BlockPages - 1) / PageSizes.BlockPages * PageSizes.BlockPages));
+        int guestPages = trace.FitIntoGuest((known + PageSizes.BlockPages - 1) / PageSizes.BlockPages * PageSizes.BlockPages);
         _planner = new PlacementPlanner(guestPages, sampled: samples is not null)
         {
             MoveCost = cost,

@@ -143,6 +143,14 @@ public sealed class Trace
         return new Trace(index, runPages, accesses, rounds, harvests, slices);
     }
 
+    /// <summary>A size in 4 KiB pages, as long as a guest may have so many.</summary>
+    /// <exception cref="InvalidDataException">It may not.</exception>
+    internal int FitIntoGuest(long pages) => pages <= Array.MaxLength
+        ? (int)pages
+        : throw new InvalidDataException(
+            $"The trace touches {Pages} runs of {RunPages} pages, which come to a guest of {pages} pages; "
+                + $"it may have at most {Array.MaxLength}.");
+
     /// <summary>The pages touched in one harvest of one round.</summary>
     public ReadOnlySpan<PageTouch> Slice(int round, int harvest) =>
         CollectionsMarshal.AsSpan(_slices[(round * Harvests) + harvest]);

@@ -120,13 +120,24 @@ public static class TraceReader
         {
             if (!TryReadNumber(stream, number, out ulong gfnStep))
                 throw new InvalidDataException($"record {number}: the trace ends in the middle of it.");
-            time += TraceWriter.FromZigZag(timeStep);
-            gfn += TraceWriter.FromZigZag(gfnStep >> TraceWriter.KindBits);
+            if (!TryStep(ref time, timeStep))
+                throw new InvalidDataException($"record {number}: its time does not fit into 64 bits.");
+            if (!TryStep(ref gfn, gfnStep >> TraceWriter.KindBits) || gfn < 0)
+                throw new InvalidDataException($"record {number}: its gfn does not fit into 63 bits.");
             int kind = (int)(gfnStep & ((1 << TraceWriter.KindBits) - 1));
             if (kind > (int)AccessKind.Fetch)
                 throw new InvalidDataException($"record {number}: kind of access {kind}; there are 0 (r), 1 (w) and 2 (x).");
             yield return new TraceAccess(time, (ulong)gfn, (AccessKind)kind);
         }
+    }
+
+    private static bool TryStep(ref long number, ulong step)
+    {
+        Int128 next = (Int128)number + TraceWriter.FromZigZag(step);
+        if (next < long.MinValue || next > long.MaxValue)
+            return false;
+        number = (long)next;
+        return true;
     }
 
     private static bool TryReadNumber(Stream stream, long record, out ulong number)
@@ -140,6 +151,9 @@ public static class TraceReader
             if (next < 0 || shift > 63)
                 throw new InvalidDataException(
                     $"record {record}: the trace ends in the middle of a number, or it has too many bytes.");
+            // Ten bytes hold 70 bits.
+            if (shift == 63 && (next & 0x7e) != 0)
+                throw new InvalidDataException($"record {record}: a number in it has more than 64 bits.");
             number |= (ulong)(next & 0x7f) << shift;
             if (next < 0x80)
                 return true;

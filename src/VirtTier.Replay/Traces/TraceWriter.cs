@@ -22,6 +22,7 @@ public sealed class TraceWriter(Stream stream)
 
     /// <summary>Writes one access.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The gfn has more than 60 bits.</exception>
+    /// <exception cref="OverflowException">The step in time has more than 64 bits.</exception>
     public void Write(TraceAccess access)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(access.Gfn, 1UL << 60);
@@ -39,12 +40,12 @@ public sealed class TraceWriter(Stream stream)
 
     internal static long FromZigZag(ulong number) => (long)(number >> 1) ^ -(long)(number & 1);
 
-    private static ulong ToZigZag(long number) => ((ulong)number << 1) ^ (ulong)(number >> 63);
+    private static ulong ToZigZag(long number) => unchecked((ulong)number << 1 ^ (ulong)(number >> 63));
 
     private void WriteNumber(ulong number)
     {
         for (; number >= 0x80; number >>= 7)
-            stream.WriteByte((byte)(number | 0x80));
+            stream.WriteByte((byte)((number & 0x7f) | 0x80));
         stream.WriteByte((byte)number);
     }
 }

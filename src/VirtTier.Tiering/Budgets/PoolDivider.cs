@@ -102,7 +102,7 @@ public static class PoolDivider
     {
         long[] pages = new long[demands.Length];
         for (int i = 0; i < pages.Length; i++)
-            pages[i] = Math.Clamp((long)(level * demands[i].Shares), least[i], most[i]);
+            pages[i] = Math.Max(least[i], (long)Math.Min(level * demands[i].Shares, most[i]));
         return pages;
     }
 

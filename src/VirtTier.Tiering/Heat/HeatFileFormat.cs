@@ -81,6 +81,6 @@ internal static class HeatFileFormat
     public static void Require(bool isPossible, string what)
     {
         if (!isPossible)
-            throw new InvalidDataException($"it is damaged: no planner writes such a {what}");
+            throw new InvalidDataException($"it is damaged: no agent writes such a {what}");
     }
 }

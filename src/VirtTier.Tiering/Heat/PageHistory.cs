@@ -41,7 +41,7 @@ internal sealed class PageHistory(int pages)
             return 0;
         ref byte recency = ref _recency[firstPage];
         Vector256<byte> bit = Vector256.Create((byte)(1 << quarter));
-        return Mark(ref recency, (uint)accessed, bit)
+        return Mark(ref recency, unchecked((uint)accessed), bit)
             + Mark(ref Unsafe.Add(ref recency, Neighbourhood.Pages), (uint)(accessed >> Neighbourhood.Pages), bit);
     }
 
@@ -78,28 +78,33 @@ internal sealed class PageHistory(int pages)
     public int AlikeNeighbourhoods(ReadOnlySpan<byte> residency, int firstPage, int end)
     {
         // Far enough for long runs, near enough that looking ahead at the neighbourhoods stays cheap.
-        end = Math.Min(end, firstPage + LongestRun);
-        ReadOnlySpan<byte> classes = Neighbours.Of(firstPage, end - firstPage);
-        int sameNeighbours = classes.IndexOfAnyExcept(classes[0]);
-        int limit = sameNeighbours < 0 ? end : firstPage + (sameNeighbours * Neighbourhood.Pages);
-        // The bounds are checked here once; the loop is what a round spends most of its time in.
-        _ = residency[end - 1] + _recency[end - 1];
-        ref byte tiers = ref MemoryMarshal.GetReference(residency);
-        ref byte recencies = ref MemoryMarshal.GetArrayDataReference(_recency);
-        ref byte heats = ref MemoryMarshal.GetArrayDataReference(_heat);
-        Vector256<byte> tier = Vector256.Create(residency[firstPage]);
-        Vector256<byte> recency = Vector256.Create(_recency[firstPage]);
-        Vector256<byte> heat = Vector256.Create(_heat[firstPage]);
-        int page = firstPage;
-        for (; page < limit; page += Neighbourhood.Pages)
+        end = end - firstPage < LongestRun ? end : firstPage + LongestRun;
+        // A round looks at each page of the guest here, and the slices check that the places are within the arrays, which is why
+        // none of what is added up to them overflows.
+        unchecked
         {
-            Vector256<byte> differences = (Vector256.LoadUnsafe(ref tiers, (nuint)page) ^ tier)
-                | (Vector256.LoadUnsafe(ref recencies, (nuint)page) ^ recency)
-                | (Vector256.LoadUnsafe(ref heats, (nuint)page) ^ heat);
-            if (differences != Vector256<byte>.Zero)
-                break;
+            ReadOnlySpan<byte> classes = Neighbours.Of(firstPage, end - firstPage);
+            int sameNeighbours = classes.IndexOfAnyExcept(classes[0]);
+            int limit = sameNeighbours < 0 ? end : firstPage + (sameNeighbours * Neighbourhood.Pages);
+            // The bounds are checked here once; the loop is what a round spends most of its time in.
+            _ = residency[end - 1] + _recency[end - 1];
+            ref byte tiers = ref MemoryMarshal.GetReference(residency);
+            ref byte recencies = ref MemoryMarshal.GetArrayDataReference(_recency);
+            ref byte heats = ref MemoryMarshal.GetArrayDataReference(_heat);
+            Vector256<byte> tier = Vector256.Create(residency[firstPage]);
+            Vector256<byte> recency = Vector256.Create(_recency[firstPage]);
+            Vector256<byte> heat = Vector256.Create(_heat[firstPage]);
+            int page = firstPage;
+            for (; page < limit; page += Neighbourhood.Pages)
+            {
+                Vector256<byte> differences = (Vector256.LoadUnsafe(ref tiers, (nuint)page) ^ tier)
+                    | (Vector256.LoadUnsafe(ref recencies, (nuint)page) ^ recency)
+                    | (Vector256.LoadUnsafe(ref heats, (nuint)page) ^ heat);
+                if (differences != Vector256<byte>.Zero)
+                    break;
+            }
+            return page - firstPage;
         }
-        return page - firstPage;
     }
 
     /// <summary>Fault samples of each page of a run but the first, while the run is mapped as one and its
@@ -193,7 +198,7 @@ internal sealed class PageHistory(int pages)
         Vector256<byte> value = Vector256.Create(first);
         Vector256<byte> differences = Vector256<byte>.Zero;
         for (int i = 0; i < bytes.Length; i += Neighbourhood.Pages)
-            differences |= Vector256.LoadUnsafe(ref first, (nuint)i) ^ value;
+            differences |= Vector256.LoadUnsafe(ref first, unchecked((nuint)i)) ^ value;
         return differences == Vector256<byte>.Zero;
     }
 

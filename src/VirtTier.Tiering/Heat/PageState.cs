@@ -64,13 +64,13 @@ internal static class PageState
 
     /// <summary>The state that the two bytes of a page stand for, in a neighbourhood.</summary>
     public static int Of(byte heat, byte recency, int neighbourhood) =>
-        (neighbourhood * Own) + Combine(recency >> Quarters, s_levelOfHeat[heat]);
+        unchecked((neighbourhood * Own) + Combine(recency >> Quarters, s_levelOfHeat[heat]));
 
     /// <summary>The state of a recency code and a level.</summary>
-    public static int Combine(int recency, int level) => (recency * Levels) + level;
+    public static int Combine(int recency, int level) => unchecked((recency * Levels) + level);
 
     /// <summary>A state in a class of <see cref="AccessWeight"/>, as one number.</summary>
-    public static int Weighted(int state, int weight) => (weight * Count) + state;
+    public static int Weighted(int state, int weight) => unchecked((weight * Count) + state);
 
     /// <summary>The quarter that a harvest counts for, where so many are expected in the round.</summary>
     public static int QuarterOf(int harvest, int expected) =>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Numerics;
 using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
 
 namespace VirtTier.Tiering.History;
 
@@ -24,6 +25,8 @@ public sealed class HeatRing
     private const int WordPages = 64;
 
     private static readonly int[] s_widths = [5, 60, 600];
+
+    private static readonly long s_lastSecond = DateTimeOffset.MaxValue.ToUnixTimeSeconds();
 
     private readonly Scale[] _scales;
     private readonly byte[] _row;
@@ -124,8 +127,7 @@ public sealed class HeatRing
     {
         ArgumentNullException.ThrowIfNull(reader);
         int pages = reader.ReadInt32();
-        if (pages < PageSizes.BlockPages || pages % PageSizes.BlockPages != 0)
-            throw new InvalidDataException($"a picture of {pages} pages");
+        HeatFileFormat.Require(pages >= PageSizes.BlockPages && pages % PageSizes.BlockPages == 0, "number of pages");
         HeatRing ring = new(pages);
         foreach (Scale scale in ring._scales)
             scale.Read(reader);
@@ -200,6 +202,7 @@ public sealed class HeatRing
         public void Read(BinaryReader reader)
         {
             _now = reader.ReadInt64();
+            HeatFileFormat.Require(_now >= -1 && _now <= s_lastSecond / seconds, "time of a picture");
             reader.BaseStream.ReadExactly(_cells);
         }
 

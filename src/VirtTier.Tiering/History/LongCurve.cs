@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.History;
@@ -14,6 +15,14 @@ public sealed class LongCurve
 {
     // A week's habits count; what was before fades.
     private const double Memory = 7 * 24 * 3600;
+
+    // Accesses and seconds of a file that are more than this are none: all memory that an index can count, accessed at each of a
+    // hundred harvests a second and each time as much as a page can be, comes to 1e18 in a week.
+    private const double MostSummed = 1e24;
+    private const double MostSeconds = 1e10;
+
+    // Sums are made one by one, so that two which should be equal can be so far apart.
+    private const double Rounding = 1e-6;
 
     private const int StepsOfOctave = 8;
     private const int Octaves = 22; // from one block to all that an index can count
@@ -100,17 +109,34 @@ public sealed class LongCurve
     }
 
     /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">It is no curve.</exception>
     public static LongCurve Read(BinaryReader reader)
     {
         ArgumentNullException.ThrowIfNull(reader);
-        LongCurve curve = new() { Seconds = reader.ReadDouble() };
-        curve._all = reader.ReadDouble();
-        curve._errors = reader.ReadDouble();
-        curve._errorSeconds = reader.ReadDouble();
-        for (int i = 0; i < curve._fast.Length; i++)
-            curve._fast[i] = reader.ReadDouble();
+        LongCurve curve = new() { Seconds = ReadSum(reader, MostSeconds, "time of a curve") };
+        curve._all = ReadSum(reader, MostSummed, "number of accesses");
+        curve._errors = ReadSum(reader, MostSeconds, "error of a curve");
+        curve._errorSeconds = ReadSum(reader, MostSeconds, "time of a curve");
+        HeatFileFormat.Require(curve._errors <= curve._errorSeconds * (1 + Rounding), "error of a curve");
+        HeatFileFormat.Require(curve._errorSeconds <= curve.Seconds * (1 + Rounding), "time of a curve");
+        double most = curve._all * (1 + Rounding);
+        double before = 0;
+        foreach (ref double fast in curve._fast.AsSpan())
+        {
+            fast = ReadSum(reader, most, "number of accesses");
+            HeatFileFormat.Require(fast >= before * (1 - Rounding), "number of accesses");
+            before = fast;
+        }
         curve._pages = reader.ReadInt64();
+        HeatFileFormat.Require(curve._pages is >= 0 and <= int.MaxValue, "number of pages");
         return curve;
+    }
+
+    private static double ReadSum(BinaryReader reader, double most, string what)
+    {
+        double sum = reader.ReadDouble();
+        HeatFileFormat.Require(sum >= 0 && sum <= most, what);
+        return sum;
     }
 
     private double ShareAt(int size) => Math.Max(0, 1 - (_fast[size] / _all));

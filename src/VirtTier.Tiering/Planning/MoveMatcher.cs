@@ -100,6 +100,15 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
                 Offer(residency[first], first, PageSizes.BlockPages);
                 continue;
             }
+            CollectPages(residency, first);
+        }
+    }
+
+    private void CollectPages(ReadOnlySpan<byte> residency, int first)
+    {
+        // As AlikeNeighbourhoods: a round comes by here for each page, and the last page of a block has a number.
+        unchecked
+        {
             for (int start = first; start < first + PageSizes.BlockPages; start += Neighbourhood.Pages)
             {
                 bool alike = history.AlikeNeighbourhoods(residency, start, start + Neighbourhood.Pages) > 0;

@@ -84,8 +84,8 @@ internal sealed class PingPongMeter
     // The finalizer of MurmurHash3 (Appleby): every bit of the number changes every bit of the result about half the time.
     private static uint Mix(uint number)
     {
-        number = (number ^ (number >> 16)) * 0x85ebca6b;
-        number = (number ^ (number >> 13)) * 0xc2b2ae35;
+        number = unchecked((number ^ (number >> 16)) * 0x85ebca6b);
+        number = unchecked((number ^ (number >> 13)) * 0xc2b2ae35);
         return number ^ (number >> 16);
     }
 }

@@ -51,7 +51,8 @@ public sealed class RoundPacer
         ArgumentNullException.ThrowIfNull(plan);
         double moved = (plan.DemotedWithinPages + plan.DemotedPages + plan.PromotedPages) / (double)Math.Max(1, plan.FastPages);
         double factor = moved > Restless ? Faster : moved < Restful ? Slower : 1;
-        TimeSpan next = TimeSpan.FromTicks(Math.Clamp((long)(Interval.Ticks * factor), _shortest.Ticks, _longest.Ticks));
+        double wanted = Interval.Ticks * factor;
+        TimeSpan next = wanted >= _longest.Ticks ? _longest : TimeSpan.FromTicks(Math.Max((long)wanted, _shortest.Ticks));
         TimeSpan affordable = harvestTime / _cpuShare;
         Interval = next > affordable ? next : affordable;
     }
