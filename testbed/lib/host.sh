@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 # The running host: up, run, down, status.
 
+MACHINE=${TESTBED_MACHINE:-one-socket}
 NODE0=${TESTBED_NODE0:-2560M}
 NODE1=${TESTBED_NODE1:-2048M}
-CPUS=2
 UP_LIMIT=600
 # The emulator has killed a host while it booted, now and then; see testbed/README.md.
 UP_ATTEMPTS=3
@@ -40,29 +40,71 @@ hmat_entries() {
     done
 }
 
+# node ID MEBIBYTES [CPUS|near NODE]: adds a node to numa, with processors, or without and behind a node that has some.
+node() {
+    numa+=(-object "memory-backend-ram,id=m$1,size=${2}M")
+    if [ "${3:-}" = near ]; then
+        numa+=(-numa "node,nodeid=$1,memdev=m$1,initiator=$4")
+    else
+        numa+=(-numa "node,nodeid=$1,cpus=$3,memdev=m$1")
+    fi
+    memory=$((memory + $2))
+}
+
+# distance FROM TO VALUE
+distance() { numa+=(-numa "dist,src=$1,dst=$2,val=$3"); }
+
+# choose_machine: fills cpus, memory (MiB) and numa with the processors and nodes of MACHINE. Nodes that have memory and no
+# processors are slow tiers. On two sockets guests run on CPU 1 and 2, one on each: CPU 0 is not fit for them (testbed/README.md).
+choose_machine() {
+    local hmat=()
+    cpus=3,sockets=3 memory=0 numa=()
+    case $MACHINE in
+        one-socket)
+            cpus=2
+            node 0 "$(mebibytes "$NODE0" TESTBED_NODE0)" 0-1
+            node 1 "$(mebibytes "$NODE1" TESTBED_NODE1)" near 0
+            distance 0 1 20
+            # What the firmware says of the nodes. By latency a write to node 1 loses as much as a read, so that writes weigh
+            # the same.
+            hmat_entries 0 access-latency latency=100 read-bandwidth bandwidth=20G write-bandwidth bandwidth=20G
+            hmat_entries 1 access-latency latency=300 read-bandwidth bandwidth=10G write-bandwidth bandwidth=8G
+            numa+=("${hmat[@]}")
+            ;;
+        two-sockets)
+            node 0 1536 0-1 && node 1 768 2 && node 2 768 near 0 && node 3 768 near 1
+            distance 0 1 21 && distance 0 2 24 && distance 0 3 34
+            distance 1 2 34 && distance 1 3 24 && distance 2 3 44
+            ;;
+        two-sockets-dram)
+            node 0 1536 0-1 && node 1 1024 2
+            distance 0 1 21
+            ;;
+        three-tiers)
+            cpus=2
+            node 0 1536 0-1 && node 1 192 near 0 && node 2 1024 near 0
+            distance 0 1 24 && distance 0 2 40 && distance 1 2 50
+            ;;
+        *) die "TESTBED_MACHINE='$MACHINE' is unknown; one of: one-socket two-sockets two-sockets-dram three-tiers" 2 ;;
+    esac
+}
+
 start_qemu() {
-    local base=$1 initrd=$2 accel=$3 m0 m1 machine hmat
-    m0=$(mebibytes "$NODE0" TESTBED_NODE0)
-    m1=$(mebibytes "$NODE1" TESTBED_NODE1)
+    local base=$1 initrd=$2 accel=$3 cpus memory numa machine
+    choose_machine
     if [ "$accel" = kvm ]; then
         machine=(-accel kvm -cpu host)
     else
         machine=(-accel "tcg,thread=multi,tb-size=512" -cpu "max,-la57,+svm,+npt")
     fi
-    # What the firmware says of the nodes. By latency a write to node 1 loses as much as a read, so that writes weigh the same.
-    hmat=()
-    hmat_entries 0 access-latency latency=100 read-bandwidth bandwidth=20G write-bandwidth bandwidth=20G
-    hmat_entries 1 access-latency latency=300 read-bandwidth bandwidth=10G write-bandwidth bandwidth=8G
     # cpu_reset: the registers of a host that dies without a word are then in qemu.log.
     # no_timer_check: on a busy machine the check finds no timer in time and the kernel gives up.
-    # Node 1 has memory and no CPU: the slow tier. NUMA balancing would empty the guests' page tables under the sampler.
+    # NUMA balancing would empty the guests' page tables under the sampler.
     # The shell around it stays to tell in qemu.log how it ended: a signal leaves no word elsewhere.
     # shellcheck disable=SC2016
     setsid bash -c '"$@" & echo $! > "$0/pid"; wait $!; echo "$(date -u +%T) the emulator ended with status $?"' "$RUN" \
-        "$(emulator)" -name "testbed-$INSTANCE" "${machine[@]}" -machine q35,hmat=on -smp $CPUS -m $((m0 + m1)) \
-        -object "memory-backend-ram,id=m0,size=${m0}M" -numa "node,nodeid=0,cpus=0-$((CPUS - 1)),memdev=m0" \
-        -object "memory-backend-ram,id=m1,size=${m1}M" -numa node,nodeid=1,memdev=m1,initiator=0 \
-        -numa dist,src=0,dst=1,val=20 "${hmat[@]}" \
+        "$(emulator)" -name "testbed-$INSTANCE" "${machine[@]}" -machine q35,hmat=on -smp "$cpus" -m "$memory" \
+        "${numa[@]}" \
         -nodefaults -display none -no-reboot -d cpu_reset -kernel "$base/vmlinuz" -initrd "$initrd" \
         -append "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check systemd.default_timeout_start_sec=$UP_LIMIT numa_balancing=disable transparent_hugepage=never${TESTBED_APPEND:+ $TESTBED_APPEND}" \
         -drive "file=$base/root.ext4,format=raw,if=none,id=disk,snapshot=on" -device virtio-blk-pci,drive=disk \
@@ -112,6 +154,7 @@ boot() {
     : > "$CONSOLE"
     mkfifo "$RUN/command.in" "$RUN/command.out"
     echo "$accel" > "$RUN/accel"
+    echo "$MACHINE" > "$RUN/machine"
     start_qemu "$base" "$initrd" "$accel"
     wait_ready
 }
@@ -157,5 +200,5 @@ status() {
         echo "host '$INSTANCE' is down; start it with: $TESTBED_DIR/testbed up"
         return 3
     fi
-    echo "host '$INSTANCE' is up since $(ps -o lstart= -p "$pid"), accel $(cat "$RUN/accel"), pid $pid, share $SHARE"
+    echo "host '$INSTANCE' is up since $(ps -o lstart= -p "$pid"), $(cat "$RUN/machine"), accel $(cat "$RUN/accel"), pid $pid, share $SHARE"
 }

@@ -3,11 +3,20 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Migration;
 
-/// <summary>Pages that are to move to one of some nodes.</summary>
+/// <summary>Pages that are to move, each along one of some routes.</summary>
 /// <param name="Runs">As for <c>PageMover.MoveAsync</c>, most urgent first.</param>
-/// <param name="Nodes">The nodes, best first: each is for what has no room on those before it.</param>
-public sealed record MoveOrder(ReadOnlyMemory<PageRun> Runs, IReadOnlyList<int> Nodes)
+/// <param name="Routes">The routes, of each the nodes, best first: each is for what has no room on those before it. A run whose
+/// route has no node stays where it is.</param>
+/// <param name="RouteOf">The route of each run, by its place in <paramref name="Routes"/>; empty if all go the first.</param>
+public sealed record MoveOrder(
+    ReadOnlyMemory<PageRun> Runs, IReadOnlyList<IReadOnlyList<int>> Routes, ReadOnlyMemory<ushort> RouteOf)
 {
+    /// <summary>Pages that are to move along one route.</summary>
+    public MoveOrder(ReadOnlyMemory<PageRun> runs, IReadOnlyList<int> nodes)
+        : this(runs, [nodes], default)
+    {
+    }
+
     /// <summary>Pages that are to move to one node.</summary>
     public MoveOrder(ReadOnlyMemory<PageRun> runs, int node)
         : this(runs, [node])
@@ -31,8 +40,8 @@ public sealed class PageExchange(PageMover mover)
 
     /// <summary>Does the exchange.</summary>
     /// <param name="target">The guest.</param>
-    /// <param name="demote">Pages to move to a slow node.</param>
-    /// <param name="promote">Pages to move to the fast node, into the room that is there and that demotion makes.</param>
+    /// <param name="demote">Pages to move to slow nodes.</param>
+    /// <param name="promote">Pages to move to fast nodes, into the room that is there and that demotion makes.</param>
     /// <param name="room">Pages that the fast node may take before anything is demoted; below zero if it has too many.</param>
     /// <param name="cancel">Ends the work after the current call.</param>
     public async Task<ExchangeReport> RunAsync(
@@ -63,13 +72,20 @@ public sealed class PageExchange(PageMover mover)
 
         return new ExchangeReport(down.Report(), up.Report());
 
-        async Task<long> StepAsync(Side side, int count)
-        {
-            MoveReport report = await mover.MoveAsync(
-                target, side.Next(count), side.Nodes, cancel).ConfigureAwait(false);
-            side.Add(report);
-            return report.Moved;
-        }
+        Task<long> StepAsync(Side side, int count) => side.MoveNextAsync(mover, target, count, cancel);
+    }
+
+    /// <summary>Moves pages that change places within their tier.</summary>
+    /// <param name="target">The guest.</param>
+    /// <param name="order">The pages.</param>
+    /// <param name="cancel">Ends the work after the current call.</param>
+    public async Task<MoveReport> MoveAsync(MoveTarget target, MoveOrder order, CancellationToken cancel)
+    {
+        ArgumentNullException.ThrowIfNull(order);
+        var side = new Side(order);
+        while (!cancel.IsCancellationRequested && side.CountFitting(StepPages) is > 0 and int count)
+            await side.MoveNextAsync(mover, target, count, cancel).ConfigureAwait(false);
+        return side.Report();
     }
 
     /// <summary>One direction: what is left of its order, and what became of the rest.</summary>
@@ -77,16 +93,18 @@ public sealed class PageExchange(PageMover mover)
     {
         private readonly MoveOutcome[] _outcomes = new MoveOutcome[order.Runs.Length];
         private readonly MoveCounters _counters = new();
+        // Of each route, what is wrong with it.
+        private readonly string?[] _problems = new string?[order.Routes.Count];
         private int _done;
-        private string? _problem;
 
-        public IReadOnlyList<int> Nodes => order.Nodes;
-
-        /// <summary>How many of the next runs are no more than so many pages; none once something is wrong.</summary>
+        /// <summary>How many of the next runs are no more than so many pages; none once something is wrong with each
+        /// route.</summary>
         public int CountFitting(long pages)
         {
             int next = _done;
-            while (_problem is null && next < order.Runs.Length)
+            if (!Enumerable.Range(0, _problems.Length).Any(IsOpen))
+                return 0;
+            while (next < order.Runs.Length)
             {
                 pages -= order.Runs.Span[next].Count;
                 if (pages < 0)
@@ -97,14 +115,35 @@ public sealed class PageExchange(PageMover mover)
             return next - _done;
         }
 
-        public ReadOnlyMemory<PageRun> Next(int count) => order.Runs.Slice(_done, count);
-
-        public void Add(MoveReport report)
+        /// <summary>Moves the next runs, route by route.</summary>
+        /// <returns>Pages that moved.</returns>
+        public async Task<long> MoveNextAsync(PageMover mover, MoveTarget target, int count, CancellationToken cancel)
         {
-            report.Outcomes.Span.CopyTo(_outcomes.AsSpan(_done));
-            _done += report.Outcomes.Length;
-            _counters.Add(report.Counters);
-            _problem = report.Problem;
+            if (order.RouteOf.IsEmpty)
+                return await MoveAlikeAsync(mover, target, count, cancel).ConfigureAwait(false);
+            long moved = 0;
+            for (int route = 0; route < order.Routes.Count; route++)
+            {
+                ReadOnlyMemory<int> places = PlacesOf(route, count);
+                PageRun[] runs = new PageRun[places.Length];
+                for (int i = 0; i < runs.Length; i++)
+                    runs[i] = order.Runs.Span[places.Span[i]];
+                if (!IsOpen(route) || cancel.IsCancellationRequested)
+                {
+                    _counters.Add(MoveOutcome.NotTried, runs.Sum(run => run.Count));
+                    continue;
+                }
+                if (runs.Length == 0)
+                    continue;
+                MoveReport report = await mover.MoveAsync(target, runs, order.Routes[route], cancel).ConfigureAwait(false);
+                for (int i = 0; i < runs.Length; i++)
+                    _outcomes[places.Span[i]] = report.Outcomes.Span[i];
+                _counters.Add(report.Counters);
+                _problems[route] = report.Problem;
+                moved += report.Moved;
+            }
+            _done += count;
+            return moved;
         }
 
         public MoveReport Report()
@@ -112,7 +151,32 @@ public sealed class PageExchange(PageMover mover)
             foreach (PageRun run in order.Runs.Span[_done..])
                 _counters.Add(MoveOutcome.NotTried, run.Count);
 
-            return new MoveReport(_outcomes, _counters, _problem);
+            return new MoveReport(_outcomes, _counters, Array.Find(_problems, problem => problem is not null));
         }
+
+        // Most hosts have one route, for which nothing need be sorted.
+        private async Task<long> MoveAlikeAsync(PageMover mover, MoveTarget target, int count, CancellationToken cancel)
+        {
+            MoveReport report = await mover.MoveAsync(
+                target, order.Runs.Slice(_done, count), order.Routes[0], cancel).ConfigureAwait(false);
+            report.Outcomes.Span.CopyTo(_outcomes.AsSpan(_done));
+            _counters.Add(report.Counters);
+            _problems[0] = report.Problem;
+            _done += count;
+            return report.Moved;
+        }
+
+        private int[] PlacesOf(int route, int count)
+        {
+            var places = new List<int>(count);
+            for (int place = _done; place < _done + count; place++)
+            {
+                if (order.RouteOf.Span[place] == route)
+                    places.Add(place);
+            }
+            return [.. places];
+        }
+
+        private bool IsOpen(int route) => _problems[route] is null && order.Routes[route].Count > 0;
     }
 }

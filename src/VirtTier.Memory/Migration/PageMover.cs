@@ -58,6 +58,9 @@ public sealed class PageMover
     /// <exception cref="GuestMemoryException">The process has ended, or may not be looked at.</exception>
     public IReadOnlyList<MemoryBinding> ReadBindings(int pid) => _calls.ReadBindings(pid);
 
+    /// <inheritdoc cref="INumaCalls.FreeBytes"/>
+    public long FreeBytes(int node) => _calls.FreeBytes(node);
+
     /// <summary>Moves pages of one guest to one node: see the other overload.</summary>
     public Task<MoveReport> MoveAsync(
         MoveTarget target, ReadOnlyMemory<PageRun> runs, int node, CancellationToken cancel) =>

@@ -66,6 +66,14 @@ public sealed class MemoryTiers
     /// <summary>The node of the fastest tier nearest to the processors of node <paramref name="cpuNode"/>.</summary>
     public int FastNodeNear(int cpuNode) => Nearest(cpuNode, Fast);
 
+    /// <summary>All nodes of the fastest tier, those near <paramref name="node"/> before others: each is for what has no room on
+    /// those before it.</summary>
+    public IReadOnlyList<int> FastNodesFrom(int node) => [.. ByNearness(node, Fast)];
+
+    /// <summary>Relative access cost from one node to another (10 = local), as the firmware says.</summary>
+    /// <returns><see cref="int.MaxValue"/> if it does not.</returns>
+    public int Distance(int from, int to) => _nodes.TryGetValue(from, out NumaNode? node) ? node.DistanceTo(to) : int.MaxValue;
+
     /// <summary>The node of the next slower tier nearest to <paramref name="node"/>, where its cold pages go.</summary>
     /// <returns>Null if the node is in the slowest tier, or in none.</returns>
     public int? SlowerNodeNear(int node) => SlowerNodesFrom(node) is [int nearest, ..] ? nearest : null;

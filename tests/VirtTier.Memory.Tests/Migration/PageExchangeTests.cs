@@ -89,6 +89,30 @@ public sealed class PageExchangeTests
         Assert.Contains(_cold, page => _kernel.NodeOf(Hva + ((ulong)page.First * PageSizes.PageBytes)) == 2);
     }
 
+    [Fact]
+    public async Task Each_run_goes_its_own_way_and_a_way_that_is_full_holds_up_no_other()
+    {
+        _kernel.FreePages = [_kernel.FreePages[Fast], 1000, 1 << 20];
+        _kernel.TargetNodes.Add(2);
+        _kernel.CallerNodes.Add(2);
+        ushort[] routeOf = [.. Enumerable.Range(0, Half).Select(page => (ushort)(page % 3))];
+        var mover = new PageMover(_kernel, new PageMoverOptions(), new ManualTime());
+        MoveReport report = await new PageExchange(mover).MoveAsync(
+            mover.Target(1, _layout), new MoveOrder(_cold, [[Slow], [2], []], routeOf), TestContext.Current.CancellationToken);
+
+        Assert.All(_cold, page => Assert.Equal(
+            (page.First % 3) switch
+            {
+                1 => 2,
+                2 => Fast,
+                _ => report.Outcomes.Span[page.First] == MoveOutcome.Moved ? Slow : Fast,
+            },
+            _kernel.NodeOf(Hva + ((ulong)page.First * PageSizes.PageBytes))));
+        Assert.Equal(1000 + _cold.Count(page => page.First % 3 == 1), report.Moved);
+        Assert.Equal(Half, report.Moved + report.Counters[MoveOutcome.NotTried] + report.Counters[MoveOutcome.TargetFull]);
+        Assert.Contains("NUMA node 1 has no free pages", report.Problem, StringComparison.Ordinal);
+    }
+
     private Task<ExchangeReport> RunAsync(long room) => RunAsync(room, _cold, _hot);
 
     private async Task<ExchangeReport> RunAsync(long room, PageRun[] cold, PageRun[] hot, int[]? slowNodes = null)
