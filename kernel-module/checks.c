@@ -14,6 +14,7 @@
 
 static const char *const names[CHECK_COUNT] = {
 	[CHECK_LOCK] = "lock",
+	[CHECK_FLUSH] = "flush",
 	[CHECK_TRACEPOINT] = "tracepoint",
 	[CHECK_ROOTS] = "roots",
 	[CHECK_TABLES] = "tables",

@@ -7,6 +7,7 @@
 /**
  * enum check - what is checked of this kernel's KVM, before and while anything relies on it
  * @CHECK_LOCK: mmu_lock may be taken where KVM notes a fault, so it must not sleep (PREEMPT_RT)
+ * @CHECK_FLUSH: where Hyper-V flushes for KVM, KVM's own flush is exported
  * @CHECK_TRACEPOINT: the tracepoint kvm_page_fault is exported, and its first argument is a vCPU
  * @CHECK_ROOTS: every page table that a vCPU uses is among those that KVM notes
  * @CHECK_TABLES: the page of every table leads to KVM's note of it, which leads back and has the table's level
@@ -15,6 +16,7 @@
  */
 enum check {
 	CHECK_LOCK,
+	CHECK_FLUSH,
 	CHECK_TRACEPOINT,
 	CHECK_ROOTS,
 	CHECK_TABLES,

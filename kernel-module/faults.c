@@ -278,7 +278,8 @@ static gfn_t pages_of(int level)
 	return 1ULL << (9 * (level - 1));
 }
 
-static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
+/* Lay a landmine.  Returns whether a TLB may still have the entry as it was: hardware marks what it takes in as accessed. */
+static bool lay_mine(struct fault_sampler *faults, const struct root *root, gfn_t gfn, unsigned int prot)
 {
 	u64 spte, armed;
 	u64 *sptep;
@@ -288,16 +289,17 @@ static void lay_mine(struct fault_sampler *faults, const struct root *root, gfn_
 	spte = sptep ? READ_ONCE(*sptep) : 0;
 	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(faults->guest->layout, spte) ||
 	    !(spte & SPTE_R) || !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT) || !guest_fits(faults->guest, spte))
-		return;
+		return false;
 	armed = spte_arm(faults->guest->layout, spte, prot);
 	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))
-		return;		/* nothing to take away, or KVM was faster: another place will do */
+		return false;	/* nothing to take away, or KVM was faster: another place will do */
 	faults->mines[faults->mine_count++] = (struct mine){
 		.gfn = gfn,
 		.level = level,
 		.root = root->hpa,
 		.before = spte,
 	};
+	return spte & faults->guest->layout->accessed;
 }
 
 /* Lay up to @count landmines, where writes are not logged; kvm->srcu is held. */
@@ -306,6 +308,7 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 	struct kvm *kvm = faults->guest->kvm;
 	unsigned int prot = READ_ONCE(faults->prot);
 	struct root roots[MAX_ROOTS];
+	bool cached = false;
 	unsigned int tried = 0;
 	int root_count, i;
 
@@ -321,14 +324,16 @@ static void lay_mines(struct fault_sampler *faults, unsigned int count)
 			/* None in what may not be used again for long, or be out of sight when they are to be taken up. */
 			for (i = 0; i < root_count && faults->mine_count < MAX_MINES; i++)
 				if (!roots[i].smm)
-					lay_mine(faults, &roots[i], gfn, prot);
+					cached |= lay_mine(faults, &roots[i], gfn, prot);
 		} while (++tried < count && tried % BATCH_MINES);
 		read_unlock(&kvm->mmu_lock);
 		rcu_read_unlock();
 		cond_resched();
 	}
-	if (faults->mine_count)
+	if (cached || READ_ONCE(faults->guest->unflushed))
 		guest_flush_tlbs(faults->guest);
+	else if (faults->mine_count)
+		atomic64_inc(&faults->guest->spared);
 	atomic64_add(faults->mine_count, &faults->armed);
 }
 
@@ -453,14 +458,13 @@ static unsigned int mines_needed(const struct fault_sampler *faults)
 
 /*
  * Whether this guest's entries can be mined.  Asked for each window: sampling may have begun before the
- * guest had a vCPU, and with it tables that tell.  Without a dirty bit, W is KVM's record of dirty
- * pages: it cannot be taken.
+ * guest had a vCPU, and with it tables that tell.
  */
 static bool can_mine(struct guest *guest)
 {
 	struct guest_paging paging;
 
-	return faults_supported() && !guest_paging(guest, &paging) && paging.has_ad && !guest_check(guest->kvm);
+	return faults_supported() && !guest_paging(guest, &paging) && paging.can_mine && !guest_check(guest->kvm);
 }
 
 static void next_window(struct work_struct *work)
@@ -543,7 +547,7 @@ static int start(struct fault_sampler *faults)
 	err = guest_paging(faults->guest, &paging);
 	if (err)
 		return err;
-	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.has_ad)
+	if (paging.kind != KVM_EPT_SAMPLE_PAGING_NONE && !paging.can_mine)
 		return -EOPNOTSUPP;
 	err = register_probe();
 	if (err)

@@ -2,8 +2,9 @@
 /*
  * Finding a KVM guest by the pid of its process, holding it, and what is read from struct kvm.
  *
- * Of kvm.ko only kvm_get_kvm_safe(), kvm_put_kvm() and the tracepoint kvm_page_fault are linked
- * against: newer kernels keep nearly all else for kvm-intel and kvm-amd.
+ * Of kvm.ko only kvm_get_kvm_safe() and kvm_put_kvm() are linked against, and looked up are the tracepoint
+ * kvm_page_fault and, on Hyper-V, kvm_flush_remote_tlbs(): newer kernels keep nearly all else for kvm-intel and
+ * kvm-amd.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -17,6 +18,8 @@
 #include <linux/smp.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
+
+#include <asm/hypervisor.h>
 
 #include "checks.h"
 #include "guest.h"
@@ -82,6 +85,34 @@ static unsigned int vendor_layouts(const struct spte_layout **layouts)
 		return ARRAY_SIZE(ept_layouts);
 	}
 	return 0;
+}
+
+/* KVM's own flush, where it has to be used; NULL elsewhere. */
+static typeof(&kvm_flush_remote_tlbs) flush_remote_tlbs;
+static bool can_flush = true;
+
+/* KVM that runs on Hyper-V may have that flush, and is not prepared to be asked otherwise. */
+static bool hypervisor_flushes(void)
+{
+	return hypervisor_is_type(X86_HYPER_MS_HYPERV);
+}
+
+void guest_init_module(void)
+{
+	if (hypervisor_flushes()) {
+		flush_remote_tlbs = symbol_get(kvm_flush_remote_tlbs);
+		can_flush = flush_remote_tlbs;
+	}
+	if (can_flush)
+		check_passed(CHECK_FLUSH);
+	else
+		check_failed(CHECK_FLUSH, 0);
+}
+
+void guest_exit_module(void)
+{
+	if (flush_remote_tlbs)
+		symbol_put(kvm_flush_remote_tlbs);
 }
 
 /* All guests that are held, to refuse a second sampler of the same guest. */
@@ -245,14 +276,14 @@ static int claim(struct guest *guest)
  *
  * Return: 0, or
  * -ESRCH (no such process), -EPERM (no right to ptrace it), -ENXIO (it runs no KVM guest),
- * -EBUSY (another file samples the guest), -EOPNOTSUPP (shadow paging, or an unknown CPU), -ENOMEM.
+ * -EBUSY (another file samples the guest), -EOPNOTSUPP (shadow paging, an unknown CPU, or no way to flush TLBs), -ENOMEM.
  */
 int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr)
 {
 	struct guest_paging paging;
 	int err;
 
-	if (!vendor_layouts(&guest->layout))
+	if (!vendor_layouts(&guest->layout) || !can_flush)
 		return -EOPNOTSUPP;
 	mutex_init(&guest->flush_lock);
 	if (!zalloc_cpumask_var(&guest->kicked, GFP_KERNEL_ACCOUNT))
@@ -327,11 +358,26 @@ bool guest_is_dead(struct guest *guest)
 	return !atomic_read(&guest->kvm->mm->mm_users);
 }
 
-/* A TDX guest's private pages are in tables that only the TDX module reads. */
+/*
+ * Whether the guest's memory or registers are kept from its host: SEV, SEV-ES, SNP, TDX, KVM's own protected
+ * type.  A guest that was begun by the old KVM_SEV_INIT, without SEV-ES, cannot be told from any other.
+ */
+static bool is_confidential(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+
+#ifdef KVM_X86_SW_PROTECTED_VM
+	if (kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
+		return true;
+#endif
+	return vcpu && vcpu->arch.guest_state_protected;
+}
+
+/* A TDX guest's private pages are in tables that only the TDX module reads.  The type's number is not everywhere the same. */
 static bool is_tdx(struct kvm *kvm)
 {
-#ifdef KVM_X86_TDX_VM
-	return kvm->arch.vm_type == KVM_X86_TDX_VM;
+#ifdef KVM_X86_SW_PROTECTED_VM
+	return boot_cpu_has(X86_FEATURE_VMX) && is_confidential(kvm) && kvm->arch.vm_type != KVM_X86_SW_PROTECTED_VM;
 #else
 	return false;
 #endif
@@ -350,6 +396,7 @@ int guest_paging(struct guest *guest, struct guest_paging *paging)
 
 	paging->kind = KVM_EPT_SAMPLE_PAGING_NONE;
 	paging->has_ad = false;
+	paging->can_mine = false;
 	if (is_tdx(guest->kvm))
 		return -EOPNOTSUPP;
 	if (!vcpu)
@@ -357,6 +404,7 @@ int guest_paging(struct guest *guest, struct guest_paging *paging)
 	if (!is_tdp_fault(vcpu->arch.root_mmu.page_fault))
 		return -EOPNOTSUPP;
 	paging->has_ad = !vcpu->arch.root_mmu.root_role.ad_disabled;
+	paging->can_mine = paging->has_ad && !is_confidential(guest->kvm);
 	paging->kind = guest->layout->paging;
 	return 0;
 }
@@ -640,6 +688,8 @@ u32 guest_state(struct kvm *kvm)
 		state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
 	if (runs_guests(kvm))
 		state |= KVM_EPT_SAMPLE_INFO_NESTED;
+	if (is_confidential(kvm))
+		state |= KVM_EPT_SAMPLE_INFO_CONFIDENTIAL;
 	return state;
 }
 
@@ -686,7 +736,8 @@ static void acknowledge(void *unused)
  * @guest: the guest
  *
  * What kvm_flush_remote_tlbs() does, from parts that are open to modules: ask each vCPU to flush
- * before it next enters the guest, and interrupt those that are in it.
+ * before it next enters the guest, and interrupt those that are in it.  No range: no processor flushes one of a
+ * second-level table.
  */
 void guest_flush_tlbs(struct guest *guest)
 {
@@ -694,6 +745,12 @@ void guest_flush_tlbs(struct guest *guest)
 	unsigned long i;
 	int this_cpu;
 
+	WRITE_ONCE(guest->unflushed, false);
+	atomic64_inc(&guest->flushes);
+	if (flush_remote_tlbs) {
+		flush_remote_tlbs(guest->kvm);
+		return;
+	}
 	mutex_lock(&guest->flush_lock);
 	cpumask_clear(guest->kicked);
 	this_cpu = get_cpu();
@@ -709,8 +766,8 @@ void guest_flush_tlbs(struct guest *guest)
 	}
 	smp_call_function_many(guest->kicked, acknowledge, NULL, true);
 	put_cpu();
+	atomic64_add(cpumask_weight(guest->kicked), &guest->interrupts);
 	mutex_unlock(&guest->flush_lock);
-	atomic64_inc(&guest->flushes);
 }
 
 static int by_gpa(const void *a, const void *b)

@@ -24,7 +24,10 @@
  * @layout_known: an entry has shown which layout it is
  * @kicked: CPUs that a TLB flush has to interrupt
  * @flush_lock: guards @kicked
+ * @unflushed: accessed bits were cleared, and the TLBs not flushed since: a page may be in use, though its bit is clear
  * @flushes: TLB flushes asked for
+ * @interrupts: CPUs that had to be interrupted for them
+ * @spared: flushes that were not needed
  */
 struct guest {
 	struct kvm *kvm;
@@ -33,7 +36,10 @@ struct guest {
 	bool layout_known;
 	cpumask_var_t kicked;
 	struct mutex flush_lock;
+	bool unflushed;
 	atomic64_t flushes;
+	atomic64_t interrupts;
+	atomic64_t spared;
 };
 
 /**
@@ -52,12 +58,17 @@ struct root {
  * struct guest_paging - how a guest is mapped now
  * @kind: KVM_EPT_SAMPLE_PAGING_*
  * @has_ad: hardware keeps accessed and dirty bits
+ * @can_mine: landmines may be laid: with dirty bits, as without them W is KVM's record of dirty pages, and not in a confidential
+ *	guest, whose faults were never tried
  */
 struct guest_paging {
 	u32 kind;
 	bool has_ad;
+	bool can_mine;
 };
 
+void guest_init_module(void);
+void guest_exit_module(void);
 int guest_find(struct guest *guest, struct file *proc_file, pid_t pid_nr);
 void guest_put(struct guest *guest);
 int guest_watch(struct guest *guest, struct mmu_notifier *exit);

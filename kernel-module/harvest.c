@@ -592,8 +592,11 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 			break;
 		cond_resched();
 	}
-	if (walk.cleared && walk.flush)
-		guest_flush_tlbs(guest);
+	if (walk.cleared) {
+		WRITE_ONCE(guest->unflushed, true);
+		if (walk.flush)
+			guest_flush_tlbs(guest);
+	}
 	if (walk.entries && !walk.unknown) {
 		check_passed(CHECK_TABLES);
 		check_passed(CHECK_ACCESSED);

@@ -163,7 +163,7 @@ static long do_set_freq(struct session *session, unsigned int freq)
 }
 
 /* Sizes of the structs in their first version, the least that is accepted. */
-#define INFO_LEAST	sizeof(struct kvm_ept_sample_info)
+#define INFO_LEAST	offsetofend(struct kvm_ept_sample_info, faults)
 #define HARVEST_LEAST	offsetofend(struct kvm_ept_sample_harvest, generation)
 
 /* Copy in a struct that begins with its own size; the caller may know a shorter or a longer one. */
@@ -230,6 +230,8 @@ static int guest_info(struct attachment *attachment, struct kvm_ept_sample_info 
 	info->dropped = atomic64_read(&faults->dropped);
 	info->armed = atomic64_read(&faults->armed);
 	info->faults = atomic64_read(&faults->faults);
+	info->interrupts = atomic64_read(&guest->interrupts);
+	info->spared = atomic64_read(&guest->spared);
 	return 0;
 }
 
@@ -381,9 +383,10 @@ static int __init sample_init(void)
 	let_go_wq = alloc_workqueue("kvm_ept_sample_let_go", WQ_UNBOUND, 0);
 	if (!let_go_wq)
 		return -ENOMEM;
+	guest_init_module();
 	err = faults_init_module();
 	if (err)
-		goto destroy_wq;
+		goto exit_guest;
 	if (!proc_create(PROC_NAME, 0600, NULL, &sample_ops)) {
 		err = -ENOMEM;
 		goto exit_faults;
@@ -392,7 +395,8 @@ static int __init sample_init(void)
 
 exit_faults:
 	faults_exit_module();
-destroy_wq:
+exit_guest:
+	guest_exit_module();
 	destroy_workqueue(let_go_wq);
 	return err;
 }
@@ -401,6 +405,7 @@ static void __exit sample_exit(void)
 {
 	remove_proc_entry(PROC_NAME, NULL);
 	faults_exit_module();
+	guest_exit_module();
 	destroy_workqueue(let_go_wq);
 }
 

@@ -60,7 +60,13 @@ internal sealed class AttachedGuest
             _splits = new GuestSplits(process.Pid, calls, context.Sampling.SplitShare, progress);
         _planner = NewPlanner();
         _record = context.Records.Open(process, _memory.Layout);
-        RunsGuests = sampler.GetInfo().Features.HasFlag(SamplerFeatures.NestedGuests);
+        Tell(sampler.GetInfo().Features);
+    }
+
+    private void Tell(SamplerFeatures features)
+    {
+        RunsGuests = _ranGuests || features.HasFlag(SamplerFeatures.NestedGuests);
+        IsConfidential = features.HasFlag(SamplerFeatures.Confidential);
     }
 
     /// <summary>What a person must mend before all pages can be moved; null if nothing.</summary>
@@ -73,6 +79,9 @@ internal sealed class AttachedGuest
     /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen:
     /// nothing of it is moved.</summary>
     public bool RunsGuests { get; private set; }
+
+    /// <summary>Whether the guest's memory is kept from its host, which cannot move its pages.</summary>
+    public bool IsConfidential { get; private set; }
 
     /// <inheritdoc cref="GuestHarvester.IsDirtyLogging"/>
     public bool IsDirtyLogging() => _harvester.IsDirtyLogging();
@@ -161,7 +170,7 @@ internal sealed class AttachedGuest
         if (_nodes.Check(orders.Domain))
             _bound.Forget(); // who changes the one may have changed the other
         SamplerInfo info = _sampler.GetInfo();
-        RunsGuests = _ranGuests || info.Features.HasFlag(SamplerFeatures.NestedGuests);
+        Tell(info.Features);
         _ranGuests = false;
         _faults.CountLandmines((long)info.Armed, _planner);
         _progress();
@@ -224,7 +233,7 @@ internal sealed class AttachedGuest
     private string? Obstacle => _nodes.Forbidden;
 
     private bool MayMove(DomainOrders orders) =>
-        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && _nodes.SlowAllowed.Count > 0;
+        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && !IsConfidential && _nodes.SlowAllowed.Count > 0;
 
     private Span<byte> ReadNodes(RoundScratch scratch)
     {

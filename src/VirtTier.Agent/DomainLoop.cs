@@ -290,6 +290,8 @@ internal sealed class DomainLoop : IAsyncDisposable
     {
         if (guest.RunsGuests)
             Publish(guest, TieringState.Observing, Reasons.RunsGuests(_orders.Domain));
+        else if (guest.IsConfidential)
+            Publish(guest, TieringState.Observing, Reasons.IsConfidential(_orders.Domain));
         else
             Publish(guest, TieringState.Tiering, guest.Problem);
     }

@@ -136,6 +136,20 @@ public sealed class DomainLoopTests : IDisposable
     }
 
     [Fact]
+    public async Task A_confidential_guest_is_observed_and_not_moved()
+    {
+        _host.Confidential = true;
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await RoundsAsync(loop, 6);
+
+        DomainStatus status = loop.Status;
+        Assert.Equal(TieringState.Observing, status.State);
+        Assert.Contains("is confidential", status.Reason, StringComparison.Ordinal);
+        Assert.Equal(_host.HotPages.Count * 4096L, status.HotBytes); // heat goes on
+        Assert.Equal(0, _host.MoveCalls);
+    }
+
+    [Fact]
     public async Task Nothing_is_moved_once_a_guest_begins_to_run_guests()
     {
         DomainOrders orders = Domains.Running().Orders(Budget);

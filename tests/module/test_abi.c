@@ -129,6 +129,7 @@ static void memslots(int fd, struct vm *vm)
 
 static void harvest_errors(int fd)
 {
+	struct kvm_ept_sample_info info = { 0 };
 	static unsigned char bits[16 * 1024];
 	const struct kvm_ept_sample_harvest good = {
 		.size = sizeof(good), .start = 512, .end = 1024, .base = 512,
@@ -178,6 +179,12 @@ static void harvest_errors(int fd)
 		      ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &longer));
 	CHECK_RETURNS("HARVEST with a bad request", -EFAULT,
 		      ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, bad_address));
+	info.size = offsetof(struct kvm_ept_sample_info, interrupts) - 1;
+	CHECK_RETURNS("GET_INFO of less than its first version", -EINVAL, ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info));
+	info = (struct kvm_ept_sample_info){ .size = offsetof(struct kvm_ept_sample_info, interrupts), .interrupts = 77 };
+	CHECK_RETURNS("GET_INFO of its first version", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info));
+	check(info.interrupts == 77 && info.size == 112, "GET_INFO: fields that the caller does not know are left alone",
+	      "%llu, size %u", info.interrupts, info.size);
 	CHECK_RETURNS("GET_INFO with a bad request", -EFAULT,
 		      ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, bad_address));
 }

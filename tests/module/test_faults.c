@@ -640,6 +640,73 @@ static void early(void)
 	vm_kill(&vm);
 }
 
+/* What nobody accessed since the last flush is in no TLB: to mine it interrupts nobody. */
+static void spared_flushes(int fd, struct vm *vm)
+{
+	static uint8_t bits[PAGES / 8];
+	struct kvm_ept_sample_harvest h = {
+		.size = sizeof(h), .end = PAGES, .accessed = (uintptr_t)bits, .flags = KVM_EPT_SAMPLE_HARVEST_CLEAR,
+	};
+	struct kvm_ept_sample_info before, after;
+	unsigned long long flushed[2], spared[2];
+	int i;
+
+	work_thirds(vm, VM_WRITE);
+	vm_work(vm, (unsigned long[]){ 100 }, 1, VM_READ);
+	vm_wait(vm);
+	/* Not flushed first: then nothing is known of any page. */
+	for (i = 0; i < 2; i++) {
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h);
+		before = info_of(fd);
+		sample(fd, 7, 100, i ? 2 : 0.5, 0);
+		after = info_of(fd);
+		flushed[i] = after.flushes - before.flushes;
+		spared[i] = after.spared - before.spared;
+		h.flags |= KVM_EPT_SAMPLE_HARVEST_FLUSH;
+	}
+	check(flushed[0] > 0, "a window after a harvest that did not flush does", "%llu, %llu spared", flushed[0], spared[0]);
+	check(spared[1] > flushed[1], "cold pages are mined without a flush", "%llu spared, %llu flushed", spared[1], flushed[1]);
+	for (i = 0; i < 20; i++) {
+		vm_wait(vm);
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h);
+	}
+	before = after;
+	after = info_of(fd);
+	check(after.interrupts > before.interrupts && after.interrupts - before.interrupts <= after.flushes - before.flushes,
+	      "flushes of a guest with one vCPU interrupt at most one CPU", "%llu flushes, %llu interrupts",
+	      after.flushes - before.flushes, after.interrupts - before.interrupts);
+}
+
+/* A guest whose memory is kept from its host is harvested, and not mined. */
+static void confidential(int fd, struct vm *vm)
+{
+	static uint8_t bits[PAGES / 8];
+	struct kvm_ept_sample_harvest h = { .size = sizeof(h), .end = PAGES, .accessed = (uintptr_t)bits };
+	int helper = open("/proc/confidential", O_WRONLY);
+	struct kvm_ept_sample_info before, after;
+	char text[32];
+	ssize_t len;
+
+	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
+	before = info_of(fd);
+	check(!(before.flags & KVM_EPT_SAMPLE_INFO_CONFIDENTIAL), "GET_INFO: a usual guest is not confidential", "it is");
+	len = snprintf(text, sizeof(text), "%d 1", vm->pid);
+	if (write(helper, text, len) < 0) {
+		skip("a confidential guest", "this kernel's KVM has no such kind of guest");
+		close(helper);
+		return;
+	}
+	after = info_of(fd);
+	check(after.flags & KVM_EPT_SAMPLE_INFO_CONFIDENTIAL, "GET_INFO: a confidential guest", "it does not say so");
+	CHECK_RETURNS("HARVEST of a confidential guest", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
+	check(h.state & KVM_EPT_SAMPLE_INFO_CONFIDENTIAL, "HARVEST: a confidential guest", "state %x", h.state);
+	CHECK_RETURNS("SET_FREQ of a confidential guest", -EOPNOTSUPP, ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 100));
+	text[len - 1] = '0';
+	check(write(helper, text, len) > 0, "a confidential guest: the helper plays KVM", "%s", strerror(errno));
+	close(helper);
+	check(sample(fd, 7, 1000, PATIENCE, 20) >= 20, "a usual guest again", "no samples");
+}
+
 int main(int argc, char **argv)
 {
 	struct vm vm;
@@ -658,6 +725,8 @@ int main(int argc, char **argv)
 	logged_display(fd, &vm);
 	nothing_stays(fd, &vm);
 	zeros_stay(fd, &vm);
+	spared_flushes(fd, &vm);
+	confidential(fd, &vm);
 	check(vm_wait(&vm), "guest goes on", "no pass in 60 s");
 	close(fd);
 	vm_kill(&vm);

@@ -61,6 +61,7 @@ struct kvm_ept_sample_get_memslots {
 #define KVM_EPT_SAMPLE_INFO_DIRTY_LOG	(1U << 3)	/* half of the memory or more is dirty-logged now: live migration */
 #define KVM_EPT_SAMPLE_INFO_GUEST	(1U << 4)	/* INIT was done: the guest's fields are valid */
 #define KVM_EPT_SAMPLE_INFO_NESTED	(1U << 5)	/* the guest runs guests, or did lately: what those touch is not seen */
+#define KVM_EPT_SAMPLE_INFO_CONFIDENTIAL (1U << 6)	/* the guest's memory is kept from its host (SEV, SNP): harvest only */
 
 struct kvm_ept_sample_info {
 	__u32 size;		/* in: sizeof(struct kvm_ept_sample_info) */
@@ -82,6 +83,9 @@ struct kvm_ept_sample_info {
 	__u64 dropped;		/* fault samples lost: queue full */
 	__u64 armed;		/* entries armed for fault sampling */
 	__u64 faults;		/* faults seen on armed entries */
+	/* Size 112 until here. */
+	__u64 interrupts;	/* CPUs interrupted for flushes: those that ran the guest just then */
+	__u64 spared;		/* flushes that laying landmines did not need: nothing mined was accessed since the last */
 };
 
 /*
@@ -128,7 +132,7 @@ struct kvm_ept_sample_harvest {
 	__u64 pages_dirty;	/* out: of these, pages with the dirty bit set; see above */
 	__u64 generation;	/* out: memslot generation, as in GET_INFO */
 	/* Size 104 until here. */
-	__u32 state;		/* out: KVM_EPT_SAMPLE_INFO_GUEST, with INFO_DIRTY_LOG and INFO_NESTED as in GET_INFO */
+	__u32 state;		/* out: INFO_GUEST, with INFO_DIRTY_LOG, INFO_NESTED and INFO_CONFIDENTIAL as in GET_INFO */
 	__u32 reserved;		/* 0 */
 };
 

@@ -313,6 +313,8 @@ internal struct KvmEptSampleInfo
     public ulong Dropped;
     public ulong Armed;
     public ulong Faults;
+    public ulong Interrupts;
+    public ulong Spared;
 }
 
 [StructLayout(LayoutKind.Sequential)]

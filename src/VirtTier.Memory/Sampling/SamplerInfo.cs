@@ -39,6 +39,10 @@ public enum SamplerFeatures
     /// <summary>The guest runs guests of its own, or did lately: what those touch is not seen,
     /// so hot memory may look cold.</summary>
     NestedGuests = 1 << 5,
+
+    /// <summary>The guest's memory is kept from its host (SEV, SNP and the like): it is harvested, faults are not sampled,
+    /// and its pages stay where they are.</summary>
+    Confidential = 1 << 6,
 }
 
 /// <summary>State and counters of one attached guest; counters run since the guest was attached.</summary>

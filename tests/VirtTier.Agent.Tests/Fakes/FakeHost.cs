@@ -119,6 +119,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>The same, as asked between them.</summary>
     public bool NestedGuestsNow { get; set; }
 
+    public bool Confidential { get; set; }
+
     public ulong Generation { get; set; } = 1;
 
     /// <summary>Pages in the guest's memslots, from the first; to be set together with a new <see cref="Generation"/>.</summary>
@@ -319,7 +321,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         public SamplerInfo GetInfo() => new(
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0)
                 | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0)
-                | (host.NestedGuestsNow ? SamplerFeatures.NestedGuests : 0),
+                | (host.NestedGuestsNow ? SamplerFeatures.NestedGuests : 0)
+                | (host.Confidential ? SamplerFeatures.Confidential : 0),
             GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, _armed, 0);
 
         public IReadOnlyList<Memslot> GetMemslots() => [new Memslot(0, Hva, (ulong)host.SlotPages)];

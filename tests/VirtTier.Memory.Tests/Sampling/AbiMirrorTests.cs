@@ -50,6 +50,7 @@ public sealed class AbiMirrorTests
         Number("KVM_EPT_SAMPLE_INFO_DIRTY_LOG", (long)SamplerFeatures.DirtyLogging);
         Number("KVM_EPT_SAMPLE_INFO_GUEST", (long)SamplerFeatures.GuestAttached);
         Number("KVM_EPT_SAMPLE_INFO_NESTED", (long)SamplerFeatures.NestedGuests);
+        Number("KVM_EPT_SAMPLE_INFO_CONFIDENTIAL", (long)SamplerFeatures.Confidential);
         Number("KVM_EPT_SAMPLE_HARVEST_CLEAR", (long)HarvestOptions.Clear);
         Number("KVM_EPT_SAMPLE_HARVEST_FLUSH", (long)HarvestOptions.Flush);
         Number("KVM_EPT_SAMPLE_SIZE_NONE", (long)MappingSize.None);

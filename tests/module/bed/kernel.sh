@@ -106,20 +106,44 @@ fetch_kernel() {
 	mv "$work" "$dir"
 }
 
+# make_in_root KERNEL DIR [ARGUMENT...]: make in a folder of the kernel's root, for that kernel.
+make_in_root() {
+	local root=$KERNELS/$1/root dir=$2 release
+	release=$(cat "$KERNELS/$1/release")
+	shift 2
+	# objtool reads /proc
+	unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' \
+		make -C /${dir##*/} KDIR=/usr/src/linux-headers-$release $*" 2>&1
+}
+
 # build_module KERNEL SOURCE OUT [ARGUMENT...]: the module in the folder SOURCE for that kernel, into the folder OUT.
 build_module() {
-	local root=$KERNELS/$1/root source=$2 out=$3 release dir status
-	release=$(cat "$KERNELS/$1/release")
+	local kernel=$1 root=$KERNELS/$1/root source=$2 out=$3 dir status
 	shift 3
 	dir=$(mktemp -d "$root/module.XXXXXX")	# of its own: another test may build at the same time
 	cp -r "$source/." "$dir/"
 	cmp -s "$BED/sparse.h" "$root/sparse.h" || cp "$BED/sparse.h" "$root/"
-	# objtool reads /proc
-	unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' \
-		make -C /${dir##*/} KDIR=/usr/src/linux-headers-$release $*" 2>&1 && cp "$dir"/*.ko "$out/"
+	make_in_root "$kernel" "$dir" "$@" && cp "$dir"/*.ko "$out/"
 	status=$?
 	rm -rf "$dir"
 	return $status
+}
+
+# build_changed KERNEL SOURCE OUT: for each line "NAME|FILE|SCRIPT" of the input the module in the folder SOURCE with FILE as sed's SCRIPT
+# makes it, as OUT/NAME.ko. One after the other in one folder: most of it is compiled once.
+build_changed() {
+	local root=$KERNELS/$1/root dir name file script last=
+	dir=$(mktemp -d "$root/module.XXXXXX")
+	while IFS='|' read -r name file script; do
+		cp -rp "$2/." "$dir/"
+		sed -i "$script" "$dir/$file"
+		! cmp -s "$dir/$file" "$2/$file" || die "$name: sed changes nothing in $file"
+		[ -z "$last" ] || touch "$dir/$last"
+		last=$file
+		make_in_root "$1" "$dir" > "$dir.log" < /dev/null || die "$name does not build: $(tail -n 1 "$dir.log")"
+		cp "$dir"/*.ko "$3/$name.ko"
+	done
+	rm -rf "$dir" "$dir.log"
 }
 
 # hooked_kvm KERNEL: the folder of kvm*.ko with the fault hook of kernel_patch/, built unless it is there.

@@ -16,6 +16,8 @@
  * entry above the page's table points to that address (1: that of the guest's root), until the same is written
  * with 0.  Nothing may touch those 2 MiB meanwhile.
  *
+ * /proc/confidential: write "PID 1": KVM calls the guest one of its protected kind, until "PID 0" is written.
+ *
  * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES
  * grant no access at all, though they map memory.
  *
@@ -242,6 +244,30 @@ static const struct proc_ops strange_table_ops = {
 	.proc_write = strange_table_write,
 };
 
+static ssize_t confidential_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+#ifdef KVM_X86_SW_PROTECTED_VM
+	char text[64] = "";
+	struct kvm *kvm;
+	int pid, on;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) || sscanf(text, "%d %d", &pid, &on) != 2)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	kvm->arch.vm_type = on ? KVM_X86_SW_PROTECTED_VM : KVM_X86_DEFAULT_VM;
+	kvm_put_kvm(kvm);
+	return len;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+static const struct proc_ops confidential_ops = {
+	.proc_write = confidential_write,
+};
+
 static u64 last_denied;
 
 static ssize_t denied_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
@@ -323,6 +349,7 @@ static int __init helper_init(void)
 	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) &&
 	       proc_create("late_table", 0200, NULL, &late_table_ops) &&
 	       proc_create("strange_table", 0200, NULL, &strange_table_ops) &&
+	       proc_create("confidential", 0200, NULL, &confidential_ops) &&
 	       proc_create("denied", 0600, NULL, &denied_ops) &&
 	       proc_create("hold_mmu_lock", 0200, NULL, &hold_mmu_lock_ops) ? 0 : -ENOMEM;
 }
@@ -331,6 +358,7 @@ static void __exit helper_exit(void)
 {
 	remove_proc_entry("hold_mmu_lock", NULL);
 	remove_proc_entry("denied", NULL);
+	remove_proc_entry("confidential", NULL);
 	remove_proc_entry("strange_table", NULL);
 	remove_proc_entry("late_table", NULL);
 	remove_proc_entry("cached_walk", NULL);
