@@ -24,6 +24,11 @@ internal sealed record MetricFamily(
             s => [([], s.Libvirt.Connected ? 1 : 0)]),
         OfHost("virttier_hook_messages_total", "Messages of libvirt's qemu hook since the agent started.", [],
             s => [([], s.Libvirt.HookCalls)]),
+        OfHost("virttier_loop_silent_seconds",
+            "Time since a loop of the agent said that it goes on; one that waits says so every 15 seconds.", ["loop"],
+            s => s.Loops.Select(l => (new[] { l.Does }, l.SilentSeconds))),
+        OfHost("virttier_loop_limit_seconds", "The longest that a loop of the agent may say nothing: then it hangs.", ["loop"],
+            s => s.Loops.Select(l => (new[] { l.Does }, l.LimitSeconds))),
         OfHost("virttier_pool_bytes", "Fast memory that all budgets together may use.", [], s => [([], s.PoolBytes)]),
         OfHost("virttier_tier_size_bytes", "Memory of a tier; rank 0 is the fastest.", ["tier", "rank"],
             s => Tiers(s, t => t.TotalBytes)),
@@ -46,8 +51,22 @@ internal sealed record MetricFamily(
             ["domain", "tier"],
             s => s.Domains.SelectMany(
                 d => new[] { (new[] { d.Name, "fast" }, (double)d.FastBytes), ([d.Name, "slow"], d.SlowBytes) })),
+        OfHost("virttier_domain_node_resident_bytes", "Guest memory on each NUMA node, before the moves of the last round.",
+            ["domain", "tier", "node"],
+            s => s.Domains.SelectMany(
+                d => d.ByNode.Select(n => (new[] { d.Name, TierOf(s, n.Node), $"{n.Node}" }, (double)n.Bytes)))),
+        OfDomain("virttier_domain_tier_forbidden",
+            "Whether a cpuset or a numatune keeps a domain's pages from moving between the tiers: 1 or 0.",
+            d => d.IsForbidden ? 1 : 0),
         OfDomain("virttier_domain_hot_bytes", "Guest memory found hot in the last round.", d => d.HotBytes),
         OfDomain("virttier_domain_hot_fast_bytes", "Of the memory found hot, what was on the fast tier.", d => d.HotFastBytes),
+        OfDomain("virttier_domain_slow_access_ratio",
+            "Share of a domain's accesses that goes to slow memory, with its pages as before the moves of the last round.",
+            d => d.SlowAccessShare),
+        OfHost("virttier_domain_slow_access_error_ratio",
+            "How far predictions of virttier_domain_slow_access_ratio were off of late, on average; none until one came due.",
+            ["domain"],
+            s => s.Domains.Where(d => d.SlowAccessError is not null).Select(d => (new[] { d.Name }, d.SlowAccessError ?? 0))),
         OfDomain("virttier_domain_rounds_total", "Placement decisions since the sampler was attached.", d => d.Rounds),
         OfDomain("virttier_domain_round_interval_seconds",
             "Time between two rounds now; longer while the guest's habits stand still.",
@@ -66,6 +85,10 @@ internal sealed record MetricFamily(
             "What moving a page costs, in accesses that could have been fast.", d => d.MoveCost),
         OfDomain("virttier_domain_fault_samples_total", "Fault samples taken in since the sampler was attached.",
             d => d.FaultSamples),
+        OfDomain("virttier_domain_harvest_cpu_seconds_total",
+            "CPU time that reading accessed bits took since the sampler was attached.", d => d.HarvestSeconds),
+        OfDomain("virttier_domain_move_cpu_seconds_total", "CPU time that moving pages took since the sampler was attached.",
+            d => d.MoveSeconds),
         OfDomain("virttier_domain_setting_problems", "Settings in the domain's metadata that cannot be used.",
             d => d.Problems.Count),
     ];
@@ -81,6 +104,10 @@ internal sealed record MetricFamily(
 
     private static IEnumerable<(string[], double)> Tiers(AgentStatus status, Func<TierStatus, double> read) =>
         status.Tiers.Select((tier, rank) => (new[] { tier.Name, $"{rank}" }, read(tier)));
+
+    // A node of no tier is one that has just come or gone.
+    private static string TierOf(AgentStatus status, int node) =>
+        status.Tiers.FirstOrDefault(tier => tier.Nodes.Contains(node))?.Name ?? "none";
 
     private static IEnumerable<(string[], double)> Nodes(AgentStatus status) =>
         status.Tiers.SelectMany((tier, rank) => tier.Nodes.Select(node => (new[] { tier.Name, $"{rank}", $"{node}" }, 1.0)));
