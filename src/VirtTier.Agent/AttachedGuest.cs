@@ -196,6 +196,11 @@ internal sealed class AttachedGuest
             PingPongShare = _plan.PingPongShare,
             MoveCost = _planner.MoveCost,
             FaultSamples = _faults.Count,
+            ByNode = _record.Nodes(),
+            SlowAccessShare = 1 - _plan.FastShare,
+            SlowAccessError = Curve is { Error: < 1 } curve ? curve.Error : null,
+            IsForbidden = Obstacle is not null,
+            HarvestSeconds = info.HarvestTime.TotalSeconds,
             Splits = _splits?.Splits ?? 0,
             Joins = _splits?.Joins ?? 0,
             SplitBlocks = _planner.SplitBlocks,
@@ -300,6 +305,7 @@ internal sealed class AttachedGuest
             SlowBytes = Figures.SlowBytes - risen,
             PromotedPages = Figures.PromotedPages + promoted,
             DemotedPages = Figures.DemotedPages + demoted,
+            MoveSeconds = counters.CpuTime.TotalSeconds,
             Unmoved = s_unmoved.Where(o => counters[o] > 0).ToDictionary(o => o.ToString(), o => counters[o]),
         };
     }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Pictures;
+
 namespace VirtTier.Agent;
 
 /// <summary>What the rounds of a domain found and did. Sums run since the sampler was attached.</summary>
@@ -44,6 +46,25 @@ internal record DomainFigures
 
     /// <summary>Fault samples taken in: of guests with 2 MiB mappings, or where writes weigh otherwise than reads.</summary>
     public long FaultSamples { get; init; }
+
+    /// <summary>Its memory on each node, before the moves of the last round.</summary>
+    public IReadOnlyList<NodeBytes> ByNode { get; init; } = [];
+
+    /// <summary>Share (0..1) of its accesses that goes to slow memory, as far as accessed bits tell and with its pages as before
+    /// the moves of the last round.</summary>
+    public double SlowAccessShare { get; init; }
+
+    /// <summary>How far predictions of that share were off of late, on average (0..1); null until one came due.</summary>
+    public double? SlowAccessError { get; init; }
+
+    /// <summary>Whether its pages may not move between the tiers, by a cpuset or a numatune.</summary>
+    public bool IsForbidden { get; init; }
+
+    /// <summary>CPU time that harvests took, in seconds.</summary>
+    public double HarvestSeconds { get; init; }
+
+    /// <summary>CPU time that moves took, in seconds.</summary>
+    public double MoveSeconds { get; init; }
 
     /// <summary>2 MiB blocks that were split, so that their pages can be placed one by one.</summary>
     public long Splits { get; init; }

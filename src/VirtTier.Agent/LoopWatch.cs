@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
+using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent;
 
@@ -23,6 +24,13 @@ internal sealed class LoopWatch(TimeProvider time, ILogger log)
 
     /// <summary>The loops that hung at the last look, in words.</summary>
     public IReadOnlyList<string> Hung => _hung;
+
+    /// <summary>All loops, in words, with how long each has said nothing.</summary>
+    public IReadOnlyList<LoopStatus> Status()
+    {
+        lock (_lock)
+            return [.. _loops.Select(loop => new LoopStatus(loop.Does, loop.Silence.TotalSeconds, loop.Limit.TotalSeconds))];
+    }
 
     /// <summary>Watches another loop, until what is returned is disposed.</summary>
     /// <param name="does">What it does, in words.</param>
@@ -70,6 +78,7 @@ internal sealed class WatchedLoop(string does, TimeSpan limit, TimeProvider time
     private static readonly TimeSpan s_wake = TimeSpan.FromSeconds(15);
 
     private int _looks;
+    private long _progressed = time.GetTimestamp();
 
     /// <summary>What it does, in words.</summary>
     public string Does => does;
@@ -77,8 +86,15 @@ internal sealed class WatchedLoop(string does, TimeSpan limit, TimeProvider time
     /// <summary>The longest that it may go on without a word.</summary>
     public TimeSpan Limit => limit;
 
+    /// <summary>Time since it last said that it goes on.</summary>
+    public TimeSpan Silence => time.GetElapsedTime(Volatile.Read(ref _progressed));
+
     /// <summary>Says that it goes on.</summary>
-    public void Progress() => Volatile.Write(ref _looks, 0);
+    public void Progress()
+    {
+        Volatile.Write(ref _looks, 0);
+        Volatile.Write(ref _progressed, time.GetTimestamp());
+    }
 
     /// <summary>Waits for what may take any time, such as an event: to wait is no hang.</summary>
     public async Task<T> IdleAsync<T>(Task<T> task)

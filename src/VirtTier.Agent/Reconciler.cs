@@ -251,6 +251,7 @@ internal sealed class Reconciler : IAsyncDisposable
             _context.Host.HasSlowTier ? domains : [.. domains.Select(domain => domain with { IsOnlyWatched = true })])
         {
             Hung = _context.Loops.Hung,
+            Loops = _context.Loops.Status(),
         };
     }
 

@@ -46,7 +46,8 @@ internal static class InheritedSockets
             // Said below.
         }
         throw new ActivationException(
-            $"file descriptor {fd} is no listening stream socket; virttier-exporter.socket must have ListenStream= and Accept=no");
+            $"file descriptor {fd} is no listening stream socket; "
+                + "virttier-exporter.socket must have ListenStream= and Accept=no");
     }
 }
 

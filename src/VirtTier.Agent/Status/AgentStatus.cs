@@ -24,6 +24,9 @@ internal sealed record AgentStatus(
     /// <summary>What the agent does that hangs, in words: systemd restarts the agent unless it goes on.</summary>
     public IReadOnlyList<string> Hung { get; init; } = [];
 
+    /// <summary>All that the agent does, and how long each part of it has said nothing.</summary>
+    public IReadOnlyList<LoopStatus> Loops { get; init; } = [];
+
     /// <summary>One line of JSON, as it travels over D-Bus.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.AgentStatus);
 
@@ -43,6 +46,12 @@ internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookC
     /// <summary>How its domains are learned of: <c>dbus</c> or <c>files</c>; null before the first look.</summary>
     public string? Source { get; init; }
 }
+
+/// <param name="Does">What a loop of the agent does, in words.</param>
+/// <param name="SilentSeconds">Time since it last said that it goes on; while it waits for something, it does so every
+/// 15 seconds.</param>
+/// <param name="LimitSeconds">The longest that it may say nothing: then it hangs.</param>
+internal sealed record LoopStatus(string Does, double SilentSeconds, double LimitSeconds);
 
 /// <param name="Name"><c>fast</c> or <c>slow</c>.</param>
 /// <param name="Nodes">NUMA nodes of the tier.</param>

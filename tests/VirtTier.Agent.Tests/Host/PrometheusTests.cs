@@ -91,7 +91,7 @@ public sealed class PrometheusTests : ExporterOnBus
             await File.ReadAllTextAsync(Path.Combine(Repository.Root, "packaging", "grafana", "virttier.json"), Cancel));
         string[] queries = [.. board.RootElement.GetProperty("panels").EnumerateArray()
             .SelectMany(p => p.GetProperty("targets").EnumerateArray()).Select(t => t.GetProperty("expr").GetString()!)];
-        Assert.True(queries.Length >= 14);
+        Assert.True(queries.Length >= 21);
         List<string> empty = [];
         foreach (string query in queries)
         {

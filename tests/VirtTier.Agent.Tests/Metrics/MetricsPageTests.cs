@@ -17,14 +17,14 @@ public sealed partial class MetricsPageTests
     public async Task Figures_of_a_domain_are_in_base_units()
     {
         string page = await PageAsync(SampleStatus.Of("web1"));
-        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"web1\",source=\"libvirt\"} 1073741824\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_resident_bytes{domain=\"web1\",source=\"libvirt\",tier=\"fast\"} 943718400\n", page,
+        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"web1\"} 1073741824\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_resident_bytes{domain=\"web1\",tier=\"fast\"} 943718400\n", page,
             StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_promoted_bytes_total{domain=\"web1\",source=\"libvirt\"} 12288\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",source=\"libvirt\",reason=\"pinned\"} 8192\n", page,
+        Assert.Contains("\nvirttier_domain_promoted_bytes_total{domain=\"web1\"} 12288\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",reason=\"pinned\"} 8192\n", page,
             StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",source=\"libvirt\",state=\"tiering\"} 1\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",source=\"libvirt\",state=\"paused\"} 0\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",state=\"tiering\"} 1\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",state=\"paused\"} 0\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_tier_free_bytes{tier=\"slow\",rank=\"1\"} 17179869184\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_up 1\n", page, StringComparison.Ordinal);
     }
@@ -39,7 +39,7 @@ public sealed partial class MetricsPageTests
     [Fact]
     public async Task Domains_of_one_name_have_a_series_each()
     {
-        AgentStatus status = SampleStatus.Of("web1", "web1", "web1");
+        AgentStatus status = SampleStatus.Of("web1", "web1", "web1", "web1");
         status = status with
         {
             Domains =
@@ -47,12 +47,13 @@ public sealed partial class MetricsPageTests
                 status.Domains[0] with { BudgetBytes = 1 },
                 status.Domains[1] with { BudgetBytes = 2, Source = "kubevirt", Id = "p/web1", Pid = 7 },
                 status.Domains[2] with { BudgetBytes = 3, Source = "kubevirt", Id = "q/web1", Pid = 8 },
+                status.Domains[3] with { BudgetBytes = 4, Source = "proxmox", Id = "104", Pid = 9 },
             ],
         };
         string page = await PageAsync(status);
         Assert.Equal(
-            ["""{domain="web1",source="libvirt"} 1""", """{domain="web1 (p/web1, process 7)",source="kubevirt"} 2""",
-                """{domain="web1 (q/web1, process 8)",source="kubevirt"} 3"""],
+            ["""{domain="web1"} 1""", """{domain="web1 (p/web1, process 7)"} 2""", """{domain="web1 (q/web1, process 8)"} 3""",
+                """{domain="web1 (proxmox)"} 4"""],
             page.Split('\n').Where(line => line.StartsWith("virttier_domain_budget_bytes{", StringComparison.Ordinal))
                 .Select(line => line["virttier_domain_budget_bytes".Length..]));
     }
@@ -61,7 +62,7 @@ public sealed partial class MetricsPageTests
     public async Task An_odd_name_breaks_no_line()
     {
         string page = await PageAsync(SampleStatus.Of("a\"b\\c\nd 1"));
-        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"a\\\"b\\\\c\\nd 1\",source=\"libvirt\"} 1073741824\n", page,
+        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"a\\\"b\\\\c\\nd 1\"} 1073741824\n", page,
             StringComparison.Ordinal);
     }
 

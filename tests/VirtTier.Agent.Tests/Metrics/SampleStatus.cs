@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 
 namespace VirtTier.Agent.Tests.Metrics;
@@ -32,6 +33,14 @@ internal static class SampleStatus
             PingPongShare = 0.125,
             MoveCost = 0.5,
             FaultSamples = 99,
+            ByNode = [new NodeBytes(0, 900L << 20), new NodeBytes(1, 2000L << 20), new NodeBytes(2, 1000L << 20)],
+            SlowAccessShare = 0.0625,
+            SlowAccessError = 0.03125,
+            HarvestSeconds = 1.5,
+            MoveSeconds = 0.75,
             Unmoved = new Dictionary<string, long> { ["pinned"] = 2 },
-        })]);
+        })])
+    {
+        Loops = [new LoopStatus("watching domains", 3, 120), new LoopStatus("dividing the pool", 0.5, 120)],
+    };
 }
