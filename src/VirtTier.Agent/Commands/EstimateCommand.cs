@@ -45,7 +45,7 @@ internal static class EstimateCommand
     private static async Task<int> ShowAsync(HostEstimate estimate, bool json, FileInfo? html, CancellationToken cancel)
     {
         if (html is not null)
-            return await WriteAsync(html, EstimatePage.Render(estimate, Environment.MachineName), cancel);
+            return await HtmlFile.WriteAsync(html, EstimatePage.Render(estimate, Environment.MachineName), cancel);
         if (json)
             Console.WriteLine(estimate.ToJson());
         else
@@ -61,19 +61,5 @@ internal static class EstimateCommand
         DomainEstimate? domain = estimate.Domains.FirstOrDefault(d => d.Name == nameOrUuid)
             ?? estimate.Domains.FirstOrDefault(d => Guid.TryParse(nameOrUuid, out Guid uuid) && d.Uuid == uuid);
         return domain is null ? null : estimate with { Domains = [domain] };
-    }
-
-    private static async Task<int> WriteAsync(FileInfo file, string page, CancellationToken cancel)
-    {
-        try
-        {
-            await File.WriteAllTextAsync(file.FullName, page, cancel);
-            return ExitCode.Success;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            await Console.Error.WriteLineAsync($"virttier: --html: {file.FullName} cannot be written: {e.Message}");
-            return ExitCode.BadInput;
-        }
     }
 }
