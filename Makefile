@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module test-debug-kernel test-kvm-hook
-.PHONY: footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
+.PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,9 @@ test-emulated: deps ## an emulated host with the module, the agent and KVM guest
 
 test-cockpit: browser ## the page for Cockpit in a browser, and what needs none: FILES='page heat' PICTURES=DIR
 	tests/cockpit
+
+document-pictures: browser ## the pictures of the page that documents show, anew
+	FILES=page DOCUMENT_PICTURES=$(CURDIR)/docs/images tests/cockpit
 
 # $(call run-class,PROJECT,CLASS,OPTION...): builds a test project and runs one class of it.
 run-class = dotnet build tests/$(1) --configuration Release --nologo --verbosity quiet && \

@@ -37,6 +37,11 @@ async function bundle(entry) {
     return { script: notice + script, style: notice + withoutUnused(text(".css"), script) };
 }
 
+// Of packages that bring no file with their licence.
+const holders = { "@patternfly/patternfly": "Copyright (c) Red Hat, Inc.; permission is granted as in the text below." };
+
+const named = readFileSync(join(top, "../../LICENSES/third-party.txt"), "utf8");
+
 /** The licences of what a bundle is made of go where it goes. */
 function noticeOf(inputs) {
     const packages = [...new Set(inputs
@@ -48,7 +53,10 @@ function noticeOf(inputs) {
         const file = readdirSync(folder).find(entry => /^licen[cs]e/i.test(entry));
         if (license !== "MIT")
             throw new Error(`${name} has the licence ${license}: see whether it may be shipped, and what it asks for`);
-        return `${name} ${version}, MIT License${file ? `:\n${readFileSync(join(folder, file), "utf8").trim()}` : ""}`;
+        const text = file ? readFileSync(join(folder, file), "utf8").trim() : holders[name];
+        if (!text || !named.includes(`  ${name} `))
+            throw new Error(`${name} is not in LICENSES/third-party.txt, or nobody is said to have its copyright`);
+        return `${name} ${version}, MIT License:\n${text}`;
     });
     return `/*! VirtTier, Apache-2.0. It contains:\n\n${texts.join("\n\n")}\n*/\n`;
 }

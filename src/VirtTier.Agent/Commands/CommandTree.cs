@@ -20,6 +20,7 @@ internal static class CommandTree
             ShowCommand.Create(),
             CurveCommand.Create(),
             HeatmapCommand.Create(),
+            ReportCommand.Create(),
             GetCommand.Create(),
             ExplainCommand.Create(),
             SetCommand.Create(),

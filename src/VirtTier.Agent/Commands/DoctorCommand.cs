@@ -38,6 +38,17 @@ internal static class DoctorCommand
 
     private static async Task<int> RunAsync(bool json, string configPath, CancellationToken cancel)
     {
+        DoctorReport report = await LookAsync(configPath, cancel);
+        if (json)
+            Console.WriteLine(report.ToJson());
+        else
+            report.WriteTo(AnsiConsole.Console);
+        return report.ExitStatus;
+    }
+
+    /// <summary>Looks at this host.</summary>
+    public static async Task<DoctorReport> LookAsync(string configPath, CancellationToken cancel)
+    {
         AgentConfig config = new();
         string? problem = null;
         try
@@ -52,12 +63,7 @@ internal static class DoctorCommand
         DoctorHost host = new(
             "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, config.LibvirtSource, cancel), config,
             Environment.IsPrivilegedProcess);
-        DoctorReport report = await DoctorReport.MakeAsync(host, problem, cancel);
-        if (json)
-            Console.WriteLine(report.ToJson());
-        else
-            report.WriteTo(AnsiConsole.Console);
-        return report.ExitStatus;
+        return await DoctorReport.MakeAsync(host, problem, cancel);
     }
 
     /// <summary>The first picture that the agent's own monitor makes.</summary>

@@ -43,7 +43,7 @@ internal static class EstimateCommand
     private static async Task<int> ShowAsync(HostEstimate estimate, bool json, FileInfo? html, CancellationToken cancel)
     {
         if (html is not null)
-            return await WriteAsync(html, EstimatePage.Render(estimate, Environment.MachineName), cancel);
+            return await HtmlFile.WriteAsync(html, EstimatePage.Render(estimate, Environment.MachineName), cancel);
         if (json)
             Console.WriteLine(estimate.ToJson());
         else
@@ -55,18 +55,4 @@ internal static class EstimateCommand
     /// <exception cref="NotKnownException">There is no such domain.</exception>
     internal static HostEstimate Only(HostEstimate estimate, string? nameOrUuid) =>
         nameOrUuid is null ? estimate : estimate with { Domains = [estimate.Domains.Find(nameOrUuid)] };
-
-    private static async Task<int> WriteAsync(FileInfo file, string page, CancellationToken cancel)
-    {
-        try
-        {
-            await File.WriteAllTextAsync(file.FullName, page, cancel);
-            return ExitCode.Success;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            await Console.Error.WriteLineAsync($"virttier: --html: {file.FullName} cannot be written: {e.Message}");
-            return ExitCode.BadInput;
-        }
-    }
 }

@@ -54,4 +54,5 @@ internal sealed record DomainHeat(
 [JsonSerializable(typeof(HostEstimate))]
 [JsonSerializable(typeof(DomainDetail))]
 [JsonSerializable(typeof(DomainHeat))]
+[JsonSerializable(typeof(HostReport))]
 internal sealed partial class PicturesJson : JsonSerializerContext;

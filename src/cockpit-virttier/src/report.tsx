@@ -7,6 +7,11 @@ import { followTheme } from "./view/theme";
 
 followTheme(false);
 document.addEventListener("DOMContentLoaded", () => {
-    const data = document.getElementById("virttier-report")?.textContent ?? "";
-    render(<App source={new ReportSource(JSON.parse(data) as Report)} />, document.body);
+    void unpack(document.getElementById("virttier-report")!.textContent!).then(report =>
+        render(<App source={new ReportSource(report)} />, document.body));
 });
+
+async function unpack(base64: string): Promise<Report> {
+    const packed = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+    return await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json() as Report;
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hosts to look at, as the agent would tell of them.
 import type { AgentStatus, DoctorReport, Domain, DomainDetail, DomainHeat } from "../src/agent/answers";
+import type { Report } from "../src/agent/report-source";
 
 export const mebibyte = 1024 ** 2;
 export const gibibyte = 1024 ** 3;
@@ -86,7 +87,7 @@ export function heatOf(memoryBytes: number, columnSeconds = 5): DomainHeat {
         for (let row = 0; row < rows; row++) {
             const wandering = Math.exp(-(((row - 10 - column * 0.8) / 7) ** 2));
             const band = row > 100 && row < 112 && column < 70 ? 0.45 : 0;
-            const share = Math.min(1, wandering * 0.9 + band + ((row * 7 + column * 13) % 11) * 0.002);
+            const share = Math.min(1, wandering * 0.9 + band + (((row >> 3) * 7 + (column >> 3) * 13) % 5) * 0.004);
             cells[column * rows + row] = column >= 90 && column < 94 ? 0 : 1 + Math.ceil(254 * share);
         }
     }
@@ -147,6 +148,17 @@ export function host(domains: Domain[], change: Partial<Host> = {}): Host {
 }
 
 export const oneVm = () => host([domain(1, "web1")]);
+
+/** What `virttier report` would write of a host. */
+export function reportOf({ status, doctor, details, heat }: Host): Report {
+    return {
+        host: "host1.example.org",
+        made: "2026-03-01T12:11:00+00:00",
+        status,
+        doctor,
+        domains: Object.entries(details).map(([uuid, detail]) => ({ uuid, detail, heat: heat[uuid] ? [heat[uuid]] : [] })),
+    };
+}
 
 const states = ["tiering", "tiering", "tiering", "settling", "observing", "paused", "off", "waiting"] as const;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chromium with the page in it, served from loopback under the headers that Cockpit sends.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import type { Host } from "../hosts";
 const built = process.env["VIRTTIER_COCKPIT"]!;
 const sources = process.env["VIRTTIER_COCKPIT_SOURCES"]!;
 const pictures = process.env["VIRTTIER_PICTURES"];
+const documents = process.env["VIRTTIER_DOCUMENT_PICTURES"];
 
 export const reportTemplate = join(built, "report.html");
 
@@ -122,10 +123,34 @@ export async function barriers(page: Page): Promise<string[]> {
         .map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.join("; ")}`);
 }
 
-/** Keeps a picture where VIRTTIER_PICTURES says. */
+/** The pictures that documents show, and how high. */
+const documented: Record<string, readonly [string, number]> = {
+    "overview-light": ["cockpit", 830],
+    "vm-light": ["cockpit-vm", 1240],
+};
+
+/** Keeps a picture where VIRTTIER_PICTURES says, and one that documents show as WebP where VIRTTIER_DOCUMENT_PICTURES says. */
 export async function picture(page: Page, name: string, fullPage = true): Promise<void> {
-    if (!pictures)
+    if (pictures) {
+        mkdirSync(pictures, { recursive: true });
+        await page.screenshot({ path: join(pictures, `${name}.png`), fullPage });
+    }
+    const [file, height] = documented[name] ?? [];
+    if (!documents || !file || !height)
         return;
-    mkdirSync(pictures, { recursive: true });
-    await page.screenshot({ path: join(pictures, `${name}.png`), fullPage });
+    mkdirSync(documents, { recursive: true });
+    const { width } = page.viewportSize()!;
+    const png = await page.screenshot({ fullPage: true, clip: { x: 0, y: 0, width, height } });
+    const converter = await page.context().newPage();
+    const webp = await converter.evaluate(async base64 => {
+        const image = new Image();
+        image.src = `data:image/png;base64,${base64}`;
+        await image.decode();
+        const canvas = document.createElement("canvas");
+        [canvas.width, canvas.height] = [image.width, image.height];
+        canvas.getContext("2d")!.drawImage(image, 0, 0);
+        return canvas.toDataURL("image/webp", 0.85).split(",")[1]!;
+    }, png.toString("base64"));
+    writeFileSync(join(documents, `${file}.webp`), Buffer.from(webp, "base64"));
+    await converter.close();
 }
