@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.TestSupport;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Tests.Fakes;

@@ -2,6 +2,7 @@
 using VirtTier.Memory.Numa;
 using VirtTier.Memory.Processes;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.TestSupport;
 
 namespace VirtTier.Memory.Tests.Processes;
 
