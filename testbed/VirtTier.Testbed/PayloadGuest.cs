@@ -29,7 +29,7 @@ public sealed class PayloadGuest
     private const int PageBytes = 4096;
     private const int ParametersOffset = 0x10;
     private const int FramesInMebibyte = 256;
-    private const int FramesInLargePage = 512;
+    private const int BlockFrames = 512;
     private static readonly TimeSpan s_longestPeriod = TimeSpan.FromSeconds(4);
 
     /// <summary>The domain's name.</summary>
@@ -114,7 +114,7 @@ public sealed class PayloadGuest
         for (int i = 0; i < HotPages; i++)
             frames.Add(HotStartFrame + (int)((first + i) % Places) * StrideFrames);
         for (int i = 0; i < LonePages; i++)
-            frames.Add(LoneStartFrame + i * FramesInLargePage);
+            frames.Add(LoneStartFrame + i * BlockFrames);
         return frames;
     }
 
@@ -154,7 +154,7 @@ public sealed class PayloadGuest
             $"fewer: the set and its shifts need frames up to {end}, the guest has {Frames}");
         Require(LoneStartFrame >= FirstFrame, nameof(LoneStartFrame), LoneStartFrame, $"{FirstFrame} or more");
         Require(LonePages >= 0, nameof(LonePages), LonePages, "0 or more");
-        end = LonePages == 0 ? 0 : LoneStartFrame + (long)(LonePages - 1) * FramesInLargePage + 1;
+        end = LonePages == 0 ? 0 : LoneStartFrame + (long)(LonePages - 1) * BlockFrames + 1;
         Require(end <= Frames, nameof(LonePages), LonePages, $"fewer: they need frames up to {end}, the guest has {Frames}");
     }
 

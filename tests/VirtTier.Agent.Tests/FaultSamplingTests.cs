@@ -11,7 +11,7 @@ namespace VirtTier.Agent.Tests;
 /// <summary>When the agent samples faults, and what comes of it.</summary>
 public sealed class FaultSamplingTests : IDisposable
 {
-    private const int Region = PageSizes.BlockPages;
+    private const int BlockPages = PageSizes.BlockPages;
     private const int Budget = FakeHost.GuestPages / 2;
 
     private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(0, FakeHost.GuestPages)] };
@@ -26,13 +26,13 @@ public sealed class FaultSamplingTests : IDisposable
         _host.HugePages = true;
         _host.Faults = kinds => kinds == AccessKinds.Write
             ? throw new InvalidOperationException("writes weigh nothing here")
-            : Enumerable.Range(0, 8).Select(region => Sample(
-                (region * Region) + (region % 2 == 0 ? 7 : random.Next(Region)),
+            : Enumerable.Range(0, 8).Select(block => Sample(
+                (block * BlockPages) + (block % 2 == 0 ? 7 : random.Next(BlockPages)),
                 random.Next(2) == 0 ? AccessKinds.Read : AccessKinds.Write));
         await using DomainLoop loop = Start(new AgentConfig());
 
         await Eventually.IsTrue(
-            () => Enumerable.Range(0, 8).All(region => _host.NodeOf[region * Region] == (region % 2 == 0 ? 1 : 0)));
+            () => Enumerable.Range(0, 8).All(block => _host.NodeOf[block * BlockPages] == (block % 2 == 0 ? 1 : 0)));
 
         Assert.Equal(100, _host.FaultRate);
         Assert.InRange(loop.Status.FaultSamples, 8, long.MaxValue);
@@ -43,7 +43,7 @@ public sealed class FaultSamplingTests : IDisposable
     {
         // Every page is read before it is written, so that the first access tells nothing;
         // and it takes four times as many landmines to find a write.
-        static bool IsWritten(int page) => page / Region % 2 == 1;
+        static bool IsWritten(int page) => page / BlockPages % 2 == 1;
         int calls = 0;
         _host.Faults = kinds =>
         {

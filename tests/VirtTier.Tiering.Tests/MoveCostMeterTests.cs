@@ -8,7 +8,7 @@ public sealed class MoveCostMeterTests
     private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
 
     [Fact]
-    public void Unmeasured_price_is_one_access()
+    public void Unmeasured_cost_is_one_access()
     {
         MoveCostMeter meter = new();
         meter.Update(s_second, 100_000, 0);

@@ -39,16 +39,16 @@ public sealed class PingPongMeterTests
     public void Large_units_count_as_their_pages_and_after_eight_rounds_it_is_no_return()
     {
         PingPongMeter meter = new(Pages);
-        PageRun large = new(512, 512);
-        meter.Observe(Plan([large], []));
-        meter.Observe(Plan([new PageRun(4096, 1)], [large]));
+        PageRun block = new(512, 512);
+        meter.Observe(Plan([block], []));
+        meter.Observe(Plan([new PageRun(4096, 1)], [block]));
         Assert.InRange(meter.Share, 0.5, 0.6);
 
         meter = new PingPongMeter(Pages);
-        meter.Observe(Plan([large], []));
+        meter.Observe(Plan([block], []));
         for (int round = 0; round < PingPongMeter.Window; round++)
             meter.Observe(new MovePlan());
-        meter.Observe(Plan([], [large]));
+        meter.Observe(Plan([], [block]));
         Assert.Equal(0, meter.Share);
     }
 

@@ -159,10 +159,10 @@ public sealed class SplitPlannerTests
     [InlineData(100, 8, 0.1, true)]    // fast as a whole: most of its room is free
     [InlineData(100, 8, 1, true)]      // slow as a whole: its best pages come in
     [InlineData(100, 8, 100, false)]   // not even these do
-    public void A_split_pays_where_few_pages_carry_a_block(double accesses, double used, double price, bool pays)
+    public void A_split_pays_where_few_pages_carry_a_block(double accesses, double used, double marginalValue, bool pays)
     {
-        Assert.Equal(pays, SplitGain.Of(accesses, used, price) > 0);
-        Assert.InRange(SplitGain.Of(accesses, used, price), -SplitGain.TlbShare * accesses, accesses);
+        Assert.Equal(pays, SplitGain.Of(accesses, used, marginalValue) > 0);
+        Assert.InRange(SplitGain.Of(accesses, used, marginalValue), -SplitGain.TlbShare * accesses, accesses);
     }
 
     private static void ForEachBlock(Action<int> action)

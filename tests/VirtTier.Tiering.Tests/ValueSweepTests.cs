@@ -9,7 +9,7 @@ public sealed class ValueSweepTests
     [Theory]
     [InlineData(0, 1)]
     [InlineData(2.5, 0.5)]
-    public void A_step_is_the_expectation_over_outcomes_levels_and_neighbourhoods(float price, float cost)
+    public void A_step_is_the_expectation_over_outcomes_levels_and_neighbourhoods(float marginalValue, float cost)
     {
         const float discount = 0.9f;
         Random random = new(1);
@@ -17,11 +17,11 @@ public sealed class ValueSweepTests
         float[] value = [.. Enumerable.Range(0, PageState.Count).Select(_ => (random.NextSingle() * 4) - 2)];
         float[] rate = [.. Enumerable.Range(0, PageState.Count).Select(_ => random.NextSingle() * 10)];
         float[] before = [.. value];
-        new ValueSweep(statistics, discount).Run(value, rate, price, cost);
+        new ValueSweep(statistics, discount).Run(value, rate, marginalValue, cost);
 
         for (int state = 0; state < PageState.Count; state++)
         {
-            double expected = rate[state] - price;
+            double expected = rate[state] - marginalValue;
             for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
                 expected += statistics.Chance(state, outcome) * After(state, outcome);
             Assert.Equal(expected, value[state], 1e-4);

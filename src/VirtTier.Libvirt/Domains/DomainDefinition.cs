@@ -18,7 +18,7 @@ public sealed record DomainDefinition(
     public static DomainDefinition Parse(string xml)
     {
         DomainXml domain = DomainXml.Parse(xml);
-        var (settings, problems) = TieringSettingsParser.Parse(domain.Tiering, domain.MemoryBytes);
+        var (settings, problems) = TieringSettings.FromElement(domain.Tiering, domain.MemoryBytes);
         return new(domain.Uuid, domain.Name, domain.MemoryBytes, settings, problems);
     }
 }

@@ -56,7 +56,7 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
             return new DomainSettings(
                 [.. attributes.Select(a => KeyValuePair.Create(a.Name.ToString(), a.Value))],
                 xml.MemoryBytes,
-                TieringSettingsParser.Parse(xml.Tiering, xml.MemoryBytes).Problems);
+                TieringSettings.FromElement(xml.Tiering, xml.MemoryBytes).Problems);
         }
         catch (FormatException e)
         {

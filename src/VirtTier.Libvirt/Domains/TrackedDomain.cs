@@ -49,7 +49,7 @@ internal sealed class TrackedDomain(
             throw new FormatException("it has stopped, and this is how it would start the next time");
         if (name is not null && parsed.Name != name)
             throw new FormatException($"the domain in it has another name, '{Shorten.ForMessage(parsed.Name)}'");
-        var (settings, problems) = TieringSettingsParser.Parse(parsed.Tiering, parsed.MemoryBytes);
+        var (settings, problems) = TieringSettings.FromElement(parsed.Tiering, parsed.MemoryBytes);
         if (parsed.Labels.FlavorProblem is { } flavorProblem && flavorProblem != Domain?.Labels.FlavorProblem)
             Log.BadFlavor(logger, parsed.Name, flavorProblem);
         if (problems.Count == 0)

@@ -12,7 +12,7 @@ namespace VirtTier.Memory.Migration;
 
 /// <summary>
 /// Moves guests' pages between NUMA nodes, one for the whole host. Every run asked for gets an outcome; nothing is lost when the
-/// kernel does only a part of the work, which is its normal way (see <c>MovePagesCall</c>).
+/// kernel does only a part of the work, which is its normal way (see <c>MoveBatch</c>).
 /// </summary>
 /// <remarks>
 /// The pages are worked through in batches that fit the time limit for a call and the rate limits. Busy pages are left for a

@@ -44,6 +44,36 @@ public interface IGuestSampler : IDisposable
     bool WaitForSamples(TimeSpan timeout);
 }
 
+/// <summary>How a harvest treats the bits it finds.</summary>
+[Flags]
+public enum HarvestOptions
+{
+    /// <summary>Look only.</summary>
+    None = 0,
+
+    /// <summary>Clear the accessed bits that are set, so that the next harvest shows new accesses only.</summary>
+    Clear = 1 << 0,
+
+    /// <summary>Flush the vCPUs' TLBs after clearing. Without it a vCPU that stays in the guest may touch a page for ever
+    /// with its bit clear.</summary>
+    Flush = 1 << 1,
+}
+
+/// <summary>Counts of one harvest, in 4 KiB pages. Present and dirty ones are counted only with any <see cref="HarvestDetails"/>,
+/// else they are 0.</summary>
+/// <param name="Present">Pages in the second-level table.</param>
+/// <param name="Accessed">Of these, pages whose accessed bit was set.</param>
+/// <param name="Dirty">Of these, pages whose dirty bit was set.</param>
+/// <param name="Generation">Memslot generation, as in <see cref="SamplerInfo.Generation"/>.</param>
+public readonly record struct HarvestResult(long Present, long Accessed, long Dirty, ulong Generation)
+{
+    /// <summary>Whether the guest's writes were being logged at the end of the harvest (live migration).</summary>
+    public bool IsDirtyLogged { get; init; }
+
+    /// <summary>Whether the guest ran guests of its own, whose accesses are not in the harvest.</summary>
+    public bool RunsGuests { get; init; }
+}
+
 /// <summary>Kinds of access.</summary>
 [Flags]
 public enum AccessKinds

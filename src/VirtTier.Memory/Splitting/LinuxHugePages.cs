@@ -13,7 +13,7 @@ namespace VirtTier.Memory.Splitting;
 /// <para>MADV_COLD of a part of a 2 MiB page splits it (mm/madvise.c, madvise_cold_or_pageout_pte_range); MADV_COLLAPSE joins.
 /// Both do so for anonymous memory and memfd, from Linux 6.1 on, whatever transparent_hugepage says.</para>
 /// <para>MADV_COLD succeeds also where nothing was split. So the page's frame is looked up afterwards, and whether the kernel
-/// holds it for a part of a large page (/proc/kpageflags).</para>
+/// holds it for a part of a huge page (/proc/kpageflags).</para>
 /// <para>A memfd's pages are mapped by nobody once they are split, so each is mapped again, by a look at one byte of it.</para>
 /// </remarks>
 public sealed class LinuxHugePages(string procfs = "/proc") : IHugePages

@@ -13,13 +13,13 @@ internal static class SplitGain
     /// <summary>The gain.</summary>
     /// <param name="accesses">Accesses to the block in a round.</param>
     /// <param name="usedPages">Pages of it that get them.</param>
-    /// <param name="price">What a page of DRAM is worth for a round, in accesses.</param>
-    /// <returns>Above 0 where it pays. It does not where DRAM is to spare (a price of 0), nor where all
+    /// <param name="marginalValue">What a page of DRAM is worth for a round, in accesses.</param>
+    /// <returns>Above 0 where it pays. It does not where DRAM is to spare (a marginal value of 0), nor where all
     /// pages are in use.</returns>
-    public static double Of(double accesses, double usedPages, double price)
+    public static double Of(double accesses, double usedPages, double marginalValue)
     {
-        double whole = Math.Max(0, accesses - (PageSizes.BlockPages * price));
-        double split = Math.Max(0, accesses - (usedPages * price));
+        double whole = Math.Max(0, accesses - (PageSizes.BlockPages * marginalValue));
+        double split = Math.Max(0, accesses - (usedPages * marginalValue));
         return split - whole - (TlbShare * accesses);
     }
 }

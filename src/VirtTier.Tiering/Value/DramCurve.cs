@@ -64,7 +64,8 @@ public sealed class DramCurve
     /// <summary>The share (0..1) of accesses that goes slow with so many pages in DRAM.</summary>
     public double SlowShare(long pages) => ShareBut(FastRate(pages));
 
-    /// <summary>Pages that are accessed more often than a rate: what the domain would take at that price.</summary>
+    /// <summary>Pages that are accessed more often than a rate: what the domain would take if a page
+    /// had to serve that much.</summary>
     internal long PagesAbove(double rate)
     {
         int low = 0;

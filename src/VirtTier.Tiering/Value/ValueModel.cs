@@ -8,9 +8,9 @@ namespace VirtTier.Tiering.Value;
 /// <summary>What a page in each <see cref="PageState"/> is worth in the fast tier, from <see cref="StateStatistics"/>.</summary>
 /// <remarks>
 /// How the next round of each state turns out is learned; which state follows is known. Over this Markov chain the value
-/// solves <c>V(s) = E[accesses | s] - price + E[clamp(d V(next), -cost, +cost)]</c>: being fast rather than slow gains the
-/// accesses of the coming round less the price of a DRAM page, and after it either goes on or is undone by one move,
-/// whichever is better. The price is what the page would earn with the last one that finds room. This is the Lagrangian
+/// solves <c>V(s) = E[accesses | s] - m + E[clamp(d V(next), -cost, +cost)]</c>: being fast rather than slow gains the
+/// accesses of the coming round less the marginal value m of a DRAM page, and after it either goes on or is undone by one move,
+/// whichever is better. That is what the page would earn with the last one that finds room. This is the Lagrangian
 /// relaxation of a restless bandit with switching costs (Whittle, 1988), so hysteresis need not be set: it follows from the
 /// cost.
 /// </remarks>
@@ -62,7 +62,7 @@ internal sealed class ValueModel
     /// <summary>What a page of each weighted state gains by being fast rather than slow, in accesses.</summary>
     public ReadOnlySpan<float> Value => _value;
 
-    /// <summary>The same where DRAM is to spare, at no price.</summary>
+    /// <summary>The same where DRAM is to spare, where the marginal value is 0.</summary>
     public ReadOnlySpan<float> SpareValue => _spareValue;
 
     /// <summary>What a DRAM page is worth for a round: the accesses to the last page that finds room.</summary>
@@ -93,7 +93,7 @@ internal sealed class ValueModel
         EstimateRates();
     }
 
-    /// <summary>Works out price and values.</summary>
+    /// <summary>Works out the marginal value and the values.</summary>
     /// <param name="fast">Fast pages by weighted state.</param>
     /// <param name="slow">Slow pages by weighted state.</param>
     /// <param name="room">Pages that can be fast.</param>
@@ -111,7 +111,7 @@ internal sealed class ValueModel
             for (int sweep = 0; sweep < (_solved[weight] ? Sweeps : SweepsAtFirst); sweep++)
             {
                 _sweep.Run(_value.AsSpan(first, PageState.Count), rate, (float)MarginalValue, (float)cost);
-                _sweep.Run(_spareValue.AsSpan(first, PageState.Count), rate, price: 0, (float)cost);
+                _sweep.Run(_spareValue.AsSpan(first, PageState.Count), rate, marginalValue: 0, (float)cost);
             }
             _solved[weight] = true;
         }

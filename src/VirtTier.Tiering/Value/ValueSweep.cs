@@ -28,9 +28,9 @@ internal sealed class ValueSweep(StateStatistics statistics, float discount)
     /// <summary>Replaces values by those of one round earlier.</summary>
     /// <param name="value">By state.</param>
     /// <param name="rate">Accesses expected in the round, by state.</param>
-    /// <param name="price">What a page of DRAM costs for the round.</param>
+    /// <param name="marginalValue">What a page of DRAM costs for the round.</param>
     /// <param name="cost">What a move costs: later, no value is beyond it.</param>
-    public void Run(Span<float> value, ReadOnlySpan<float> rate, float price, float cost)
+    public void Run(Span<float> value, ReadOnlySpan<float> rate, float marginalValue, float cost)
     {
         Clamp(value, cost);
         for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
@@ -43,7 +43,7 @@ internal sealed class ValueSweep(StateStatistics statistics, float discount)
             {
                 int first = (neighbours * PageState.Own) + PageState.Combine(recency, 0);
                 for (int level = 0; level < Levels; level += Half)
-                    Expect(first, recency, level, rate, price).CopyTo(value[(first + level)..]);
+                    Expect(first, recency, level, rate, marginalValue).CopyTo(value[(first + level)..]);
             }
         }
     }
@@ -81,14 +81,14 @@ internal sealed class ValueSweep(StateStatistics statistics, float discount)
         high.CopyTo(after[Half..]);
     }
 
-    private Vector256<float> Expect(int first, int recency, int level, ReadOnlySpan<float> rate, float price)
+    private Vector256<float> Expect(int first, int recency, int level, ReadOnlySpan<float> rate, float marginalValue)
     {
         (int next, double chance) = PageState.AfterIdle(recency);
         Vector256<float> idle = Load(_afterIdle, (next * Levels) + level);
         if (chance < 1)
             idle = (idle * (float)chance) + (Load(_afterIdle, (recency * Levels) + level) * (float)(1 - chance));
         Vector256<float> sum =
-            Load(rate, first + level) - Vector256.Create(price) + (Load(statistics.Chances(first, 0), level) * idle);
+            Load(rate, first + level) - Vector256.Create(marginalValue) + (Load(statistics.Chances(first, 0), level) * idle);
         for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
             sum += Load(statistics.Chances(first, outcome), level) * Load(_afterOutcome, (outcome * Levels) + level);
         return sum;

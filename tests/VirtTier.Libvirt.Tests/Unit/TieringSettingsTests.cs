@@ -45,7 +45,7 @@ public sealed class TieringSettingsTests
     [InlineData("<tiering xmlns='urn:virttier:tiering:1'>1GiB</tiering>", "all settings are attributes")]
     public void An_element_of_another_shape_is_a_problem(string xml, string message)
     {
-        SettingsProblem problem = Assert.Single(TieringSettingsParser.Parse(XElement.Parse(xml), Memory).Problems);
+        SettingsProblem problem = Assert.Single(TieringSettings.FromElement(XElement.Parse(xml), Memory).Problems);
         Assert.Equal("tiering", problem.Attribute);
         Assert.Contains(message, problem.Message, StringComparison.Ordinal);
     }
@@ -60,11 +60,11 @@ public sealed class TieringSettingsTests
     [Fact]
     public void No_element_is_the_defaults()
     {
-        var (settings, problems) = TieringSettingsParser.Parse(null, Memory);
+        var (settings, problems) = TieringSettings.FromElement(null, Memory);
         Assert.Equal(TieringSettings.Default, settings);
         Assert.Empty(problems);
     }
 
     private static (TieringSettings Settings, IReadOnlyList<SettingsProblem> Problems) Parse(string attributes) =>
-        TieringSettingsParser.Parse(XElement.Parse($"<tiering xmlns='urn:virttier:tiering:1' {attributes}/>"), Memory);
+        TieringSettings.FromElement(XElement.Parse($"<tiering xmlns='urn:virttier:tiering:1' {attributes}/>"), Memory);
 }

@@ -414,8 +414,8 @@ public sealed class PageMoverTests
     public async Task Time_and_pages_of_blocks_are_counted_apart()
     {
         AddPages(0, 100);
-        ModelFolio large = new() { Pages = 512 };
-        _kernel.Add(_layout.HvaOf(512), large);
+        ModelFolio block = new() { Pages = 512 };
+        _kernel.Add(_layout.HvaOf(512), block);
         _kernel.OnMove = addresses => _kernel.CpuTime += TimeSpan.FromMicroseconds(addresses == 1 ? 300 : addresses);
 
         PageRun[] runs = [.. Range(0, 100), new(512, 512)];
