@@ -5,6 +5,8 @@ using VirtTier.Agent.Status;
 using VirtTier.Libvirt;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
 
 namespace VirtTier.Agent;
 
@@ -16,13 +18,9 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
 {
     private const int MostBytes = 64 << 10;
 
-    /// <summary>Works them out.</summary>
     public static EffectiveSettings Of(RunningDomain domain, AgentConfig config) => Of(domain, config, ReadCgroup);
 
-    /// <summary>Works them out.</summary>
-    /// <param name="domain">The domain.</param>
-    /// <param name="config">The configuration.</param>
-    /// <param name="readCgroup">Gives the cgroup of a process; null when that has ended.</param>
+    /// <summary>The same, where <paramref name="readCgroup"/> gives the cgroup of a process; null when that has ended.</summary>
     internal static EffectiveSettings Of(RunningDomain domain, AgentConfig config, Func<int, string?> readCgroup)
     {
         SettingsRule? rule = config.Rules.FirstOrDefault(rule => rule.Fits(domain, readCgroup));
@@ -92,4 +90,22 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
             return null; // it has just ended
         }
     }
+}
+
+/// <summary>A domain's settings in the terms of <see cref="PoolDivider"/>.</summary>
+internal static class BudgetDemands
+{
+    /// <summary>What a domain asks of the pool.</summary>
+    /// <param name="settings">Its settings, defaults filled in.</param>
+    /// <param name="memoryBytes">Its memory.</param>
+    /// <param name="usableBytes">As much of it as its shares are of.</param>
+    public static BudgetDemand Of(TieringSettings settings, ulong memoryBytes, ulong usableBytes) => new(
+        Memory: (long)memoryBytes / PageSizes.PageBytes,
+        Dram: Pages(settings.Dram, usableBytes),
+        Min: Pages(settings.Min, usableBytes) ?? 0,
+        Max: Pages(settings.Max, usableBytes),
+        Shares: settings.Shares ?? TieringSettings.DefaultShares);
+
+    private static long? Pages(SizeSpec size, ulong usableBytes) =>
+        size.Resolve(usableBytes) is ulong bytes ? (long)bytes / PageSizes.PageBytes : null;
 }

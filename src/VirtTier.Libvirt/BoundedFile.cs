@@ -33,7 +33,7 @@ public static class BoundedFile
     /// <summary>The bytes of a file that is itself one: a symbolic link is refused.</summary>
     /// <exception cref="IOException">There is none, it is a link, cannot be read, or is longer.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
-    public static byte[] ReadBytesOfNoLink(string path, int mostBytes)
+    internal static byte[] ReadBytesOfNoLink(string path, int mostBytes)
     {
         using SafeFileHandle file = Open(path, O_NOFOLLOW);
         return ReadBytes(file, path, mostBytes);
@@ -58,7 +58,7 @@ public static class BoundedFile
     /// <exception cref="FileNotFoundException">There is none.</exception>
     /// <exception cref="IOException">It cannot be opened, or is a directory, a device, a pipe or a socket.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be opened.</exception>
-    public static SafeFileHandle Open(string path) => Open(path, 0);
+    internal static SafeFileHandle Open(string path) => Open(path, 0);
 
     private static SafeFileHandle Open(string path, int flags)
     {

@@ -4,7 +4,7 @@ using VirtTier.Replay.Traces;
 namespace VirtTier.Replay;
 
 /// <summary>The best placement that never changes.</summary>
-public static class OracleBound
+internal static class OracleBound
 {
     /// <summary>What a trace would come to with the pages that it accesses most fast from the start, and no moves.</summary>
     public static ReplayResult Run(Trace trace, int budget, double cost)

@@ -32,13 +32,13 @@ public sealed class ReplicaRates
     }
 
     /// <summary>Accesses expected of a page in a round.</summary>
-    public float Rate(int page, int round) => _rate[((long)page * _rounds) + round];
+    internal float Rate(int page, int round) => _rate[((long)page * _rounds) + round];
 
     /// <summary>The first round in which a page may be accessed; the last if in none.</summary>
-    public int FirstRound(int page) => Math.Min(_rounds - 1, _first.AsSpan(page * _replicas, _replicas).ToArray().Min());
+    internal int FirstRound(int page) => Math.Min(_rounds - 1, _first.AsSpan(page * _replicas, _replicas).ToArray().Min());
 
     /// <summary>The chance (0..1) that a page that was not accessed before a round is accessed in it.</summary>
-    public double ChanceOfBirth(int page, int round)
+    internal double ChanceOfBirth(int page, int round)
     {
         int now = 0, later = 0;
         foreach (int first in _first.AsSpan(page * _replicas, _replicas))

@@ -12,7 +12,7 @@ namespace VirtTier.Replay;
 /// <param name="Splits">Blocks that were split.</param>
 /// <param name="Joins">Blocks that were joined.</param>
 /// <param name="MostSplit">Most blocks that were split at the same time.</param>
-public readonly record struct SplitReplayResult(ReplayResult Result, int Splits, int Joins, int MostSplit)
+internal readonly record struct SplitReplayResult(ReplayResult Result, int Splits, int Joins, int MostSplit)
 {
     /// <summary>The same as a share of all blocks, 0..1.</summary>
     public double MostSplitShare => (double)MostSplit / Result.Pages;
@@ -22,7 +22,7 @@ public readonly record struct SplitReplayResult(ReplayResult Result, int Splits,
 /// Plays a trace against the agent's own planner in a guest with 2 MiB pages, which may be split. All pages of a block get their
 /// memory at the first touch of one of them.
 /// </summary>
-public sealed class SplitReplay
+internal sealed class SplitReplay
 {
     private const int Block = PageSizes.BlockPages;
     private const int SampleSeed = 1;

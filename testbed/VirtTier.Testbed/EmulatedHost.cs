@@ -75,7 +75,7 @@ public sealed class EmulatedHost(string script, string name)
     /// <param name="source">The file here.</param>
     /// <param name="destination">Its whole path there; folders are made.</param>
     /// <param name="cancel">Stops waiting.</param>
-    public async Task CopyInAsync(string source, string destination, CancellationToken cancel = default)
+    internal async Task CopyInAsync(string source, string destination, CancellationToken cancel = default)
     {
         byte[] content = await File.ReadAllBytesAsync(source, cancel).ConfigureAwait(false);
         string mode = Convert.ToString((int)File.GetUnixFileMode(source), 8);
@@ -109,7 +109,7 @@ public sealed class EmulatedHost(string script, string name)
     }
 
     /// <summary>Shifts a payload guest's hot set by half its size.</summary>
-    public async Task ShiftAsync(PayloadGuest guest, CancellationToken cancel = default)
+    internal async Task ShiftAsync(PayloadGuest guest, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(guest);
         string command = $"printf {PayloadGuest.ShiftCommand} 1<> {GuestFolder}/{guest.Name}.com1.in";

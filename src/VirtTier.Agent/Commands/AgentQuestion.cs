@@ -6,7 +6,6 @@ namespace VirtTier.Agent.Commands;
 /// <summary>What all commands do that ask the agent: connect, and say what went wrong.</summary>
 internal static class AgentQuestion
 {
-    /// <summary>Asks.</summary>
     /// <param name="ask">Asks and prints the answer; gives the exit code.</param>
     public static async Task<int> AskAsync(Func<AgentClient, Task<int>> ask)
     {

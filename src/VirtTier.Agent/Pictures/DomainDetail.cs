@@ -36,7 +36,6 @@ internal sealed record DomainDetail(
 internal sealed record DomainHeat(
     string Name, Guid Uuid, DateTimeOffset First, int ColumnSeconds, long RowBytes, IReadOnlyList<ulong> Addresses, byte[] Cells)
 {
-    /// <summary>Columns.</summary>
     [JsonIgnore]
     public int Columns => Cells.Length / Addresses.Count;
 

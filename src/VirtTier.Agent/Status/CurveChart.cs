@@ -12,7 +12,6 @@ internal static class CurveChart
     private const int Steps = 16;
     private const int BarWidth = 50;
 
-    /// <summary>Everything.</summary>
     public static IRenderable Render(DomainCurve curve)
     {
         Table table = new() { Border = TableBorder.None, ShowHeaders = true };

@@ -31,7 +31,6 @@ internal sealed class TopView
     private bool _help;
     private bool _detail;
 
-    /// <summary>The newest status.</summary>
     public AgentStatus? Status { get; set; }
 
     /// <summary>The detail of <see cref="DetailOf"/>; null while it is not known.</summary>

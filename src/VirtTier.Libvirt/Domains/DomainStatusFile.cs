@@ -17,7 +17,6 @@ internal sealed record DomainStatusFile(DomainState State, DomainJob Job, string
 
     private const int UnboundedJob = 2; // VIR_DOMAIN_JOB_UNBOUNDED
 
-    /// <summary>Reads it.</summary>
     /// <exception cref="FormatException">It is not the status of a domain.</exception>
     internal static DomainStatusFile Parse(byte[] file)
     {

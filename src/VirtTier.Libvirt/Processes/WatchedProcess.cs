@@ -11,10 +11,7 @@ internal sealed class WatchedProcess : IDisposable
     private readonly IDisposable? _watch;
     private volatile bool _endTold;
 
-    /// <summary>Starts the watch.</summary>
-    /// <param name="identity">The process.</param>
-    /// <param name="processes">The host's processes.</param>
-    /// <param name="ended">Called once when it has ended, on any thread.</param>
+    /// <summary>Starts the watch; <paramref name="ended"/> is called once when the process has ended, on any thread.</summary>
     internal WatchedProcess(ProcessIdentity identity, IHostProcesses processes, Action ended)
     {
         _identity = identity;

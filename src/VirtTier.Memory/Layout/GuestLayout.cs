@@ -33,7 +33,7 @@ public sealed class GuestLayout
     public int PageCount { get; }
 
     /// <summary>Pages with memory behind them.</summary>
-    public int BackedPageCount { get; }
+    internal int BackedPageCount { get; }
 
     /// <summary>The ranges of guest frames, in order of frame and of index.</summary>
     public IReadOnlyList<GfnRange> GfnRanges => _gfnRanges;
@@ -101,7 +101,7 @@ public sealed class GuestLayout
 
     /// <summary>The run of <see cref="Backed"/> that a page index is in; one without pages if there
     /// is no memory behind it.</summary>
-    public BackedRange BackedAt(int index)
+    internal BackedRange BackedAt(int index)
     {
         int low = 0;
         int high = _backed.Length - 1;
@@ -150,7 +150,7 @@ public sealed class GuestLayout
     }
 
     /// <summary>True if both have the same frames at the same indexes with the same memory behind them.</summary>
-    public bool Same(GuestLayout other)
+    internal bool Same(GuestLayout other)
     {
         ArgumentNullException.ThrowIfNull(other);
         return _gfnRanges.AsSpan().SequenceEqual(other._gfnRanges) && _backed.AsSpan().SequenceEqual(other._backed);

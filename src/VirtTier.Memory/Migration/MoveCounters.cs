@@ -27,13 +27,13 @@ public sealed class MoveCounters
     public long MovedInBlocks { get; private set; }
 
     /// <summary>The longest call.</summary>
-    public TimeSpan LongestCall { get; private set; }
+    internal TimeSpan LongestCall { get; private set; }
 
     /// <summary>Pages (4 KiB) tried again because they were busy.</summary>
-    public long Retried { get; private set; }
+    internal long Retried { get; private set; }
 
     /// <summary>Pages (4 KiB) that were moved away again behind the mover's back.</summary>
-    public long Drifted { get; private set; }
+    internal long Drifted { get; private set; }
 
     internal void Add(MoveOutcome outcome, long pages) => _pages[(int)outcome] += pages;
 

@@ -27,7 +27,7 @@ public sealed class MoveTarget
     }
 
     /// <summary>The process that runs the guest.</summary>
-    public int Pid { get; }
+    internal int Pid { get; }
 
     /// <summary>The guest's layout now.</summary>
     public GuestLayout Layout { get; private set; }

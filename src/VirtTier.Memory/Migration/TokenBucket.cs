@@ -18,7 +18,7 @@ public sealed class TokenBucket
     private long _last;
 
     /// <summary>Makes a bucket; a rate of 0 means no limit.</summary>
-    public TokenBucket(TimeProvider time, long perSecond)
+    internal TokenBucket(TimeProvider time, long perSecond)
     {
         ArgumentNullException.ThrowIfNull(time);
         _time = time;

@@ -92,7 +92,7 @@ public sealed class ResidencyReader
     }
 
     /// <summary>Pages on each node: element n of the result is node n, for nodes 0 to <paramref name="highestNode"/>.</summary>
-    public static int[] Count(ReadOnlySpan<byte> nodes, int highestNode)
+    internal static int[] Count(ReadOnlySpan<byte> nodes, int highestNode)
     {
         Span<int> all = stackalloc int[256];
         all.Clear();

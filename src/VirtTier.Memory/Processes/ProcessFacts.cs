@@ -24,7 +24,7 @@ public static class ProcessFacts
 
     /// <summary>The NUMA nodes on which the cpuset of the process lets it have memory.</summary>
     /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
-    public static IReadOnlyList<int> ReadAllowedNodes(int pid, string procfs = "/proc") =>
+    internal static IReadOnlyList<int> ReadAllowedNodes(int pid, string procfs = "/proc") =>
         ReadList(pid, "Mems_allowed_list:", procfs);
 
     /// <summary>The processors on which the process may run.</summary>

@@ -113,17 +113,17 @@ public sealed class HarvestBuffers
     }
 
     /// <summary>Pages covered: that of the layout.</summary>
-    public int PageCount { get; }
+    internal int PageCount { get; }
 
     /// <summary>Bitmap of pages accessed since the last clearing harvest.</summary>
     public Span<ulong> Accessed => _accessed;
 
     /// <summary>Bitmap of pages written; empty unless <see cref="HarvestDetails.Dirty"/> was asked for.</summary>
-    public Span<ulong> Dirty => _dirty;
+    internal Span<ulong> Dirty => _dirty;
 
     /// <summary>Bitmap of pages in the second-level table; empty unless <see cref="HarvestDetails.Present"/> was asked for. A
     /// page just moved is absent until its next access.</summary>
-    public Span<ulong> Present => _present;
+    internal Span<ulong> Present => _present;
 
     /// <summary>Mapping size of each block.</summary>
     public ReadOnlyMemory<MappingSize> Sizes => _sizes;

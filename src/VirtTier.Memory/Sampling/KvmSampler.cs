@@ -27,7 +27,7 @@ public sealed class KvmSamplerFactory : IGuestSamplerFactory
 }
 
 /// <summary>A client of the kernel module, attached to one guest.</summary>
-public sealed unsafe class KvmSampler : IGuestSampler
+internal sealed unsafe class KvmSampler : IGuestSampler
 {
     private readonly ISamplerDevice _device;
     private readonly int _pid;

@@ -8,7 +8,7 @@ namespace VirtTier.Replay.Policies;
 /// threshold policy with hysteresis.
 /// </summary>
 /// <param name="pages">Distinct pages of the trace.</param>
-public sealed class EwmaGapPolicy(int pages) : IReplayPolicy
+internal sealed class EwmaGapPolicy(int pages) : IReplayPolicy
 {
     private const double HalfLifeRounds = 4;
     private const double Gap = 2;

@@ -4,7 +4,7 @@ using VirtTier.Replay.Traces;
 namespace VirtTier.Replay.Policies;
 
 /// <summary>Fills DRAM once and never moves a page.</summary>
-public sealed class FreezePolicy : IReplayPolicy
+internal sealed class FreezePolicy : IReplayPolicy
 {
     /// <inheritdoc/>
     public void Observe(ReadOnlySpan<PageTouch> touches)

@@ -5,7 +5,7 @@ namespace VirtTier.Replay.Policies;
 
 /// <summary>Keeps the most recently accessed pages fast.</summary>
 /// <param name="pages">Distinct pages of the trace.</param>
-public sealed class LruPolicy(int pages) : IReplayPolicy
+internal sealed class LruPolicy(int pages) : IReplayPolicy
 {
     private readonly double[] _lastAccess = new double[pages];
     private long _accesses;

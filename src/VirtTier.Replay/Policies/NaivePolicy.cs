@@ -5,7 +5,7 @@ namespace VirtTier.Replay.Policies;
 
 /// <summary>Re-places by heat at the end of each round, whatever it costs: the pages most accessed in
 /// the round are made fast.</summary>
-public sealed class NaivePolicy(int pages) : IReplayPolicy
+internal sealed class NaivePolicy(int pages) : IReplayPolicy
 {
     private readonly double[] _heat = new double[pages];
 

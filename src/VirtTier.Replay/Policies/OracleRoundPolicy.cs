@@ -4,7 +4,7 @@ using VirtTier.Replay.Traces;
 namespace VirtTier.Replay.Policies;
 
 /// <summary>Knows the coming round, and makes its most accessed pages fast, whatever the moves cost.</summary>
-public sealed class OracleRoundPolicy : IReplayPolicy
+internal sealed class OracleRoundPolicy : IReplayPolicy
 {
     private readonly TraceCounts _counts;
     private readonly double[] _coming;

@@ -8,7 +8,7 @@ namespace VirtTier.Replay.Policies;
 /// halves it, and a slow page displaces a fast one whose temperature, with a tolerance, is lower.
 /// </summary>
 /// <param name="pages">Distinct pages of the trace.</param>
-public sealed class SeedPolicy(int pages) : IReplayPolicy
+internal sealed class SeedPolicy(int pages) : IReplayPolicy
 {
     // There the numbers are arguments, to be found by trial for each workload; here they are middling and fixed.
     private const double PerRead = 1;

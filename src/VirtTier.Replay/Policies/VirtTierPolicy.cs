@@ -6,7 +6,7 @@ using VirtTier.Tiering.Planning;
 namespace VirtTier.Replay.Policies;
 
 /// <summary>The agent's own planner, fed as the agent feeds it.</summary>
-public sealed class VirtTierPolicy : IReplayPolicy
+internal sealed class VirtTierPolicy : IReplayPolicy
 {
     private const int SampleSeed = 1;
 

@@ -2,7 +2,7 @@
 namespace VirtTier.Replay.Simulation;
 
 /// <summary>What a synthetic guest does.</summary>
-public enum Habit
+internal enum Habit
 {
     /// <summary>Few blocks popular, many rare, for ever the same.</summary>
     Zipf,

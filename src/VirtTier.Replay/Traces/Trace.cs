@@ -49,7 +49,7 @@ public sealed class Trace
     public int Pages { get; }
 
     /// <summary>Pages that count as one in the trace: 1, or the 512 of a block.</summary>
-    public int RunPages { get; }
+    internal int RunPages { get; }
 
     /// <summary>The address of each page run in units of its size, and its number here.</summary>
     internal IReadOnlyDictionary<ulong, int> Runs => _index;

@@ -31,10 +31,10 @@ public sealed class MovePlan
     public long PromotedPages { get; private set; }
 
     /// <summary>The budget the round was planned for, in pages.</summary>
-    public long BudgetPages { get; internal set; }
+    internal long BudgetPages { get; set; }
 
     /// <summary>Room kept free under the budget for pages that the guest will touch for the first time, in pages.</summary>
-    public long HeadroomPages { get; internal set; }
+    internal long HeadroomPages { get; set; }
 
     /// <summary>Budget less headroom: fast pages once the plan is carried out are at most this many,
     /// if the move limit allowed it.</summary>
@@ -47,13 +47,13 @@ public sealed class MovePlan
     public long SlowPages { get; internal set; }
 
     /// <summary>Pages of the guest without memory behind them.</summary>
-    public long AbsentPages { get; internal set; }
+    internal long AbsentPages { get; set; }
 
     /// <summary>Pages that got memory since the round before.</summary>
-    public long BornPages { get; internal set; }
+    internal long BornPages { get; set; }
 
     /// <summary>Pages demoted since the round before, by <see cref="PlacementPlanner.RestoreHeadroom"/>.</summary>
-    public long DemotedWithinPages { get; internal set; }
+    internal long DemotedWithinPages { get; set; }
 
     /// <summary>Resident pages in regular use: more likely than not to be accessed in the coming round.</summary>
     public long HotPages { get; internal set; }
@@ -69,13 +69,13 @@ public sealed class MovePlan
 
     /// <summary>What a page of DRAM is worth to the domain: the accesses a round expected of the last
     /// page that finds room.</summary>
-    public double MarginalValue { get; internal set; }
+    internal double MarginalValue { get; set; }
 
     /// <summary>Share (0..1) of the accesses that the present placement is expected to serve from the fast tier.</summary>
     public double FastShare => ShareOf(FastRate);
 
     /// <summary>The same once the plan is carried out.</summary>
-    public double PlannedFastShare => ShareOf(FastRate + _movedRate);
+    internal double PlannedFastShare => ShareOf(FastRate + _movedRate);
 
     /// <summary>Accesses a round expected of the fast pages before the moves.</summary>
     internal double FastRate { get; set; }

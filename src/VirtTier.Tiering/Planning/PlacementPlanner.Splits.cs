@@ -14,7 +14,7 @@ public sealed partial class PlacementPlanner
     public long CameBack => _splits.CameBack;
 
     /// <summary>Blocks that the kernel did not split when it was asked to.</summary>
-    public int UnsplittableBlocks => _splits.RefusedBlocks;
+    internal int UnsplittableBlocks => _splits.RefusedBlocks;
 
     /// <summary>
     /// Decides, before <see cref="EndRound"/>, which blocks are to be split and which to be joined. What comes of each is to be

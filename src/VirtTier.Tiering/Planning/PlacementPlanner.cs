@@ -73,13 +73,13 @@ public sealed partial class PlacementPlanner
     }
 
     /// <summary>4 KiB pages of the domain.</summary>
-    public int Pages { get; }
+    internal int Pages { get; }
 
     /// <summary>
     /// The heat of each page, 0..255: a moving average over eight rounds of the share of harvests that found it accessed.
     /// Of a 2 MiB mapping only the first page's is kept up, and the others' count their fault samples.
     /// </summary>
-    public ReadOnlySpan<byte> Heat => _history.Heat;
+    internal ReadOnlySpan<byte> Heat => _history.Heat;
 
     /// <summary>Rounds that the planner has learned from, those before a <see cref="RestoreState"/> among them.</summary>
     public long Rounds => _rounds;
