@@ -31,8 +31,11 @@ internal sealed class SettingsStore(string directory, ILogger log)
         {
             Dictionary<Guid, Dictionary<string, string>> saved =
                 JsonSerializer.Deserialize(BoundedFile.ReadText(_file, MostBytes), SettingsStoreJson.Default.Settings) ?? [];
-            foreach ((Guid uuid, Dictionary<string, string> attributes) in saved)
+            foreach ((Guid uuid, Dictionary<string, string>? attributes) in saved)
             {
+                // JSON has null in any place.
+                if (attributes?.Values.All(value => value is not null) != true)
+                    continue;
                 (TieringSettings good, IReadOnlyList<SettingsProblem> problems) = TieringSettings.FromAttributes(attributes);
                 if (problems.Count == 0)
                     settings[uuid] = good;

@@ -61,12 +61,27 @@ public sealed class SettingsStoreTests : IDisposable
     [Theory]
     [InlineData("")]
     [InlineData("{ \"not a uuid\": {} }")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": null }")]
+    [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"dram\": null } }")]
+    [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"unknown\": null } }")]
     [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"dram\": \"lots\" } }")]
     public void A_file_that_cannot_be_used_costs_only_what_was_in_it(string text)
     {
         File.WriteAllText(StateFile, text);
 
         Assert.Empty(Store().Load());
+    }
+
+    [Fact]
+    public void An_entry_that_says_nothing_costs_no_other_its_settings()
+    {
+        RunningDomain good = Domains.Running("4MiB");
+        Store().Save(Domains.Snapshot(good));
+        File.WriteAllText(StateFile, "{\"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\":null," + File.ReadAllText(StateFile)[1..]);
+
+        Assert.Equal(good.Settings, Assert.Single(Store().Load()).Value);
     }
 
     [Fact]
