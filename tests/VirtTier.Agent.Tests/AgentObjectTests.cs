@@ -185,6 +185,7 @@ public sealed class AgentObjectTests : IAsyncDisposable
     [InlineData("{\"Domains\": 3}")]
     [InlineData("{\"version\": {}}")]
     [InlineData("{}")]
+    [InlineData("{\"version\": \"1\", \"libvirt\": {\"connected\": true}, \"tiers\": [], \"name\": \"a\", \"nodes\": []}")]
     [InlineData("{\"domains\": null, \"tiers\": [], \"version\": \"1\", \"libvirt\": null, \"name\": null}")]
     [InlineData("no JSON")]
     public async Task An_answer_that_makes_no_sense_is_another_versions(string answer)
