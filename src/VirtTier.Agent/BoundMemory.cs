@@ -31,14 +31,17 @@ internal sealed class BoundMemory
     {
         List<(int, int)> runs = [];
         SortedSet<int> bound = [];
-        foreach (MemoryBinding binding in bindings.Where(binding => nodes.Except(binding.Nodes).Any()))
+        // Both may have tens of thousands: in the order of their addresses each is passed once.
+        BackedRange[] ranges = [.. layout.Backed.OrderBy(range => range.Hva)];
+        int first = 0;
+        foreach (MemoryBinding binding in bindings.Where(binding => nodes.Except(binding.Nodes).Any()).OrderBy(b => b.Start))
         {
-            foreach (BackedRange range in layout.Backed)
+            while (first < ranges.Length && EndOf(ranges[first]) <= binding.Start)
+                first++;
+            for (int i = first; i < ranges.Length && ranges[i].Hva < binding.End; i++)
             {
-                ulong end = range.Hva + ((ulong)range.PageCount * PageSizes.PageBytes);
-                (ulong from, ulong to) = (Math.Max(range.Hva, binding.Start), Math.Min(end, binding.End));
-                if (from >= to)
-                    continue;
+                BackedRange range = ranges[i];
+                (ulong from, ulong to) = (Math.Max(range.Hva, binding.Start), Math.Min(EndOf(range), binding.End));
                 runs.Add((range.FirstIndex + (int)((from - range.Hva) / PageSizes.PageBytes),
                     range.FirstIndex + (int)((to - range.Hva) / PageSizes.PageBytes)));
                 bound.UnionWith(binding.Nodes);
@@ -62,4 +65,6 @@ internal sealed class BoundMemory
         }
         return (fast, slow);
     }
+
+    private static ulong EndOf(BackedRange range) => range.Hva + ((ulong)range.PageCount * PageSizes.PageBytes);
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Systemd;
+
 namespace VirtTier.Agent;
 
 /// <summary>Files that outlive the agent.</summary>
 internal static class StateFile
 {
     /// <summary>Where the unit's <c>StateDirectory=</c> is.</summary>
-    public static string Directory => Environment.GetEnvironmentVariable("STATE_DIRECTORY") ?? "/var/lib/virttier";
+    public static string Directory => ServiceDirectory.Of("STATE_DIRECTORY", "/var/lib/virttier");
 
     /// <summary>Writes a file so that there is a whole one whenever the agent ends: a new file takes
     /// the old one's place.</summary>

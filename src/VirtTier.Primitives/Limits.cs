@@ -41,8 +41,20 @@ public static class Limits
     /// <summary>Reads that a write costs as much as.</summary>
     public static Limit WriteWeight { get; } = new(0.25m, 4);
 
+    /// <summary>Price of a GiB of DRAM, in any currency.</summary>
+    public static Limit DramCost { get; } = new(0.0001m, 1_000_000);
+
     /// <summary>Time between two looks at libvirt.</summary>
     public static Limit Heartbeat { get; } = new(1, 300, LimitUnit.Seconds);
+
+    /// <summary>Seconds between two pictures of <c>virttier top</c>.</summary>
+    public static Limit TopDelay { get; } = new(0.1m, 3600);
+
+    /// <summary>Pictures of <c>virttier top</c>; 0 is no end.</summary>
+    public static Limit TopCount { get; } = new(0, int.MaxValue);
+
+    /// <summary>Time that a heat map shows; the agent keeps no more.</summary>
+    public static Limit HeatmapTime { get; } = new(1, 96_000, LimitUnit.Seconds);
 
     /// <summary>Fault samples a second on the command line: the most is the kernel module's own limit (MAX_FREQ in
     /// faults.c), as a fault costs the guest tens of microseconds.</summary>
@@ -95,12 +107,16 @@ public static class Limits
             ["migration.domain_cpu"] = [CpuShare],
             ["migration.host_rate"] = [Rate],
             ["migration.split"] = [SplitShare],
+            ["costs.dram_per_gib"] = [DramCost],
             ["libvirt.heartbeat"] = [Heartbeat],
             ["dram"] = [Share, Size],
             ["min"] = [Share, Size],
             ["max"] = [Share, Size],
             ["shares"] = [Shares],
             ["rate"] = [Rate],
+            ["top --delay"] = [TopDelay],
+            ["top --count"] = [TopCount],
+            ["heatmap --last"] = [HeatmapTime],
             ["sample --rate"] = [SampleRate],
             ["sample --count"] = [SampleCount],
             ["record --interval"] = [RecordInterval],

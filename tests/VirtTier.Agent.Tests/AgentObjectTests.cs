@@ -217,6 +217,34 @@ public sealed class AgentObjectTests : IAsyncDisposable
     }
 
     [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("[]")]
+    [InlineData("{\"Domains\": 3}")]
+    [InlineData("{\"version\": {}}")]
+    [InlineData("{}")]
+    [InlineData("{\"version\": \"1\", \"libvirt\": {\"connected\": true}, \"tiers\": [], \"name\": \"a\", \"nodes\": []}")]
+    [InlineData("{\"domains\": null, \"tiers\": [], \"version\": \"1\", \"libvirt\": null, \"name\": null}")]
+    [InlineData("no JSON")]
+    public async Task An_answer_that_makes_no_sense_is_another_versions(string answer)
+    {
+        CancellationToken cancel = TestContext.Current.CancellationToken;
+        _bus.Answer = _ => new BusBody("s", answer);
+        AgentClient client = new(_bus);
+        foreach (Func<Task> ask in (Func<Task>[])[() => client.GetStatusAsync(cancel), () => client.GetEstimateAsync(cancel),
+            () => client.GetDetailAsync("web1", cancel), () => client.GetHeatAsync("web1", TimeSpan.FromMinutes(1), cancel),
+            () => client.GetCurveAsync("web1", cancel)])
+        {
+            AgentUnreachableException e = await Assert.ThrowsAsync<AgentUnreachableException>(ask);
+            Assert.StartsWith("the agent's answer cannot be read: is it of another version", e.Message, StringComparison.Ordinal);
+            Assert.InRange(e.Message.Length, 1, 400);
+        }
+
+        _bus.Answer = _ => new BusBody("u", 3u);
+        await Assert.ThrowsAsync<AgentUnreachableException>(() => client.GetStatusAsync(cancel));
+    }
+
+    [Theory]
     [InlineData(BusException.ServiceUnknown, "systemctl start virttier")]
     [InlineData(BusException.AccessDenied, "group libvirt")]
     [InlineData(BusException.NoReply, "journalctl -u virttier")]

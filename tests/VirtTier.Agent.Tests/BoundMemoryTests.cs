@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Memory.Layout;
+using VirtTier.Memory.Processes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests;
 
@@ -9,6 +13,7 @@ namespace VirtTier.Agent.Tests;
 public sealed class BoundMemoryTests : IDisposable
 {
     private const int Budget = 2048;
+    private const ulong Address = 0x7000_0000_0000;
 
     // The first quarter of the guest is cold, so that it would be demoted first.
     private readonly FakeHost _host = new() { HotPages = [.. Enumerable.Range(3000, 600)] };
@@ -53,6 +58,54 @@ public sealed class BoundMemoryTests : IDisposable
         Assert.True(byRound.Max() > 2, $"moves by round: {string.Join(", ", byRound)}");
         Assert.InRange(_host.FastPages, Budget - (6 * born), Budget + born);
         Assert.All(_host.NodeOf.Take(512), node => Assert.Equal(0, node));
+    }
+
+    [Fact]
+    public void It_is_found_as_by_comparing_each_with_each()
+    {
+        Random random = new(3);
+        for (int run = 0; run < 300; run++)
+        {
+            GuestLayout layout = GuestLayout.FromMemslots(Enumerable.Range(0, random.Next(1, 8)).Select(i => new Memslot(
+                (ulong)i << 23, Address + ((ulong)random.Next(16) << 22), (ulong)random.Next(512, 1024))));
+            ulong end = Address;
+            MemoryBinding[] bindings = [.. Enumerable.Range(0, random.Next(6)).Select(_ => new MemoryBinding(
+                end += (ulong)random.Next(2000) * 4096, end += (ulong)random.Next(1, 3000) * 4096, [random.Next(2)]))];
+            byte[] tiers = new byte[layout.PageCount], expected = new byte[layout.PageCount];
+            foreach (BackedRange range in layout.Backed)
+            {
+                for (int page = range.FirstIndex; page < range.EndIndex; page++)
+                {
+                    if (bindings.Any(bound => bound.Start <= range.HvaOf(page) && range.HvaOf(page) < bound.End))
+                        expected[page] = Residency.Apart;
+                }
+            }
+            Array.Fill(tiers, Residency.Fast);
+            expected = [.. expected.Select(tier => tier == Residency.Apart ? tier : Residency.Fast)];
+            (long fast, long slow) = BoundMemory.Find(bindings, layout, [0, 1]).TakeOut(tiers);
+            Assert.Equal(expected, tiers);
+            Assert.Equal((expected.Count(tier => tier == Residency.Apart), 0), (fast, slow));
+        }
+    }
+
+    [Fact]
+    public void Eight_times_the_mappings_take_about_eight_times_as_long()
+    {
+        Find(2000); // compiled
+        double few = Enumerable.Range(0, 5).Min(_ => Find(3000));
+        double many = Enumerable.Range(0, 3).Min(_ => Find(24_000));
+        Assert.True(many < 24 * few, $"3,000 mappings took {few:f2} ms, 24,000 took {many:f2}: each was compared with each");
+
+        static double Find(int count)
+        {
+            GuestLayout layout = GuestLayout.FromMemslots(Enumerable.Range(0, count).Select(
+                i => new Memslot((ulong)i << 22, Address + ((ulong)i << 22), 512)));
+            MemoryBinding[] bindings = [.. Enumerable.Range(0, count).Select(
+                i => new MemoryBinding(Address + ((ulong)i << 22), Address + ((ulong)i << 22) + 4096, [0]))];
+            Stopwatch clock = Stopwatch.StartNew();
+            Assert.NotNull(BoundMemory.Find(bindings, layout, [0, 1]).Note);
+            return clock.Elapsed.TotalMilliseconds;
+        }
     }
 
     [Fact]

@@ -96,9 +96,10 @@ public sealed class DoctorTests : IDisposable
     [InlineData("/sys/kernel/mm/ksm/run", "1", "ksm", Severity.Warning, "echo 0 > /sys/kernel/mm/ksm/run")]
     [InlineData("/etc/apparmor.d/usr.sbin.libvirtd", "/usr/bin/* PUx,", "apparmor", Severity.Warning, "apparmor_parser -r")]
     [InlineData("/sys/devices/system/node/online", "0", "tiers", Severity.Note, "daxctl")]
+    [InlineData("/sys/devices/system/node/online", "nonsense", "tiers", Severity.Error, "grep -r . /sys/devices/system/node/")]
     [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning,
         "virttier hook install")]
-    [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl revert virttier")]
+    [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl cat virttier")]
     [InlineData("/proc/43/attr/current", "strict-profile (enforce)", "rights", Severity.Warning, "aa-complain strict-profile")]
     [InlineData("/proc/42/status", "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n", "domain web1",
         Severity.Error, "echo 0-1 > ")]
@@ -191,6 +192,19 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal(1, (await MakeAsync()).ExitStatus);
         _tree.Write("/sys/module/apparmor/parameters/enabled", "N\n");
         Assert.Equal(0, (await MakeAsync()).ExitStatus);
+    }
+
+    [Fact]
+    public async Task A_host_of_RPM_packages_is_told_its_own_commands()
+    {
+        _tree.Write("/usr/bin/dnf", "").Write("/proc/sys/kernel/osrelease", "5.10.0");
+        _names.Clear();
+        _domains = new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
+        string[] mends = [.. (await MakeAsync()).Findings.Select(f => f.Mend).OfType<string>()];
+        Assert.Contains("dnf install kernel", mends);
+        Assert.Contains("dnf install libvirt-daemon-kvm", mends);
+        Assert.Contains("dnf install systemd-container", mends);
+        Assert.DoesNotContain(mends, mend => mend.Contains("apt install", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -334,6 +348,17 @@ public sealed class DoctorTests : IDisposable
             "virttier doctor # in a minute; if it stays so: a shutdown and a start when the VM's owner likes"],
             findings.Select(f => f.Mend));
         Assert.Equal([Severity.Warning, Severity.Error], findings.Select(f => f.Severity));
+    }
+
+    [Fact]
+    public async Task An_element_of_another_namespace_is_mended_by_one_of_the_right()
+    {
+        _domains = Domains.Snapshot(Running() with
+        {
+            SettingsProblems = [new SettingsProblem("tiering", "urn:virttier:tiering:2", "it must be another")],
+        });
+        Assert.Equal("virttier set --dram auto web1 # or what the element says",
+            (await MakeAsync()).Findings.First(f => f.Check == "domain web1").Mend);
     }
 
     [Fact]

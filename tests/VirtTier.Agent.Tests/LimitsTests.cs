@@ -12,8 +12,7 @@ namespace VirtTier.Agent.Tests;
 /// <summary>Each limit is what the documents say, and what reads the number keeps it.</summary>
 public sealed partial class LimitsTests
 {
-    private static readonly Command[] s_commands =
-        [SampleCommand.Create(), RecordCommand.Create(), ReplayCommand.Create(), SimulateCommand.Create()];
+    private static readonly Command[] s_commands = [.. CommandTree.Create().Subcommands];
 
     public static TheoryData<string> Names => [.. Limits.ByName.Keys];
 
@@ -31,6 +30,8 @@ public sealed partial class LimitsTests
     [Fact]
     public void Every_option_with_a_number_has_a_limit()
     {
+        Assert.All(s_commands, command => Assert.DoesNotContain(
+            command.Subcommands, below => below.Options.Any(option => option.ValueType.IsAssignableTo(typeof(IFormattable)))));
         IEnumerable<string> numbers = s_commands.SelectMany(command => command.Options
             .Where(option => Nullable.GetUnderlyingType(option.ValueType) is var type
                 && (type ?? option.ValueType).IsAssignableTo(typeof(IFormattable)) && !option.ValueType.IsEnum)
@@ -108,7 +109,7 @@ public sealed partial class LimitsTests
         {
             string[] rest = command switch
             {
-                "sample" => ["vm"],
+                "sample" or "heatmap" => ["vm"],
                 "record" => ["vm", "file"],
                 "replay" when option != "--dram" => ["trace", "--dram", "20%"],
                 "replay" => ["trace"],

@@ -3,6 +3,7 @@ using System.Globalization;
 using FsCheck;
 using FsCheck.Fluent;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Budgets;
@@ -69,6 +70,53 @@ public class NumberProperties
                 return e.Message.Contains("from 10ms to 60s", StringComparison.Ordinal);
             }
         });
+
+    [Fact]
+    public void A_time_is_read_as_it_was_written() => Holds(
+        Gen.Choose(10, 60_000).SelectMany(milliseconds => Gen.Elements(("ms", 1m), ("s", 1000m), ("min", 60_000m)).Select(
+            unit => (milliseconds, unit))),
+        x =>
+        {
+            string text = (x.milliseconds / x.unit.Item2).ToString("0.############################", CultureInfo.InvariantCulture);
+            TimeSpan read = ConfigReader.Read("f", $"sampling: {{interval: '{text}{x.unit.Item1}'}}").HarvestInterval;
+            return Math.Abs((read - TimeSpan.FromMilliseconds(x.milliseconds)).Ticks) <= 1;
+        });
+
+    [Fact]
+    public void Bytes_of_a_domain_are_as_many_pages_and_back_within_one() => Holds(
+        s_bytes.SelectMany(memory => Size().SelectMany(dram => Size().Select(min => (memory, dram, min)))), x =>
+        {
+            BudgetDemand demand = BudgetDemands.Of(new() { Dram = x.dram, Min = x.min }, (ulong)x.memory, (ulong)x.memory);
+            return Near(demand.Memory, (ulong)x.memory) && Near(demand.Min, x.min.Resolve((ulong)x.memory) ?? 0)
+                && (demand.Dram is { } dram ? Near(dram, x.dram.Resolve((ulong)x.memory)!.Value) : !x.dram.Resolve(0).HasValue);
+
+            static bool Near(long pages, ulong bytes) =>
+                pages >= 0 && (ulong)pages * PageSizes.PageBytes <= bytes && bytes - ((ulong)pages * PageSizes.PageBytes) < 4096;
+        });
+
+    [Fact]
+    public void A_rate_and_a_share_of_a_CPU_allow_so_many_moves_in_a_round_and_no_more() => Holds(
+        s_bytes.Where(bytes => Limits.Rate.Allows(bytes)).SelectMany(rate => Gen.Choose(1, 1000).SelectMany(
+            permille => Gen.Choose(10, 60_000).SelectMany(milliseconds => Gen.Choose(1, 64).Select(
+                harvests => (rate, share: permille / 1000.0, milliseconds, harvests))))),
+        x =>
+        {
+            SamplingPace pace = new AgentConfig
+            {
+                HarvestInterval = TimeSpan.FromMilliseconds(x.milliseconds),
+                HarvestsPerRound = x.harvests,
+            }.Sampling;
+            long moves = new MoveCostWatch(1, new(), TimeProvider.System).MostMoves(new(x.rate, x.share), pace);
+            double exact = x.rate * (x.milliseconds / 1000.0 * x.harvests) / PageSizes.PageBytes;
+            return moves >= 0 && Math.Abs(moves - exact) <= 1 + (exact * 1e-9);
+        });
+
+    [Fact]
+    public void A_size_is_shown_with_three_digits_of_what_it_is() => Holds(s_bytes, bytes =>
+        Sizes.Show(bytes).Split(' ') is [var number, var unit]
+            && double.Parse(number, CultureInfo.InvariantCulture)
+                * Math.Pow(1024, Array.IndexOf(["B", "KiB", "MiB", "GiB", "TiB", "PiB"], unit)) is var shown
+            && Math.Abs(shown - bytes) <= Math.Pow(1024, Array.IndexOf(["B", "KiB", "MiB", "GiB", "TiB", "PiB"], unit)) * 0.051);
 
     private static Gen<BudgetDemand> Demand() =>
         s_bytes.Where(bytes => bytes > 0)

@@ -62,6 +62,8 @@ public sealed class SettingsStoreTests : IDisposable
     [Theory]
     [InlineData("")]
     [InlineData("{ \"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\": { \"dram\": \"1GiB\" } }")]
+    [InlineData("null")]
+    [InlineData("{}")]
     [InlineData("[null]")]
     [InlineData("""[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": null } }]""")]
     [InlineData("""[{ "Source": "libvirt", "Id": "a" }]""")]
@@ -72,6 +74,16 @@ public sealed class SettingsStoreTests : IDisposable
         File.WriteAllText(StateFile, text);
 
         Assert.Empty(Store().Load());
+    }
+
+    [Fact]
+    public void An_entry_that_says_nothing_costs_no_other_its_settings()
+    {
+        RunningDomain good = Domains.Running("4MiB");
+        Store().Save(Domains.Snapshot(good));
+        File.WriteAllText(StateFile, "{\"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\":null," + File.ReadAllText(StateFile)[1..]);
+
+        Assert.Equal(good.Settings, Assert.Single(Store().Load()).Value);
     }
 
     [Fact]

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Bus;
 
@@ -23,25 +25,25 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
     /// <summary>Everything that it knows.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
     public async Task<AgentStatus> GetStatusAsync(CancellationToken cancel) =>
-        AgentStatus.FromJson(await AskAsync(AgentInterface.GetStatus, BusBody.Empty, cancel));
+        await AskAsync(AgentInterface.GetStatus, BusBody.Empty, AgentStatus.FromJson, cancel);
 
     /// <summary>How much DRAM the running domains would need.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
     public async Task<HostEstimate> GetEstimateAsync(CancellationToken cancel) =>
-        HostEstimate.FromJson(await AskAsync(AgentInterface.GetEstimate, BusBody.Empty, cancel));
+        await AskAsync(AgentInterface.GetEstimate, BusBody.Empty, HostEstimate.FromJson, cancel);
 
     /// <summary>All that is known of a domain.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
     /// <exception cref="NotKnownException">There is no such domain.</exception>
     public async Task<DomainDetail> GetDetailAsync(string nameOrUuid, CancellationToken cancel) =>
-        DomainDetail.FromJson(await AskAsync(AgentInterface.GetDetail, new BusBody("s", nameOrUuid), cancel));
+        await AskAsync(AgentInterface.GetDetail, new BusBody("s", nameOrUuid), DomainDetail.FromJson, cancel);
 
     /// <summary>Where a domain accessed its memory in the last while, and when.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
     /// <exception cref="NotKnownException">There is no such domain, or nothing was seen of it.</exception>
     public async Task<DomainHeat> GetHeatAsync(string nameOrUuid, TimeSpan last, CancellationToken cancel) =>
-        DomainHeat.FromJson(
-            await AskAsync(AgentInterface.GetHeat, new BusBody("su", nameOrUuid, (uint)last.TotalSeconds), cancel));
+        await AskAsync(
+            AgentInterface.GetHeat, new BusBody("su", nameOrUuid, (uint)last.TotalSeconds), DomainHeat.FromJson, cancel);
 
     /// <summary>How a domain's slow accesses would fall with more DRAM.</summary>
     /// <param name="nameOrUuid">The domain.</param>
@@ -50,7 +52,7 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
     /// <exception cref="NotKnownException">There is no such domain, or too little is known of it;
     /// the message says which.</exception>
     public async Task<DomainCurve> GetCurveAsync(string nameOrUuid, CancellationToken cancel) =>
-        DomainCurve.FromJson(await AskAsync(AgentInterface.GetCurve, new BusBody("s", nameOrUuid), cancel));
+        await AskAsync(AgentInterface.GetCurve, new BusBody("s", nameOrUuid), DomainCurve.FromJson, cancel);
 
     /// <summary>Has it read its configuration again.</summary>
     /// <exception cref="AgentUnreachableException">The agent does not answer; the message says what to do.</exception>
@@ -71,11 +73,17 @@ internal sealed class AgentClient(IBus bus) : IAsyncDisposable
         }
     }
 
-    private async Task<string> AskAsync(string member, BusBody arguments, CancellationToken cancel)
+    private async Task<T> AskAsync<T>(string member, BusBody arguments, Func<string, T> read, CancellationToken cancel)
     {
         try
         {
-            return (await CallAsync(member, arguments, cancel)).Get<string>(0);
+            return read((await CallAsync(member, arguments, cancel)).Get<string>(0));
+        }
+        catch (JsonException e)
+        {
+            throw new AgentUnreachableException(
+                "the agent's answer cannot be read: is it of another version than this program? "
+                    + $"(systemctl restart virttier; {Shorten.Sentence(e.Message)})", e);
         }
         catch (BusException e) when (
             e.ErrorName is AgentInterface.NoSuchDomain or AgentInterface.AmbiguousDomain or AgentInterface.NoCurve

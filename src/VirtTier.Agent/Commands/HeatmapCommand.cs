@@ -5,7 +5,6 @@ using System.Globalization;
 using Spectre.Console;
 using VirtTier.Agent.Pictures;
 using VirtTier.Primitives;
-using VirtTier.Tiering.History;
 
 namespace VirtTier.Agent.Commands;
 
@@ -50,19 +49,17 @@ internal static class HeatmapCommand
     internal static TimeSpan Time(ArgumentResult result)
     {
         string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-        foreach ((string unit, double seconds) in ((string, double)[])[("min", 60), ("s", 1), ("h", 3600)])
+        foreach ((string unit, decimal seconds) in ((string, decimal)[])[("min", 60), ("s", 1), ("h", 3600)])
         {
             if (text.EndsWith(unit, StringComparison.Ordinal)
-                && double.TryParse(
+                && decimal.TryParse(
                     text.AsSpan(0, text.Length - unit.Length), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
-                    out double number)
-                && number * seconds >= 1 && number * seconds <= HeatRing.Longest.TotalSeconds)
-                return TimeSpan.FromSeconds(number * seconds);
+                    out decimal number)
+                && number <= Limits.HeatmapTime.Highest && Limits.HeatmapTime.Allows(number * seconds))
+                return TimeSpan.FromSeconds((double)(number * seconds));
         }
-        result.AddError(string.Create(
-            CultureInfo.InvariantCulture,
-            $"--last '{Shorten.ForMessage(text)}': must be a time from 1s to "
-                + $"{Math.Floor(HeatRing.Longest.TotalHours):0}h, such as 90s, 10min or 24h"));
+        result.AddError(
+            $"--last '{Shorten.ForMessage(text)}': must be a time from {Limits.HeatmapTime}, such as 90s, 10min or 24h");
         return TimeSpan.Zero;
     }
 }

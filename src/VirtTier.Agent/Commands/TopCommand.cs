@@ -4,6 +4,7 @@ using Spectre.Console;
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Commands;
 
@@ -14,24 +15,11 @@ internal static class TopCommand
 
     public static Command Create()
     {
-        Option<double> delay = new("--delay", "-d")
-        {
-            Description = "Seconds from one picture to the next",
-            DefaultValueFactory = _ => 1,
-            HelpName = "SECONDS",
-        };
+        Option<double> delay = NumberOption.Number("--delay", "Seconds from one picture to the next", Limits.TopDelay, 1);
+        delay.Aliases.Add("-d");
         Option<bool> batch = new("--batch", "-b") { Description = "Print each picture below the last one; for logs and pipes" };
-        Option<int> count = new("--count", "-n") { Description = "End after so many pictures; 0: never", HelpName = "COUNT" };
-        delay.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double>() is not (>= 0.1 and <= 3600))
-                result.AddError("--delay: must be a number of seconds from 0.1 to 3600");
-        });
-        count.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < 0)
-                result.AddError("--count: must be 0 or more");
-        });
+        Option<int> count = NumberOption.Whole("--count", "End after so many pictures; 0: never", Limits.TopCount, 0);
+        count.Aliases.Add("-n");
         Command command = new("top", "Show the status live; h shows the keys, q ends it") { delay, batch, count };
         command.SetAction((result, cancel) => RunAsync(
             TimeSpan.FromSeconds(result.GetValue(delay)),

@@ -388,7 +388,8 @@ internal sealed class ConfigReader
     private DramCost Cost(YamlNode node) => DramCost.TryParse(Scalar(node), out DramCost? cost)
         ? cost
         : throw Error(
-            node, $"'{Shorten.ForMessage(Scalar(node))}' must be the price of a GiB, with its currency or without: 4.20 EUR");
+            node, $"'{Shorten.ForMessage(Scalar(node))}' must be the price of a GiB from {Limits.DramCost}, with its currency or "
+                + "without: 4.20 EUR");
 
     private SizeSpec Pool(YamlNode node)
     {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Configuration;
 
@@ -10,16 +11,15 @@ namespace VirtTier.Agent.Configuration;
 internal sealed record DramCost(double PerGib, string Currency)
 {
     private const int LongestCurrency = 8;
-    private const double Dearest = 1e6;
 
     /// <summary>Reads such as <c>4.20 EUR</c> or <c>4.20</c>.</summary>
     public static bool TryParse(string text, [NotNullWhen(true)] out DramCost? cost)
     {
         string[] parts = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         cost = parts is [string number, .. { Length: <= 1 } currency]
-            && double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double price)
-            && price is > 0 and <= Dearest && currency.All(word => word.Length <= LongestCurrency && word.All(char.IsLetter))
-            ? new DramCost(price, currency.FirstOrDefault(""))
+            && decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal price)
+            && Limits.DramCost.Allows(price) && currency.All(word => word.Length <= LongestCurrency && word.All(char.IsLetter))
+            ? new DramCost((double)price, currency.FirstOrDefault(""))
             : null;
         return cost is not null;
     }

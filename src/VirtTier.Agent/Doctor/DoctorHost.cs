@@ -43,6 +43,17 @@ internal sealed record DoctorHost(
 
     /// <summary>Whether a switch of the kernel is on: <c>Y</c>, <c>1</c> or <c>on</c>.</summary>
     public bool IsOn(string path) => Read(path) is "Y" or "1" or "on";
+
+    /// <summary>The command that installs a package, by the host's own package manager.</summary>
+    /// <param name="debian">Its name in Debian.</param>
+    /// <param name="fedora">Its name in Fedora and its kin, where that is another one.</param>
+    public string Install(string debian, string? fedora = null) =>
+        IsRpm ? $"dnf install {fedora ?? debian}" : $"apt install {debian}";
+
+    /// <summary>The command that installs a package once more.</summary>
+    public string Reinstall(string package) => IsRpm ? $"dnf reinstall {package}" : $"apt install --reinstall {package}";
+
+    private bool IsRpm => Has("/usr/bin/dnf") && !Has("/usr/bin/apt");
 }
 
 /// <summary>One group of prerequisites.</summary>

@@ -2,9 +2,10 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
+using VirtTier.Memory;
 using VirtTier.Memory.Numa;
 using VirtTier.Memory.Processes;
-using VirtTier.Memory;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -35,7 +36,7 @@ internal sealed class DomainsCheck : IDoctorCheck
 
     private static IEnumerable<Finding> Look(DoctorHost host, HostMemory memory, RunningDomain domain)
     {
-        string check = $"domain {domain.Name}";
+        string check = $"domain {Shorten.ForMessage(domain.Name)}";
         foreach (Finding finding in Problems(domain))
             yield return finding;
         if (domain.Process is not ProcessIdentity process)
@@ -53,7 +54,7 @@ internal sealed class DomainsCheck : IDoctorCheck
     /// <summary>What libvirt's picture of a domain says is wrong with it, whatever the host is like.</summary>
     internal static IEnumerable<Finding> Problems(RunningDomain domain)
     {
-        string check = $"domain {domain.Name}";
+        string check = $"domain {Shorten.ForMessage(domain.Name)}";
         foreach (SettingsProblem problem in domain.SettingsProblems)
             yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}",
                 SettingsMend(domain));
@@ -64,6 +65,10 @@ internal sealed class DomainsCheck : IDoctorCheck
     /// <summary>One command for all that is wrong: with a part of it taken out the settings would be refused still.</summary>
     private static string SettingsMend(RunningDomain domain)
     {
+        // Once there is an element of the right namespace, the other one counts for nothing.
+        if (domain.SettingsProblems.Any(p => p.Attribute == TieringSettings.ElementName
+            && p.Value.StartsWith(TieringSettings.NamespacePrefix, StringComparison.OrdinalIgnoreCase)))
+            return ShellCommand.OnDomain(domain, "virttier", "set", "--dram", "auto") + " # or what the element says";
         string[] names = [.. domain.SettingsProblems.Select(p => p.Attribute).Distinct()];
         // What is no attribute, or one whose name was shortened, is for a person to see.
         return Array.TrueForAll(

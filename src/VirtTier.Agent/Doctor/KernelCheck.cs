@@ -25,7 +25,7 @@ internal sealed class KernelCheck : IDoctorCheck
             ? Finding.Ok("kernel", $"Linux {release}")
             : Finding.Error("kernel",
                 $"Linux {Shorten.ForMessage(release)} is older than {s_oldest}, the oldest that the kernel module was shown on",
-                "apt install linux-image-amd64");
+                host.Install("linux-image-amd64", "kernel"));
     }
 
     private static Finding Kvm(DoctorHost host)

@@ -29,7 +29,7 @@ internal sealed class ModuleCheck : IDoctorCheck
                 GuestMemoryError.ModuleAbsent => Finding.Error(Check, "kvm_ept_sample is not loaded", InstallOrLoad(host)),
                 GuestMemoryError.ModuleIncompatible => Finding.Error(
                     Check, e.Message,
-                    "apt install --reinstall kvm-ept-sample-dkms && rmmod kvm_ept_sample && modprobe kvm_ept_sample"),
+                    host.Reinstall("kvm-ept-sample-dkms") + " && rmmod kvm_ept_sample && modprobe kvm_ept_sample"),
                 GuestMemoryError.NoPermission when !host.IsRoot => Finding.Warning(
                     Check, "kvm_ept_sample is loaded; whether it is of the right ABI only root can see", "sudo virttier doctor"),
                 _ => Finding.Error(Check, e.Message, "rmmod kvm_ept_sample && modprobe kvm_ept_sample"),
@@ -66,6 +66,6 @@ internal sealed class ModuleCheck : IDoctorCheck
         string modules = host.At($"/lib/modules/{host.Read("/proc/sys/kernel/osrelease")}");
         bool installed = Directory.Exists(modules)
             && Directory.EnumerateFiles(modules, "kvm_ept_sample.ko*", SearchOption.AllDirectories).Any();
-        return installed ? "modprobe kvm_ept_sample" : "apt install kvm-ept-sample-dkms && modprobe kvm_ept_sample";
+        return installed ? "modprobe kvm_ept_sample" : host.Install("kvm-ept-sample-dkms") + " && modprobe kvm_ept_sample";
     }
 }

@@ -38,7 +38,9 @@ internal sealed class RightsCheck : IDoctorCheck
         yield return missing.Length == 0
             ? Finding.Ok("rights", $"the agent (process {pid}) has the capabilities that it needs")
             : Finding.Error("rights", $"the agent (process {pid}) lacks {string.Join(", ", missing)}",
-                "systemctl revert virttier && systemctl restart virttier");
+                // Not revert: a drop-in may say other things, too, which its owner wants.
+                "systemctl cat virttier # take out CapabilityBoundingSet= and the like, then: systemctl daemon-reload && "
+                    + "systemctl restart virttier");
 
         // "unconfined", or "NAME (enforce)"; empty without AppArmor.
         if (host.Read($"/proc/{pid}/attr/current") is string profile && profile.EndsWith("(enforce)", StringComparison.Ordinal))

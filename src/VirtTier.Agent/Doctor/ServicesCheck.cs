@@ -34,7 +34,7 @@ internal sealed class ServicesCheck : IDoctorCheck
         if (host.Domains.Source == LibvirtSource.Files)
             return DaemonMend(host);
         if (!await IsOnBusAsync(host.Bus, "org.libvirt", cancel))
-            return host.Has(Service) ? Start : "apt install libvirt-dbus";
+            return host.Has(Service) ? Start : host.Install("libvirt-dbus");
         try
         {
             await host.Bus.CallAsync(
@@ -71,7 +71,7 @@ internal sealed class ServicesCheck : IDoctorCheck
 
     private static string DaemonMend(DoctorHost host) => host.Has("/usr/sbin/libvirtd") ? "systemctl start libvirtd"
         : host.Has("/usr/sbin/virtqemud") ? "systemctl start virtqemud"
-        : "apt install libvirt-daemon-system";
+        : host.Install("libvirt-daemon-system", "libvirt-daemon-kvm");
 
     private static async Task<Finding> MachinedAsync(DoctorHost host, CancellationToken cancel) =>
         await IsOnBusAsync(host.Bus, "org.freedesktop.machine1", cancel)
@@ -79,7 +79,7 @@ internal sealed class ServicesCheck : IDoctorCheck
             : Finding.Warning(
                 "machined",
                 "systemd-machined is absent: QEMU's processes are known by the locks of their pid files alone",
-                "apt install systemd-container");
+                host.Install("systemd-container"));
 
     private static async Task<Finding> AgentAsync(DoctorHost host, CancellationToken cancel)
     {

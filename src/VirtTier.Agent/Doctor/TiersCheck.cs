@@ -31,8 +31,14 @@ internal sealed class TiersCheck : IDoctorCheck
         }
         catch (Exception e) when (e is GuestMemoryException or ConfigException)
         {
-            failure = Finding.Error(Check, e.Message,
-                e is ConfigException ? "editor /etc/virttier/virttier.yaml" : "apt install linux-image-amd64");
+            failure = Finding.Error(Check, e.Message, e switch
+            {
+                ConfigException => "editor /etc/virttier/virttier.yaml && virttier agent --check",
+                GuestMemoryException { Kind: GuestMemoryError.Unsupported } => host.Install("linux-image-amd64", "kernel"),
+                GuestMemoryException { Kind: GuestMemoryError.NoPermission } => "sudo virttier doctor",
+                _ => "grep -r . /sys/devices/system/node/*/meminfo /sys/devices/system/node/*/cpulist # and report it: the kernel's "
+                    + "files make no sense",
+            });
             (topology, memory) = (null!, null!);
         }
         if (failure is not null)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Systemd;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Hook;
@@ -27,7 +28,7 @@ internal sealed class HookDirectory : IDisposable
     }
 
     /// <summary>Where systemd says, or where the hook looks.</summary>
-    public static string RuntimeDirectory => Environment.GetEnvironmentVariable("RUNTIME_DIRECTORY") ?? DefaultRuntimeDirectory;
+    public static string RuntimeDirectory => ServiceDirectory.Of("RUNTIME_DIRECTORY", DefaultRuntimeDirectory);
 
     /// <summary>Makes it; null, with the reason, where that is impossible: the hook then does nothing.</summary>
     public static HookDirectory? Create(string runtimeDirectory, out string? problem)

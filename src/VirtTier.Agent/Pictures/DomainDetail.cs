@@ -19,7 +19,10 @@ internal sealed record DomainDetail(
 
     /// <exception cref="JsonException">The text is not such a document.</exception>
     public static DomainDetail FromJson(string json) =>
-        JsonSerializer.Deserialize(json, PicturesJson.Default.DomainDetail) ?? throw new JsonException("the domain is empty");
+        JsonSerializer.Deserialize(json, PicturesJson.Default.DomainDetail)
+            is { Status: not null, Nodes: not null, Heat: not null, Events: not null } detail
+            ? detail
+            : throw new JsonException("it is not all that there is of a domain");
 }
 
 /// <summary>What <c>virttier heatmap</c> shows, as one JSON document: where a domain accessed its memory, and when.</summary>
@@ -50,7 +53,7 @@ internal sealed record DomainHeat(
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(HostEstimate))]
 [JsonSerializable(typeof(DomainDetail))]
 [JsonSerializable(typeof(DomainHeat))]

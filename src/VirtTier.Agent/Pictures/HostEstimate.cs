@@ -29,7 +29,9 @@ internal sealed record HostEstimate(
 
     /// <exception cref="JsonException">The text is not an estimate.</exception>
     public static HostEstimate FromJson(string json) =>
-        JsonSerializer.Deserialize(json, PicturesJson.Default.HostEstimate) ?? throw new JsonException("the estimate is empty");
+        JsonSerializer.Deserialize(json, PicturesJson.Default.HostEstimate) is { Domains: not null } estimate
+            ? estimate
+            : throw new JsonException("it is not a whole estimate");
 }
 
 /// <summary>How much DRAM a VM would need.</summary>

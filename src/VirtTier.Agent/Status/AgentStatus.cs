@@ -34,7 +34,9 @@ internal sealed record AgentStatus(
     /// <exception cref="JsonException">The text is not an agent's status.</exception>
     public static AgentStatus FromJson(string json) =>
         JsonSerializer.Deserialize(json, StatusJson.Default.AgentStatus)
-            ?? throw new JsonException("the agent's status is empty");
+            is { Version: not null, Libvirt: not null, Tiers: not null, Domains: not null } status
+            ? status
+            : throw new JsonException("it is not the agent's whole status");
 }
 
 /// <param name="Connected">Whether libvirt answers.</param>
@@ -173,7 +175,7 @@ internal enum TieringState
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(AgentStatus))]
 [JsonSerializable(typeof(DomainStatus))]
 [JsonSerializable(typeof(DomainCurve))]

@@ -55,7 +55,9 @@ internal sealed record DomainCurve(
     /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
     /// <exception cref="JsonException">The text is not a curve.</exception>
     public static DomainCurve FromJson(string json) =>
-        JsonSerializer.Deserialize(json, StatusJson.Default.DomainCurve) ?? throw new JsonException("the curve is empty");
+        JsonSerializer.Deserialize(json, StatusJson.Default.DomainCurve) is { Name: not null, Points.Count: > 0 } curve
+            ? curve
+            : throw new JsonException("it is not a whole curve");
 }
 
 /// <param name="DramBytes">With so much DRAM,</param>

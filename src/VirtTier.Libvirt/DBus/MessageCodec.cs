@@ -2,6 +2,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using Tmds.DBus.Protocol;
+using VirtTier.Primitives;
 
 namespace VirtTier.Libvirt.DBus;
 
@@ -113,7 +114,7 @@ internal static partial class MessageCodec
     private static void Require(bool valid, string text, string what)
     {
         if (!valid)
-            throw new ArgumentException($"'{(text.Length > 80 ? text[..80] + "..." : text)}' is not a D-Bus {what}");
+            throw new ArgumentException($"'{Shorten.ForMessage(text)}' is not a D-Bus {what}");
     }
 
     private static string? OrNull(string signature) => signature.Length == 0 ? null : signature;

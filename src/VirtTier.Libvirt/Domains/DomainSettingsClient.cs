@@ -33,7 +33,7 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         return new DomainHandle(
             path,
             await GetAsync<string>(path, "Name", cancel).ConfigureAwait(false),
-            Guid.Parse(await GetAsync<string>(path, "UUID", cancel).ConfigureAwait(false)),
+            await GetUuidAsync(path, cancel).ConfigureAwait(false),
             await GetAsync<bool>(path, "Active", cancel).ConfigureAwait(false),
             await GetAsync<bool>(path, "Persistent", cancel).ConfigureAwait(false));
     }
@@ -48,10 +48,11 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
     {
         ArgumentNullException.ThrowIfNull(domain);
         uint flags = copy == DefinitionCopy.Config ? XmlInactive : 0;
-        BusBody reply = await CallDomainAsync(domain.Path, "GetXMLDesc", new("u", flags), cancel).ConfigureAwait(false);
+        string text = await AskAsync<string>(
+            domain.Path, LibvirtClient.DomainInterface, "GetXMLDesc", new("u", flags), cancel).ConfigureAwait(false);
         try
         {
-            DomainXml xml = DomainXml.Parse(reply.Get<string>(0));
+            DomainXml xml = DomainXml.Parse(text);
             IEnumerable<XAttribute> attributes = xml.Tiering?.Attributes().Where(a => !a.IsNamespaceDeclaration) ?? [];
             return new DomainSettings(
                 [.. attributes.Select(a => KeyValuePair.Create(a.Name.ToString(), a.Value))],
@@ -82,7 +83,8 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         uint flags = copy == DefinitionCopy.Config ? AffectConfig : AffectLive;
         BusBody arguments = new("isssu", MetadataElement, element.ToString(), MetadataKey,
             TieringSettings.MetadataNamespace, flags);
-        await CallDomainAsync(domain.Path, "SetMetadata", arguments, cancel).ConfigureAwait(false);
+        await CallAsync(domain.Path, LibvirtClient.DomainInterface, "SetMetadata", arguments, _ => true, cancel)
+            .ConfigureAwait(false);
     }
 
     private async Task<string> LookupAsync(string nameOrUuid, CancellationToken cancel)
@@ -101,31 +103,32 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         }
     }
 
-    private async Task<string> LookupAsync(string member, string nameOrUuid, CancellationToken cancel)
+    private Task<string> LookupAsync(string member, string nameOrUuid, CancellationToken cancel) =>
+        AskAsync<string>(driverPath, LibvirtClient.ConnectInterface, member, new("s", nameOrUuid), cancel);
+
+    private async Task<Guid> GetUuidAsync(string path, CancellationToken cancel)
     {
-        BusBody reply = await CallAsync(driverPath, LibvirtClient.ConnectInterface, member, new("s", nameOrUuid), cancel)
-            .ConfigureAwait(false);
-        return reply.Get<string>(0);
+        string text = await GetAsync<string>(path, "UUID", cancel).ConfigureAwait(false);
+        return Guid.TryParse(text, out Guid uuid)
+            ? uuid
+            : throw new LibvirtException($"libvirt-dbus says that the domain's UUID is '{Shorten.ForMessage(text)}'");
     }
 
-    private async Task<T> GetAsync<T>(string path, string property, CancellationToken cancel)
-    {
-        BusBody reply = await CallAsync(
-            path, "org.freedesktop.DBus.Properties", "Get", new("ss", LibvirtClient.DomainInterface, property), cancel)
-            .ConfigureAwait(false);
-        return reply.Get<T>(0);
-    }
+    private Task<T> GetAsync<T>(string path, string property, CancellationToken cancel) => AskAsync<T>(
+        path, "org.freedesktop.DBus.Properties", "Get", new("ss", LibvirtClient.DomainInterface, property), cancel);
 
-    private Task<BusBody> CallDomainAsync(string path, string member, BusBody body, CancellationToken cancel) =>
-        CallAsync(path, LibvirtClient.DomainInterface, member, body, cancel);
+    private Task<T> AskAsync<T>(string path, string @interface, string member, BusBody body, CancellationToken cancel) =>
+        CallAsync(path, @interface, member, body, reply => reply.Get<T>(0), cancel);
 
-    private async Task<BusBody> CallAsync(
-        string path, string @interface, string member, BusBody body, CancellationToken cancel)
+    // What is answered is read here, too: an answer of another type is as little of one as none.
+    private async Task<T> CallAsync<T>(
+        string path, string @interface, string member, BusBody body, Func<BusBody, T> read, CancellationToken cancel)
     {
         try
         {
-            return await bus.CallAsync(new(LibvirtClient.Service, path, @interface, member, body, s_callTimeout), cancel)
-                .ConfigureAwait(false);
+            BusBody reply = await bus.CallAsync(
+                new(LibvirtClient.Service, path, @interface, member, body, s_callTimeout), cancel).ConfigureAwait(false);
+            return read(reply);
         }
         catch (BusException e)
         {
@@ -140,7 +143,7 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
 /// <summary>Libvirt refuses what it was asked, or does not answer; the message is a sentence for people.</summary>
 /// <param name="message">The sentence.</param>
 /// <param name="inner">What it comes from.</param>
-public sealed class LibvirtException(string message, Exception inner) : Exception(message, inner);
+public sealed class LibvirtException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>A domain as it was found.</summary>
 /// <param name="Path">Its object in libvirt-dbus.</param>

@@ -15,6 +15,10 @@ internal sealed record DomainXml(
     /// that does not run.</summary>
     internal string? RunId { get; private init; }
 
+    /// <summary>The namespace of an element of the metadata that is VirtTier's by it, but not of this version; null if there
+    /// is none.</summary>
+    internal string? OddNamespace { get; private init; }
+
     /// <summary>What rules go by.</summary>
     internal DomainLabels Labels { get; private init; } = DomainLabels.None;
 
@@ -48,6 +52,7 @@ internal sealed record DomainXml(
             FindTiering(domain))
         {
             RunId = (string?)domain.Attribute("id"),
+            OddNamespace = FindOddNamespace(domain),
             Labels = DomainLabels.Read(domain, ReadName(domain), ordinary),
         };
     }
@@ -104,6 +109,11 @@ internal sealed record DomainXml(
 
     /// <summary>What of a domain's total memory is no RAM, or none now. libvirt counts every memory device in it,
     /// a virtio-mem at its full size.</summary>
+    private static string? FindOddNamespace(XElement domain) => domain.Element("metadata")?.Elements()
+        .Select(element => element.Name.NamespaceName)
+        .FirstOrDefault(name => name != TieringSettings.MetadataNamespace
+            && name.StartsWith(TieringSettings.NamespacePrefix, StringComparison.OrdinalIgnoreCase));
+
     private static ulong ReadUnusable(XElement domain)
     {
         ulong unusable = 0;

@@ -50,6 +50,12 @@ internal sealed class TrackedDomain(
         if (name is not null && parsed.Name != name)
             throw new FormatException($"the domain in it has another name, '{Shorten.ForMessage(parsed.Name)}'");
         var (settings, problems) = TieringSettings.FromElement(parsed.Tiering, parsed.MemoryBytes);
+        if (parsed is { Tiering: null, OddNamespace: { } odd })
+        {
+            problems = [new(TieringSettings.ElementName, Shorten.ForMessage(odd),
+                $"the element has the namespace '{Shorten.ForMessage(odd)}', which counts for nothing here: "
+                    + $"it must be '{TieringSettings.MetadataNamespace}'")];
+        }
         if (parsed.Labels.FlavorProblem is { } flavorProblem && flavorProblem != Domain?.Labels.FlavorProblem)
             Log.BadFlavor(logger, parsed.Name, flavorProblem);
         if (problems.Count == 0)

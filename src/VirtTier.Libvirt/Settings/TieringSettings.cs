@@ -11,6 +11,9 @@ public sealed record TieringSettings
     /// <summary>The XML namespace of the metadata element.</summary>
     public const string MetadataNamespace = "urn:virttier:tiering:1";
 
+    /// <summary>What the namespaces of all versions begin with.</summary>
+    public const string NamespacePrefix = "urn:virttier";
+
     /// <summary>The name of the metadata element.</summary>
     public const string ElementName = "tiering";
 

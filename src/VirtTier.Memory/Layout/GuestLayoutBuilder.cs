@@ -9,6 +9,9 @@ internal sealed class GuestLayoutBuilder
 {
     private const ulong Block = PageSizes.BlockPages;
 
+    // As many as a processor can address.
+    private const ulong MostPages = 1UL << 40;
+
     // Runs of frames with memory behind them, in order of frame; no two overlap in frames or in memory.
     private readonly List<(ulong FirstGfn, ulong PageCount, ulong Hva)> _runs = [];
 
@@ -18,6 +21,11 @@ internal sealed class GuestLayoutBuilder
     /// <summary>Adds what no earlier slot covers, be it the same frames or the same memory.</summary>
     public void Add(Memslot slot)
     {
+        if (slot.PageCount > MostPages || slot.FirstGfn > MostPages
+            || slot.Hva > ulong.MaxValue - (slot.PageCount * PageSizes.PageBytes))
+            throw new GuestMemoryException(
+                GuestMemoryError.Failed, $"the kernel module names memory that no guest can have: {slot.PageCount} pages "
+                    + $"at 0x{slot.Gpa:x}, which are QEMU's at 0x{slot.Hva:x}");
         ulong nextGfn = _runs.Count == 0 ? 0 : _runs[^1].FirstGfn + _runs[^1].PageCount;
         ulong skip = nextGfn > slot.FirstGfn ? nextGfn - slot.FirstGfn : 0;
         if (skip >= slot.PageCount)

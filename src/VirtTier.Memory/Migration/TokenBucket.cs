@@ -11,6 +11,9 @@ public sealed class TokenBucket
     private const double BurstSeconds = 0.4;
     private const double BatchSeconds = 0.05;
 
+    /// <summary>The most that <see cref="Delay"/> says: what is later is asked for again.</summary>
+    internal static readonly TimeSpan LongestDelay = TimeSpan.FromDays(1);
+
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
     private long _perSecond;
@@ -56,7 +59,8 @@ public sealed class TokenBucket
             Refill();
             return _perSecond == 0 || _balance >= 0
                 ? TimeSpan.Zero
-                : TimeSpan.FromMilliseconds(Math.Ceiling(-_balance / _perSecond * 1000));
+                : TimeSpan.FromMilliseconds(
+                    Math.Min(Math.Ceiling(-_balance / _perSecond * 1000), LongestDelay.TotalMilliseconds));
         }
     }
 

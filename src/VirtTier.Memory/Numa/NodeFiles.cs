@@ -10,6 +10,9 @@ internal static class NodeFiles
     // What sysfs gives for a file at most.
     private const int LongestFile = 4096;
 
+    // 4096 TiB, what a processor can address: sums over all nodes fit as well.
+    private const long MostKibibytes = 1L << 42;
+
     /// <summary>One value of a node's meminfo, in bytes; its lines read <c>Node 0 MemFree:  123 kB</c>.
     /// Null if there is none.</summary>
     /// <exception cref="GuestMemoryException">The file is there and cannot be read.</exception>
@@ -41,7 +44,7 @@ internal static class NodeFiles
         int found = text.IndexOf(key);
         return found >= 0
             && Utf8Parser.TryParse(text[(found + key.Length)..].TrimStart((byte)' '), out long kibibytes, out _)
-            && kibibytes is >= 0 and <= long.MaxValue / 1024
+            && kibibytes is >= 0 and <= MostKibibytes
                 ? kibibytes * 1024
                 : null;
     }

@@ -29,6 +29,12 @@ public sealed class KvmSamplerFactory : IGuestSamplerFactory
 /// <summary>A client of the kernel module, attached to one guest.</summary>
 internal sealed unsafe class KvmSampler : IGuestSampler
 {
+    // Twice KVM's KVM_USER_MEM_SLOTS.
+    private const int MostMemslots = 1 << 16;
+
+    // As many as a processor can address.
+    private const ulong MostPages = 1UL << 40;
+
     private readonly ISamplerDevice _device;
     private readonly int _pid;
 
@@ -70,10 +76,10 @@ internal sealed unsafe class KvmSampler : IGuestSampler
         KvmEptSampleInfo info = NewInfo();
         Check(Call(_device, KvmEptSampleAbi.CmdGetInfo, (nint)(&info)), "read the sampler's state");
         return new SamplerInfo(
-            (SamplerFeatures)info.Flags,
-            (GuestPaging)info.Paging,
-            (int)info.Vcpus,
-            (int)info.Memslots,
+            Features(info.Flags),
+            (GuestPaging)Within(info.Paging, int.MaxValue, "as the kind of page tables"),
+            (int)Within(info.Vcpus, int.MaxValue, "virtual CPUs"),
+            (int)Within(info.Memslots, int.MaxValue, "memslots"),
             info.GfnEnd,
             info.Generation,
             info.Harvests,
@@ -82,7 +88,7 @@ internal sealed unsafe class KvmSampler : IGuestSampler
             info.Flushes,
             info.Samples,
             info.Dropped,
-            info.Armed,
+            Within(info.Armed, long.MaxValue, "armed pages"),
             info.Faults);
     }
 
@@ -90,17 +96,19 @@ internal sealed unsafe class KvmSampler : IGuestSampler
     public IReadOnlyList<Memslot> GetMemslots()
     {
         // The call fills as many as fit, so a full array may be a cut one (the slots can grow between two calls).
-        for (int capacity = 32; ; capacity *= 2)
+        for (int capacity = 32; capacity <= MostMemslots; capacity *= 2)
         {
             var slots = new KvmEptSampleMemslot[capacity];
             fixed (KvmEptSampleMemslot* first = slots)
             {
                 KvmEptSampleGetMemslots request = new() { Memslots = first, Capacity = (nuint)capacity };
                 Check(Call(_device, KvmEptSampleAbi.CmdGetMemslots, (nint)(&request)), "read the memslots");
-                if ((int)request.Count < capacity)
+                if (request.Count < (nuint)capacity)
                     return Array.ConvertAll(slots[..(int)request.Count], s => new Memslot(s.Gpa, s.Hva, s.PageCount));
             }
         }
+        throw new GuestMemoryException(
+            GuestMemoryError.Failed, $"the kernel module names more than {MostMemslots - 1} memslots of process {_pid}");
     }
 
     /// <inheritdoc/>
@@ -139,14 +147,19 @@ internal sealed unsafe class KvmSampler : IGuestSampler
                     throw new GuestMemoryException(
                         GuestMemoryError.Failed, $"the kernel module made no progress at gfn {request.Start:x}");
                 total = new HarvestResult(
-                    total.Present + (long)request.PagesPresent,
-                    total.Accessed + (long)request.PagesAccessed,
-                    total.Dirty + (long)request.PagesDirty,
+                    total.Present + Pages(request.PagesPresent),
+                    total.Accessed + Pages(request.PagesAccessed),
+                    total.Dirty + Pages(request.PagesDirty),
                     request.Generation);
                 request.Start = request.Next;
             }
+            Span<MappingSize> named = buffers.WritableSizes.Slice(
+                range.FirstIndex / PageSizes.BlockPages, range.PageCount / PageSizes.BlockPages);
+            if (MemoryMarshal.AsBytes(named).ContainsAnyExceptInRange((byte)0, (byte)MappingSize.Size1G))
+                throw new GuestMemoryException(
+                    GuestMemoryError.Failed, "the kernel module names sizes of mappings that there are not");
 
-            var state = (SamplerFeatures)request.State;
+            SamplerFeatures state = Features(request.State);
             // A module from before this field leaves it alone.
             if (!state.HasFlag(SamplerFeatures.GuestAttached))
                 state = GetInfo().Features;
@@ -177,7 +190,8 @@ internal sealed unsafe class KvmSampler : IGuestSampler
         }
         while (result == -Errno.EINTR);
         Check(result, "read fault samples");
-        return result / Unsafe.SizeOf<AccessSample>();
+        return (int)Within((ulong)result, (ulong)destination.Length * (ulong)sizeof(AccessSample), "bytes of samples")
+            / Unsafe.SizeOf<AccessSample>();
     }
 
     /// <inheritdoc/>
@@ -196,6 +210,16 @@ internal sealed unsafe class KvmSampler : IGuestSampler
 
     private static Span<ulong> From(GfnRange range, Span<ulong> bitmap) =>
         bitmap.IsEmpty ? bitmap : bitmap[(range.FirstIndex / 64)..];
+
+    // What a later module adds is nothing to this program.
+    private static SamplerFeatures Features(uint flags) => (SamplerFeatures)(flags & int.MaxValue);
+
+    private static long Pages(ulong count) => (long)Within(count, MostPages, "pages in a harvest");
+
+    // A number that cannot be would be another one where it is counted with.
+    private static ulong Within(ulong number, ulong most, string what) => number <= most
+        ? number
+        : throw new GuestMemoryException(GuestMemoryError.Failed, $"the kernel module says {number} {what}, of at most {most}");
 
     private static KvmEptSampleInfo NewInfo() => new() { Size = (uint)sizeof(KvmEptSampleInfo) };
 

@@ -99,7 +99,7 @@ public sealed class TopViewTests
     public void What_cannot_be_used_is_refused(string option, string value, string named)
     {
         string message = Assert.Single(TopCommand.Create().Parse([option, value]).Errors).Message;
-        Assert.StartsWith($"{named}: must be", message, StringComparison.Ordinal);
+        Assert.StartsWith($"{named} '{value}': must be", message, StringComparison.Ordinal);
     }
 
     [Fact]

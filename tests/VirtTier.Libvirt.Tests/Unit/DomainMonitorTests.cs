@@ -140,6 +140,33 @@ public sealed class DomainMonitorTests
         Assert.Single(_host.Log.Lines, line => line.Contains("bad tiering settings", StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("urn:virttier:tiering")]
+    [InlineData("urn:virttier:tiering:2")]
+    [InlineData("urn:VirtTier:tiering:1")]
+    public async Task Settings_of_another_namespace_are_not_passed_over_without_a_word(string name)
+    {
+        string other = $"<x:tiering xmlns:x='{name}' dram='16MiB'/><y:tiering xmlns:y='urn:other' dram='16MiB'/>";
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        domain.Metadata = other;
+        await _host.LookAsync();
+        Assert.Equal(TieringSettings.Default, _host.Find("web1")!.Settings);
+        SettingsProblem problem = Assert.Single(_host.Find("web1")!.SettingsProblems);
+        Assert.Equal(("tiering", name), (problem.Attribute, problem.Value));
+        Assert.EndsWith("must be 'urn:virttier:tiering:1'", problem.Message, StringComparison.Ordinal);
+
+        domain.Metadata = other + TestDomain.MetadataOf("dram='8MiB'");
+        _host.RaiseMetadataChange(domain);
+        await _host.LookAsync();
+        Assert.Equal(SizeSpec.FromBytes(8 << 20), _host.Find("web1")!.Settings.Dram);
+        Assert.Empty(_host.Find("web1")!.SettingsProblems);
+
+        domain.Metadata = "<y:tiering xmlns:y='urn:other' dram='16MiB'/>";
+        _host.RaiseMetadataChange(domain);
+        await _host.LookAsync();
+        Assert.Empty(_host.Find("web1")!.SettingsProblems);
+    }
+
     [Fact]
     public async Task Bad_settings_from_the_start_are_the_defaults()
     {

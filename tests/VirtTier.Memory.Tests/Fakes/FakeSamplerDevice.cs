@@ -38,6 +38,21 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
 
     public bool IsDisposed { get; private set; }
 
+    /// <summary>What becomes of the answer to GET_INFO, as of a module that has gone wrong.</summary>
+    public Func<KvmEptSampleInfo, KvmEptSampleInfo> Info { get; set; } = info => info;
+
+    /// <summary>The same of a harvest's.</summary>
+    public Func<KvmEptSampleHarvest, KvmEptSampleHarvest> Answer { get; set; } = answer => answer;
+
+    /// <summary>How many memslots it says that there are; null is the truth.</summary>
+    public ulong? MemslotCount { get; set; }
+
+    /// <summary>How many bytes a read says that it gave; null is the truth.</summary>
+    public int? ReadBytes { get; set; }
+
+    /// <summary>The size of each mapping.</summary>
+    public MappingSize Size { get; set; } = MappingSize.Size4K;
+
     public void Fail(uint request, params int[] results) => Results[request] = new Queue<int>(results);
 
     public int Ioctl(uint request, nint argument)
@@ -58,7 +73,7 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
         int count = 0;
         while (count < records.Length && Samples.TryDequeue(out ulong record))
             records[count++] = record;
-        return count * sizeof(ulong);
+        return ReadBytes ?? count * sizeof(ulong);
     }
 
     public int Poll(int milliseconds)
@@ -79,6 +94,7 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
         info->Vcpus = 2;
         info->HarvestNs = 1_500_000;
         info->Generation = 7;
+        *info = Info(*info);
         return 0;
     }
 
@@ -95,6 +111,7 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
             };
         }
 
+        request->Count = (nuint?)MemslotCount ?? request->Count;
         return 0;
     }
 
@@ -113,7 +130,7 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
             bool isAccessed = AccessedGfns.Contains(gfn);
             *word = isAccessed ? *word | mask : *word & ~mask;
             request->PagesAccessed += isAccessed ? 1u : 0u;
-            ((byte*)request->Sizes)[bit / 512] = (byte)MappingSize.Size4K;
+            ((byte*)request->Sizes)[bit / 512] = (byte)Size;
         }
 
         if ((request->Flags & 1) != 0)
@@ -121,7 +138,8 @@ internal sealed unsafe class FakeSamplerDevice : ISamplerDevice
         request->Next = end;
         request->Generation = 7;
         request->State = HarvestState;
+        *request = Answer(*request);
         LastHarvest = (request->Dirty != 0, request->Present != 0);
-        return end < request->End ? -Errno.EINTR : 0;
+        return InterruptAfter != 0 && end < request->End ? -Errno.EINTR : 0;
     }
 }
