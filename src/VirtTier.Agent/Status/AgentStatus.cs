@@ -24,6 +24,9 @@ internal sealed record AgentStatus(
     /// <summary>What the agent does that hangs, in words: systemd restarts the agent unless it goes on.</summary>
     public IReadOnlyList<string> Hung { get; init; } = [];
 
+    /// <summary>Where VMs are looked for beside libvirt.</summary>
+    public IReadOnlyList<SourceStatus> Sources { get; init; } = [];
+
     /// <summary>One line of JSON, as it travels over D-Bus.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.AgentStatus);
 
@@ -40,9 +43,15 @@ internal sealed record AgentStatus(
 /// 0 while VMs come and go: it is not installed.</param>
 internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookCalls = 0)
 {
-    /// <summary>How its domains are learned of: <c>dbus</c> or <c>files</c>; null before the first look.</summary>
+    /// <summary>How its domains are learned of: <c>dbus</c>, <c>files</c>, or <c>off</c> if they are not;
+    /// null before the first look.</summary>
     public string? Source { get; init; }
 }
+
+/// <param name="Name">One of <see cref="DomainSources"/>.</param>
+/// <param name="Connected">Whether its domains are seen.</param>
+/// <param name="Problem">Why not, in one sentence.</param>
+internal sealed record SourceStatus(string Name, bool Connected, string? Problem);
 
 /// <param name="Name"><c>fast</c> or <c>slow</c>.</param>
 /// <param name="Nodes">NUMA nodes of the tier.</param>

@@ -17,14 +17,19 @@ public sealed partial class MetricsPageTests
     public async Task Figures_of_a_domain_are_in_base_units()
     {
         string page = await PageAsync(SampleStatus.Of("web1"));
-        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"web1\",source=\"libvirt\"} 1073741824\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_budget_bytes{domain=\"web1\",source=\"libvirt\"} 1073741824\n", page,
+            StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_resident_bytes{domain=\"web1\",source=\"libvirt\",tier=\"fast\"} 943718400\n", page,
             StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_promoted_bytes_total{domain=\"web1\",source=\"libvirt\"} 12288\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",source=\"libvirt\",reason=\"pinned\"} 8192\n", page,
+        Assert.Contains("\nvirttier_domain_promoted_bytes_total{domain=\"web1\",source=\"libvirt\"} 12288\n", page,
             StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",source=\"libvirt\",state=\"tiering\"} 1\n", page, StringComparison.Ordinal);
-        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",source=\"libvirt\",state=\"paused\"} 0\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",source=\"libvirt\",reason=\"pinned\"} 8192\n",
+            page,
+            StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",source=\"libvirt\",state=\"tiering\"} 1\n", page,
+            StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_state{domain=\"web1\",source=\"libvirt\",state=\"paused\"} 0\n", page,
+            StringComparison.Ordinal);
         Assert.Contains("\nvirttier_tier_free_bytes{tier=\"slow\",rank=\"1\"} 17179869184\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_up 1\n", page, StringComparison.Ordinal);
     }
