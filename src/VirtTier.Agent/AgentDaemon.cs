@@ -66,6 +66,8 @@ internal static class AgentDaemon
                 Progress = watching.Progress,
             };
         using DomainMonitor monitor = new(bus, processes, options, time, logs.CreateLogger<DomainMonitor>());
+        using HostDomains domains = new(
+            monitor, processes, config.Sources, options with { Progress = () => { } }, time, logs.CreateLogger<DomainMonitor>());
         await using Reconciler reconciler = new(config, context);
         using HookDirectory? hookDirectory = HookDirectory.Create(HookDirectory.RuntimeDirectory, out string? hookProblem);
         using HookListener hook = new(new AdmissionControl(reconciler.Promises, time), monitor.Wake, time, log);
@@ -82,6 +84,8 @@ internal static class AgentDaemon
             pictures.DramCost = fresh.DramCost;
             monitor.Source = fresh.LibvirtSource;
             monitor.Wake();
+            domains.Heartbeat = fresh.Heartbeat;
+            domains.Sources = fresh.Sources;
             TellHook(fresh);
         }
 
@@ -108,6 +112,7 @@ internal static class AgentDaemon
         try
         {
             TellHook(config);
+            using WatchedLoop elsewhere = loops.Add("watching other sources of domains", LoopWatch.UsualLimit);
             using WatchedLoop following = loops.Add("following domains", LoopWatch.UsualLimit);
             using WatchedLoop dividing = loops.Add("dividing the pool", LoopWatch.UsualLimit);
             using WatchedLoop memory = loops.Add("watching the host's memory", LoopWatch.UsualLimit);
@@ -115,8 +120,10 @@ internal static class AgentDaemon
             using WatchedLoop proving = loops.Add("proving life", LoopWatch.UsualLimit);
             await AgentLoops.RunAsync(stop,
                 (watching, monitor.RunAsync),
+                // One that hangs is said in the status; it is no reason to begin anew with all the others.
+                (elsewhere, token => elsewhere.IdleAsync(RunAsync(domains, token))),
                 (following,
-                    token => reconciler.ReconcileForeverAsync(monitor.WaitForChangeAsync, settings.Save, following, token)),
+                    token => reconciler.ReconcileForeverAsync(domains.WaitForChangeAsync, settings.Save, following, token)),
                 (dividing, token => DivideForeverAsync(reconciler, dividing, time, token)),
                 (memory, token => new HostWatch(reconciler, () => NumaTopology.Read(), time, log).RunAsync(memory, token)),
                 (answering, token => BusWatch.RunAsync(bus, answering, time, token)),
@@ -127,6 +134,12 @@ internal static class AgentDaemon
             ServiceManager.Stopping();
         }
         log.Stopped(reconciler.Count);
+    }
+
+    private static async Task<bool> RunAsync(HostDomains domains, CancellationToken stop)
+    {
+        await domains.RunOthersAsync(stop);
+        return true;
     }
 
     private static async Task DivideForeverAsync(

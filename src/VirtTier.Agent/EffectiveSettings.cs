@@ -26,7 +26,8 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
         SettingsRule? rule = config.Rules.FirstOrDefault(rule => rule.Fits(domain, readCgroup));
         (string From, TieringSettings Settings)[] layers =
         [
-            ("metadata", rule is { OwnerCounts: false } ? TieringSettings.Default : domain.Settings),
+            (domain.Source == DomainSources.Proxmox ? "tags" : "metadata",
+                rule is { OwnerCounts: false } ? TieringSettings.Default : domain.Settings),
             ($"flavor {domain.Labels.Flavor}", domain.Labels.FlavorSettings),
             ($"rule at {rule?.Place}", rule?.Set ?? TieringSettings.Default),
             ("defaults", config.Defaults),

@@ -200,7 +200,7 @@ internal sealed class Reconciler : IAsyncDisposable
             }
         }
         // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
-        if (snapshot.Link.Connected)
+        if (snapshot.IsWhole)
         {
             RunningDomain[] tended = [.. _orders.Where(o => o.Mode != TieringMode.Off).Select(o => o.Domain)];
             _context.Heat.Keep(tended);
@@ -252,6 +252,8 @@ internal sealed class Reconciler : IAsyncDisposable
         {
             Hung = _context.Loops.Hung,
             Loops = _context.Loops.Status(),
+            Sources = [.. (_snapshot?.Others ?? []).Select(
+                other => new SourceStatus(other.Source, other.Link.Connected, other.Link.Reason))],
         };
     }
 

@@ -30,7 +30,8 @@ internal sealed class SettingsStore(string directory, ILogger log)
         try
         {
             SavedSettings?[] saved =
-                JsonSerializer.Deserialize(BoundedFile.ReadText(_file, MostBytes), SettingsStoreJson.Default.SavedSettingsArray) ?? [];
+                JsonSerializer.Deserialize(BoundedFile.ReadText(_file, MostBytes), SettingsStoreJson.Default.SavedSettingsArray)
+                    ?? [];
             foreach (SavedSettings domain in saved.OfType<SavedSettings>().Where(d => !d.Attributes.ContainsValue(null)))
             {
                 var (good, problems) = TieringSettings.FromAttributes(domain.Attributes!);
@@ -49,13 +50,14 @@ internal sealed class SettingsStore(string directory, ILogger log)
         return settings;
     }
 
-    /// <summary>Writes what holds now, if it is something else. While libvirt does not answer, nothing new is known.</summary>
+    /// <summary>Writes what holds now, if it is something else. While a source does not answer, nothing new is known.</summary>
     public void Save(DomainSnapshot snapshot)
     {
-        if (!snapshot.Link.Connected)
+        if (!snapshot.IsWhole)
             return;
         SavedSettings[] settings =
-            [.. snapshot.Domains.Select(d => new SavedSettings(d.Source, d.Id, d.Uuid, d.Settings.ToAttributes().ToDictionary()!))];
+            [.. snapshot.Domains.Select(
+                d => new SavedSettings(d.Source, d.Id, d.Uuid, d.Settings.ToAttributes().ToDictionary()!))];
         string text = JsonSerializer.Serialize(settings, SettingsStoreJson.Default.SavedSettingsArray);
         if (text == _written)
             return;

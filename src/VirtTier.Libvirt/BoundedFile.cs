@@ -35,12 +35,17 @@ public static class BoundedFile
     /// <exception cref="UnauthorizedAccessException">It may not be read.</exception>
     internal static byte[] ReadBytesOfNoLink(string path, int mostBytes)
     {
-        using SafeFileHandle file = Open(path, O_NOFOLLOW);
+        using SafeFileHandle file = OpenNoLink(path);
         return ReadBytes(file, path, mostBytes);
     }
 
-    private static byte[] ReadBytes(SafeFileHandle file, string path, int mostBytes)
+    /// <summary>The bytes of an open file, from where it stands.</summary>
+    /// <exception cref="IOException">It cannot be read, or is longer.</exception>
+    public static byte[] ReadBytes(SafeFileHandle file, string path, int mostBytes)
     {
+        // What the kernel makes has a length of 0, and is as long as it turns out to be.
+        if (RandomAccess.GetLength(file) > mostBytes)
+            throw TooLong(path, mostBytes);
         using MemoryStream read = new();
         byte[] part = new byte[1 << 14];
         for (int count; (count = Libc.Read(file, part)) != 0;)
@@ -48,11 +53,20 @@ public static class BoundedFile
             if (count < 0)
                 throw new IOException($"{path} cannot be read ({Errno.Describe(-count)})");
             if (read.Length + count > mostBytes)
-                throw new IOException($"{path} has more than {mostBytes} bytes, which is more than any of its kind has");
+                throw TooLong(path, mostBytes);
             read.Write(part, 0, count);
         }
         return read.ToArray();
     }
+
+    private static IOException TooLong(string path, int mostBytes) =>
+        new($"{path} has more than {mostBytes} bytes, which is more than any of its kind has");
+
+    /// <summary>Opens a file for reading that is itself one: a symbolic link is refused.</summary>
+    /// <exception cref="FileNotFoundException">There is none.</exception>
+    /// <exception cref="IOException">It cannot be opened, or is a link, a directory, a device, a pipe or a socket.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be opened.</exception>
+    public static SafeFileHandle OpenNoLink(string path) => Open(path, O_NOFOLLOW);
 
     /// <summary>Opens a file for reading.</summary>
     /// <exception cref="FileNotFoundException">There is none.</exception>

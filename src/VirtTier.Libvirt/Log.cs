@@ -34,6 +34,12 @@ internal static partial class Log
     [LoggerMessage(1103, LogLevel.Information, "libvirt's domains are learned of by {Source}")]
     internal static partial void SourceChosen(ILogger logger, string source);
 
+    [LoggerMessage(1104, LogLevel.Information, "{Source}: its domains are looked for")]
+    internal static partial void SourceAnswers(ILogger logger, string source);
+
+    [LoggerMessage(1105, LogLevel.Warning, "{Source}: {Reason}")]
+    internal static partial void SourceFails(ILogger logger, string source, string reason);
+
     [LoggerMessage(1200, LogLevel.Information, "Domain {Domain} ({Uuid}) runs")]
     internal static partial void DomainAppeared(ILogger logger, DomainKey domain, Guid uuid);
 
@@ -45,6 +51,9 @@ internal static partial class Log
 
     [LoggerMessage(1205, LogLevel.Warning, "The domain at {Path} cannot be read and is left as it was last known: {Reason}")]
     internal static partial void DomainStaysUnreadable(ILogger logger, string path, string reason);
+
+    [LoggerMessage(1207, LogLevel.Warning, "Domain {Domain} is left out: {Reason}")]
+    internal static partial void DomainLeftOut(ILogger logger, DomainKey domain, string reason);
 
     [LoggerMessage(1203, LogLevel.Warning, "Domain {Name}: bad tiering settings, {Attribute}: {Problem}; the last good hold")]
     internal static partial void BadSettings(ILogger logger, string name, string attribute, string problem);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Tmds.Linux;
 using static Tmds.Linux.LibC;
@@ -13,9 +14,36 @@ public static unsafe partial class Libc
     private const int MovePagesNumber = 279;
     private const int ProcessVmReadvNumber = 310;
     private const int PidfdOpenNumber = 434;
+    private const int Openat2Number = 437;
     private const int ProcessMadviseNumber = 440;
 
+    private const ulong RESOLVE_NO_XDEV = 1, RESOLVE_NO_MAGICLINKS = 2, RESOLVE_NO_SYMLINKS = 4, RESOLVE_BENEATH = 8;
+
     private const int CLOCK_THREAD_CPUTIME_ID = 3;
+
+    /// <summary>open(2) of a directory, to look below it; a link is none.</summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="errno">Why the handle is invalid; 0 when it is not.</param>
+    public static SafeFileHandle OpenDirectory(string path, out int errno) =>
+        Open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, out errno);
+
+    /// <summary>openat2(2) of a directory below another one: the way there leads over no link, mount point or "..".</summary>
+    /// <param name="directory">A directory.</param>
+    /// <param name="below">The path from there.</param>
+    /// <param name="errno">Why the handle is invalid; 0 when it is not.</param>
+    public static SafeFileHandle OpenDirectoryBelow(SafeFileHandle directory, string below, out int errno)
+    {
+        using Held held = new(directory);
+        ulong* how = stackalloc ulong[3]; // flags, mode, resolve
+        how[0] = (ulong)(O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        how[2] = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+        fixed (byte* name = Encoding.UTF8.GetBytes(below + '\0'))
+        {
+            int fd = Result((int)syscall(Openat2Number, held.Fd, name, how, 3 * sizeof(ulong)));
+            errno = fd < 0 ? -fd : 0;
+            return new SafeFileHandle(fd < 0 ? -1 : fd, ownsHandle: true);
+        }
+    }
 
     /// <summary>poll(2). That of Tmds.LibC loses the error number.</summary>
     public static int Poll(Span<pollfd> fds, int milliseconds)

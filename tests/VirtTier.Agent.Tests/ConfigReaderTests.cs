@@ -66,6 +66,19 @@ public sealed class ConfigReaderTests
         Assert.Equal(new AgentConfig { IsEmptyFile = string.IsNullOrWhiteSpace(text) }, Read(text));
 
     [Fact]
+    public void Sources_beside_libvirt_are_off_until_they_are_named()
+    {
+        SourceOptions none = Read("sources: {proxmox: off, pods: off}").Sources;
+        Assert.Equal((false, null, 0, 0), (none.Proxmox, none.Pods, none.PidFiles.Count, none.Cgroups.Count));
+        SourceOptions all = Read("sources: {proxmox: on, pods: on, pid_files: /run/a.pid, cgroups: [/vms.slice/*, /x]}").Sources;
+        Assert.Equal((true, "/var/lib/kubelet/pods"), (all.Proxmox, all.Pods));
+        Assert.Equal(["/run/a.pid"], all.PidFiles);
+        Assert.Equal(["/vms.slice/*", "/x"], all.Cgroups);
+        Assert.Equal("/srv/kubelet/pods", Read("sources: {pods: /srv/kubelet/pods}").Sources.Pods);
+        Assert.Equal(LibvirtSource.Off, Read("libvirt: {source: off}").LibvirtSource);
+    }
+
+    [Fact]
     public void A_file_that_does_not_exist_means_all_defaults() =>
         Assert.Equal(new AgentConfig(), ConfigReader.ReadFile("/nonexistent/virttier.yaml"));
 
@@ -74,7 +87,8 @@ public sealed class ConfigReaderTests
         "t.yaml:2:3: unknown key 'intervall' in 'sampling'; known: interval, harvests_per_round")]
     [InlineData(
         "polling: 3\n",
-        "t.yaml:1:1: unknown key 'polling'; known: defaults, rules, sampling, tiers, migration, pool, costs, libvirt, hook")]
+        "t.yaml:1:1: unknown key 'polling'; known: defaults, rules, sampling, tiers, migration, pool, costs, libvirt, "
+            + "sources, hook")]
     [InlineData("defaults:\n  dram: 2\n", "t.yaml:2:9: defaults.dram: '2' has no unit")]
     [InlineData("defaults:\n  mode: fast\n", "t.yaml:2:9: defaults.mode: 'fast' is not a mode")]
     [InlineData("defaults:\n  dram: 1GiB\n  min: 3GiB\n  max: 2GiB\n", "t.yaml:3:8: defaults.min: min is 3GiB, above max")]
@@ -88,7 +102,11 @@ public sealed class ConfigReaderTests
     [InlineData("pool:\n  dram: auto\n", "t.yaml:2:9: 'auto' is not a size for the pool")]
     [InlineData("migration:\n  host_rate: 200MiB\n", "t.yaml:2:14: '200MiB' is not a rate")]
     [InlineData("hook:\n  admission_control: maybe\n", "t.yaml:2:22: 'maybe' must be on or off")]
-    [InlineData("libvirt:\n  source: files,dbus\n", "t.yaml:2:11: 'files,dbus' must be auto, dbus or files")]
+    [InlineData("libvirt:\n  source: files,dbus\n", "t.yaml:2:11: 'files,dbus' must be auto, dbus, files or off")]
+    [InlineData("sources:\n  pods: kubelet\n", "t.yaml:2:9: 'kubelet' must be on, off, or the kubelet's directory")]
+    [InlineData("sources:\n  pid_files: [/run/*.pid, run/x]\n", "t.yaml:2:27: 'run/x' must be a path from the root on")]
+    [InlineData("sources:\n  cgroups: /vms/../..\n", "t.yaml:2:12: '/vms/../..' must be a path from the root on")]
+    [InlineData("sources:\n  proxmox: auto\n", "t.yaml:2:12: 'auto' must be on or off")]
     [InlineData("sampling: [1]\n", "t.yaml:1:11: 'sampling' must be a block")]
     [InlineData("sampling: {\n", "t.yaml:2:1: not valid YAML")]
     [InlineData("pool: {}\n---\npool: {}\n", "t.yaml:3:1: a second YAML document")]

@@ -137,7 +137,9 @@ public sealed class ForeignTextTests : IDisposable
         Assert.Null(heat.Load(domain, Domains.ThisProcess, pages: 512));
         Assert.NotNull(heat.Load(domain, Domains.ThisProcess, pages: 1 << 20));
 
-        Assert.Contains(_log.Lines, line => line.Contains($"{Path.GetFileName(heat.FileOf(domain, Domains.ThisProcess))} has more than", StringComparison.Ordinal));
+        Assert.Contains(_log.Lines,
+            line => line.Contains($"{Path.GetFileName(heat.FileOf(domain, Domains.ThisProcess))} has more than",
+                StringComparison.Ordinal));
         Assert.All(_log.Lines, AssertShown);
     }
 

@@ -13,7 +13,10 @@ public sealed class SettingsRuleTests
     {
         Uuid = Guid.Parse("7d3c4a1e-0000-4000-8000-000000000001"),
         Labels = new("the ledger", "prod", "m1.large", TieringSettings.Default with { Shares = 300 }, null,
-            "flavor@name=m1.large\nowner@team=billing"),
+            "flavor@name=m1.large\nowner@team=billing")
+        {
+            Labels = "ledger\nprod-eu",
+        },
     };
 
     [Theory]
@@ -23,6 +26,11 @@ public sealed class SettingsRuleTests
     [InlineData("title: the ledger", true)]
     [InlineData("uuid: 7d3c4a1e-0000-4000-8000-000000000001", true)]
     [InlineData("source: libvirt", true)]
+    [InlineData("source: kubevirt", false)]
+    [InlineData("source: [kubevirt, lib*]", true)]
+    [InlineData("label: prod-*", true)]
+    [InlineData("label: prod", false)]
+    [InlineData("label: '*ledger*prod*'", false)]
     [InlineData("namespace: prod", true)]
     [InlineData("namespace: test", false)]
     [InlineData("flavor: 'm1.*'", true)]
@@ -116,6 +124,7 @@ public sealed class SettingsRuleTests
     [InlineData("{name: 'db-*'}", "{name: db-1, flavor: x}", "t.yaml:4:3: this rule can never match: the rule at t.yaml:2")]
     [InlineData("{name: x}", "{uuid: 123}", "t.yaml:4:3: this rule can never match: '123' is no UUID")]
     [InlineData("{name: x}", "{source: pods}", "t.yaml:4:3: this rule can never match: there is no source 'pods'")]
+    [InlineData("{name: x}", "{source: \"kube*\"}", null)]
     [InlineData("{name: 'db-*'}", "{name: 'd*'}", null)]
     [InlineData("{name: x, flavor: y}", "{name: x}", null)]
     [InlineData("{flavor: '*'}", "{name: x}", null)]

@@ -65,10 +65,12 @@ public sealed class SettingsStoreTests : IDisposable
     [InlineData("null")]
     [InlineData("{}")]
     [InlineData("[null]")]
-    [InlineData("""[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": null } }]""")]
+    [InlineData(
+        """[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": null } }]""")]
     [InlineData("""[{ "Source": "libvirt", "Id": "a" }]""")]
     [InlineData("""[{ "Source": "libvirt", "Id": null, "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": {} }]""")]
-    [InlineData("""[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": "lots" } }]""")]
+    [InlineData(
+        """[{ "Source": "libvirt", "Id": "a", "Uuid": "7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68", "Attributes": { "dram": "lots" } }]""")]
     public void A_file_that_cannot_be_used_costs_only_what_was_in_it(string text)
     {
         File.WriteAllText(StateFile, text);

@@ -84,13 +84,16 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     /// <param name="name">The host's name.</param>
     /// <param name="hook">A qemu hook that is in place from the beginning: the shell's commands; null for none.</param>
-    internal static async Task<PrivateHost> StartAsync(string name, string? hook = null)
+    /// <param name="runDirectory">A directory to be made that its libvirt has as /run/libvirt; null for one of its own.</param>
+    internal static async Task<PrivateHost> StartAsync(string name, string? hook = null, string? runDirectory = null)
     {
         HostRing.RequireRoot();
         HostRing.RequirePrograms("dbus-daemon", "libvirtd", "libvirt-dbus", "virsh", "unshare", "nsenter", "setpriv",
             "qemu-system-x86_64");
         string directory = Directory.CreateTempSubdirectory("vt-").FullName;
         File.SetUnixFileMode(directory, (UnixFileMode)0b111_101_101); // libvirt-dbus, not root, must reach the bus in it
+        if (runDirectory is not null)
+            Directory.CreateSymbolicLink(Path.Combine(directory, "run"), Directory.CreateDirectory(runDirectory).FullName);
         foreach (string part in new[] { "run", "etc/hooks", "lib/qemu", "log", "cache/qemu", "pids" })
             Directory.CreateDirectory(Path.Combine(directory, part));
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/libvirtd.conf"), LibvirtdConfiguration);

@@ -82,6 +82,9 @@ internal sealed record AgentConfig
     /// <summary>How libvirt's domains are learned of (<c>libvirt.source</c>).</summary>
     public LibvirtSource LibvirtSource { get; init; } = LibvirtSource.Auto;
 
+    /// <summary>Where VMs are found that are not the host's own libvirt's (<c>sources</c>).</summary>
+    public SourceOptions Sources { get; init; } = new();
+
     /// <summary>
     /// Whether a domain whose <c>min</c> the pool cannot hold is kept from starting (<c>hook.admission_control</c>).
     /// </summary>

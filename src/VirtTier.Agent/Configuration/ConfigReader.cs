@@ -176,6 +176,13 @@ internal sealed class ConfigReader
                 ["heartbeat"] = n => config = config with { Heartbeat = Duration(n, Limits.Heartbeat) },
                 ["source"] = n => config = config with { LibvirtSource = Source(n) },
             }),
+            ["sources"] = node => ReadMapping(node, "sources", new()
+            {
+                ["proxmox"] = n => config = config with { Sources = config.Sources with { Proxmox = OnOff(n) } },
+                ["pods"] = n => config = config with { Sources = config.Sources with { Pods = Pods(n) } },
+                ["pid_files"] = n => config = config with { Sources = config.Sources with { PidFiles = Paths(n) } },
+                ["cgroups"] = n => config = config with { Sources = config.Sources with { Cgroups = Paths(n) } },
+            }),
             ["hook"] = node => ReadMapping(node, "hook", new()
             {
                 ["admission_control"] = n => config = config with { AdmissionControl = OnOff(n) },
@@ -348,8 +355,30 @@ internal sealed class ConfigReader
         "auto" => LibvirtSource.Auto,
         "dbus" => LibvirtSource.DBus,
         "files" => LibvirtSource.Files,
-        var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be auto, dbus or files"),
+        "off" or "false" => LibvirtSource.Off,
+        var text => throw Error(node, $"'{Shorten.ForMessage(text)}' must be auto, dbus, files or off"),
     };
+
+    private string? Pods(YamlNode node) => Scalar(node) switch
+    {
+        "off" or "false" => null,
+        "on" or "true" => "/var/lib/kubelet/pods",
+        _ => PathOf(node, "on, off, or the kubelet's directory of pods"),
+    };
+
+    private List<string> Paths(YamlNode node)
+    {
+        IEnumerable<YamlNode> paths = node is YamlSequenceNode list ? list.Children : [node];
+        return [.. paths.Select(path => PathOf(path, "a path from the root on, in which * and ? stand for parts of a name"))];
+    }
+
+    private string PathOf(YamlNode node, string what)
+    {
+        string path = Scalar(node);
+        return path.Length > 1 && path[0] == '/' && !path.Split('/').Contains("..")
+            ? path
+            : throw Error(node, $"'{Shorten.ForMessage(path)}' must be {what}");
+    }
 
     private TimeSpan Duration(YamlNode node, Limit limit)
     {

@@ -18,10 +18,8 @@ internal sealed record SettingsRule(
     bool OwnerCounts)
 {
     /// <summary>The keys of a match that are no attribute of metadata.</summary>
-    public static IReadOnlyList<string> Keys { get; } = ["name", "title", "uuid", "source", "namespace", "flavor", "cgroup"];
-
-    /// <summary>The sources of domains that there are.</summary>
-    public static IReadOnlyList<string> Sources { get; } = ["libvirt"];
+    public static IReadOnlyList<string> Keys { get; } =
+        ["name", "title", "uuid", "source", "namespace", "label", "flavor", "cgroup"];
 
     /// <summary>Whether it is for a domain.</summary>
     /// <param name="domain">The domain.</param>
@@ -43,8 +41,8 @@ internal sealed record SettingsRule(
             && uuids.All(uuid => !HasWildcard(uuid) && !Guid.TryParse(uuid, out _)))
             return $"'{Shorten.ForMessage(uuids[0])}' is no UUID";
         return Match.TryGetValue("source", out IReadOnlyList<string>? sources)
-            && !sources.Any(pattern => Sources.Any(source => Fits(pattern, source)))
-                ? $"there is no source '{Shorten.ForMessage(sources[0])}': there is {string.Join(", ", Sources)}"
+            && !sources.Any(pattern => DomainSources.All.Any(source => Fits(pattern, source)))
+                ? $"there is no source '{Shorten.ForMessage(sources[0])}': there are {string.Join(", ", DomainSources.All)}"
                 : null;
     }
 
@@ -62,7 +60,7 @@ internal sealed record SettingsRule(
             "name" => domain.Name,
             "title" => labels.Title,
             "uuid" => domain.Uuid.ToString(),
-            "source" => Sources[0],
+            "source" => domain.Source,
             "namespace" => labels.Namespace,
             "flavor" => labels.Flavor,
             "cgroup" => domain.Process is { } process ? readCgroup(process.Pid) : null,
@@ -70,6 +68,8 @@ internal sealed record SettingsRule(
         };
         if (value is not null)
             return [value];
+        if (key == "label")
+            return labels.Labels.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         return key.Contains('@', StringComparison.Ordinal)
             ? labels.Metadata.Split('\n').Where(line => line.StartsWith(key + "=", StringComparison.Ordinal))
                 .Select(line => line[(key.Length + 1)..])

@@ -17,6 +17,8 @@ internal sealed class ServicesCheck : IDoctorCheck
 
     private static async Task<Finding> LibvirtAsync(DoctorHost host, CancellationToken cancel)
     {
+        if (host.Domains.Source == LibvirtSource.Off)
+            return Finding.Ok("libvirt", "is not asked, as the configuration says (libvirt.source: off)");
         if (host.Domains.Link.Connected)
         {
             string source = host.Domains.Source == LibvirtSource.Files

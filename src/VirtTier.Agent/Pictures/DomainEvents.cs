@@ -40,7 +40,8 @@ internal sealed class DomainEvents(ILogger log, TimeProvider time) : ILogger
     }
 
     private static DomainKey? DomainOf<TState>(TState state) =>
-        (state as IReadOnlyList<KeyValuePair<string, object?>>)?.FirstOrDefault(value => value.Key == "Domain").Value as DomainKey?;
+        (state as IReadOnlyList<KeyValuePair<string, object?>>)?.FirstOrDefault(
+            value => value.Key == "Domain").Value as DomainKey?;
 
     private void Keep(DomainKey domain, string text)
     {

@@ -18,7 +18,8 @@ internal static class EstimateText
     public static IEnumerable<string> Render(HostEstimate estimate, int width)
     {
         List<string[]> rows = [s_over, s_heads];
-        rows.AddRange(estimate.Domains.Select(domain => Row(domain, estimate.NameOf(domain), Math.Max(LeastName, width - OtherColumns))));
+        rows.AddRange(estimate.Domains.Select(
+            domain => Row(domain, estimate.NameOf(domain), Math.Max(LeastName, width - OtherColumns))));
         if (estimate.Known.Skip(1).Any())
             rows.Add(Total(estimate));
         if (estimate.Domains.Count == 0)

@@ -36,7 +36,8 @@ internal sealed class GuestRecords(HeatStore files, TimeProvider time, ILogger l
     /// <summary>Takes up what was saved of a domain's process, before its first harvest.</summary>
     public void Restore(Guid domain, ProcessIdentity process)
     {
-        if (!_records.TryGetValue(process, out GuestRecord? record) || !record.IsNew || files.Load(domain, process, 0) is not { } state)
+        if (!_records.TryGetValue(process, out GuestRecord? record) || !record.IsNew
+            || files.Load(domain, process, 0) is not { } state)
             return;
         if (record.Restore(state, IdOf(process)) is { } refusal)
             log.StateFileProblem(files.FileOf(domain, process), $"left aside, the VM's pictures begin anew: {refusal}");

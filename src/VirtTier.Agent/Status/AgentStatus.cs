@@ -27,6 +27,9 @@ internal sealed record AgentStatus(
     /// <summary>All that the agent does, and how long each part of it has said nothing.</summary>
     public IReadOnlyList<LoopStatus> Loops { get; init; } = [];
 
+    /// <summary>Where VMs are looked for beside libvirt.</summary>
+    public IReadOnlyList<SourceStatus> Sources { get; init; } = [];
+
     /// <summary>One line of JSON, as it travels over D-Bus.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.AgentStatus);
 
@@ -45,7 +48,8 @@ internal sealed record AgentStatus(
 /// 0 while VMs come and go: it is not installed.</param>
 internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookCalls = 0)
 {
-    /// <summary>How its domains are learned of: <c>dbus</c> or <c>files</c>; null before the first look.</summary>
+    /// <summary>How its domains are learned of: <c>dbus</c>, <c>files</c>, or <c>off</c> if they are not;
+    /// null before the first look.</summary>
     public string? Source { get; init; }
 }
 
@@ -54,6 +58,11 @@ internal sealed record LibvirtStatus(bool Connected, string? Problem, long HookC
 /// 15 seconds.</param>
 /// <param name="LimitSeconds">The longest that it may say nothing: then it hangs.</param>
 internal sealed record LoopStatus(string Does, double SilentSeconds, double LimitSeconds);
+
+/// <param name="Name">One of <see cref="DomainSources"/>.</param>
+/// <param name="Connected">Whether its domains are seen.</param>
+/// <param name="Problem">Why not, in one sentence.</param>
+internal sealed record SourceStatus(string Name, bool Connected, string? Problem);
 
 /// <param name="Name"><c>fast</c> or <c>slow</c>.</param>
 /// <param name="Nodes">NUMA nodes of the tier.</param>

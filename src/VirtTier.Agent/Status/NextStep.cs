@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.Domains;
+
 namespace VirtTier.Agent.Status;
 
 /// <summary>The one thing to do next, told by a bare <c>virttier</c>.</summary>
@@ -16,7 +18,7 @@ internal sealed record NextStep(string Why, string Command)
             return new("the agent hangs, systemd will restart it; what it did before", "journalctl -u virttier");
         if (!status.Libvirt.Connected)
             return new("what this host lacks", "virttier doctor");
-        if (status.Domains.FirstOrDefault(d => d.Problems.Count > 0) is { } mistaken)
+        if (status.Domains.FirstOrDefault(d => d is { Problems.Count: > 0, Source: DomainSources.Libvirt }) is { } mistaken)
             return new("its settings cannot be used; what they are",
                 ShellCommand.OnDomain(mistaken.Name, mistaken.Uuid, "virttier", "get"));
         if (status.Domains.Any(d => d.NeedsAttention))

@@ -13,7 +13,7 @@ internal static class Reasons
 
     /// <summary>The settings say off.</summary>
     public static string Off(RunningDomain domain) =>
-        $"left alone, as its settings say; to tier it: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "enforce")}";
+        $"left alone, as its settings say; to tier it: {Set(domain, "enforce")}";
 
     /// <param name="problem">Why its process is not known; null when it is, and it is about to be attached.</param>
     public static string NoProcess(string? problem) => problem is null
@@ -33,13 +33,21 @@ internal static class Reasons
         _ => BeingCopied,
     };
 
-    private static string Why(RunningDomain domain) => ShellCommand.OnDomain(domain, "virsh", "domstate", "--reason");
+    private static string Why(RunningDomain domain) => domain.Source == DomainSources.Libvirt
+        ? ShellCommand.OnDomain(domain, "virsh", "domstate", "--reason")
+        : $"ask {domain.Source}";
 
     /// <summary>What nested guests touch is not seen, so their memory would look cold.</summary>
     public static string RunsGuests(RunningDomain domain) =>
         "the guest runs guests of its own (nested virtualization, such as Hyper-V, VBS or WSL2), "
         + "and what those touch is not seen: it is observed, and nothing of it is moved while it does; if that is as you wish: "
-        + $"{ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
+        + Set(domain, "observe");
+
+    // Only libvirt keeps settings with the domain.
+    private static string Set(RunningDomain domain, string mode) => domain.Source == DomainSources.Libvirt
+        ? ShellCommand.OnDomain(domain, "virttier", "set", "--mode", mode)
+        : $"a rule in virttier.yaml with mode: {mode}; what holds now: "
+            + ShellLine.Of(["virttier", "explain", "--", domain.Key.Full]);
 
     /// <summary>The kernel keeps the pages of a confidential guest where they are.</summary>
     public static string IsConfidential(RunningDomain domain) =>

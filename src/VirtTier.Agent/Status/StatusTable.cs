@@ -41,7 +41,8 @@ internal static class StatusTable
 
     private static Markup HostLine(AgentStatus status) => new(string.Join("   ", status.Tiers.Select(tier =>
         $"[bold]{tier.Name}[/] node {string.Join(',', tier.Nodes)}: {Sizes.Show(tier.TotalBytes - tier.FreeBytes)} of "
-            + $"{Sizes.Show(tier.TotalBytes)} used").Concat(Source(status.Libvirt))));
+            + $"{Sizes.Show(tier.TotalBytes)} used").Concat(Source(status.Libvirt))
+        .Concat(status.Sources.Select(source => $"[bold]{source.Name}[/]"))));
 
     private static IEnumerable<string> Source(LibvirtStatus libvirt) => libvirt.Source switch
     {
@@ -108,6 +109,8 @@ internal static class StatusTable
     {
         if (!status.Libvirt.Connected)
             yield return $"[red]libvirt:[/] {status.Libvirt.Problem.EscapeMarkup()}";
+        foreach (SourceStatus source in status.Sources.Where(source => !source.Connected))
+            yield return $"[red]{source.Name}:[/] {source.Problem.EscapeMarkup()}";
         foreach (string does in status.Hung)
             yield return $"[red]the agent hangs:[/] {does.EscapeMarkup()}; systemd restarts it unless it goes on";
         foreach (DomainStatus d in status.Domains)

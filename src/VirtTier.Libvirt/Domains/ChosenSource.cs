@@ -17,7 +17,9 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
 
     private IDomainSource Chosen => _chosen ?? dbus;
 
-    public LibvirtSource Kind => Chosen.Kind;
+    public LibvirtSource? Kind => IsAsked ? Chosen.Kind : LibvirtSource.Off;
+
+    public bool IsAsked => Asked != LibvirtSource.Off;
 
     public void Dispose()
     {
@@ -25,7 +27,7 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
         files.Dispose();
     }
 
-    public RunningDomain[] ToSortedArray() => Chosen.ToSortedArray();
+    public RunningDomain[] ToSortedArray() => IsAsked ? Chosen.ToSortedArray() : [];
 
     public void FollowHints()
     {
@@ -36,6 +38,8 @@ internal sealed class ChosenSource(IDomainSource dbus, IDomainSource files) : ID
     public async Task LookAsync(PendingWork.Marks marks, CancellationToken cancel)
     {
         LibvirtSource asked = Asked;
+        if (asked == LibvirtSource.Off)
+            return;
         _chosen = asked == LibvirtSource.Files ? files : dbus;
         try
         {

@@ -27,7 +27,7 @@ internal sealed class DBusSource : IDomainSource
         _hints = new(bus, options.DriverPath, work);
     }
 
-    public LibvirtSource Kind => LibvirtSource.DBus;
+    public LibvirtSource? Kind => LibvirtSource.DBus;
 
     public void Dispose()
     {

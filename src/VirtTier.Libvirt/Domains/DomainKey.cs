@@ -29,4 +29,16 @@ public static class DomainSources
 {
     /// <summary>The host's own libvirt.</summary>
     public const string Libvirt = "libvirt";
+
+    /// <summary>KubeVirt's pods.</summary>
+    public const string Kubevirt = "kubevirt";
+
+    /// <summary>Proxmox VE.</summary>
+    public const string Proxmox = "proxmox";
+
+    /// <summary>QEMUs that the configuration says where to find.</summary>
+    public const string Qemu = "qemu";
+
+    /// <summary>All of them. What an earlier one tells of is none of a later one's.</summary>
+    public static IReadOnlyList<string> All { get; } = [Libvirt, Proxmox, Kubevirt, Qemu];
 }

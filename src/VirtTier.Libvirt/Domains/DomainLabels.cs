@@ -23,6 +23,9 @@ public sealed record DomainLabels(
     private const int MostAttributes = 200;
     private const int LongestValue = 256;
 
+    /// <summary>What whoever manages the domain calls it by, a line each: a tag of Proxmox VE.</summary>
+    public string Labels { get; init; } = "";
+
     /// <summary>Nothing is said.</summary>
     public static DomainLabels None { get; } = new(null, null, null, TieringSettings.Default, null, "");
 

@@ -21,7 +21,9 @@ public sealed class DomainMonitor : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly PendingWork _work = new();
-    private readonly ChosenSource _source;
+    private readonly IDomainSource _source;
+    private readonly ChosenSource? _libvirt; // the same, where it is libvirt's
+    private readonly Lock _publishing = new();
     private volatile DomainSnapshot _current = new(0, LibvirtLink.Waiting("libvirt has not been asked yet"), []);
     private TaskCompletionSource _changed = NewSignal();
 
@@ -40,12 +42,30 @@ public sealed class DomainMonitor : IDisposable
         Heartbeat = options.Heartbeat;
         _time = time;
         _logger = logger;
-        _source = new(
+        _source = _libvirt = new(
             new DBusSource(bus, processes, _work, options, time, logger), new FileSource(processes, _work, options, logger))
         {
             Asked = options.Source,
         };
     }
+
+    /// <summary>The same for another source.</summary>
+    internal DomainMonitor(
+        Func<PendingWork, IDomainSource> source, DomainMonitorOptions options, TimeProvider time, ILogger logger)
+    {
+        _options = options;
+        Heartbeat = options.Heartbeat;
+        _time = time;
+        _logger = logger;
+        _source = source(_work);
+        _current = new(0, LibvirtLink.Waiting($"{_source.Name} has not been looked at yet"), []);
+    }
+
+    /// <summary>The source's name.</summary>
+    internal string Name => _source.Name;
+
+    /// <summary>Whether the configuration asks for the source.</summary>
+    internal bool IsAsked => _source.IsAsked;
 
     /// <summary>How often to look without any hint; begins as <see cref="DomainMonitorOptions.Heartbeat"/>.</summary>
     public TimeSpan Heartbeat { get; set; }
@@ -54,8 +74,8 @@ public sealed class DomainMonitor : IDisposable
     /// <see cref="DomainMonitorOptions.Source"/>.</summary>
     public LibvirtSource Source
     {
-        get => _source.Asked;
-        set => _source.Asked = value;
+        get => _libvirt?.Asked ?? LibvirtSource.Off;
+        set => _libvirt?.Asked = value;
     }
 
     /// <summary>The newest picture.</summary>
@@ -90,7 +110,7 @@ public sealed class DomainMonitor : IDisposable
         {
             try
             {
-                await LookAsync(cancel).ConfigureAwait(false);
+                await (_libvirt is null ? LookPatientlyAsync(cancel) : LookAsync(cancel)).ConfigureAwait(false);
             }
 #pragma warning disable CA1031 // whatever a host throws at a look, the next look must take place
             catch (Exception e) when (!cancel.IsCancellationRequested)
@@ -103,6 +123,21 @@ public sealed class DomainMonitor : IDisposable
             await Task.Delay(_options.ShortestInterval, _time, cancel).ConfigureAwait(false);
             await WaitForWorkAsync(cancel).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>The same for a source beside libvirt: each of its calls may be to a file system that does not answer, which then
+    /// is said. libvirt's calls have limits of their own.</summary>
+    private async Task LookPatientlyAsync(CancellationToken cancel)
+    {
+        Task look = Task.Run(() => LookAsync(cancel), cancel);
+        using CancellationTokenSource over = new();
+        Task patience = Task.Delay(_options.LookPatience, _time, over.Token);
+        if (await Task.WhenAny(look, patience).ConfigureAwait(false) == patience)
+            Publish(LibvirtLink.Waiting(FormattableString.Invariant(
+                $"a look at it has not ended in {_options.LookPatience.TotalSeconds:0} s: what is known of its domains is old")),
+                null, _current.Domains);
+        await over.CancelAsync().ConfigureAwait(false);
+        await look.ConfigureAwait(false);
     }
 
     /// <summary>One pass: brings the picture up to date.</summary>
@@ -137,11 +172,16 @@ public sealed class DomainMonitor : IDisposable
         }
     }
 
-    private void Publish(LibvirtLink link, LibvirtSource? source)
+    private void Publish(LibvirtLink link, LibvirtSource? source, IReadOnlyList<RunningDomain>? known = null)
+    {
+        lock (_publishing)
+            PublishUnderLock(link, source, known ?? _source.ToSortedArray());
+    }
+
+    private void PublishUnderLock(LibvirtLink link, LibvirtSource? source, IReadOnlyList<RunningDomain> domains)
     {
         DomainSnapshot last = _current;
-        RunningDomain[] domains = _source.ToSortedArray();
-        if (source != last.Source && source is not null)
+        if (source != last.Source && source is not null and not LibvirtSource.Off)
             Log.SourceChosen(_logger, source == LibvirtSource.Files ? "its files, without libvirt-dbus" : "libvirt-dbus");
         if (link != last.Link)
             LogLink(link);
@@ -164,7 +204,13 @@ public sealed class DomainMonitor : IDisposable
 
     private void LogLink(LibvirtLink link)
     {
-        if (link.Connected)
+        if (!_source.IsAsked)
+            return;
+        if (_libvirt is null && link.Connected)
+            Log.SourceAnswers(_logger, Name);
+        else if (_libvirt is null)
+            Log.SourceFails(_logger, Name, link.Reason!);
+        else if (link.Connected)
             Log.LibvirtAnswers(_logger);
         else
             Log.WaitingForLibvirt(_logger, link.Reason!);

@@ -31,6 +31,9 @@ public sealed record DomainMonitorOptions
     /// <summary>How long one call may take before the look goes on without its answer.</summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How long a look at a source beside libvirt may take until that is said.</summary>
+    public TimeSpan LookPatience { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>After how long a domain's definition is read again although nothing hinted at a change.</summary>
     public TimeSpan XmlAgeLimit { get; init; } = TimeSpan.FromMinutes(1);
 

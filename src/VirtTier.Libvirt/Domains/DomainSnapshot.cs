@@ -9,7 +9,17 @@ public sealed record DomainSnapshot(long Version, LibvirtLink Link, IReadOnlyLis
 {
     /// <summary>How libvirt's domains were learned of; null before the first look.</summary>
     public LibvirtSource? Source { get; init; }
+
+    /// <summary>The sources beside libvirt that the configuration asks for.</summary>
+    public IReadOnlyList<SourceLink> Others { get; init; } = [];
+
+    /// <summary>Whether all sources answer, so that what is not in the picture does not run.</summary>
+    public bool IsWhole { get => field && Link.Connected; init; } = true;
 }
+
+/// <param name="Source">A source beside libvirt.</param>
+/// <param name="Link">Whether it answers.</param>
+public sealed record SourceLink(string Source, LibvirtLink Link);
 
 /// <summary>Whether libvirt answers.</summary>
 /// <param name="Connected">True while it does.</param>

@@ -23,6 +23,9 @@ internal sealed record DomainStatusFile(DomainState State, DomainJob Job, string
         XmlReaderSettings settings = new() { DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null };
         try
         {
+            // What is taken out of it whole takes time by its depth.
+            using (StreamReader whole = new(new MemoryStream(file), Encoding.UTF8))
+                Domains.DomainXml.CheckShape(whole, settings, Domains.DomainXml.MostDepth + 1);
             using StreamReader text = new(new MemoryStream(file), Encoding.UTF8);
             using XmlReader reader = XmlReader.Create(text, settings);
             reader.MoveToContent();

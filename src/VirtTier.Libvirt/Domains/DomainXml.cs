@@ -26,7 +26,7 @@ internal sealed record DomainXml(
     // depth of libxml2 (256),
     // where an element of metadata is read by itself and then lies two deeper. The largest machines have some thousand elements.
     private const int MostCharacters = 4 << 20;
-    private const int MostDepth = 258;
+    internal const int MostDepth = 258;
     private const int MostElements = 100_000;
 
     /// <summary>A name is that of files, such as NAME.pid.</summary>
@@ -76,7 +76,8 @@ internal sealed record DomainXml(
         };
         try
         {
-            CheckShape(xml, settings);
+            using (StringReader text = new(xml))
+                CheckShape(text, settings, MostDepth);
             using XmlReader reader = XmlReader.Create(new StringReader(xml), settings);
             XElement root = XElement.Load(reader);
             return root.Name == "domain"
@@ -91,14 +92,16 @@ internal sealed record DomainXml(
 
     /// <summary>Reads it once from end to end, which takes no memory and no depth of calls: what is made of it takes
     /// both.</summary>
-    private static void CheckShape(string xml, XmlReaderSettings settings)
+    /// <exception cref="FormatException">It has more of either than any domain's.</exception>
+    /// <exception cref="XmlException">It is no XML.</exception>
+    internal static void CheckShape(TextReader xml, XmlReaderSettings settings, int mostDepth)
     {
-        using XmlReader reader = XmlReader.Create(new StringReader(xml), settings);
+        using XmlReader reader = XmlReader.Create(xml, settings);
         int elements = 0;
         while (reader.Read())
         {
-            if (reader.Depth >= MostDepth)
-                throw new FormatException($"the domain XML has elements within elements more than {MostDepth} deep");
+            if (reader.Depth >= mostDepth)
+                throw new FormatException($"the domain XML has elements within elements more than {mostDepth} deep");
             if (reader.NodeType == XmlNodeType.Element && ++elements > MostElements)
                 throw new FormatException($"the domain XML has more than {MostElements} elements");
         }

@@ -22,7 +22,7 @@ internal sealed class FileSource(
     private bool _watchFailed;
     private bool _tooManyTold;
 
-    public LibvirtSource Kind => LibvirtSource.Files;
+    public LibvirtSource? Kind => LibvirtSource.Files;
 
     public void Dispose()
     {

@@ -7,8 +7,15 @@ namespace VirtTier.Libvirt.Domains;
 /// </summary>
 internal interface IDomainSource : IDisposable
 {
-    /// <summary>Which source it is; never <see cref="LibvirtSource.Auto"/>.</summary>
-    LibvirtSource Kind { get; }
+    /// <summary>Its name, one of <see cref="DomainSources"/>.</summary>
+    string Name => DomainSources.Libvirt;
+
+    /// <summary>Whether the configuration asks for it; it has no domains while not.</summary>
+    bool IsAsked => true;
+
+    /// <summary>By which way libvirt's domains are learned of, never <see cref="LibvirtSource.Auto"/>; null for any other
+    /// source.</summary>
+    LibvirtSource? Kind { get; }
 
     /// <summary>The domains in the order of their names, without those whose run is known to have ended.</summary>
     RunningDomain[] ToSortedArray();

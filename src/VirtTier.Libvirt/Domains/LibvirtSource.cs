@@ -12,17 +12,21 @@ public enum LibvirtSource
 
     /// <summary>The files in which libvirt's QEMU driver keeps what it runs.</summary>
     Files,
+
+    /// <summary>Not at all: there is no libvirt on the host.</summary>
+    Off,
 }
 
 /// <summary>Names of the sources.</summary>
 public static class LibvirtSourceNames
 {
-    /// <summary>The source as the configuration has it: <c>auto</c>, <c>dbus</c> or <c>files</c>.</summary>
+    /// <summary>The source as the configuration has it: <c>auto</c>, <c>dbus</c>, <c>files</c> or <c>off</c>.</summary>
     /// <param name="source">The source.</param>
     public static string ToKey(this LibvirtSource source) => source switch
     {
         LibvirtSource.DBus => "dbus",
         LibvirtSource.Files => "files",
+        LibvirtSource.Off => "off",
         _ => "auto",
     };
 }

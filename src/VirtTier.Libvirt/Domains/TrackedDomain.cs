@@ -20,6 +20,9 @@ internal sealed class TrackedDomain(
 
     internal string Path { get; } = path;
 
+    /// <summary>What a domain of this name is known by; libvirt's unless set.</summary>
+    internal Func<string, DomainKey> KeyOf { get; init; } = name => new(DomainSources.Libvirt, name);
+
     /// <summary>The domain as it goes into the snapshot.</summary>
     internal RunningDomain? Domain { get; private set; }
 
@@ -125,8 +128,10 @@ internal sealed class TrackedDomain(
         Domain = Domain with { Process = lookup.Process, ProcessProblem = lookup.Problem };
     }
 
-    private static RunningDomain NewDomain(DomainXml parsed) => new()
+    private RunningDomain NewDomain(DomainXml parsed) => new()
     {
+        Source = KeyOf(parsed.Name).Source,
+        Id = KeyOf(parsed.Name).Id,
         Uuid = parsed.Uuid,
         Name = parsed.Name,
         MemoryBytes = parsed.MemoryBytes,

@@ -6,7 +6,8 @@ namespace VirtTier.Libvirt.Processes;
 /// <summary>What the host's kernel knows about processes. Nothing here throws for a process that is gone.</summary>
 public interface IHostProcesses
 {
-    /// <summary>The process that holds the write lock of a pid file; null when nobody does or there is no such file.</summary>
+    /// <summary>The process that holds the write lock of a pid file; null when nobody does or there is no such file. A link is
+    /// none.</summary>
     /// <param name="pidFile">The file.</param>
     int? FindLockHolder(string pidFile);
 
@@ -17,6 +18,14 @@ public interface IHostProcesses
     /// <summary>The arguments of a process; empty when there is none.</summary>
     /// <param name="pid">The pid.</param>
     IReadOnlyList<string> ReadCommandLine(int pid);
+
+    /// <summary>The cgroup of a process, as a path below the root of cgroups; null when there is no such process.</summary>
+    /// <param name="pid">The pid.</param>
+    string? ReadCgroup(int pid);
+
+    /// <summary>The size of the address space of a process, in bytes; 0 when there is no such process.</summary>
+    /// <param name="pid">The pid.</param>
+    ulong ReadAddressSpace(int pid);
 
     /// <summary>Calls back once when a process ends.</summary>
     /// <param name="process">The process.</param>

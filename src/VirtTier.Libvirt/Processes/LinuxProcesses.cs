@@ -24,7 +24,7 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
         try
         {
             // Opened for reading is enough to ask, and closing it can release no lock: this process holds none on it.
-            using SafeFileHandle file = BoundedFile.Open(pidFile);
+            using SafeFileHandle file = BoundedFile.OpenNoLink(pidFile);
             return Libc.WriteLockHolder(file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -40,6 +40,22 @@ public sealed class LinuxProcesses : IHostProcesses, IDisposable
     /// <inheritdoc/>
     public IReadOnlyList<string> ReadCommandLine(int pid) =>
         ReadProc(pid, "cmdline")?.Split('\0', StringSplitOptions.RemoveEmptyEntries) ?? [];
+
+    /// <inheritdoc/>
+    public string? ReadCgroup(int pid)
+    {
+        // A line a hierarchy; where there are those of version 1 as well, that of memory says it.
+        string[] lines = ReadProc(pid, "cgroup")?.Split('\n') ?? [];
+        return lines.FirstOrDefault(line => line.Contains(":memory:", StringComparison.Ordinal)) is { } memory
+            ? memory[(memory.IndexOf(":memory:", StringComparison.Ordinal) + ":memory:".Length)..]
+            : lines.FirstOrDefault(line => line.StartsWith("0::", StringComparison.Ordinal))?[3..];
+    }
+
+    /// <inheritdoc/>
+    public ulong ReadAddressSpace(int pid) =>
+        ulong.TryParse(ReadProc(pid, "statm")?.Split(' ')[0], CultureInfo.InvariantCulture, out ulong pages)
+            ? pages * (ulong)Environment.SystemPageSize
+            : 0;
 
     /// <inheritdoc/>
     public IDisposable? WatchEnd(ProcessIdentity process, Action ended) =>

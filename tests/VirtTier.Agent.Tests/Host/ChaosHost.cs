@@ -14,6 +14,11 @@ internal sealed class ChaosHost : IAsyncDisposable
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(200);
 
+    private static readonly LibvirtSource s_source =
+        Environment.GetEnvironmentVariable("VIRTTIER_CHAOS_SOURCE") is { Length: > 0 } text
+            ? Enum.Parse<LibvirtSource>(text, ignoreCase: true)
+            : LibvirtSource.DBus;
+
     /// <summary>Refuses domains of this name, before or after their QEMU runs, as the third letter says.</summary>
     private const string Hook = "case $1/$2 in nop*/prepare | nos*/started) exit 1 ;; esac\n";
 
@@ -26,7 +31,7 @@ internal sealed class ChaosHost : IAsyncDisposable
         Name = name;
         Host = host;
         _systemd = systemd;
-        _tiered = TieredHost.Of(host, _kernel, s_interval);
+        _tiered = TieredHost.Of(host, _kernel, s_interval, s_source);
     }
 
     /// <summary>A value of <c>shares</c> that is none.</summary>
@@ -65,7 +70,7 @@ internal sealed class ChaosHost : IAsyncDisposable
     {
         await _tiered.DisposeAsync();
         Assert.Empty(_kernel.SampledPids);
-        _tiered = TieredHost.Of(Host, _kernel, s_interval);
+        _tiered = TieredHost.Of(Host, _kernel, s_interval, s_source);
     }
 
     /// <summary>The names of the domains that run, or of those that do not; none while libvirtd is away.</summary>

@@ -7,6 +7,7 @@ namespace VirtTier.Agent.Tests.Host;
 /// Random sequences of all that can happen on two hosts side by side, daemons restarted and killed in between, held against
 /// virsh, the pid files and the samplers that are open.
 /// VIRTTIER_CHAOS_RUNS and VIRTTIER_CHAOS_SEED choose how many and the first seed; a seed replays its sequence.
+/// VIRTTIER_CHAOS_SOURCE chooses how domains are learned of, dbus or files.
 /// </summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
+using VirtTier.Libvirt.Domains;
 
 namespace VirtTier.Agent.Tests.Host;
 
@@ -27,8 +28,10 @@ internal sealed class TieredHost : IAsyncDisposable
     /// <param name="host">Where to look for domains.</param>
     /// <param name="kernel">What their samplers are opened in.</param>
     /// <param name="interval">Time between two harvests.</param>
-    internal static TieredHost Of(PrivateHost host, StandInKernel kernel, TimeSpan interval) =>
-        new(WatchedHost.Of(host), kernel, interval);
+    /// <param name="source">How domains are learned of.</param>
+    internal static TieredHost Of(
+        PrivateHost host, StandInKernel kernel, TimeSpan interval, LibvirtSource source = LibvirtSource.DBus) =>
+        new(WatchedHost.Of(host, source), kernel, interval);
 
     public override string ToString() => $"{Service.Status().ToJson()} {Watched}";
 

@@ -134,6 +134,10 @@ internal sealed class FakeLibvirt : IHostProcesses
         return Processes.TryGetValue(pid, out var process) ? process.Arguments : [];
     }
 
+    string? IHostProcesses.ReadCgroup(int pid) => null;
+
+    ulong IHostProcesses.ReadAddressSpace(int pid) => 0;
+
     IDisposable? IHostProcesses.WatchEnd(ProcessIdentity process, Action ended)
     {
         Asked("WatchEnd", process.Pid);
