@@ -101,7 +101,7 @@ internal static class AgentDaemon
         if (config.IsEmptyFile)
             log.ConfigEmpty(configPath);
         if (!host.HasSlowTier)
-            log.OneTier(HostMemory.OneTierNote);
+            log.OneTier(host.OneTierNote);
         foreach (string warning in config.Warnings)
             log.HostProblem(warning);
         foreach (string assumption in host.Assumptions)

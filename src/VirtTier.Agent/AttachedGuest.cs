@@ -4,6 +4,7 @@ using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Processes;
 using VirtTier.Memory.Sampling;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Planning;
@@ -33,6 +34,7 @@ internal sealed class AttachedGuest
     private readonly MoveTarget _memory;
     private readonly MoveCostWatch _moveCost;
     private readonly BoundMemoryWatch _bound;
+    private readonly GuestHomes? _homes; // null where each tier is one place
     private readonly MovePlan _plan = new();
     private readonly GuestRecord _record;
     private readonly GuestSplits? _splits;
@@ -42,6 +44,7 @@ internal sealed class AttachedGuest
     private TimeSpan _harvestTime;
     private (long Fast, long Slow) _boundPages;
     private string? _moveProblem; // of the last round
+    private HomeOrders? _homeOrders; // of this round
 
     public AttachedGuest(ProcessIdentity process, IGuestSampler sampler, DomainLoopContext context, Action progress)
     {
@@ -55,7 +58,11 @@ internal sealed class AttachedGuest
         _memory = context.Mover.Target(process.Pid, _harvester.Layout);
         _memory.Progress = progress;
         _moveCost = new MoveCostWatch(process.Pid, _memory.Counters, context.Time);
-        _bound = new BoundMemoryWatch(context.Mover, process.Pid, _nodes, context.Time);
+        _bound = new BoundMemoryWatch(context.Mover, process.Pid, context.Host, context.Time);
+        if (context.Host.HasManyPlaces)
+            _homes = new GuestHomes(
+                context.Host, context.Mover, _nodes,
+                new VcpuResidence(process.Pid, context.Host.Nodes, context.Time, context.Procfs));
         if (context is { HugePages: { } calls, Sampling.SplitShare: > 0 })
             _splits = new GuestSplits(process.Pid, calls, context.Sampling.SplitShare, progress);
         _planner = NewPlanner();
@@ -121,6 +128,7 @@ internal sealed class AttachedGuest
         _watched += _context.Time.GetElapsedTime(before, _harvester.LastHarvest);
         _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span);
         _record.Harvested(_harvester.Buffers);
+        _homes?.SeeVcpus();
         _faults.Take(_memory.Layout, _planner);
         return true;
     }
@@ -205,6 +213,8 @@ internal sealed class AttachedGuest
             Joins = _splits?.Joins ?? 0,
             SplitBlocks = _planner.SplitBlocks,
             CameBackWhole = _planner.CameBack,
+            Home = _homes?.Shares ?? [],
+            HotAwayBytes = (_homes?.HotAwayPages ?? 0) * PageSizes.PageBytes,
             Unsplit = _splits?.Unsplit ?? DomainFigures.None.Unsplit,
         };
     }
@@ -214,7 +224,7 @@ internal sealed class AttachedGuest
     /// <param name="stop">Ends the moves.</param>
     public async Task MoveAsync(DomainOrders orders, CancellationToken stop)
     {
-        _moveProblem = MayMove(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
+        _moveProblem = MayMove(orders) || MayRehome(orders) ? await ExchangeAsync(orders.Limits, stop) : null;
         Figures = Figures with { Rounds = Figures.Rounds + 1 };
     }
 
@@ -230,7 +240,8 @@ internal sealed class AttachedGuest
         _planner.RestoreHeadroom(planned + _planner.BornPages, _plan);
         if (_plan.Demotions.IsEmpty)
             return false;
-        MoveReport report = await _context.Mover.MoveAsync(_memory, _plan.Demotions, _nodes.SlowAllowed, stop);
+        MoveReport report = await _context.Mover.MoveAsync(
+            _memory, _plan.Demotions, _homes?.UsualWayDown ?? _nodes.SlowAllowed, stop);
         CountMoves(demoted: report.Moved, promoted: 0);
         return true;
     }
@@ -239,6 +250,9 @@ internal sealed class AttachedGuest
 
     private bool MayMove(DomainOrders orders) =>
         orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && !IsConfidential && _nodes.SlowAllowed.Count > 0;
+
+    private bool MayRehome(DomainOrders orders) =>
+        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && _context.Host.Rehomes;
 
     private Span<byte> ReadNodes(RoundScratch scratch)
     {
@@ -256,13 +270,23 @@ internal sealed class AttachedGuest
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
         _record.Looked(tiers);
+        BoundMemory bound = _bound.Find(_memory.Layout);
+        Span<byte> nodes = default;
+        if (_homes is not null)
+        {
+            nodes = scratch.Nodes(tiers.Length);
+            tiers.CopyTo(nodes);
+            _homes.Look(orders, _memory.Layout, bound, nodes);
+        }
         _context.Host.ToTiers(tiers);
-        _boundPages = _bound.Find(_memory.Layout).TakeOut(tiers);
-        long mostMoves = MayMove(orders) ? _moveCost.MostMoves(orders.Limits, sampling) : 0;
+        _boundPages = bound.TakeOut(tiers);
+        long affordable = MayMove(orders) || MayRehome(orders) ? _moveCost.MostMoves(orders.Limits, sampling) : 0;
+        long mostMoves = MayMove(orders) ? affordable : 0;
         _planner.MoveCost = _moveCost.Cost;
         if (MayMove(orders))
             _splits?.Run(_planner, _memory.Layout, tiers);
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
+        _homeOrders = _homes?.Plan(_plan, _planner, nodes, tiers, affordable);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);
         _record.EndRound(_planner, Curve, round);
@@ -284,13 +308,24 @@ internal sealed class AttachedGuest
     {
         _memory.Rate.PerSecond = limits.BytesPerSecond;
         _memory.Work.PerSecond = (long)(limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
+        HomeOrders moves = _homeOrders ?? new HomeOrders(
+            new MoveOrder(_plan.Demotions, _nodes.SlowAllowed), new MoveOrder(_plan.Promotions, _nodes.FastAllowed));
+        // Room in the tier below comes first, for what is demoted there.
+        MoveReport? sunk = moves.Sink is { Runs.IsEmpty: false } sink
+            ? await _context.Exchange.MoveAsync(_memory, sink, stop)
+            : null;
         ExchangeReport report = await _context.Exchange.RunAsync(
-            _memory,
-            new MoveOrder(_plan.Demotions, _nodes.SlowAllowed),
-            new MoveOrder(_plan.Promotions, _nodes.Fast),
-            room: _plan.TargetPages - _plan.FastPages,
-            stop);
+            _memory, moves.Demote, moves.Promote, room: _plan.TargetPages - _plan.FastPages, stop);
+        MoveReport? rehomed = moves.Rehome is { Runs.IsEmpty: false } rehome
+            ? await _context.Exchange.MoveAsync(_memory, rehome, stop)
+            : null;
         CountMoves(report.Demoted.Moved, report.Promoted.Moved);
+        Figures = Figures with
+        {
+            RehomedPages = Figures.RehomedPages + (rehomed?.Moved ?? 0),
+            SunkPages = Figures.SunkPages + (sunk?.Moved ?? 0),
+        };
+        // A home without room is nothing that a person must mend: its pages are in the fast tier.
         return report.Demoted.Problem ?? report.Promoted.Problem;
     }
 

@@ -19,6 +19,10 @@ internal sealed class BoundMemory
     /// <summary>Nothing is bound.</summary>
     public static BoundMemory None { get; } = new([], []);
 
+    /// <summary>The pages that are bound to nodes which do leave a choice, first and one past the last: among these they may
+    /// move.</summary>
+    public IReadOnlyList<(int First, int End, IReadOnlyList<int> Nodes)> Limits { get; private init; } = [];
+
     /// <summary>What is said of it in status; null if there is none.</summary>
     public string? Note => _runs.Length == 0
         ? null
@@ -26,28 +30,40 @@ internal sealed class BoundMemory
             + $"to node {NodeList.Format(_nodes)} and stays there (a strict memnode of its numatune, "
             + "or policy=bind of a memory backend of QEMU); to have it tiered, start the domain without";
 
-    /// <summary>Finds it. Memory that is bound to all nodes of a guest's tiers may move among them.</summary>
-    public static BoundMemory Find(IReadOnlyList<MemoryBinding> bindings, GuestLayout layout, IReadOnlyCollection<int> nodes)
+    /// <summary>Finds it.</summary>
+    /// <param name="bindings">What the kernel says.</param>
+    /// <param name="layout">The guest's memory.</param>
+    /// <param name="leavesChoice">Whether pages that are bound to some nodes can be tiered, or moved, among them.</param>
+    public static BoundMemory Find(
+        IReadOnlyList<MemoryBinding> bindings, GuestLayout layout, Func<IReadOnlyList<int>, bool> leavesChoice)
     {
         List<(int, int)> runs = [];
+        List<(int, int, IReadOnlyList<int>)> limits = [];
         SortedSet<int> bound = [];
         // Both may have tens of thousands: in the order of their addresses each is passed once.
         BackedRange[] ranges = [.. layout.Backed.OrderBy(range => range.Hva)];
-        int first = 0;
-        foreach (MemoryBinding binding in bindings.Where(binding => nodes.Except(binding.Nodes).Any()).OrderBy(b => b.Start))
+        int next = 0;
+        foreach (MemoryBinding binding in bindings.OrderBy(b => b.Start))
         {
-            while (first < ranges.Length && EndOf(ranges[first]) <= binding.Start)
-                first++;
-            for (int i = first; i < ranges.Length && ranges[i].Hva < binding.End; i++)
+            bool isFree = leavesChoice(binding.Nodes);
+            while (next < ranges.Length && EndOf(ranges[next]) <= binding.Start)
+                next++;
+            for (int i = next; i < ranges.Length && ranges[i].Hva < binding.End; i++)
             {
                 BackedRange range = ranges[i];
                 (ulong from, ulong to) = (Math.Max(range.Hva, binding.Start), Math.Min(EndOf(range), binding.End));
-                runs.Add((range.FirstIndex + (int)((from - range.Hva) / PageSizes.PageBytes),
-                    range.FirstIndex + (int)((to - range.Hva) / PageSizes.PageBytes)));
+                (int first, int last) = (range.FirstIndex + (int)((from - range.Hva) / PageSizes.PageBytes),
+                    range.FirstIndex + (int)((to - range.Hva) / PageSizes.PageBytes));
+                if (isFree)
+                {
+                    limits.Add((first, last, binding.Nodes));
+                    continue;
+                }
+                runs.Add((first, last));
                 bound.UnionWith(binding.Nodes);
             }
         }
-        return runs.Count == 0 ? None : new BoundMemory([.. runs], [.. bound]);
+        return runs.Count + limits.Count == 0 ? None : new BoundMemory([.. runs], [.. bound]) { Limits = limits };
     }
 
     /// <summary>Takes its pages out of what is planned with.</summary>

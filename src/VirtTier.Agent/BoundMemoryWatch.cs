@@ -8,9 +8,9 @@ namespace VirtTier.Agent;
 /// and seldom later.</summary>
 /// <param name="mover">Reads what is bound.</param>
 /// <param name="pid">The guest's process.</param>
-/// <param name="nodes">The nodes of the guest's tiers.</param>
+/// <param name="host">The host's tiers.</param>
 /// <param name="time">The clock.</param>
-internal sealed class BoundMemoryWatch(PageMover mover, int pid, GuestNodes nodes, TimeProvider time)
+internal sealed class BoundMemoryWatch(PageMover mover, int pid, HostMemory host, TimeProvider time)
 {
     // To look takes time for each page of the process: at most a hundredth.
     private static readonly TimeSpan s_keptFor = TimeSpan.FromMinutes(10);
@@ -33,7 +33,7 @@ internal sealed class BoundMemoryWatch(PageMover mover, int pid, GuestNodes node
         if (_bound is not null && time.GetElapsedTime(_read) < _keptFor)
             return _bound;
         long start = time.GetTimestamp();
-        _bound = BoundMemory.Find(mover.ReadBindings(pid), layout, [nodes.Fast, .. nodes.Slow]);
+        _bound = BoundMemory.Find(mover.ReadBindings(pid), layout, host.LeavesChoice);
         _read = time.GetTimestamp();
         TimeSpan cost = time.GetElapsedTime(start, _read) * Rarity;
         _keptFor = cost > s_keptFor ? cost : s_keptFor;

@@ -30,6 +30,20 @@ internal record DomainFigures
     /// <summary>Of it, memory that was on the fast tier, in bytes.</summary>
     public long HotFastBytes { get; init; }
 
+    /// <summary>Where its hot pages belong, by the fast node: the share (0..1) of its memory that is at home there. Empty while
+    /// that is not known, and on hosts with one fast node.</summary>
+    public IReadOnlyList<NodeShare> Home { get; init; } = [];
+
+    /// <summary>Memory found hot in the last round that was on the fast tier, and on another node of it than it belongs to, in
+    /// bytes.</summary>
+    public long HotAwayBytes { get; init; }
+
+    /// <summary>Pages brought from one fast node to another, where they are used.</summary>
+    public long RehomedPages { get; init; }
+
+    /// <summary>Pages sent from one slow tier to the next slower one, to make room in it.</summary>
+    public long SunkPages { get; init; }
+
     /// <summary>Pages brought to the fast tier.</summary>
     public long PromotedPages { get; init; }
 
@@ -84,3 +98,7 @@ internal record DomainFigures
     /// <summary>Pages that would not move, by cause.</summary>
     public IReadOnlyDictionary<string, long> Unmoved { get; init; } = new Dictionary<string, long>();
 }
+
+/// <param name="Node">Number of a NUMA node.</param>
+/// <param name="Share">A share, 0..1.</param>
+internal sealed record NodeShare(int Node, double Share);

@@ -65,6 +65,9 @@ internal sealed class DomainLoop : IAsyncDisposable
     /// <summary>How the domain's slow accesses would fall with more DRAM; null while nothing is known.</summary>
     public DramCurve? Curve => _report.Curve;
 
+    /// <summary>The share of the domain that is at home on each fast node; none while that is not known.</summary>
+    public IReadOnlyList<NodeShare> Home => _report.Figures.Home;
+
     /// <summary>Takes the newest picture of the domain and its budget. A loop that rests is woken if anything is to be done
     /// otherwise, and moves under way end when the guest pauses. One thread at a time may call it.</summary>
     public void Update(DomainOrders orders)

@@ -32,6 +32,9 @@ internal sealed record DomainLoopContext(
     TimeProvider Time,
     ILogger Log)
 {
+    /// <summary>Where the threads of virtual CPUs are looked at.</summary>
+    public string Procfs { get; init; } = "/proc";
+
     /// <summary>Splits and joins 2 MiB pages; null where nothing can.</summary>
     public IHugePages? HugePages { get; init; }
 }

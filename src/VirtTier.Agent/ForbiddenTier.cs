@@ -16,7 +16,7 @@ internal sealed record ForbiddenTier(string Text, string? Mend)
     {
         (string? mode, string? nodeset) = (domain.Numa.Mode, domain.Numa.Nodeset);
         // libvirt's default mode is strict; preferred and interleave bind nobody.
-        if (nodeset is null || mode is not (null or "strict" or "restrictive") || ParseNodes(nodeset) is not { } nodes
+        if (nodeset is null || mode is not (null or "strict" or "restrictive") || GuestCell.ParseList(nodeset) is not { } nodes
             || nodes.Contains(node))
             return null;
 
@@ -29,14 +29,16 @@ internal sealed record ForbiddenTier(string Text, string? Mend)
                 "--nodeset", NodeList.Format(nodes.Append(node))]));
     }
 
-    /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. Which pages are
-    /// the cell's is not known here, as the kernel is told nothing of it: so it holds for all of the domain.</summary>
-    public static ForbiddenTier? ByCell(RunningDomain domain, int node)
+    /// <summary>What a restrictive memnode of a domain says of one of its cells; null if none forbids the node. The kernel is
+    /// told nothing of it, so it holds for all of the domain, unless it leaves a choice: then the cell's pages are kept to its
+    /// nodes.</summary>
+    public static ForbiddenTier? ByCell(RunningDomain domain, int node, HostMemory? host = null)
     {
         foreach (string[] cell in (domain.Numa.RestrictiveCells ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries).Select(
             text => text.Split(':', 2)))
         {
-            if (ParseNodes(cell[1]) is { } nodes && !nodes.Contains(node))
+            if (GuestCell.ParseList(cell[1]) is { } nodes && !nodes.Contains(node)
+                && !(domain.Numa.Cells is not null && host?.LeavesChoice(nodes) == true))
             {
                 return new ForbiddenTier(
                     $"its numatune (restrictive memnode of cell {Shorten.ForMessage(cell[0])}, "
@@ -54,16 +56,4 @@ internal sealed record ForbiddenTier(string Text, string? Mend)
             forbidden.Mend);
 
     public override string ToString() => Mend is null ? Text : $"{Text}; mend it with: {Mend}";
-
-    private static IReadOnlyList<int>? ParseNodes(string nodeset)
-    {
-        try
-        {
-            return NodeList.Parse(nodeset);
-        }
-        catch (FormatException)
-        {
-            return null; // an exclusion such as 0-3,^2: the cpuset tells
-        }
-    }
 }

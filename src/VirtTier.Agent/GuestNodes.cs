@@ -7,30 +7,37 @@ namespace VirtTier.Agent;
 /// <summary>The nodes between which one guest's pages move, and what forbids them.</summary>
 internal sealed class GuestNodes
 {
+    private readonly HostMemory _host;
     private readonly PageMover _mover;
     private readonly int _pid;
 
     public GuestNodes(HostMemory host, PageMover mover, int pid)
     {
+        _host = host;
         _mover = mover;
         _pid = pid;
-        (Fast, Slow) = host.NodesFor(pid);
-        WriteWeight = Slow is [int slow, ..] ? host.WriteWeight(Fast, slow) : 1;
+        Fast = host.FastNodes;
+        Slow = host.Tiers.SlowerNodesFrom(Fast[0]);
+        FastAllowed = Fast;
+        WriteWeight = Slow is [int slow, ..] ? host.WriteWeight(Fast[0], slow) : 1;
     }
 
-    /// <summary>The node for hot pages.</summary>
-    public int Fast { get; }
+    /// <summary>The fast nodes.</summary>
+    public IReadOnlyList<int> Fast { get; }
 
-    /// <summary>The nodes for cold pages, each for what has no room on those before it.</summary>
+    /// <summary>The slow nodes.</summary>
     public IReadOnlyList<int> Slow { get; }
 
     /// <summary>Reads of a slow node that a write to it costs as much as.</summary>
     public double WriteWeight { get; }
 
+    /// <summary>Of the fast nodes, those that the guest may have memory on, as of the last <see cref="Check"/>.</summary>
+    public IReadOnlyList<int> FastAllowed { get; private set; }
+
     /// <summary>Of the slow nodes, those that the guest may have memory on, as of the last <see cref="Check"/>.</summary>
     public IReadOnlyList<int> SlowAllowed { get; private set; } = [];
 
-    /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will. One slow node
+    /// <summary>Why the kernel will not let pages move between the tiers, with what mends it; null if it will. One node of a tier
     /// is enough.</summary>
     public string? Forbidden { get; private set; }
 
@@ -39,14 +46,18 @@ internal sealed class GuestNodes
     public bool Check(RunningDomain domain)
     {
         string? before = Forbidden;
-        string? first = null;
-        SlowAllowed = [.. Slow.Where(node => Forbids(node) is not { } why || (first ??= why) is null)];
-        Forbidden = Slow.Count == 0 ? null : Forbids(Fast) ?? (SlowAllowed.Count > 0 ? null : first);
+        string? notFast = null, notSlow = null;
+        FastAllowed = [.. Fast.Where(node => Forbids(node) is not { } why || (notFast ??= why) is null)];
+        SlowAllowed = [.. Slow.Where(node => Forbids(node) is not { } why || (notSlow ??= why) is null)];
+        Forbidden = Slow.Count == 0 ? null
+            : FastAllowed.Count == 0 ? notFast
+            : SlowAllowed.Count == 0 ? notSlow
+            : null;
         return Forbidden != before;
 
         string? Forbids(int node) =>
             _mover.CheckNode(_pid, node) is { } forbidden ? ForbiddenTier.ByCpuset(domain, forbidden).ToString()
-            : ForbiddenTier.ByCell(domain, node) is { } cell ? cell.ToString()
+            : ForbiddenTier.ByCell(domain, node, _host) is { } cell ? cell.ToString()
             : _mover.CheckNode(0, node) is { } own ? $"the agent itself: {own}"
             : null;
     }

@@ -2,7 +2,6 @@
 using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Memory.Numa;
-using VirtTier.Memory.Processes;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent;
@@ -13,9 +12,11 @@ internal sealed class HostMemory
     private readonly NumaTopology _topology;
     private readonly MemoryTiers _tiers;
     private readonly double? _writeWeight;
+    private readonly bool _isBalanced;
 
-    private HostMemory(NumaTopology topology, MemoryTiers tiers, AgentConfig config)
+    private HostMemory(NumaTopology topology, MemoryTiers tiers, AgentConfig config, bool isBalanced)
     {
+        _isBalanced = isBalanced;
         _topology = topology;
         _tiers = tiers;
         _writeWeight = config.WriteWeight;
@@ -33,22 +34,25 @@ internal sealed class HostMemory
     public bool HasSlowTier => _tiers.HasSlow;
 
     /// <summary>What a host is told that has none.</summary>
-    public static string OneTierNote =>
-        "this host has one memory tier: VMs are watched and nothing is moved; what a slow tier would save: virttier estimate";
+    public string OneTierNote => "this host has one memory tier: VMs are watched and "
+        + (Rehomes ? "their hot pages follow them between sockets" : "nothing is moved")
+        + "; what a slow tier would save: virttier estimate";
 
     /// <summary>What was taken for granted of the tiers because the kernel does not say it, a sentence each.</summary>
     public IReadOnlyList<string> Assumptions => _topology.Assumptions;
 
     /// <exception cref="ConfigException">The configuration names nodes that the host does not have.</exception>
-    public static HostMemory Read(AgentConfig config, NumaTopology topology)
+    public static HostMemory Read(AgentConfig config, NumaTopology topology, string procfs = "/proc")
     {
-        if (config.FastNodes is null && config.SlowNodes is null)
-            return new HostMemory(topology, topology.Tiers, config);
-        if (config.FastNodes is null || config.SlowNodes is null)
+        bool isBalanced = IsBalanced(procfs);
+        if (config.FastNodes is null && config.SlowTiers is null)
+            return new HostMemory(topology, topology.Tiers, config, isBalanced);
+        if (config.FastNodes is null || config.SlowTiers is null)
             throw new ConfigException("tiers: 'fast' and 'slow' belong together; give both lists of NUMA nodes, or neither");
         try
         {
-            return new HostMemory(topology, MemoryTiers.FromLists(topology, [config.FastNodes, config.SlowNodes]), config);
+            return new HostMemory(topology, MemoryTiers.FromLists(topology, [config.FastNodes, .. config.SlowTiers]), config,
+                isBalanced);
         }
         catch (ArgumentException e)
         {
@@ -56,15 +60,35 @@ internal sealed class HostMemory
         }
     }
 
-    /// <summary>Where a process's hot and cold pages belong: the fast node nearest to most of its processors, and the slower ones
-    /// below it, of which each is for what has no room on those before it.</summary>
-    public (int Fast, IReadOnlyList<int> Slow) NodesFor(int pid, string procfs = "/proc")
+    /// <summary>Whether there is a choice of where in its tier a page is: several fast nodes,
+    /// or more than one slow tier.</summary>
+    public bool HasManyPlaces => _tiers.Fast.Nodes.Count > 1 || _tiers.All.Count > 2;
+
+    /// <summary>Whether pages are moved from one fast node to another. Without a slow tier that is all that is done, and only
+    /// where the kernel does not do it itself (NUMA balancing).</summary>
+    public bool Rehomes => _tiers.Fast.Nodes.Count > 1 && (HasSlowTier || !_isBalanced);
+
+    /// <summary>Whether memory that is bound to these nodes can be tiered among them, or, without a slow tier, moved.</summary>
+    public bool LeavesChoice(IReadOnlyList<int> bound)
     {
-        HashSet<int> cpus = [.. ProcessFacts.ReadAllowedCpus(pid, procfs)];
-        int home = _topology.Nodes.MaxBy(node => node.Cpus.Count(cpus.Contains))!.Id;
-        int fast = _tiers.FastNodeNear(home);
-        return (fast, _tiers.SlowerNodesFrom(fast));
+        int[] fast = [.. bound.Intersect(FastNodes)];
+        return HasSlowTier ? fast.Length > 0 && bound.Any(node => _tiers.RankOf(node) > 0) : fast.Length > 1;
     }
+
+    /// <summary>The fast nodes.</summary>
+    public IReadOnlyList<int> FastNodes => _tiers.Fast.Nodes;
+
+    /// <inheritdoc cref="NumaTopology.Nodes"/>
+    public IReadOnlyList<NumaNode> Nodes => _topology.Nodes;
+
+    /// <inheritdoc cref="MemoryTiers"/>
+    public MemoryTiers Tiers => _tiers;
+
+    /// <summary>Of the memory of a fast node, what all budgets together may use.</summary>
+    public long PoolBytesOf(int node) => FastBytes == 0 ? 0 : (long)((Int128)PoolBytes * BytesOf(node) / FastBytes);
+
+    /// <summary>Memory of a node.</summary>
+    public long BytesOf(int node) => _topology.Nodes.FirstOrDefault(n => n.Id == node)?.TotalBytes ?? 0;
 
     /// <summary>The fast nodes, each with the slow one below it.</summary>
     public IEnumerable<(int Fast, int Slow)> TierPairs()
@@ -85,7 +109,7 @@ internal sealed class HostMemory
 
     /// <summary>Whether the tiers, and what the configuration says of writes to them, are the same as there.</summary>
     public bool HasSameTiers(HostMemory other) => _writeWeight == other._writeWeight &&
-        _tiers.All.Select(tier => NodeList.Format(tier.Nodes))
+        _isBalanced == other._isBalanced && _tiers.All.Select(tier => NodeList.Format(tier.Nodes))
             .SequenceEqual(other._tiers.All.Select(tier => NodeList.Format(tier.Nodes)));
 
     /// <summary>Whether nothing is different from there: the same tiers, with the same memory, for the same pool.</summary>
@@ -97,7 +121,7 @@ internal sealed class HostMemory
     public string Describe() => string.Join(
         "; ",
         [
-            .. _tiers.All.Select(tier => $"{(tier.Rank == 0 ? "fast" : "slow")}: "
+            .. _tiers.All.Select(tier => $"{NameOf(tier)}: "
                 + $"node {NodeList.Format(tier.Nodes)} with {Sizes.Show(TotalBytes(tier))}"),
             .. Assumptions,
         ]);
@@ -113,12 +137,35 @@ internal sealed class HostMemory
             pages[i] = tierOfNode[pages[i]];
     }
 
+    private static bool IsBalanced(string procfs)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(procfs, "sys/kernel/numa_balancing")).Trim() != "0";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false; // a kernel that cannot do it
+        }
+    }
+
     /// <summary>The tiers as people see them.</summary>
     public IReadOnlyList<TierStatus> Status() =>
     [
         .. _tiers.All.Select(tier => new TierStatus(
-            tier.Rank == 0 ? "fast" : "slow", tier.Nodes, TotalBytes(tier), tier.Nodes.Sum(_topology.ReadFreeBytes))),
+            NameOf(tier), tier.Nodes, TotalBytes(tier), tier.Nodes.Sum(_topology.ReadFreeBytes))
+        {
+            ByNode = [.. tier.Nodes.Select(node => new NodeStatus(node, BytesOf(node), _topology.ReadFreeBytes(node)))],
+        }),
     ];
+
+    // Of more than three, those behind are all of them slower.
+    private static string NameOf(MemoryTier tier) => tier.Rank switch
+    {
+        0 => "fast",
+        1 => "slow",
+        _ => "slower",
+    };
 
     private long TotalBytes(MemoryTier tier) => _topology.Nodes.Where(n => tier.Nodes.Contains(n.Id)).Sum(n => n.TotalBytes);
 }

@@ -264,6 +264,12 @@ internal sealed class Reconciler : IAsyncDisposable
             return _loops.TryGetValue(domain, out DomainLoop? loop) ? loop.Curve : null;
     }
 
+    private Dictionary<int, double> HomeOf(Guid domain)
+    {
+        lock (_loops)
+            return _loops.TryGetValue(domain, out DomainLoop? loop) ? loop.Home.ToDictionary(on => on.Node, on => on.Share) : [];
+    }
+
     /// <summary>Detaches every sampler.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -333,7 +339,10 @@ internal sealed class Reconciler : IAsyncDisposable
         // Only enforced domains draw on the pool; the others are shown the budget that they would have had alone.
         var enforced = domains.Where(d => d.Effective.Settings.Mode is null or TieringMode.Enforce).ToArray();
         long poolPages = _context.Host.PoolBytes / PageSizes.PageBytes;
-        long[] divided = PoolDivider.Divide([.. enforced.Select(d => d.Demand)], poolPages, out bool enough);
+        long[] divided = NodePools.Divide(
+            [.. enforced.Select(d => d.Demand)], [.. enforced.Select(d => HomeOf(d.Domain.Uuid))],
+            _context.Host.FastNodes.ToDictionary(node => node, node => _context.Host.PoolBytesOf(node) / PageSizes.PageBytes),
+            out bool enough);
         if (!enough && !_poolTooSmall)
             _log.HostProblem(
                 $"the budgets of all domains together exceed the pool of {Sizes.Show(_context.Host.PoolBytes)} (pool.dram): "

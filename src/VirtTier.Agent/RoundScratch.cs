@@ -11,6 +11,7 @@ namespace VirtTier.Agent;
 internal sealed class RoundScratch(ResidencyReader reader)
 {
     private byte[] _pages = [];
+    private byte[] _nodes = [];
 
     public ResidencyReader Reader { get; } = reader;
 
@@ -23,6 +24,14 @@ internal sealed class RoundScratch(ResidencyReader reader)
         if (_pages.Length < count)
             _pages = new byte[count];
         return _pages.AsSpan(0, count);
+    }
+
+    /// <summary>Another byte a page, for hosts where the tier of a page says less than its node.</summary>
+    public Span<byte> Nodes(int count)
+    {
+        if (_nodes.Length < count)
+            _nodes = new byte[count];
+        return _nodes.AsSpan(0, count);
     }
 }
 

@@ -49,7 +49,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025, 20) { SplitShare = 0.05 }, config.Sampling);
         Assert.Equal(2.5, config.WriteWeight);
         Assert.Equal([0, 1], config.FastNodes!);
-        Assert.Equal([2], config.SlowNodes!);
+        Assert.Equal([[2]], config.SlowTiers!);
         Assert.Equal(10UL << 20, config.DomainRate.BytesPerSecond);
         Assert.Equal(0.2, config.MoveCpuShare);
         Assert.Equal(40UL << 20, config.HostRate.BytesPerSecond);
@@ -57,6 +57,10 @@ public sealed class ConfigReaderTests
         Assert.Equal(LibvirtSource.Files, config.LibvirtSource);
         Assert.True(config.AdmissionControl);
     }
+
+    [Fact]
+    public void Several_slow_tiers_are_a_list_of_lists() =>
+        Assert.Equal([[0], [1, 3]], ConfigReader.Read("t.yaml", "tiers: {fast: [2], slow: [[0], [1, 3]]}").SlowTiers!);
 
     [Theory]
     [InlineData("")]
@@ -146,6 +150,9 @@ public sealed class ConfigReaderTests
     [InlineData("tiers: {slow: [0]}", "t.yaml:1:8: tiers: 'fast' and 'slow' belong together")]
     [InlineData("tiers: {fast: [0, 1], slow: [1]}", "t.yaml:1:8: tiers: NUMA node 1 is in both lists")]
     [InlineData("tiers: {fast: [0, 0], slow: [1]}", "t.yaml:1:19: NUMA node 0 is listed twice")]
+    [InlineData("tiers: {fast: [0], slow: [[1], [2, 1]]}", "t.yaml:1:32: NUMA node 1 is listed twice")]
+    [InlineData("tiers: {fast: [0], slow: [[1], []]}", "t.yaml:1:32: must name at least one NUMA node")]
+    [InlineData("tiers: {fast: [0], slow: [[1], [0]]}", "t.yaml:1:8: tiers: NUMA node 0 is in both lists")]
     [InlineData("tiers: {fast: [], slow: [1]}", "t.yaml:1:15: must name at least one NUMA node")]
     [InlineData("a: 1\n\0\0", "t.yaml:2:1: the character U+0000 is no text")]
     [InlineData("pool:\n  dram: \u001b[2J", "t.yaml:2:9: the character U+001B is no text")]

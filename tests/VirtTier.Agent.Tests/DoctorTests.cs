@@ -364,11 +364,11 @@ public sealed class DoctorTests : IDisposable
     [Fact]
     public async Task Tiers_named_by_the_configuration_are_told_as_such_and_wrong_ones_refused()
     {
-        _config = new AgentConfig { FastNodes = [1], SlowNodes = [0] };
+        _config = new AgentConfig { FastNodes = [1], SlowTiers = [[0]] };
         Assert.Contains("node 1 with 1 GiB (as the configuration says)",
             (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text, StringComparison.Ordinal);
 
-        _config = new AgentConfig { FastNodes = [0], SlowNodes = [7] };
+        _config = new AgentConfig { FastNodes = [0], SlowTiers = [[7]] };
         Assert.Contains("unknown NUMA node 7", (await MakeAsync()).Findings.First(f => f.Check == "tiers").Text,
             StringComparison.Ordinal);
     }

@@ -102,7 +102,7 @@ public sealed class HostChangesTests : IAsyncDisposable
     [Fact]
     public async Task What_cannot_be_followed_is_said_once_and_leaves_all_as_it_is()
     {
-        _config = _config with { FastNodes = [0], SlowNodes = [1] };
+        _config = _config with { FastNodes = [0], SlowTiers = [[1]] };
         (Reconciler service, HostWatch watch) = await StartAsync();
         _host.Write("sys/devices/system/node/online", "0");
         for (int i = 0; i < 3; i++)

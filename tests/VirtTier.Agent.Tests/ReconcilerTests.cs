@@ -210,7 +210,7 @@ public sealed class ReconcilerTests : IAsyncDisposable
         await _service.ReconfigureAsync(config, _host.Context(config).Host);
 
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 2));
-        config = config with { FastNodes = [1], SlowNodes = [0] };
+        config = config with { FastNodes = [1], SlowTiers = [[0]] };
         await _service.ReconfigureAsync(config, _host.Context(config).Host);
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 3));
         config = config with { WriteWeight = 2 };
@@ -292,7 +292,7 @@ public sealed class ReconcilerTests : IAsyncDisposable
     [Fact]
     public void Nodes_that_the_host_does_not_have_are_refused_by_name()
     {
-        AgentConfig config = new() { FastNodes = [0], SlowNodes = [7] };
+        AgentConfig config = new() { FastNodes = [0], SlowTiers = [[7]] };
 
         ConfigException e = Assert.Throws<ConfigException>(() => _host.Context(config));
 

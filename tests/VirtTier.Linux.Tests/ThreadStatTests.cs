@@ -3,7 +3,7 @@ namespace VirtTier.Linux.Tests;
 
 public sealed class ThreadStatTests
 {
-    private const string Fields = " 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 987654 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17";
+    private const string Fields = " 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 987654 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17";
 
     [Fact]
     public void Name_processor_and_time_are_read() =>

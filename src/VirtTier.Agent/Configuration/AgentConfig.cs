@@ -47,8 +47,8 @@ internal sealed record AgentConfig
     /// <summary>NUMA nodes of the fast tier (<c>tiers.fast</c>); null: found on the host.</summary>
     public IReadOnlyList<int>? FastNodes { get; init; }
 
-    /// <summary>NUMA nodes of the slow tier (<c>tiers.slow</c>); null: found on the host.</summary>
-    public IReadOnlyList<int>? SlowNodes { get; init; }
+    /// <summary>NUMA nodes of each slow tier, the fastest of them first (<c>tiers.slow</c>); null: found on the host.</summary>
+    public IReadOnlyList<IReadOnlyList<int>>? SlowTiers { get; init; }
 
     /// <summary>Reads of the slow tier that a write to it costs as much as (<c>tiers.write_weight</c>);
     /// null: as the firmware says.</summary>

@@ -30,7 +30,7 @@ internal static class ConfigCheck
                 $"this host: good: {host.Describe()}; pool {Sizes.Show(host.PoolBytes)} (checked: "
                     + "the tiers' nodes exist and have memory)");
             if (!host.HasSlowTier)
-                output.WriteLine(HostMemory.OneTierNote);
+                output.WriteLine(host.OneTierNote);
             return ExitCode.Success;
         }
         catch (GuestMemoryException e) when (e.Kind == GuestMemoryError.Unsupported)

@@ -153,7 +153,7 @@ internal sealed class ConfigReader
             ["tiers"] = node => ReadMapping(tiers = node, "tiers", new()
             {
                 ["fast"] = n => config = config with { FastNodes = Nodes(n) },
-                ["slow"] = n => config = config with { SlowNodes = Nodes(n) },
+                ["slow"] = n => config = config with { SlowTiers = NodeLists(n) },
                 ["write_weight"] = n => config = config with { WriteWeight = Number(n, Limits.WriteWeight) },
             }),
             ["migration"] = node => ReadMapping(node, "migration", new()
@@ -196,9 +196,9 @@ internal sealed class ConfigReader
     {
         if (tiers is null)
             return;
-        if (config.FastNodes is null != config.SlowNodes is null)
+        if (config.FastNodes is null != config.SlowTiers is null)
             throw Error(tiers, "tiers: 'fast' and 'slow' belong together; give both lists of NUMA nodes, or neither");
-        foreach (int node in config.FastNodes?.Intersect(config.SlowNodes!) ?? [])
+        foreach (int node in config.FastNodes?.Intersect(config.SlowTiers!.SelectMany(tier => tier)) ?? [])
             throw Error(tiers, $"tiers: NUMA node {node} is in both lists: a node belongs to one memory tier");
     }
 
@@ -409,6 +409,22 @@ internal sealed class ConfigReader
             nodes.Add(number);
         }
         return nodes;
+    }
+
+    /// <summary>One list for one tier, or a list of lists for several.</summary>
+    private List<IReadOnlyList<int>> NodeLists(YamlNode node)
+    {
+        if (node is not YamlSequenceNode { Children: [YamlSequenceNode, ..] } tiers)
+            return [Nodes(node)];
+        List<IReadOnlyList<int>> lists = [];
+        foreach (YamlNode tier in tiers.Children)
+        {
+            List<int> nodes = Nodes(tier);
+            foreach (int twice in nodes.Intersect(lists.SelectMany(list => list)))
+                throw Error(tier, $"NUMA node {twice} is listed twice");
+            lists.Add(nodes);
+        }
+        return lists;
     }
 
     private ByteRate Rate(YamlNode node) =>

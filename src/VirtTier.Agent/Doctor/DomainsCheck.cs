@@ -22,7 +22,7 @@ internal sealed class DomainsCheck : IDoctorCheck
         HostMemory memory;
         try
         {
-            memory = HostMemory.Read(host.Config, NumaTopology.Read(host.At("/sys")));
+            memory = HostMemory.Read(host.Config, NumaTopology.Read(host.At("/sys")), host.At("/proc"));
         }
         catch (Exception e) when (e is GuestMemoryException or ConfigException)
         {
@@ -42,13 +42,14 @@ internal sealed class DomainsCheck : IDoctorCheck
         if (domain.Process is not ProcessIdentity process)
             yield break;
 
-        (int? fast, IReadOnlyList<int> slow) = Nodes(host, memory, process.Pid);
-        if (fast is int above && Forbids(host, domain, process.Pid, above) is { } notFast)
-            yield return Finding.Error(check, notFast.Text, notFast.Mend);
-        // One slow node is enough.
-        ForbiddenTier?[] notSlow = [.. slow.Select(node => Forbids(host, domain, process.Pid, node))];
-        if (notSlow.Length > 0 && notSlow.All(forbidden => forbidden is not null))
-            yield return Finding.Error(check, notSlow[0]!.Text, notSlow[0]!.Mend);
+        // One node of a tier is enough.
+        foreach (IReadOnlyList<int> tier in (IReadOnlyList<int>[])[memory.FastNodes,
+            memory.Tiers.SlowerNodesFrom(memory.FastNodes[0])])
+        {
+            ForbiddenTier?[] forbidden = [.. tier.Select(node => Forbids(host, memory, domain, process.Pid, node))];
+            if (forbidden.Length > 0 && forbidden.All(why => why is not null))
+                yield return Finding.Error(check, forbidden[0]!.Text, forbidden[0]!.Mend);
+        }
     }
 
     /// <summary>What libvirt's picture of a domain says is wrong with it, whatever the host is like.</summary>
@@ -79,21 +80,9 @@ internal sealed class DomainsCheck : IDoctorCheck
                 "--live", "--edit");
     }
 
-    private static ForbiddenTier? Forbids(DoctorHost host, RunningDomain domain, int pid, int node) =>
-        ForbiddenTier.ByNumatune(domain, node) ?? ForbiddenTier.ByCell(domain, node)
+    private static ForbiddenTier? Forbids(DoctorHost host, HostMemory memory, RunningDomain domain, int pid, int node) =>
+        ForbiddenTier.ByNumatune(domain, node) ?? ForbiddenTier.ByCell(domain, node, memory)
             ?? (CheckNode(host, pid, node) is { } cpuset ? ForbiddenTier.ByCpuset(domain, cpuset) : null);
-
-    private static (int? Fast, IReadOnlyList<int> Slow) Nodes(DoctorHost host, HostMemory memory, int pid)
-    {
-        try
-        {
-            return memory.NodesFor(pid, host.At("/proc"));
-        }
-        catch (GuestMemoryException)
-        {
-            return (null, []); // it has just ended
-        }
-    }
 
     private static ForbiddenNode? CheckNode(DoctorHost host, int pid, int node)
     {

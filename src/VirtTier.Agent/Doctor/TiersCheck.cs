@@ -27,7 +27,7 @@ internal sealed class TiersCheck : IDoctorCheck
         try
         {
             topology = NumaTopology.Read(host.At("/sys"));
-            memory = HostMemory.Read(host.Config, topology);
+            memory = HostMemory.Read(host.Config, topology, host.At("/proc"));
         }
         catch (Exception e) when (e is GuestMemoryException or ConfigException)
         {
@@ -55,7 +55,7 @@ internal sealed class TiersCheck : IDoctorCheck
             yield return Finding.Warning(Check, assumption, NameTiers);
         if (!memory.HasSlowTier)
         {
-            yield return Finding.Note(Check, HostMemory.OneTierNote, BringOnline);
+            yield return Finding.Note(Check, memory.OneTierNote, BringOnline);
         }
         else
         {

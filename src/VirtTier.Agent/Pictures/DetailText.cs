@@ -61,6 +61,11 @@ internal static class DetailText
         yield return $"slow     {Sizes.Show(d.SlowBytes)}";
         yield return $"hot      {Sizes.Show(d.HotBytes)}"
             + (d.HotBytes > 0 ? $", {TextTable.Percent(d.HotFastBytes / (double)d.HotBytes)} of it in DRAM" : "");
+        if (d.Home.Count > 0)
+            yield return "home     "
+                + string.Join(", ", d.Home.Select(
+                    on => d.Home.Count == 1 ? $"node {on.Node}" : $"node {on.Node}: {TextTable.Percent(on.Share)}"))
+                + $"; {Sizes.Show(d.HotAwayBytes)} of what is hot is on another fast node";
         if (detail.Nodes.Count > 0)
             yield return "nodes    "
                 + string.Join(", ", detail.Nodes.Select(node => $"node {node.Node}: {Sizes.Show(node.Bytes)}"))
@@ -72,6 +77,9 @@ internal static class DetailText
         yield return $"moved    up {Sizes.Show(d.PromotedPages * PageSizes.PageBytes)}, "
             + $"down {Sizes.Show(d.DemotedPages * PageSizes.PageBytes)}; "
             + $"{TextTable.Percent(d.PingPongShare)} of late undone soon";
+        if (d.RehomedPages + d.SunkPages > 0)
+            yield return $"within   {Sizes.Show(d.RehomedPages * PageSizes.PageBytes)} to its home from another fast node, "
+                + $"{Sizes.Show(d.SunkPages * PageSizes.PageBytes)} from one slow tier to the next";
         foreach ((string reason, long pages) in d.Unmoved.OrderByDescending(u => u.Value))
             yield return $"unmoved  {Sizes.Show(pages * PageSizes.PageBytes)}: {Why(reason)}";
     }

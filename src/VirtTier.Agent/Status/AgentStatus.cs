@@ -68,7 +68,16 @@ internal sealed record SourceStatus(string Name, bool Connected, string? Problem
 /// <param name="Nodes">NUMA nodes of the tier.</param>
 /// <param name="TotalBytes">Memory of these nodes.</param>
 /// <param name="FreeBytes">Of it, free.</param>
-internal sealed record TierStatus(string Name, IReadOnlyList<int> Nodes, long TotalBytes, long FreeBytes);
+internal sealed record TierStatus(string Name, IReadOnlyList<int> Nodes, long TotalBytes, long FreeBytes)
+{
+    /// <summary>Its nodes, one by one.</summary>
+    public IReadOnlyList<NodeStatus> ByNode { get; init; } = [];
+}
+
+/// <param name="Node">Number of a NUMA node.</param>
+/// <param name="TotalBytes">Its memory.</param>
+/// <param name="FreeBytes">Of it, free.</param>
+internal sealed record NodeStatus(int Node, long TotalBytes, long FreeBytes);
 
 /// <summary>One running domain: what it is, what is done with it, and the figures of its rounds.</summary>
 internal sealed record DomainStatus : DomainFigures, INamedDomain

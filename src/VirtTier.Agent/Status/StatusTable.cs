@@ -39,10 +39,18 @@ internal static class StatusTable
         return new Rows(parts);
     }
 
-    private static Markup HostLine(AgentStatus status) => new(string.Join("   ", status.Tiers.Select(tier =>
-        $"[bold]{tier.Name}[/] node {string.Join(',', tier.Nodes)}: {Sizes.Show(tier.TotalBytes - tier.FreeBytes)} of "
-            + $"{Sizes.Show(tier.TotalBytes)} used").Concat(Source(status.Libvirt))
-        .Concat(status.Sources.Select(source => $"[bold]{source.Name}[/]"))));
+    private static Markup HostLine(AgentStatus status) => new(string.Join(
+        "   ", status.Tiers.Select(Tier).Concat(Source(status.Libvirt))
+            .Concat(status.Sources.Select(source => $"[bold]{source.Name}[/]"))));
+
+    // Node by node where there are several: one may be full while another is not.
+    private static string Tier(TierStatus tier) => $"[bold]{tier.Name}[/] " + (tier.ByNode.Count > 1
+        ? string.Join(", ", tier.ByNode.Select(node => Used(node.Node.ToString(CultureInfo.InvariantCulture), node.TotalBytes,
+            node.FreeBytes)))
+        : Used(string.Join(',', tier.Nodes), tier.TotalBytes, tier.FreeBytes));
+
+    private static string Used(string nodes, long totalBytes, long freeBytes) =>
+        $"node {nodes}: {Sizes.Show(totalBytes - freeBytes)} of {Sizes.Show(totalBytes)} used";
 
     private static IEnumerable<string> Source(LibvirtStatus libvirt) => libvirt.Source switch
     {

@@ -153,6 +153,8 @@ internal sealed record DomainXml(
             pins.Length > 0 ? pins : null)
         {
             RestrictiveCells = ReadRestrictiveCells(domain),
+            Cells = ReadCells(domain),
+            CellNodes = ReadCells(domain) is null ? null : ReadCellNodes(domain),
         };
         return hints == NumaHints.None ? NumaHints.None : hints;
     }
@@ -165,13 +167,37 @@ internal sealed record DomainXml(
         return cells.Length > 0 ? cells : null;
     }
 
+    private static string? ReadCells(XElement domain)
+    {
+        XElement[] cells = [.. domain.Element("cpu")?.Element("numa")?.Elements("cell") ?? []];
+        string text = string.Join(';', cells.Select((cell, place) => string.Create(CultureInfo.InvariantCulture,
+            $"{(string?)cell.Attribute("id") ?? place.ToString(CultureInfo.InvariantCulture)}:{(string?)cell.Attribute("cpus")}:"
+                + $"{ReadBytes((string?)cell.Attribute("memory"), (string?)cell.Attribute("unit"), "cell") / 1024 ?? 0}")));
+        return cells.Length > 0 && !cells.Any(cell => HasSeparator(cell, "id", "cpus")) ? text : null;
+    }
+
+    private static string? ReadCellNodes(XElement domain)
+    {
+        XElement[] nodes = [.. domain.Element("numatune")?.Elements("memnode") ?? []];
+        string text = string.Join(';', nodes.Where(node => !HasSeparator(node, "cellid", "mode", "nodeset")).Select(
+            node => $"{(string?)node.Attribute("cellid")}:{(string?)node.Attribute("mode") ?? "strict"}:"
+                + (string?)node.Attribute("nodeset")));
+        return text.Length > 0 ? text : null;
+    }
+
+    private static bool HasSeparator(XElement element, params string[] attributes) =>
+        attributes.Any(name => ((string?)element.Attribute(name))?.AsSpan().ContainsAny(':', ';') ?? false);
+
     /// <summary>Reads a size with libvirt's units, KiB by default; libvirt itself always writes KiB.</summary>
     /// <exception cref="FormatException">The unit is unknown, or the size beyond any machine.</exception>
-    private static ulong? ReadBytes(XElement? element)
+    private static ulong? ReadBytes(XElement? element) =>
+        element is null ? null : ReadBytes(element.Value, (string?)element.Attribute("unit"), element.Name.LocalName);
+
+    private static ulong? ReadBytes(string? number, string? unitName, string element)
     {
-        if (!ulong.TryParse(element?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong value))
+        if (!ulong.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out ulong value))
             return null;
-        int shift = (string?)element!.Attribute("unit") switch
+        int shift = unitName switch
         {
             null or "KiB" or "k" => 10,
             "b" or "bytes" => 0,
@@ -179,10 +205,10 @@ internal sealed record DomainXml(
             "G" or "GiB" => 30,
             "T" or "TiB" => 40,
             var unit =>
-                throw new FormatException($"<{element.Name.LocalName}> has the unknown unit '{Shorten.ForMessage(unit)}'"),
+                throw new FormatException($"<{element}> has the unknown unit '{Shorten.ForMessage(unit)}'"),
         };
         return value <= MostBytes >> shift
             ? value << shift
-            : throw new FormatException($"<{element.Name.LocalName}> is more memory than a processor can address, 4096 TiB");
+            : throw new FormatException($"<{element}> is more memory than a processor can address, 4096 TiB");
     }
 }

@@ -100,6 +100,13 @@ public sealed record NumaHints(string? Mode, string? Nodeset, string? Cpuset, st
     /// libvirt binds the memory of strict ones in the kernel, which shows it for each mapping; these it does not.</summary>
     public string? RestrictiveCells { get; init; }
 
+    /// <summary>The guest's own NUMA cells, each as <c>cell:vCPUs:KiB</c>, in their order in its memory, joined by <c>;</c>; null
+    /// if it has none.</summary>
+    public string? Cells { get; init; }
+
+    /// <summary>Each of numatune's memnodes, as <c>cell:mode:nodes</c>, joined by <c>;</c>; null if there is none.</summary>
+    public string? CellNodes { get; init; }
+
     /// <summary>Nothing is said.</summary>
     public static NumaHints None { get; } = new(null, null, null, null, null);
 }

@@ -19,6 +19,6 @@ public readonly record struct BudgetDemand(
 
     internal bool IsAuto => Dram is null;
 
-    // A fixed budget is its own maximum.
-    internal long Most => Math.Max(Guaranteed, Math.Min(Memory, Dram ?? Max ?? Memory));
+    /// <summary>The most that it can get. A fixed budget is its own maximum.</summary>
+    public long Most => Math.Max(Guaranteed, Math.Min(Memory, Dram ?? Max ?? Memory));
 }

@@ -30,6 +30,16 @@ public sealed class DramCurve
         }
     }
 
+    private DramCurve(DramCurve whole, double share)
+    {
+        Error = whole.Error;
+        _pages = Array.ConvertAll(whole._pages, pages => (long)(pages * share));
+        _rates = whole._rates;
+        _fastRates = new double[_pages.Length];
+        for (int i = 0; i < _rates.Length; i++)
+            _fastRates[i + 1] = _fastRates[i] + ((_pages[i + 1] - _pages[i]) * _rates[i]);
+    }
+
     /// <summary>Pages of the domain that have memory behind them.</summary>
     public long Pages => _pages[^1];
 
@@ -80,6 +90,10 @@ public sealed class DramCurve
         }
         return _pages[low];
     }
+
+    /// <summary>The curve of a part of the domain that is like the whole.</summary>
+    /// <param name="share">How large a part, 0..1.</param>
+    internal DramCurve Part(double share) => share >= 1 ? this : new DramCurve(this, share);
 
     /// <summary>The greatest rate of any page.</summary>
     internal double GreatestRate => _rates.Length > 0 ? _rates[0] : 0;

@@ -31,6 +31,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private int _attachments;
     private int _moveCalls;
     private int _faultRate;
+    private int _ticks;
     private AccessKinds _sampledKinds;
 
     public FakeHost()
@@ -157,7 +158,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         string sys = Path.Combine(_root.FullName, "sys");
         PageMover mover = new(calls, new PageMoverOptions(), Time);
         return new DomainLoopContext(
-            HostMemory.Read(config ??= new AgentConfig(), NumaTopology.Read(sys)),
+            HostMemory.Read(config ??= new AgentConfig(), NumaTopology.Read(sys), Path.Combine(_root.FullName, "proc")),
             samplers,
             mover,
             new PageExchange(mover),
@@ -173,6 +174,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             Log)
         {
             HugePages = Splitter,
+            Procfs = Path.Combine(_root.FullName, "proc"),
         };
     }
 
@@ -235,6 +237,47 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         Write("sys/devices/system/node/online", "0-2");
     }
 
+    /// <summary>Makes it a host of two sockets, with nodes 0 and 1 and two processors each, and slow nodes 2 and 3 behind
+    /// them.</summary>
+    /// <param name="slow">Whether there are slow nodes.</param>
+    public void AddSocket(bool slow = true)
+    {
+        string[] distances = slow ? ["10 21 24 34", "21 10 34 24", "24 34 10 44", "34 24 44 10"] : ["10 21", "21 10"];
+        for (int node = 0; node < distances.Length; node++)
+            WriteNode(node, node switch { 0 => "0-1", 1 => "2-3", _ => "" }, distances[node]);
+        Write("sys/devices/system/node/online", slow ? "0-3" : "0-1");
+    }
+
+    /// <summary>The processors that the guest's virtual CPUs run on, by their number: each uses it
+    /// wholly while harvests look.</summary>
+    public Dictionary<int, int> VcpusOn { get; } = [];
+
+    /// <summary>The processors that the virtual CPUs may run on; all of the host's two sockets where it does not say.</summary>
+    public Dictionary<int, string> Pins { get; } = [];
+
+    /// <summary>The virtual CPUs that stand still.</summary>
+    public HashSet<int> Idle { get; } = [];
+
+    private void RunVcpus()
+    {
+        _ticks += 20;
+        foreach ((int vcpu, int cpu) in VcpusOn)
+        {
+            string task = $"proc/{Environment.ProcessId}/task/{1000 + vcpu}/";
+            string zeros = string.Join(' ', Enumerable.Repeat("0", 16));
+            Write(task + "stat",
+                $"{1000 + vcpu} (CPU {vcpu}/KVM) S 1 1 1 0 -1 0 0 0 0 0 {(Idle.Contains(vcpu) ? 0 : _ticks)} 0 0 0 "
+                    + $"20 0 1 0 77 {zeros} {cpu} 0 0\n");
+            Write(task + "status", $"Cpus_allowed_list:\t{Pins.GetValueOrDefault(vcpu, "0-3")}\n");
+        }
+    }
+
+    /// <summary>Pages on each node.</summary>
+    public int[] PagesByNode => [.. Enumerable.Range(0, 4).Select(node => NodeOf.Count(of => of == node))];
+
+    /// <summary>Room on nodes that are not without end, in pages, as it is before anything moves.</summary>
+    public Dictionary<int, int> RoomOf { get; } = [];
+
     /// <summary>Changes how much memory a node has.</summary>
     public void Resize(int node, int mebibytes) => Write($"sys/devices/system/node/node{node}/meminfo", Meminfo(node, mebibytes));
 
@@ -257,7 +300,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     public TimeSpan ThreadTime() => MoveTime * MovedPages;
 
-    public long FreeBytes(int node) => FullNodes.Contains(node) ? 0 : long.MaxValue;
+    public long FreeBytes(int node) => FullNodes.Contains(node) ? 0
+        : RoomOf.TryGetValue(node, out int room) ? Math.Max(0, room - NodeOf.Count(of => of == node)) * (long)PageSizes.PageBytes
+        : long.MaxValue;
 
     public void Dispose() => _root.Delete(recursive: true);
 
@@ -330,6 +375,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
             host.BeforeHarvest();
+            host.RunVcpus();
             host.Harvests++;
             _harvestTime += host.HarvestTime;
             buffers.Accessed.Clear();

@@ -96,6 +96,20 @@ public sealed class DomainXmlTests
                 "")).Numa);
     }
 
+    [Fact]
+    public void The_guests_own_cells_are_read_with_what_its_owner_says_of_each()
+    {
+        NumaHints hints = DomainXml.Parse(Domain(
+            "<memory>1</memory><cpu><numa><cell id='0' cpus='0-1,4' memory='2' unit='MiB'/>"
+            + "<cell id='1' memory='512'/></numa></cpu>"
+            + "<numatune><memnode cellid='0' nodeset='0'/><memnode cellid='1' mode='preferred' nodeset='1,3'/></numatune>",
+            "")).Numa;
+        Assert.Equal("0:0-1,4:2048;1::512", hints.Cells);
+        Assert.Equal("0:strict:0;1:preferred:1,3", hints.CellNodes);
+        Assert.Null(DomainXml.Parse(Domain(
+            "<memory>1</memory><cpu><numa><cell id='0;1' cpus='0' memory='1'/></numa></cpu>", "")).Numa.Cells);
+    }
+
     private static string Domain(string head, string devices) =>
         $"<domain><name>x</name><uuid>{Guid.Empty}</uuid>{head}<devices>{devices}</devices></domain>";
 
