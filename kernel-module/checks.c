@@ -69,8 +69,15 @@ static int get_checks(char *text, const struct kernel_param *param)
 	return len;
 }
 
+/* Called where the module is loaded with a value. */
+static int set_checks(const char *text, const struct kernel_param *param)
+{
+	return -EPERM;
+}
+
 static const struct kernel_param_ops checks_ops = {
 	.get = get_checks,
+	.set = set_checks,
 };
 
 module_param_cb(checks, &checks_ops, NULL, 0444);

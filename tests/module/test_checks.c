@@ -14,13 +14,13 @@
 #define PAGES	(MEMORY / PAGE)
 #define CHECKS	"/sys/module/kvm_ept_sample/parameters/checks"
 
-static int load(const char *path)
+static int load(const char *path, const char *options)
 {
 	int file, err = 0;
 
 	syscall(SYS_delete_module, "kvm_ept_sample", O_NONBLOCK);
 	file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0 || syscall(SYS_finit_module, file, "", 0))
+	if (file < 0 || syscall(SYS_finit_module, file, options, 0))
 		err = -errno;
 	close(file);
 	return err;
@@ -108,7 +108,7 @@ static void misfit(struct vm *vm, const char *path)
 	char name[128], line[64];
 
 	snprintf(name, sizeof(name), "%s: loaded", what);
-	CHECK_RETURNS(name, 0, load(path));
+	CHECK_RETURNS(name, 0, load(path, ""));
 	fd = attach(vm);
 	snprintf(line, sizeof(line), "%.*s failed", len, what);
 	snprintf(name, sizeof(name), "%s: noticed", what);
@@ -133,7 +133,7 @@ static void on_hyper_v(struct vm *vm, const char *path)
 	struct kvm_ept_sample_info before;
 	int fd, i, first;
 
-	CHECK_RETURNS("on Hyper-V: loaded", 0, load(path));
+	CHECK_RETURNS("on Hyper-V: loaded", 0, load(path, ""));
 	if (strstr(checks(), "flush failed")) {
 		fd = open(KVM_EPT_SAMPLE_PATH, O_RDWR | O_CLOEXEC);
 		CHECK_RETURNS("on Hyper-V: INIT where KVM's flush is not exported", -EOPNOTSUPP,
@@ -170,7 +170,8 @@ int main(int argc, char **argv)
 			misfit(&vm, argv[i]);
 	}
 	check(argc > 2, "modules that do not fit this kernel", "none given");
-	CHECK_RETURNS("the module is loaded again", 0, load(argv[1]));
+	CHECK_RETURNS("checks cannot be set", -EPERM, load(argv[1], "checks=1"));
+	CHECK_RETURNS("the module is loaded again", 0, load(argv[1], ""));
 	vm_kill(&vm);
 	return checks_failed != 0;
 }
