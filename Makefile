@@ -33,8 +33,9 @@ dist: deb rpm ## all that a release has, in out/dist: source, packages, checksum
 	cp out/debs/*.deb out/rpms/*.rpm out/dist
 	cd out/dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
+# What the page in Cockpit is tested with.
 browser: deps
-	@testbed/install-deps chromium fonts-dejavu-core
+	@testbed/install-deps chromium fonts-dejavu-core cockpit-ws cockpit-bridge cockpit-system
 
 test: deps browser ## every test; ends with a count of all rings
 	tests/run lint unit cockpit host emulated
@@ -42,7 +43,7 @@ test: deps browser ## every test; ends with a count of all rings
 test-unit: ## no root, no daemons
 	tests/run unit
 
-test-host: deps ## real libvirt, D-Bus and QEMU in namespaces of their own
+test-host: browser ## real libvirt, D-Bus, QEMU and Cockpit in namespaces of their own
 	tests/run host
 
 test-emulated: deps ## an emulated host with the module, the agent and KVM guests

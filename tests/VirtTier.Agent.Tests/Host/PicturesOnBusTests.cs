@@ -59,6 +59,24 @@ public sealed class PicturesOnBusTests : AgentOnBus
         Assert.StartsWith("virttier: --html: /nonexistent/x.html cannot be written: ", errors, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_report_is_written_into_its_page_and_a_page_that_is_not_there_is_named()
+    {
+        string page = Path.Combine(Folder, "page.html"), file = Path.Combine(Folder, "report.html");
+        await File.WriteAllTextAsync(page, "<p>/* report */</p>", TestContext.Current.CancellationToken);
+        Assert.Equal("", await PrintedAsync("report", "--html", file, "--page", page));
+        Assert.Matches("^<p>H4sI[0-9A-Za-z+/]+=*</p>$",
+            await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+
+        (int exitCode, _, string errors) = await RunAsync([s_program, "report", "--html", file, "--page", "/nonexistent/x"]);
+        Assert.Equal(2, exitCode);
+        Assert.Matches(
+            "^virttier: the page to be filled cannot be read: .*/nonexistent/x.*; the package virttier has it", errors);
+        (exitCode, _, errors) = await RunAsync([s_program, "report", "--html", file, "--page", file]);
+        Assert.Equal(2, exitCode);
+        Assert.Matches("^virttier: .* is not the page of this VirtTier", errors);
+    }
+
     [Theory]
     [InlineData("estimate")]
     [InlineData("heatmap")]

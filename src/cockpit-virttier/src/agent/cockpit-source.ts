@@ -51,7 +51,8 @@ export class CockpitSource implements Source {
         const text = await new Promise<string>((resolve, reject) => {
             cockpit.spawn(["virttier", "doctor", "--json"], { superuser: "try", err: "ignore" }).then(
                 resolve,
-                (error, data) => data ? resolve(data) : reject(new NoAnswer("other", wordsOf(error))));
+                (error, data) => data ? resolve(data) : reject(new NoAnswer("other",
+                    error.problem === "not-found" ? "There is no program virttier on this host." : wordsOf(error))));
         });
         return JSON.parse(text) as DoctorReport;
     }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// in-cockpit URL UUID set|read: the page in a real Cockpit, which needs no log-in, as a person uses it. Half of the VM's memory
+// is set as its budget; or nothing can be set. What is wrong ends it with exit status 1.
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const [url, uuid, kind] = process.argv.slice(2) as [string, string, "set" | "read"];
+const picture = process.env["VIRTTIER_PICTURES"];
+
+const browser = await chromium.launch({
+    executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu"],
+});
+try {
+    const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+    page.setDefaultTimeout(60_000);
+    const complaints: string[] = [];
+    // Cockpit's own pages may complain of what this host has not.
+    page.on("console", message => {
+        if (message.type() === "error" && message.location().url.includes("/virttier/"))
+            complaints.push(message.text());
+    });
+    page.on("pageerror", error => complaints.push(String(error.stack ?? error)));
+    await page.goto(`${url}/virttier#/vm/${uuid}`, { waitUntil: "domcontentloaded" });
+    const frame = page.frameLocator("iframe[name$='/virttier']");
+    await frame.getByText("Predictions of late").waitFor();
+    await frame.locator("canvas.vt-heat").waitFor();
+    const box = (await frame.locator(".vt-plot .u-over").first().boundingBox())!;
+    await page.mouse.move(box.x + box.width / 4, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 5 });
+    await page.mouse.up();
+    const set = frame.getByRole("button", { name: /^Set .*…$/ });
+    if (kind === "read") {
+        await frame.getByText("Read only").waitFor();
+        assert.equal(await set.isDisabled(), true);
+    } else {
+        await set.click();
+        const begun = Date.now();
+        await frame.getByRole("button", { name: "Set it" }).click();
+        await frame.getByText("The domain’s metadata is written").waitFor();
+        console.log(`set within ${Date.now() - begun} ms`);
+    }
+    if (picture)
+        await page.screenshot({ path: `${picture}/in-cockpit-${kind}.png` });
+    assert.deepEqual(complaints, []);
+} finally {
+    await browser.close();
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
+using VirtTier.Agent.Bus;
+using VirtTier.Agent.Hook;
+using VirtTier.Agent.Status;
+using VirtTier.Agent.Tests.Metrics;
+using VirtTier.Libvirt.DBus;
+using VirtTier.Libvirt.Settings;
+using VirtTier.Libvirt.Tests.Fixtures;
+using VirtTier.Tiering.Value;
+using SamplePictures = VirtTier.Agent.Tests.Fakes.SamplePictures;
+
+namespace VirtTier.Agent.Tests.Host;
+
+/// <summary>
+/// The page in Debian's own Cockpit, in a browser, on a host with a real libvirt. The agent's answers are made up, for nothing
+/// samples here; what the page changes is not.
+/// </summary>
+[Trait("Ring", "host")]
+[Collection(HostRing.Name)]
+public sealed class CockpitTests : IAsyncLifetime
+{
+    private static readonly string s_sources = Path.Combine(Repository.Root, "src", "cockpit-virttier");
+
+    private readonly TestDomain _web1 = new("web1");
+    private readonly SamplePictures _pictures = new();
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vt-cockpit-");
+    private PrivateHost _host = null!;
+    private SystemBus _bus = null!;
+    private HookListener _hook = null!;
+    private AgentObject _agent = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        HostRing.RequirePrograms("cockpit-bridge", "chromium", "node", "setpriv");
+        _host = await PrivateHost.StartAsync("cockpit");
+        await _host.CreateAsync(_web1);
+        _folder.UnixFileMode = (UnixFileMode)0b111_101_101;
+        await RunAsync(Path.Combine(s_sources, "build"), Path.Combine(_folder.FullName, "cockpit"));
+
+        AgentStatus status = SampleStatus.Of("web1");
+        status = status with
+        {
+            Domains =
+            [
+                status.Domains[0] with
+                {
+                    Uuid = _web1.Uuid,
+                    Pid = SamplePictures.Process.Pid,
+                    MemoryBytes = 64 << 20,
+                    BudgetBytes = 16 << 20,
+                    FastBytes = 15 << 20,
+                    SlowBytes = 45 << 20,
+                    HotBytes = 8 << 20,
+                    HotFastBytes = 7 << 20,
+                },
+            ],
+        };
+        DramCurve curve = new([(4096, 9.0), (12288, 0.01)], error: 0.01);
+        _pictures.Harvest(320, second => second / 40);
+        _pictures.Rounds(curve, TimeSpan.FromHours(1));
+        PoolPromises nothingLeft = new(0, new Dictionary<Guid, long>(), TieringSettings.Default);
+        AdmissionControl admission = new(() => nothingLeft, TimeProvider.System);
+        _hook = new HookListener(admission, () => { }, TimeProvider.System, NullLogger.Instance);
+        _bus = new SystemBus(NullLogger.Instance, _host.Bus.Address);
+        _agent = new AgentObject(_bus, () => status, _ => curve, _pictures.Shown, _hook, () => Task.CompletedTask);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _agent?.Dispose();
+        _hook?.Dispose();
+        if (_bus is not null)
+            await _bus.DisposeAsync();
+        if (_host is not null)
+            await _host.DisposeAsync();
+        _folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task A_budget_that_is_dragged_and_confirmed_is_in_the_metadata()
+    {
+        string output = await VisitAsync("set");
+        TestContext.Current.SendDiagnosticMessage(output);
+
+        string metadata = await _host.VirshAsync("metadata", "web1", "--uri", TieringSettings.MetadataNamespace, "--live");
+        Assert.Contains("32MiB", metadata, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Who_is_no_administrator_sees_it_and_sets_nothing()
+    {
+        await VisitAsync("read", "setpriv", "--reuid", "nobody", "--regid", "nogroup", "--groups", "libvirt");
+
+        (int exitCode, string metadata) =
+            await _host.TryVirshAsync("metadata", "web1", "--uri", TieringSettings.MetadataNamespace, "--live");
+        Assert.True(exitCode != 0, metadata);
+    }
+
+    /// <summary>Has a browser use the page, in a session of whoever the command makes of root.</summary>
+    private async Task<string> VisitAsync(string kind, params string[] asUser)
+    {
+        int port = FreePort();
+        string tool = $"PATH={AppContext.BaseDirectory}:{Environment.GetEnvironmentVariable("PATH")}";
+        using Daemon cockpit = _host.StartInside("cockpit-ws-" + kind,
+            ["env", tool, $"XDG_DATA_DIRS={_folder.FullName}:/usr/share", "HOME=/nonexistent", .. asUser,
+                "/usr/lib/cockpit/cockpit-ws", "--local-session=/usr/bin/cockpit-bridge", "--address=127.0.0.1",
+                string.Create(CultureInfo.InvariantCulture, $"--port={port}")]);
+        await Eventually.TrueAsync(() => Listens(port), () => "cockpit-ws does not listen");
+        string output = await RunAsync(
+            Path.Combine(s_sources, "in-cockpit"),
+            string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}"), _web1.Uuid.ToString(), kind);
+        await cockpit.EndAsync();
+        return output;
+    }
+
+    private static int FreePort()
+    {
+        using TcpListener free = new(IPAddress.Loopback, 0);
+        free.Start();
+        return ((IPEndPoint)free.LocalEndpoint).Port;
+    }
+
+    private static bool Listens(int port)
+    {
+        try
+        {
+            using TcpClient client = new("127.0.0.1", port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<string> RunAsync(string program, params string[] arguments)
+    {
+        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {output} {await errors}");
+        return output;
+    }
+}
