@@ -264,7 +264,7 @@ internal sealed class Reconciler : IAsyncDisposable
             return _loops.TryGetValue(domain, out DomainLoop? loop) ? loop.Curve : null;
     }
 
-    private Dictionary<int, double> HomeOf(Guid domain)
+    private Dictionary<int, double> HomeOf(DomainKey domain)
     {
         lock (_loops)
             return _loops.TryGetValue(domain, out DomainLoop? loop) ? loop.Home.ToDictionary(on => on.Node, on => on.Share) : [];
@@ -340,7 +340,7 @@ internal sealed class Reconciler : IAsyncDisposable
         var enforced = domains.Where(d => d.Effective.Settings.Mode is null or TieringMode.Enforce).ToArray();
         long poolPages = _context.Host.PoolBytes / PageSizes.PageBytes;
         long[] divided = NodePools.Divide(
-            [.. enforced.Select(d => d.Demand)], [.. enforced.Select(d => HomeOf(d.Domain.Uuid))],
+            [.. enforced.Select(d => d.Demand)], [.. enforced.Select(d => HomeOf(d.Domain.Key))],
             _context.Host.FastNodes.ToDictionary(node => node, node => _context.Host.PoolBytesOf(node) / PageSizes.PageBytes),
             out bool enough);
         if (!enough && !_poolTooSmall)

@@ -4,8 +4,8 @@ using FsCheck.Fluent;
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Numa;
-using VirtTier.Memory.Tests.Fakes;
 using VirtTier.Primitives;
+using VirtTier.TestSupport;
 
 namespace VirtTier.Memory.Tests;
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Primitives;
-using VirtTier.Tiering.Planning;
 
 namespace VirtTier.Tiering.Tests;
 

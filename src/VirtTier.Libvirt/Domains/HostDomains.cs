@@ -23,7 +23,7 @@ public sealed class HostDomains : IDisposable
     /// <param name="logger">Gets a line for each change that matters, once.</param>
     public HostDomains(
         DomainMonitor libvirt, IHostProcesses processes, SourceOptions sources, DomainMonitorOptions options, TimeProvider time,
-        ILogger<DomainMonitor> logger)
+        ILogger logger)
     {
         ArgumentNullException.ThrowIfNull(libvirt);
         ArgumentNullException.ThrowIfNull(options);

@@ -10,7 +10,6 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Metrics;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Settings;
-using VirtTier.Libvirt.Tests.Fixtures;
 using VirtTier.Tiering.Value;
 using SamplePictures = VirtTier.Agent.Tests.Fakes.SamplePictures;
 
@@ -110,7 +109,7 @@ public sealed class CockpitTests : IAsyncLifetime
             ["env", tool, $"XDG_DATA_DIRS={_folder.FullName}:/usr/share", "HOME=/nonexistent", .. asUser,
                 "/usr/lib/cockpit/cockpit-ws", "--local-session=/usr/bin/cockpit-bridge", "--address=127.0.0.1",
                 string.Create(CultureInfo.InvariantCulture, $"--port={port}")]);
-        await Eventually.TrueAsync(() => Listens(port), () => "cockpit-ws does not listen");
+        await Eventually.IsTrue(() => Listens(port), () => "cockpit-ws does not listen");
         string output = await RunAsync(
             Path.Combine(s_sources, "in-cockpit"),
             string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}"), _web1.Uuid.ToString(), kind);

@@ -42,7 +42,7 @@ internal sealed class FakeProcesses : IHostProcesses
         return _lockHolders.TryGetValue(Path.Combine(directory, Path.GetFileName(pidFile)), out int pid) ? pid : null;
     }
 
-    public ProcessIdentity? Identify(int pid) => _processes.ContainsKey(pid) ? new(pid, FakeHost.StartTimeOf(pid)) : null;
+    public ProcessIdentity? Identify(int pid) => _processes.ContainsKey(pid) ? new(pid, FakeLibvirt.StartTimeOf(pid)) : null;
 
     public IReadOnlyList<string> ReadCommandLine(int pid) => _processes.GetValueOrDefault(pid)?.Arguments ?? [];
 

@@ -8,9 +8,9 @@ namespace VirtTier.Libvirt.Tests.Unit;
 public sealed class HostDomainsTests : IAsyncDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("vt-all-").FullName;
-    private readonly FakeHost _libvirt = new();
+    private readonly FakeLibvirt _libvirt = new();
     private readonly FakeProcesses _processes = new();
-    private readonly RecordingLogger<DomainMonitor> _log = new();
+    private readonly FakeLog _log = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly HostDomains _domains;
     private readonly Task _run;
@@ -94,7 +94,7 @@ public sealed class HostDomainsTests : IAsyncDisposable
             over.Set();
         }
         await UntilAsync(d => d.IsWhole);
-        Assert.Equal(3, _log.Lines.Count(line => line.Contains(": proxmox: ", StringComparison.Ordinal))); // looks, hangs, looks
+        Assert.Equal(3, _log.Lines.Count(line => line.StartsWith("proxmox: ", StringComparison.Ordinal))); // looks, hangs, looks
     }
 
     [Fact]

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Unit;
 

@@ -14,7 +14,7 @@ public sealed class PodSourceTests : IDisposable
 
     private readonly string _root = Directory.CreateTempSubdirectory("vt-pods-").FullName;
     private readonly FakeProcesses _processes = new();
-    private readonly RecordingLogger<DomainMonitor> _log = new();
+    private readonly FakeLog _log = new();
     private readonly DomainMonitor _monitor;
 
     public PodSourceTests()

@@ -11,7 +11,7 @@ public sealed class QemuSourceTests : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("vt-qemu-").FullName;
     private readonly FakeProcesses _processes = new();
-    private readonly RecordingLogger<DomainMonitor> _log = new();
+    private readonly FakeLog _log = new();
     private SourceOptions _options;
 
     public QemuSourceTests()
