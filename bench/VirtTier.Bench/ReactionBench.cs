@@ -66,7 +66,7 @@ internal static class ReactionBench
             long budget = (4 + (i % 2)) << 20;
             await host.SetMetadataAsync("probe", $"<tiering dram='{budget >> 20}MiB'/>");
             change.Add(
-                await TimeAsync(() => tiered.Service.Status().Domains.Any(d => d.Name == "probe" && d.BudgetBytes == budget)));
+                await TimeAsync(() => tiered.Reconciler.Status().Domains.Any(d => d.Name == "probe" && d.BudgetBytes == budget)));
             Stopwatch watch = Stopwatch.StartNew();
             await host.VirshAsync("domstate", "probe");
             domstate.Add(watch.Elapsed.TotalMilliseconds);

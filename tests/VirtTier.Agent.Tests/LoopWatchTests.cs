@@ -18,10 +18,10 @@ public sealed class LoopWatchTests : IAsyncDisposable
     private readonly FakeHost _host = new();
     private readonly ManualResetEventSlim _free = new(true);
     private readonly CancellationTokenSource _stop = new();
-    private readonly Reconciler _service;
+    private readonly Reconciler _reconciler;
     private Task _loop = Task.CompletedTask;
 
-    public LoopWatchTests() => _service = new Reconciler(new AgentConfig(), _host.Context());
+    public LoopWatchTests() => _reconciler = new Reconciler(new AgentConfig(), _host.Context());
 
     private LoopWatch Watch => _host.Loops;
 
@@ -30,7 +30,7 @@ public sealed class LoopWatchTests : IAsyncDisposable
         _free.Set();
         await _stop.CancelAsync();
         await Task.WhenAny(_loop);
-        await _service.DisposeAsync();
+        await _reconciler.DisposeAsync();
         _host.Dispose();
         _stop.Dispose();
     }
@@ -91,7 +91,7 @@ public sealed class LoopWatchTests : IAsyncDisposable
         DomainSnapshot first = Domains.Snapshot(Domains.Running());
         WatchedLoop loop = Watch.Add("following", LoopWatch.UsualLimit);
         long version = 0;
-        _loop = Task.Run(() => _service.ReconcileForeverAsync(
+        _loop = Task.Run(() => _reconciler.ReconcileForeverAsync(
             async (_, token) =>
             {
                 await Task.Delay(1, token);
@@ -104,7 +104,7 @@ public sealed class LoopWatchTests : IAsyncDisposable
     [Fact]
     public async Task The_watch_of_the_hosts_memory()
     {
-        HostWatch memory = new(_service, () => { Hang(); return _host.ReadTopology(); }, _host.Time, _host.Log)
+        HostWatch memory = new(_reconciler, () => { Hang(); return _host.ReadTopology(); }, _host.Time, _host.Log)
         {
             Interval = TimeSpan.FromMilliseconds(20),
         };
@@ -155,7 +155,7 @@ public sealed class LoopWatchTests : IAsyncDisposable
     public async Task A_domain_in_the_kernel()
     {
         _host.BeforeHarvest = Hang;
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running()));
         await Eventually.IsTrue(() => _host.Harvests > 0);
         await HangsAsync("tiering domain web1");
     }
@@ -164,17 +164,17 @@ public sealed class LoopWatchTests : IAsyncDisposable
     public async Task A_domain_that_cannot_be_let_go_of_holds_up_no_other_and_is_taken_up_again_only_after_that()
     {
         RunningDomain stuck = Domains.Running(name: "stuck");
-        await _service.ReconcileAsync(Domains.Snapshot(stuck));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(stuck));
         await Eventually.IsTrue(() => _host.Attached == 1);
         _free.Reset();
         _host.BeforeDetach = number => { if (number == 1) Hang(); };
 
-        await Soon(_service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"))));
+        await Soon(_reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"))));
         await Eventually.IsTrue(() => _host.Attachments == 2);
-        await Soon(_service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), stuck)));
-        await Soon(_service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), stuck, Domains.Running(name: "b"))));
+        await Soon(_reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), stuck)));
+        await Soon(_reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), stuck, Domains.Running(name: "b"))));
         await Eventually.IsTrue(() => _host.Attachments == 3);
-        Assert.Equal(TieringState.Attaching, _service.Status().Domains.Single(d => d.Name == "stuck").State);
+        Assert.Equal(TieringState.Attaching, _reconciler.Status().Domains.Single(d => d.Name == "stuck").State);
         await HangsAsync("tiering domain stuck");
         await Eventually.IsTrue(() => _host.Attachments == 4 && _host.Attached == 3);
 
@@ -190,7 +190,7 @@ public sealed class LoopWatchTests : IAsyncDisposable
             LookUntilLate();
             return Watch.Hung.Contains(does);
         });
-        Assert.Contains(does, _service.Status().Hung);
+        Assert.Contains(does, _reconciler.Status().Hung);
         Assert.Contains(_host.Log.Lines, line => line.StartsWith($"{does}: nothing has happened", StringComparison.Ordinal));
         _free.Set();
         await Eventually.IsTrue(() => !Watch.Look().Contains(does));

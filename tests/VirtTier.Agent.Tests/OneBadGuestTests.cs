@@ -26,20 +26,20 @@ public sealed class OneBadGuestTests : IAsyncDisposable
     private readonly FakeHost _host = new() { HotPages = [1, 2, 3] };
     private readonly List<Process> _processes = [];
     private readonly Dictionary<int, (string Step, Action Fail)> _faults = [];
-    private readonly Reconciler _service;
+    private readonly Reconciler _reconciler;
 
     public OneBadGuestTests()
     {
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("4MiB") } };
         FaultyKernel kernel = new(_host, Do);
-        _service = new Reconciler(config, _host.Context(config, kernel, kernel));
+        _reconciler = new Reconciler(config, _host.Context(config, kernel, kernel));
     }
 
     public async ValueTask DisposeAsync()
     {
         lock (_faults)
             _faults.Clear();
-        await _service.DisposeAsync();
+        await _reconciler.DisposeAsync();
         _host.Dispose();
         foreach (Process process in _processes)
         {
@@ -82,25 +82,25 @@ public sealed class OneBadGuestTests : IAsyncDisposable
             Interlocked.Increment(ref failed);
             throw s_exceptions[fault]();
         });
-        await _service.ReconcileAsync(Domains.Snapshot(bad, good));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(bad, good));
         await UntilTieredAsync(good);
         if (step != "Dispose")
         {
             await Eventually.IsTrue(() => Volatile.Read(ref failed) > 0);
-            await _service.ReconcileAsync(Domains.Snapshot(bad, good, later));
+            await _reconciler.ReconcileAsync(Domains.Snapshot(bad, good, later));
             await UntilTieredAsync(later);
             lock (_faults)
                 _faults.Clear();
             // It was thought to have gone, perhaps; the picture, which is looked at every few seconds, says otherwise.
-            await UntilTieredAsync(bad, meanwhile: _service.DivideAgainAsync);
+            await UntilTieredAsync(bad, meanwhile: _reconciler.DivideAgainAsync);
         }
 
-        await _service.ReconcileAsync(Domains.Snapshot(good, later));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(good, later));
         await Eventually.IsTrue(() => Volatile.Read(ref failed) > 0);
         await UntilTieredAsync(good);
         await UntilTieredAsync(later);
-        Assert.Equal(["good", "later"], _service.Status().Domains.Select(d => d.Name));
-        await _service.ReconcileAsync(Domains.Snapshot(bad, good, later));
+        Assert.Equal(["good", "later"], _reconciler.Status().Domains.Select(d => d.Name));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(bad, good, later));
         await UntilTieredAsync(bad);
     }
 
@@ -122,12 +122,12 @@ public sealed class OneBadGuestTests : IAsyncDisposable
         try
         {
             RunningDomain good = Domains.Running(name: "good"), later = Domains.Running(name: "later");
-            await _service.ReconcileAsync(Domains.Snapshot([.. bad, good]));
+            await _reconciler.ReconcileAsync(Domains.Snapshot([.. bad, good]));
             await UntilTieredAsync(good);
             // all but the one that is yet to be let go
             await Eventually.IsTrue(() => Volatile.Read(ref stuck) == steps.Length - 1);
 
-            await _service.ReconcileAsync(Domains.Snapshot(good, later)).WaitAsync(
+            await _reconciler.ReconcileAsync(Domains.Snapshot(good, later)).WaitAsync(
                 TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
             await UntilTieredAsync(good);
             await UntilTieredAsync(later);
@@ -149,9 +149,9 @@ public sealed class OneBadGuestTests : IAsyncDisposable
         RunningDomain bad = Domains.Running(name: "bad");
         bad = bad with { Settings = bad.Settings with { Dram = SizeSpec.FromBytes(ulong.MaxValue) } };
         for (int i = 0; i < 2; i++)
-            await _service.ReconcileAsync(Domains.Snapshot(bad, good));
+            await _reconciler.ReconcileAsync(Domains.Snapshot(bad, good));
         await UntilTieredAsync(good);
-        Assert.Equal(["good"], _service.Status().Domains.Select(d => d.Name));
+        Assert.Equal(["good"], _reconciler.Status().Domains.Select(d => d.Name));
         Assert.Single(_host.Log.Lines, line => line.Contains("domain bad is left alone", StringComparison.Ordinal));
     }
 
@@ -159,10 +159,10 @@ public sealed class OneBadGuestTests : IAsyncDisposable
     public async Task Two_domains_of_one_uuid_do_not_keep_a_configuration_from_being_put_in_force()
     {
         RunningDomain good = Domains.Running(name: "good");
-        await _service.ReconcileAsync(Domains.Snapshot(good, good with { Name = "twin", Process = null }));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(good, good with { Name = "twin", Process = null }));
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
-        await _service.ReconfigureAsync(config, _host.Context(config).Host);
-        Assert.Equal(2L << 20, Assert.Single(_service.Status().Domains).BudgetBytes);
+        await _reconciler.ReconfigureAsync(config, _host.Context(config).Host);
+        Assert.Equal(2L << 20, Assert.Single(_reconciler.Status().Domains).BudgetBytes);
     }
 
     private RunningDomain StartDomain(string name)
@@ -193,7 +193,7 @@ public sealed class OneBadGuestTests : IAsyncDisposable
     /// <summary>Waits for two rounds from now on.</summary>
     private async Task UntilTieredAsync(RunningDomain domain, Func<Task>? meanwhile = null)
     {
-        long Rounds() => _service.Status().Domains.SingleOrDefault(d => d.Name == domain.Name)?.Rounds ?? 0;
+        long Rounds() => _reconciler.Status().Domains.SingleOrDefault(d => d.Name == domain.Name)?.Rounds ?? 0;
         long before = Rounds();
         using CancellationTokenSource over = new();
         Task loop = meanwhile is null ? Task.CompletedTask : Task.Run(async () =>

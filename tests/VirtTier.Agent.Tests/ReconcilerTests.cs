@@ -10,30 +10,30 @@ namespace VirtTier.Agent.Tests;
 public sealed class ReconcilerTests : IAsyncDisposable
 {
     private readonly FakeHost _host = new();
-    private readonly Reconciler _service;
+    private readonly Reconciler _reconciler;
 
     public ReconcilerTests()
     {
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("25%") } };
-        _service = new Reconciler(config, _host.Context(config));
+        _reconciler = new Reconciler(config, _host.Context(config));
     }
 
     public async ValueTask DisposeAsync()
     {
-        await _service.DisposeAsync();
+        await _reconciler.DisposeAsync();
         _host.Dispose();
     }
 
     [Fact]
     public async Task What_runs_is_attached_and_what_has_gone_is_detached()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
         await Eventually.IsTrue(() => _host.Attached == 2);
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b")));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b")));
 
         await Eventually.IsTrue(() => _host.Attached == 1);
-        Assert.Equal(["b"], _service.Status().Domains.Select(d => d.Name));
+        Assert.Equal(["b"], _reconciler.Status().Domains.Select(d => d.Name));
     }
 
     [Fact]
@@ -42,7 +42,7 @@ public sealed class ReconcilerTests : IAsyncDisposable
         DomainSnapshot first = Domains.Snapshot(Domains.Running());
         TaskCompletionSource<DomainSnapshot> none = new();
         using CancellationTokenSource stop = new();
-        Task loop = _service.ReconcileForeverAsync(
+        Task loop = _reconciler.ReconcileForeverAsync(
             (seen, token) => seen == first.Version ? none.Task.WaitAsync(token) : Task.FromResult(first), _ => { },
             _host.Loops.Add("following", LoopWatch.UsualLimit), stop.Token);
 
@@ -58,14 +58,14 @@ public sealed class ReconcilerTests : IAsyncDisposable
         RunningDomain twin = Domains.Running(name: "a") with { Uuid = original.Uuid, Process = null };
         DomainSnapshot snapshot = Domains.Snapshot(twin, original, Domains.Running(name: "c"));
 
-        await _service.ReconcileAsync(snapshot);
-        await _service.ReconcileAsync(snapshot);
+        await _reconciler.ReconcileAsync(snapshot);
+        await _reconciler.ReconcileAsync(snapshot);
 
         await Eventually.IsTrue(() => _host.Attached == 2);
-        Assert.Equal(["b", "c"], _service.Status().Domains.Select(d => d.Name));
+        Assert.Equal(["b", "c"], _reconciler.Status().Domains.Select(d => d.Name));
         Assert.Single(_host.Log.Lines, line => line.Contains("domain a has the UUID of b", StringComparison.Ordinal));
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "c")));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "c")));
         await Eventually.IsTrue(() => _host.Attached == 1);
     }
 
@@ -73,45 +73,45 @@ public sealed class ReconcilerTests : IAsyncDisposable
     public async Task The_same_picture_twice_changes_nothing()
     {
         DomainSnapshot snapshot = Domains.Snapshot(Domains.Running());
-        await _service.ReconcileAsync(snapshot);
-        await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 0);
+        await _reconciler.ReconcileAsync(snapshot);
+        await Eventually.IsTrue(() => _reconciler.Status().Domains[0].Rounds > 0);
 
-        await _service.ReconcileAsync(snapshot);
+        await _reconciler.ReconcileAsync(snapshot);
 
         await Eventually.IsTrue(() => _host.Attached == 1);
-        Assert.NotEqual(0, _service.Status().Domains[0].Rounds);
+        Assert.NotEqual(0, _reconciler.Status().Domains[0].Rounds);
     }
 
     [Fact]
     public async Task A_domain_that_came_back_as_another_process_is_attached_anew()
     {
         RunningDomain old = Domains.Running() with { Process = Domains.ThisProcess with { StartTime = 1 } };
-        await _service.ReconcileAsync(Domains.Snapshot(old));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(old));
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running()));
 
-        await Eventually.IsTrue(() => _service.Status().Domains[0].State == TieringState.Tiering);
+        await Eventually.IsTrue(() => _reconciler.Status().Domains[0].State == TieringState.Tiering);
     }
 
     [Fact]
     public async Task Mode_off_detaches_and_says_so()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running()));
         await Eventually.IsTrue(() => _host.Attached == 1);
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(mode: TieringMode.Off)));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(mode: TieringMode.Off)));
 
         await Eventually.IsTrue(() => _host.Attached == 0);
-        Assert.Equal(TieringState.Off, _service.Status().Domains[0].State);
+        Assert.Equal(TieringState.Off, _reconciler.Status().Domains[0].State);
     }
 
     [Fact]
     public async Task A_domain_without_a_known_process_is_shown_with_the_reason()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(
+        await _reconciler.ReconcileAsync(Domains.Snapshot(
             Domains.Running() with { Process = null, ProcessProblem = "no pid file" }));
 
-        DomainStatus status = Assert.Single(_service.Status().Domains);
+        DomainStatus status = Assert.Single(_reconciler.Status().Domains);
         Assert.Equal(TieringState.Attaching, status.State);
         Assert.StartsWith("no pid file; ", status.Reason, StringComparison.Ordinal);
         Assert.True(status.NeedsAttention);
@@ -120,20 +120,20 @@ public sealed class ReconcilerTests : IAsyncDisposable
     [Fact]
     public async Task Budgets_come_from_metadata_then_from_the_defaults()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running("4MiB", name: "a"), Domains.Running(name: "b")));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running("4MiB", name: "a"), Domains.Running(name: "b")));
 
-        Assert.Equal([4L << 20, FakeHost.GuestPages * 4096L / 4], _service.Status().Domains.Select(d => d.BudgetBytes));
+        Assert.Equal([4L << 20, FakeHost.GuestPages * 4096L / 4], _reconciler.Status().Domains.Select(d => d.BudgetBytes));
     }
 
     [Fact]
     public async Task A_share_is_of_what_the_balloon_leaves_and_a_size_is_a_size()
     {
         const ulong Half = FakeHost.GuestPages * 4096UL / 2;
-        await _service.ReconcileAsync(Domains.Snapshot(
+        await _reconciler.ReconcileAsync(Domains.Snapshot(
             Domains.Running("25%", name: "a") with { CurrentMemoryBytes = Half },
             Domains.Running("4MiB", name: "b") with { CurrentMemoryBytes = Half }));
 
-        Assert.Equal([(long)Half / 4, 4L << 20], _service.Status().Domains.Select(d => d.BudgetBytes));
+        Assert.Equal([(long)Half / 4, 4L << 20], _reconciler.Status().Domains.Select(d => d.BudgetBytes));
     }
 
     [Fact]
@@ -142,9 +142,9 @@ public sealed class ReconcilerTests : IAsyncDisposable
         RunningDomain domain =
             Domains.Running("4MiB") with { SettingsProblems = [new SettingsProblem("dram", "lots", "say 2GiB")] };
 
-        await _service.ReconcileAsync(Domains.Snapshot(domain));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(domain));
 
-        DomainStatus status = Assert.Single(_service.Status().Domains);
+        DomainStatus status = Assert.Single(_reconciler.Status().Domains);
         Assert.Equal(new SettingProblemStatus("dram", "lots", "say 2GiB"), Assert.Single(status.Problems));
         Assert.Equal(4L << 20, status.BudgetBytes);
     }
@@ -152,10 +152,10 @@ public sealed class ReconcilerTests : IAsyncDisposable
     [Fact]
     public async Task Stopping_detaches_every_sampler()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
         await Eventually.IsTrue(() => _host.Attached == 2);
 
-        await _service.DisposeAsync();
+        await _reconciler.DisposeAsync();
 
         await Eventually.IsTrue(() => _host.Attached == 0);
     }
@@ -163,12 +163,12 @@ public sealed class ReconcilerTests : IAsyncDisposable
     [Fact]
     public async Task Another_configuration_holds_at_once_and_keeps_the_heat()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
-        await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 2);
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await Eventually.IsTrue(() => _reconciler.Status().Domains[0].Rounds > 2);
 
         AgentConfig config = new() { Defaults = new TieringSettings { Dram = SizeSpec.Parse("2MiB") } };
         DomainLoopContext context = _host.Context(config);
-        await _service.ReconfigureAsync(
+        await _reconciler.ReconfigureAsync(
             config with
             {
                 HarvestInterval = context.Sampling.Interval,
@@ -177,8 +177,8 @@ public sealed class ReconcilerTests : IAsyncDisposable
             },
             context.Host);
 
-        Assert.Equal(2L << 20, _service.Status().Domains[0].BudgetBytes);
-        Assert.InRange(_service.Status().Domains[0].Rounds, 3, long.MaxValue);
+        Assert.Equal(2L << 20, _reconciler.Status().Domains[0].BudgetBytes);
+        Assert.InRange(_reconciler.Status().Domains[0].Rounds, 3, long.MaxValue);
         Assert.Equal((1, 1), (_host.Attached, _host.Attachments));
     }
 
@@ -192,30 +192,31 @@ public sealed class ReconcilerTests : IAsyncDisposable
         };
         RunningDomain plain = Domains.Running(name: "b");
         plain = plain with { Settings = plain.Settings with { Dram = SizeSpec.Unset } };
-        await _service.ReconcileAsync(Domains.Snapshot(plain));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(plain));
         await Eventually.IsTrue(() => _host.Attached == 1);
 
-        await Assert.ThrowsAsync<OverflowException>(() => _service.ReconfigureAsync(bad, _host.Context(bad).Host));
+        await Assert.ThrowsAsync<OverflowException>(() => _reconciler.ReconfigureAsync(bad, _host.Context(bad).Host));
 
-        await _service.ReconcileAsync(Domains.Snapshot(plain, Domains.Running(name: "later") with { Settings = plain.Settings }));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(
+            plain, Domains.Running(name: "later") with { Settings = plain.Settings }));
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (2, 2));
     }
 
     [Fact]
     public async Task Other_sampling_or_other_tiers_start_each_domain_anew()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running()));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running()));
         await Eventually.IsTrue(() => _host.Attached == 1);
 
         AgentConfig config = new() { HarvestInterval = TimeSpan.FromMilliseconds(20) };
-        await _service.ReconfigureAsync(config, _host.Context(config).Host);
+        await _reconciler.ReconfigureAsync(config, _host.Context(config).Host);
 
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 2));
         config = config with { FastNodes = [1], SlowNodes = [0] };
-        await _service.ReconfigureAsync(config, _host.Context(config).Host);
+        await _reconciler.ReconfigureAsync(config, _host.Context(config).Host);
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 3));
         config = config with { WriteWeight = 2 };
-        await _service.ReconfigureAsync(config, _host.Context(config).Host);
+        await _reconciler.ReconfigureAsync(config, _host.Context(config).Host);
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (1, 4));
     }
 
@@ -223,41 +224,41 @@ public sealed class ReconcilerTests : IAsyncDisposable
     public async Task The_pool_goes_where_it_is_used_and_stays_there()
     {
         AgentConfig config = new() { Pool = SizeSpec.Parse("8MiB"), DomainRate = ByteRate.Parse("1KiB/s") };
-        await using Reconciler service = new(config, _host.Context(config));
+        await using Reconciler reconciler = new(config, _host.Context(config));
         _host.HotPagesOf[1] = [.. Enumerable.Range(0, 1500)];
         _host.HotPagesOf[2] = [.. Enumerable.Range(0, 10)];
         RunningDomain busy = Domains.Running("auto", name: "busy"), idle = Domains.Running("auto", name: "idle");
-        await service.ReconcileAsync(Domains.Snapshot(busy));
+        await reconciler.ReconcileAsync(Domains.Snapshot(busy));
         await Eventually.IsTrue(() => _host.Attachments == 1);
-        await service.ReconcileAsync(Domains.Snapshot(busy, idle));
-        Assert.Equal(4L << 20, BudgetOf(service, "idle"));
+        await reconciler.ReconcileAsync(Domains.Snapshot(busy, idle));
+        Assert.Equal(4L << 20, BudgetOf(reconciler, "idle"));
 
         await Eventually.IsTrue(
-            () => service.Curve(busy.Uuid) is { Error: < 0.1 } && service.Curve(idle.Uuid) is { Error: < 0.1 });
-        await service.DivideAgainAsync();
+            () => reconciler.Curve(busy.Uuid) is { Error: < 0.1 } && reconciler.Curve(idle.Uuid) is { Error: < 0.1 });
+        await reconciler.DivideAgainAsync();
 
-        Assert.InRange(BudgetOf(service, "busy"), 1500 * 4096L, (8L << 20) - 1);
-        Assert.Equal(8L << 20, BudgetOf(service, "busy") + BudgetOf(service, "idle"));
-        long before = BudgetOf(service, "busy");
-        await service.DivideAgainAsync();
-        Assert.Equal(before, BudgetOf(service, "busy"));
+        Assert.InRange(BudgetOf(reconciler, "busy"), 1500 * 4096L, (8L << 20) - 1);
+        Assert.Equal(8L << 20, BudgetOf(reconciler, "busy") + BudgetOf(reconciler, "idle"));
+        long before = BudgetOf(reconciler, "busy");
+        await reconciler.DivideAgainAsync();
+        Assert.Equal(before, BudgetOf(reconciler, "busy"));
     }
 
     [Fact]
     public async Task What_was_learned_of_a_domain_that_has_gone_or_is_off_is_forgotten()
     {
         _host.HotPages = [1, 2, 3];
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
-        await Eventually.IsTrue(() => _service.Status().Domains.All(d => d.Rounds > 0));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "a"), Domains.Running(name: "b")));
+        await Eventually.IsTrue(() => _reconciler.Status().Domains.All(d => d.Rounds > 0));
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b", mode: TieringMode.Off)));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b", mode: TieringMode.Off)));
         await Eventually.IsTrue(() => _host.Attached == 0 && Directory.Exists(_host.HeatDirectory));
-        await _service.DivideAgainAsync();
+        await _reconciler.DivideAgainAsync();
         Assert.Empty(Directory.GetFiles(_host.HeatDirectory));
 
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b")));
-        await Eventually.IsTrue(() => _service.Status().Domains[0].Rounds > 0);
-        await _service.DisposeAsync();
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running(name: "b")));
+        await Eventually.IsTrue(() => _reconciler.Status().Domains[0].Rounds > 0);
+        await _reconciler.DisposeAsync();
         Assert.Single(Directory.GetFiles(_host.HeatDirectory));
     }
 
@@ -268,18 +269,18 @@ public sealed class ReconcilerTests : IAsyncDisposable
             observed = Domains.Running("4MiB", TieringMode.Observe, "b");
         RunningDomain auto = Domains.Running("auto", name: "c");
         auto = auto with { Settings = auto.Settings with { Min = SizeSpec.Parse("2MiB") } };
-        await _service.ReconcileAsync(Domains.Snapshot(fixedBudget, observed, auto));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(fixedBudget, observed, auto));
 
         Assert.Equal([4L << 20, 0, 2L << 20],
-            new[] { fixedBudget, observed, auto }.Select(d => _service.Promises().ByDomain[d.Uuid]));
+            new[] { fixedBudget, observed, auto }.Select(d => _reconciler.Promises().ByDomain[d.Uuid]));
     }
 
     [Fact]
     public async Task The_status_survives_its_way_over_the_bus()
     {
-        await _service.ReconcileAsync(Domains.Snapshot(Domains.Running("4MiB")));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(Domains.Running("4MiB")));
 
-        AgentStatus status = _service.Status();
+        AgentStatus status = _reconciler.Status();
         AgentStatus read = AgentStatus.FromJson(status.ToJson());
 
         Assert.Equal(status.ToJson(), read.ToJson());
@@ -287,8 +288,8 @@ public sealed class ReconcilerTests : IAsyncDisposable
         Assert.Equal(["fast", "slow"], read.Tiers.Select(t => t.Name));
     }
 
-    private static long BudgetOf(Reconciler service, string name) =>
-        service.Status().Domains.Single(d => d.Name == name).BudgetBytes;
+    private static long BudgetOf(Reconciler reconciler, string name) =>
+        reconciler.Status().Domains.Single(d => d.Name == name).BudgetBytes;
 
     [Fact]
     public void Nodes_that_the_host_does_not_have_are_refused_by_name()

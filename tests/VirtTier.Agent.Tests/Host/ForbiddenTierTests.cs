@@ -27,7 +27,7 @@ public sealed class ForbiddenTierTests
 
         DomainStatus? status = null;
         await Eventually.IsTrue(
-            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null },
+            () => (status = tiered.Reconciler.Status().Domains.SingleOrDefault()) is { Rounds: > 2, Reason: not null },
             tiered.ToString);
         const string Mend = "virsh numatune --config --nodeset 0-1 web1";
         Assert.Equal(
@@ -60,7 +60,7 @@ public sealed class ForbiddenTierTests
 
         DomainStatus? status = null;
         await Eventually.IsTrue(
-            () => (status = tiered.Service.Status().Domains.SingleOrDefault()) is { Rounds: > 5, Reason: not null },
+            () => (status = tiered.Reconciler.Status().Domains.SingleOrDefault()) is { Rounds: > 5, Reason: not null },
             tiered.ToString);
         Assert.StartsWith("16 MiB of its memory is bound strictly to node 0 and stays there", status!.Reason,
             StringComparison.Ordinal);

@@ -36,7 +36,7 @@ public sealed class ManyGuestsTests
 
         await Eventually.IsTrue(() => CountFiles() <= files, () => $"{CountFiles()} files are open, and {files} were");
         Assert.InRange(tiered.Watched.Bus.MostAtOnce, 1, MostCallsAtOnce);
-        Assert.Equal(0, tiered.Service.Count);
+        Assert.Equal(0, tiered.Reconciler.Count);
     }
 
     private static async Task ComeAndGoAsync(PrivateHost host, StandInKernel kernel, TieredHost tiered, string[] names)

@@ -121,6 +121,6 @@ public sealed class MemoryChangeTests
     }
 
     private static Task UntilAsync(TieredHost tiered, Func<DomainStatus, bool> condition) => Eventually.IsTrue(
-        () => tiered.Service.Status().Domains.SingleOrDefault() is { } status && condition(status),
+        () => tiered.Reconciler.Status().Domains.SingleOrDefault() is { } status && condition(status),
         tiered.ToString);
 }

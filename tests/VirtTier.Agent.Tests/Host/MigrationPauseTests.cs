@@ -98,7 +98,7 @@ public sealed class MigrationPauseTests : IAsyncLifetime
         Assert.Equal(paused, _sourceKernel.WorkOn(_pid));
     }
 
-    private static DomainStatus? Find(TieredHost host) => host.Service.Status().Domains.FirstOrDefault(d => d.Name == "web1");
+    private static DomainStatus? Find(TieredHost host) => host.Reconciler.Status().Domains.FirstOrDefault(d => d.Name == "web1");
 
     private async Task<StandInKernel.GuestWork> UntilPausedAsync()
     {

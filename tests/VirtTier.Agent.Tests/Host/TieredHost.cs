@@ -14,15 +14,15 @@ internal sealed class TieredHost : IAsyncDisposable
     {
         Watched = watched;
         DomainLoopContext context = kernel.Context(interval, Watched.Log);
-        Service = new Reconciler(new AgentConfig(), context);
-        _follow = Service.ReconcileForeverAsync(
+        Reconciler = new Reconciler(new AgentConfig(), context);
+        _follow = Reconciler.ReconcileForeverAsync(
             Watched.Monitor.WaitForChangeAsync, _ => { },
             context.Loops.Add("following domains", LoopWatch.UsualLimit), _stop.Token);
     }
 
     internal WatchedHost Watched { get; }
 
-    internal Reconciler Service { get; }
+    internal Reconciler Reconciler { get; }
 
     /// <param name="host">Where to look for domains.</param>
     /// <param name="kernel">What their samplers are opened in.</param>
@@ -30,14 +30,14 @@ internal sealed class TieredHost : IAsyncDisposable
     internal static TieredHost Of(PrivateHost host, StandInKernel kernel, TimeSpan interval) =>
         new(WatchedHost.Of(host), kernel, interval);
 
-    public override string ToString() => $"{Service.Status().ToJson()} {Watched}";
+    public override string ToString() => $"{Reconciler.Status().ToJson()} {Watched}";
 
     /// <summary>Stops as the agent does: detaches every sampler.</summary>
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _follow);
-        await Service.DisposeAsync();
+        await Reconciler.DisposeAsync();
         await Watched.DisposeAsync();
         _stop.Dispose();
     }
