@@ -82,7 +82,7 @@ public sealed class BoundMemoryTests : IDisposable
             }
             Array.Fill(tiers, Residency.Fast);
             expected = [.. expected.Select(tier => tier == Residency.Apart ? tier : Residency.Fast)];
-            (long fast, long slow) = BoundMemory.Find(bindings, layout, [0, 1]).TakeOut(tiers);
+            (long fast, long slow) = BoundMemory.Find(bindings, layout, LeavesChoice).TakeOut(tiers);
             Assert.Equal(expected, tiers);
             Assert.Equal((expected.Count(tier => tier == Residency.Apart), 0), (fast, slow));
         }
@@ -92,8 +92,11 @@ public sealed class BoundMemoryTests : IDisposable
     public void Eight_times_the_mappings_take_about_eight_times_as_long()
     {
         Find(2000); // compiled
-        double few = Enumerable.Range(0, 5).Min(_ => Find(3000));
-        double many = Enumerable.Range(0, 3).Min(_ => Find(24_000));
+        // On a busy machine any one run takes long; what each took at best says what is done. Compared with each, it is 64.
+        double few = Enumerable.Range(0, 20).Min(_ => Find(3000));
+        double many = double.MaxValue;
+        for (int tries = 0; tries < 40 && !(many < 24 * few); tries++)
+            (few, many) = (Math.Min(few, Find(3000)), Math.Min(many, Find(24_000)));
         Assert.True(many < 24 * few, $"3,000 mappings took {few:f2} ms, 24,000 took {many:f2}: each was compared with each");
 
         static double Find(int count)
@@ -103,7 +106,7 @@ public sealed class BoundMemoryTests : IDisposable
             MemoryBinding[] bindings = [.. Enumerable.Range(0, count).Select(
                 i => new MemoryBinding(Address + ((ulong)i << 22), Address + ((ulong)i << 22) + 4096, [0]))];
             Stopwatch clock = Stopwatch.StartNew();
-            Assert.NotNull(BoundMemory.Find(bindings, layout, [0, 1]).Note);
+            Assert.NotNull(BoundMemory.Find(bindings, layout, LeavesChoice).Note);
             return clock.Elapsed.TotalMilliseconds;
         }
     }

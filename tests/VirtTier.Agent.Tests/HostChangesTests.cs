@@ -161,7 +161,7 @@ public sealed class HostChangesTests : IAsyncDisposable
         await Eventually.IsTrue(() => reconciler.Status().Domains[0] is { Reason: null, Rounds: > 3 });
     }
 
-    private async Task<(Reconciler Service, HostWatch Watch)> StartAsync()
+    private async Task<(Reconciler Reconciler, HostWatch Watch)> StartAsync()
     {
         DomainLoopContext context = _host.Context(_config);
         _reconciler = new Reconciler(_config, context);
