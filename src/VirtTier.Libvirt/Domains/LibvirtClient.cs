@@ -66,8 +66,8 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         return reply.Get<string>(0);
     }
 
-    /// <summary>The job of a domain; null when libvirt does not say: a driver that knows no jobs, or one that cannot ask QEMU just
-    /// now, as while it dumps a guest.</summary>
+    /// <summary>The job of a domain; null when libvirt does not say: a driver that knows no jobs, or one that cannot ask QEMU
+    /// just now, as while it dumps a guest.</summary>
     internal async Task<DomainJob?> GetJobAsync(string domainPath, CancellationToken cancel)
     {
         try
