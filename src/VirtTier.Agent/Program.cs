@@ -7,7 +7,8 @@ Console.SetError(new ShownLines(Console.Error));
 try
 {
     StatusTable.FitOutput();
-    return await CommandTree.Create().Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return await CommandTree.Create().Parse(args).InvokeAsync(
+        new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
 catch (OperationCanceledException)
 {

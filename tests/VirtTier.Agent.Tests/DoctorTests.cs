@@ -199,7 +199,8 @@ public sealed class DoctorTests : IDisposable
     {
         _tree.Write("/usr/bin/dnf", "").Write("/proc/sys/kernel/osrelease", "5.10.0");
         _names.Clear();
-        _domains = new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
+        _domains =
+            new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
         string[] mends = [.. (await MakeAsync()).Findings.Select(f => f.Mend).OfType<string>()];
         Assert.Contains("dnf install kernel", mends);
         Assert.Contains("dnf install libvirt-daemon-kvm", mends);

@@ -20,7 +20,10 @@ public sealed class FailedOutputTests
     {
         CancellationToken cancel = TestContext.Current.CancellationToken;
         string tool = Path.ChangeExtension(typeof(CommandTree).Assembly.Location, null);
-        ProcessStartInfo start = new("/bin/sh", ["-c", $"\"$0\" {arguments} {redirection}", tool]) { RedirectStandardError = true };
+        ProcessStartInfo start = new("/bin/sh", ["-c", $"\"$0\" {arguments} {redirection}", tool])
+        {
+            RedirectStandardError = true,
+        };
         using Process shell = Process.Start(start)!;
         string said = await shell.StandardError.ReadToEndAsync(cancel);
         await shell.WaitForExitAsync(cancel);

@@ -77,7 +77,8 @@ public class NumberProperties
             unit => (milliseconds, unit))),
         x =>
         {
-            string text = (x.milliseconds / x.unit.Item2).ToString("0.############################", CultureInfo.InvariantCulture);
+            string text = (x.milliseconds / x.unit.Item2).ToString(
+                "0.############################", CultureInfo.InvariantCulture);
             TimeSpan read = ConfigReader.Read("f", $"sampling: {{interval: '{text}{x.unit.Item1}'}}").HarvestInterval;
             return Math.Abs((read - TimeSpan.FromMilliseconds(x.milliseconds)).Ticks) <= 1;
         });

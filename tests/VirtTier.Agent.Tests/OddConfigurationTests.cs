@@ -4,7 +4,8 @@ using VirtTier.Agent.Configuration;
 
 namespace VirtTier.Agent.Tests;
 
-/// <summary>Whatever stands in the configuration, it is read or refused, soon, by a short message that begins with its place.</summary>
+/// <summary>Whatever stands in the configuration, it is read or refused, soon,
+/// by a short message that begins with its place.</summary>
 public sealed class OddConfigurationTests
 {
     // A megabyte of ordinary keys takes some seconds on a machine that does much else.
@@ -12,7 +13,8 @@ public sealed class OddConfigurationTests
 
     public static TheoryData<string> Pieces =>
     [
-        "a: 1\n", "- ", "- a\n", "? ", "? a\n", ": ", "{", "}", "[", "]", ",", "&a ", "*a ", "!", "!!str ", "!<a> ", "%YAML 1.2\n",
+        "a: 1\n", "- ", "- a\n", "? ", "? a\n", ": ", "{", "}", "[", "]", ",", "&a ", "*a ", "!", "!!str ",
+        "!<a> ", "%YAML 1.2\n",
         "%TAG ! a\n", "---\n", "...\n", "|\n", ">\n", "\"", "'", "\\", "#", "# c\n", "\t", "\r", "\r\n", " ", "\n", "<<: ", "@",
         "`", "~", "=", "\u0085", "\u2028", "\u2029", "\uFEFF", "é", "😀", "a", "a b", "\"\\x41", "\"\\", "a: {b: ", "a: [b, ",
         "pool: {dram: 80%}\n", "rules:\n- match: {name: a*}\n  set: {dram: 1GiB}\n", "  - a\n", "\n  ", "a:\n ", "? [a]\n: ",

@@ -85,7 +85,8 @@ public sealed class TraceReaderTests
         TraceAccess[] accesses =
         [
             .. Enumerable.Range(0, 2000).Select(_ => new TraceAccess(
-                random.NextInt64(1L << random.Next(63)) * (random.Next(2) == 0 ? 1 : -1), (ulong)random.NextInt64(1L << random.Next(61)),
+                random.NextInt64(1L << random.Next(63)) * (random.Next(2) == 0 ? 1 : -1),
+                (ulong)random.NextInt64(1L << random.Next(61)),
                 (AccessKind)random.Next(3))),
         ];
         using MemoryStream stream = new();

@@ -52,7 +52,8 @@ public sealed class NumberProperties
         {
             Headroom headroom = new();
             headroom.Observe(x.born);
-            return headroom.Pages(x.budget, x.absent, x.spacing) is var pages && pages >= 0 && pages <= Math.Min(x.absent, x.budget)
+            return headroom.Pages(x.budget, x.absent, x.spacing) is var pages && pages >= 0
+                && pages <= Math.Min(x.absent, x.budget)
                 && headroom.DemotionsWithin(x.absent) is var demotions && demotions >= 0 && demotions <= x.absent;
         });
 
@@ -85,7 +86,8 @@ public sealed class NumberProperties
             LongCurve curve = new();
             DramCurve round = new(x.groups, error: 0.1);
             curve.Add(round, x.seconds);
-            return curve.SlowShare(x.pages) is >= 0 and <= 1 && curve.PagesFor(0.05) is var need && need >= 0 && need <= round.Pages
+            return curve.SlowShare(x.pages) is >= 0 and <= 1 && curve.PagesFor(0.05) is var need && need >= 0
+                && need <= round.Pages
                 && round.SlowShare(x.pages) is >= 0 and <= 1;
         });
 

@@ -36,7 +36,8 @@ internal sealed class TiersCheck : IDoctorCheck
                 ConfigException => "editor /etc/virttier/virttier.yaml && virttier agent --check",
                 GuestMemoryException { Kind: GuestMemoryError.Unsupported } => host.Install("linux-image-amd64", "kernel"),
                 GuestMemoryException { Kind: GuestMemoryError.NoPermission } => "sudo virttier doctor",
-                _ => "grep -r . /sys/devices/system/node/*/meminfo /sys/devices/system/node/*/cpulist # and report it: the kernel's "
+                _ => "grep -r . /sys/devices/system/node/*/meminfo /sys/devices/system/node/*/cpulist "
+                    + "# and report it: the kernel's "
                     + "files make no sense",
             });
             (topology, memory) = (null!, null!);

@@ -20,14 +20,12 @@ internal sealed record DomainStatusFile(DomainState State, DomainJob Job, string
     /// <exception cref="FormatException">It is not the status of a domain.</exception>
     internal static DomainStatusFile Parse(byte[] file)
     {
-        XmlReaderSettings settings = new() { DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null };
+        XmlReaderSettings settings = new() { DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null, CloseInput = true };
         try
         {
-            // What is taken out of it whole takes time by its depth.
-            using (StreamReader whole = new(new MemoryStream(file), Encoding.UTF8))
-                Domains.DomainXml.CheckShape(whole, settings, Domains.DomainXml.MostDepth + 1);
-            using StreamReader text = new(new MemoryStream(file), Encoding.UTF8);
-            using XmlReader reader = XmlReader.Create(text, settings);
+            using (XmlReader shape = Open(file, settings))
+                XmlShape.Check(shape, "it", within: 1);
+            using XmlReader reader = Open(file, settings);
             reader.MoveToContent();
             if (reader.Name != "domstatus")
                 throw new FormatException($"it starts with <{Shorten.ForMessage(reader.Name)}> and not with <domstatus>");
@@ -55,6 +53,9 @@ internal sealed record DomainStatusFile(DomainState State, DomainJob Job, string
             throw new FormatException($"it cannot be read: {Shorten.Sentence(e.Message)}", e);
         }
     }
+
+    private static XmlReader Open(byte[] file, XmlReaderSettings settings) =>
+        XmlReader.Create(new StreamReader(new MemoryStream(file), Encoding.UTF8), settings);
 
     // virDomainStateTypeToString
     private static DomainState ToState(string? libvirtState) => libvirtState switch

@@ -152,7 +152,9 @@ internal sealed class DomainTable(
         options.Progress();
         try
         {
-            tracked.UpdateJob(await _libvirt.GetJobAsync(tracked.Path, cancel).ConfigureAwait(false));
+            // What is not known is as it was: a job that copies memory does not end by an error of libvirt's.
+            if (await _libvirt.GetJobAsync(tracked.Path, cancel).ConfigureAwait(false) is { } job)
+                tracked.UpdateJob(job);
         }
 #pragma warning disable CA1031 // whatever it is, it is of this domain
         catch (Exception e) when (!cancel.IsCancellationRequested)

@@ -22,12 +22,8 @@ internal sealed record DomainXml(
     /// <summary>What rules go by.</summary>
     internal DomainLabels Labels { get; private init; } = DomainLabels.None;
 
-    // Bounds of what is read at all, as far as libvirt itself goes: its longest string (VIR_NET_MESSAGE_STRING_MAX), and the
-    // depth of libxml2 (256),
-    // where an element of metadata is read by itself and then lies two deeper. The largest machines have some thousand elements.
+    // libvirt's longest string (VIR_NET_MESSAGE_STRING_MAX).
     private const int MostCharacters = 4 << 20;
-    internal const int MostDepth = 258;
-    private const int MostElements = 100_000;
 
     /// <summary>A name is that of files, such as NAME.pid.</summary>
     private const int LongestName = 255;
@@ -76,8 +72,8 @@ internal sealed record DomainXml(
         };
         try
         {
-            using (StringReader text = new(xml))
-                CheckShape(text, settings, MostDepth);
+            using (XmlReader shape = XmlReader.Create(new StringReader(xml), settings))
+                XmlShape.Check(shape, "the domain XML", within: 0);
             using XmlReader reader = XmlReader.Create(new StringReader(xml), settings);
             XElement root = XElement.Load(reader);
             return root.Name == "domain"
@@ -87,23 +83,6 @@ internal sealed record DomainXml(
         catch (XmlException e)
         {
             throw new FormatException($"the domain XML cannot be read: {Shorten.Sentence(e.Message)}", e);
-        }
-    }
-
-    /// <summary>Reads it once from end to end, which takes no memory and no depth of calls: what is made of it takes
-    /// both.</summary>
-    /// <exception cref="FormatException">It has more of either than any domain's.</exception>
-    /// <exception cref="XmlException">It is no XML.</exception>
-    internal static void CheckShape(TextReader xml, XmlReaderSettings settings, int mostDepth)
-    {
-        using XmlReader reader = XmlReader.Create(xml, settings);
-        int elements = 0;
-        while (reader.Read())
-        {
-            if (reader.Depth >= mostDepth)
-                throw new FormatException($"the domain XML has elements within elements more than {mostDepth} deep");
-            if (reader.NodeType == XmlNodeType.Element && ++elements > MostElements)
-                throw new FormatException($"the domain XML has more than {MostElements} elements");
         }
     }
 

@@ -66,8 +66,9 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         return reply.Get<string>(0);
     }
 
-    /// <summary>The job of a domain; a driver that knows no jobs, or has nothing to tell of one, has none.</summary>
-    internal async Task<DomainJob> GetJobAsync(string domainPath, CancellationToken cancel)
+    /// <summary>The job of a domain; null when libvirt does not say: a driver that knows no jobs, or one that cannot ask QEMU
+    /// just now, as while it dumps a guest.</summary>
+    internal async Task<DomainJob?> GetJobAsync(string domainPath, CancellationToken cancel)
     {
         try
         {
@@ -79,7 +80,7 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         }
         catch (BusException)
         {
-            return DomainJob.None;
+            return null;
         }
     }
 

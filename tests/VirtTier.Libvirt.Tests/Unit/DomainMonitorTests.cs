@@ -271,6 +271,32 @@ public sealed class DomainMonitorTests
     }
 
     [Fact]
+    public async Task A_job_that_libvirt_cannot_tell_of_just_now_goes_on_and_one_that_it_never_told_of_is_none()
+    {
+        FakeDomain domain = _host.StartDomain("web1", pid: 10);
+        (domain.JobType, domain.JobOperation) = (2, 8);
+        _host.Instead = call => call.Member == "GetJobStats" ? throw new BusException("org.libvirt.Error",
+            "Timed out during operation: cannot acquire state change lock") : null;
+        await _host.LookAsync();
+        Assert.False(_host.Find("web1")!.MigratingOut);
+
+        var busy = _host.Instead;
+        _host.Instead = _ => null;
+        _host.RaiseMetadataChange(domain);
+        await _host.LookAsync();
+        Assert.True(_host.Find("web1")!.MigratingOut);
+        _host.Instead = busy;
+        _host.RaiseMetadataChange(domain);
+        await _host.LookAsync();
+        Assert.True(_host.Find("web1")!.MigratingOut);
+
+        _host.Instead = _ => null;
+        domain.JobType = 0;
+        await _host.LookAsync();
+        Assert.False(_host.Find("web1")!.MigratingOut);
+    }
+
+    [Fact]
     public async Task An_inflated_balloon_leaves_less_memory()
     {
         FakeDomain domain = _host.StartDomain("web1", pid: 10);
