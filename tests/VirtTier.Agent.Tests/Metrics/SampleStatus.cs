@@ -33,5 +33,8 @@ internal static class SampleStatus
             MoveCost = 0.5,
             FaultSamples = 99,
             Unmoved = new Dictionary<string, long> { ["pinned"] = 2 },
-        })]);
+        })])
+    {
+        Sources = [new SourceStatus("kubevirt", true, null)],
+    };
 }
