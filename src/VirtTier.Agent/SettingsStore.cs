@@ -11,8 +11,8 @@ using VirtTier.Primitives;
 namespace VirtTier.Agent;
 
 /// <summary>
-/// The settings in force of each running domain, in a small file, so that an agent that starts while a domain's metadata is
-/// broken knows the last good ones. A file that cannot be used costs that knowledge and nothing else.
+/// The settings in force of each running domain of libvirt's, in a small file, so that an agent that starts while a domain's
+/// metadata is broken knows the last good ones. A file that cannot be used costs that knowledge and nothing else.
 /// </summary>
 internal sealed class SettingsStore(string directory, ILogger log)
 {
@@ -36,7 +36,7 @@ internal sealed class SettingsStore(string directory, ILogger log)
             {
                 var (good, problems) = TieringSettings.FromAttributes(domain.Attributes!);
                 if (problems.Count == 0)
-                    settings[(new(domain.Source, domain.Id), domain.Uuid)] = good;
+                    settings[(new(DomainSources.Libvirt, domain.Name), domain.Uuid)] = good;
             }
         }
         catch (FileNotFoundException)
@@ -50,14 +50,14 @@ internal sealed class SettingsStore(string directory, ILogger log)
         return settings;
     }
 
-    /// <summary>Writes what holds now, if it is something else. While a source does not answer, nothing new is known.</summary>
+    /// <summary>Writes what holds now, if it is something else. While libvirt does not answer, nothing new is known.</summary>
     public void Save(DomainSnapshot snapshot)
     {
-        if (!snapshot.IsWhole)
+        if (!snapshot.Link.Connected)
             return;
         SavedSettings[] settings =
-            [.. snapshot.Domains.Select(
-                d => new SavedSettings(d.Source, d.Id, d.Uuid, d.Settings.ToAttributes().ToDictionary()!))];
+            [.. snapshot.Domains.Where(d => d.Source == DomainSources.Libvirt).Select(
+                d => new SavedSettings(d.Name, d.Uuid, d.Settings.ToAttributes().ToDictionary()!))];
         string text = JsonSerializer.Serialize(settings, SettingsStoreJson.Default.SavedSettingsArray);
         if (text == _written)
             return;
@@ -81,11 +81,10 @@ internal sealed class SettingsStore(string directory, ILogger log)
     }
 }
 
-/// <param name="Source">Who told of the domain,</param>
-/// <param name="Id">and as what: see <see cref="DomainKey"/>.</param>
+/// <param name="Name">libvirt's name of the domain.</param>
 /// <param name="Uuid">Its UUID: another one is another domain.</param>
 /// <param name="Attributes">Its settings.</param>
-internal sealed record SavedSettings(string Source, string Id, Guid Uuid, Dictionary<string, string?> Attributes);
+internal sealed record SavedSettings(string Name, Guid Uuid, Dictionary<string, string?> Attributes);
 
 [JsonSourceGenerationOptions(RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(SavedSettings[]))]

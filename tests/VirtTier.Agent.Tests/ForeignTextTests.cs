@@ -148,8 +148,8 @@ public sealed class ForeignTextTests : IDisposable
     {
         Random random = new(12);
         const string Good =
-            """[{"Source":"libvirt","Id":"a","Uuid":"7c3d2a66-0f0c-4b53-9d1a-0123456789ab","Attributes":{"dram":"25%"}},"""
-            + """{"Source":"libvirt","Id":"b","Uuid":"7c3d2a66-0f0c-4b53-9d1a-0123456789ac","Attributes":{"shares":"3"}}]""";
+            """[{"Name":"a","Uuid":"7c3d2a66-0f0c-4b53-9d1a-0123456789ab","Attributes":{"dram":"25%"}},"""
+            + """{"Name":"b","Uuid":"7c3d2a66-0f0c-4b53-9d1a-0123456789ac","Attributes":{"shares":"3"}}]""";
         for (int run = 0; run < 300; run++)
         {
             byte[] damaged = Encoding.UTF8.GetBytes(Good);

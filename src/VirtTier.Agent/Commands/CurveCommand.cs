@@ -10,7 +10,7 @@ internal static class CurveCommand
 {
     public static Command Create()
     {
-        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain" };
+        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain, or SOURCE:ID" };
         Option<bool> json = new("--json") { Description = "Print one JSON document (sizes in bytes, shares 0..1)" };
         Command command = new("curve", "Show what share of a domain's accesses would go to slow memory with more DRAM, or less")
         {

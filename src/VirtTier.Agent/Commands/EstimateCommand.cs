@@ -13,7 +13,7 @@ internal static class EstimateCommand
     {
         Argument<string?> domain = new("domain")
         {
-            Description = "Name or UUID of a running domain; all, if left out",
+            Description = "Name or UUID of a running domain, or SOURCE:ID; all, if left out",
             Arity = ArgumentArity.ZeroOrOne,
         };
         Option<bool> json = new("--json") { Description = "Print one JSON document (sizes in bytes, shares 0..1)" };

@@ -11,7 +11,7 @@ internal static class ExplainCommand
 {
     public static Command Create()
     {
-        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain" };
+        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain, or SOURCE:ID" };
         Option<bool> json = new("--json") { Description = "Print one JSON document" };
         Command command = new("explain", "Show which settings hold for a domain, where each is from and what cut it")
         {

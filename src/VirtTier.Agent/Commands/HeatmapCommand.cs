@@ -15,7 +15,7 @@ internal static class HeatmapCommand
 
     public static Command Create()
     {
-        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain" };
+        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain, or SOURCE:ID" };
         Option<TimeSpan> last = new("--last")
         {
             Description = "How far back, such as 90s, 10min or 24h",

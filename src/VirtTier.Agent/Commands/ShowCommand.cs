@@ -10,7 +10,7 @@ internal static class ShowCommand
 {
     public static Command Create()
     {
-        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain" };
+        Argument<string> domain = new("domain") { Description = "Name or UUID of a running domain, or SOURCE:ID" };
         Option<bool> json = new("--json") { Description = "Print one JSON document (sizes in bytes, shares 0..1)" };
         Command command = new("show", "Show one domain: its nodes, heat, curve and budget, moves, and what happened last")
         {

@@ -23,6 +23,8 @@ internal sealed record MetricFamily(
         OfHost("virttier_agent_uptime_seconds", "Time since the agent started.", [], s => [([], s.UptimeSeconds)]),
         OfHost("virttier_libvirt_connected", "Whether libvirt answers the agent: 1 or 0.", [],
             s => [([], s.Libvirt.Connected ? 1 : 0)]),
+        OfHost("virttier_source_connected", "Whether a source of domains beside libvirt answers: 1 or 0.", ["source"],
+            s => s.Sources.Select(source => (new[] { source.Name }, source.Connected ? 1.0 : 0))),
         OfHost("virttier_hook_messages_total", "Messages of libvirt's qemu hook since the agent started.", [],
             s => [([], s.Libvirt.HookCalls)]),
         OfHost("virttier_loop_silent_seconds",

@@ -24,6 +24,9 @@ internal sealed class PodSource(
     private const int MostEntries = 100;
     private const int MostDomains = 4;
 
+    // A pod is made for one.
+    private const int MostRuns = 16;
+
     // Some tens of KiB are usual.
     private const int MostBytes = 1 << 20;
 
@@ -158,6 +161,8 @@ internal sealed class PodSource(
             if (lookup.Process is { } process)
             {
                 RequireOwn(pod, process);
+                if (domain.Process != process && ++pod.Runs > MostRuns)
+                    throw new ForeignException($"it has had more than {MostRuns} QEMUs: a pod has one");
                 known.AddressSpace = processes.ReadAddressSpace(process.Pid);
             }
             known.Tracked.UpdateProcess(lookup, processes, work.Wake);
@@ -233,6 +238,9 @@ internal sealed class PodSource(
         internal Dictionary<string, Known> Domains { get; } = [];
 
         internal string? Namespace { get; set; }
+
+        /// <summary>How often a QEMU was found that was not there before.</summary>
+        internal int Runs { get; set; }
 
         /// <summary>Whether something was said of it, which is all that is.</summary>
         internal bool IsTold { get; set; }

@@ -42,5 +42,6 @@ internal static class SampleStatus
         })])
     {
         Loops = [new LoopStatus("watching domains", 3, 120), new LoopStatus("dividing the pool", 0.5, 120)],
+        Sources = [new SourceStatus("kubevirt", true, null)],
     };
 }

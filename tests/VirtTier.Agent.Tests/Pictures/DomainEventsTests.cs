@@ -31,6 +31,11 @@ public sealed class DomainEventsTests
         Assert.Equal(("budget 10 GiB, mode Enforce", "Paused"), (web1[0].Text, web1[^1].Text));
         Assert.Equal(TimeSpan.FromMinutes(1), web1[^1].Time - web1[0].Time);
         Assert.Equal(["the module is not loaded"], events.Of(s_web2).Select(e => e.Text)); // rounds are no events
-        Assert.Empty(events.Of(s_web1 with { Source = "kubevirt" }));
+
+        DomainKey pods = s_web1 with { Source = "kubevirt" };
+        Assert.Empty(events.Of(pods));
+        events.StateChanged(pods, TieringState.Tiering);
+        Assert.Equal(["Tiering"], events.Of(pods).Select(e => e.Text));
+        Assert.Equal("Paused", events.Of(s_web1)[^1].Text);
     }
 }

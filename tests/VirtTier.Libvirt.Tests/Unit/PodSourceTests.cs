@@ -92,6 +92,23 @@ public sealed class PodSourceTests : IDisposable
         Assert.Null(Assert.Single(_monitor.Current.Domains).Labels.Namespace);
     }
 
+    [Fact]
+    public async Task A_pod_whose_vms_come_and_go_without_end_is_left_out()
+    {
+        MakePod(Bad, "evil");
+        for (int run = 0; run < 40; run++)
+        {
+            Start(Bad, "evil_vm", 20);
+            await LookAsync();
+            _processes.End(20);
+            await LookAsync();
+        }
+        Start(Bad, "evil_vm", 20);
+        await LookAsync();
+        Assert.Equal(["prod_web1"], _monitor.Current.Domains.Select(d => d.Name));
+        Assert.InRange(_log.Lines.Count(line => line.Contains(Bad, StringComparison.Ordinal)), 1, 33);
+    }
+
     public static TheoryData<string> Tricks =>
     [
         "directory is a link", "volume is a link", "file is a link", "lock file is a link", "pipe", "socket", "directory", "1 GB",
