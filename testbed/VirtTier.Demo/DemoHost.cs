@@ -96,11 +96,22 @@ internal sealed class DemoHost(EmulatedHost host)
     /// <param name="frames">The frames to take for its hot ones; null for those that it tells.</param>
     public async Task<Placement> PlacementAsync(DemoGuest guest, CancellationToken cancel, IReadOnlySet<int>? frames = null)
     {
-        string file = $"{Folder}/{guest.Name}.pages";
-        await RunAsync($"residency $(cat /run/libvirt/qemu/{guest.Name}.pid) --pages /share/{file} > /dev/null", cancel);
-        byte[] nodes = await File.ReadAllBytesAsync(Path.Combine(_share, file), cancel);
+        byte[] nodes = await NodesAsync(guest.Name, [], cancel);
         frames ??= await guest.HotFramesAsync(host, cancel);
         return Placement.Of(nodes, frames);
+    }
+
+    /// <summary>The node of each page of a guest, by the kernel's word, in order of frames; 255 for none.</summary>
+    /// <param name="guest">Its name.</param>
+    /// <param name="cells">The sizes of its NUMA cells in MiB; none for a guest without.</param>
+    /// <param name="cancel">Ends it.</param>
+    public async Task<byte[]> NodesAsync(string guest, IEnumerable<int> cells, CancellationToken cancel)
+    {
+        string file = $"{Folder}/{guest}.pages";
+        await RunAsync(
+            $"residency $(cat /run/libvirt/qemu/{guest}.pid) --pages /share/{file} {string.Join(' ', cells)} > /dev/null",
+            cancel);
+        return await File.ReadAllBytesAsync(Path.Combine(_share, file), cancel);
     }
 
     /// <summary>

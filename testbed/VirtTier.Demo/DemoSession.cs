@@ -7,8 +7,17 @@ namespace VirtTier.Demo;
 /// The main job on a fresh emulated host. The emulator itself fails now and then: it loses a guest, or dies with the host
 /// (testbed/README.md). Then, and only then, it is done again on another fresh host, and said so.
 /// </summary>
-internal sealed class DemoSession(DemoHost host, IDemoView view)
+/// <param name="host">The host.</param>
+/// <param name="view">Where it is shown.</param>
+/// <param name="play">The job, on a host that is up and has VirtTier installed.</param>
+internal sealed class DemoSession(DemoHost host, IDemoView view, Func<CancellationToken, Task<IReadOnlyList<Check>>> play)
 {
+    /// <summary>The main job.</summary>
+    public DemoSession(DemoHost host, IDemoView view)
+        : this(host, view, cancel => new Scenario(host, view).RunAsync(cancel))
+    {
+    }
+
     private const int MostAttempts = 3;
 
     /// <summary>Whether the emulator failed in the last attempt, so that what is not shown may be no
@@ -23,7 +32,7 @@ internal sealed class DemoSession(DemoHost host, IDemoView view)
         for (int attempt = 1; ; attempt++)
         {
             await host.Host.DownAsync(cancel);
-            view.Step("booting an emulated host: AMD, two NUMA nodes, systemd, libvirt");
+            view.Step($"booting an emulated host: AMD, {host.Host.Machine}, systemd, libvirt");
             await host.UpAsync(view.Step, cancel);
             IReadOnlyList<Check> checks = [];
             TestbedException? brokenOff = null;
@@ -31,7 +40,7 @@ internal sealed class DemoSession(DemoHost host, IDemoView view)
             {
                 view.Step("building and installing the packages of the kernel module and of the agent");
                 await host.InstallAsync(cancel);
-                checks = await new Scenario(host, view).RunAsync(cancel);
+                checks = await play(cancel);
             }
             catch (TestbedException e)
             {

@@ -5,7 +5,8 @@ using VirtTier.Agent.Status;
 using VirtTier.Demo;
 using VirtTier.Testbed;
 
-// The main job, shown: `make demo`. Exit code 0 when every check passed, 1 when one failed (each is named).
+// The main job, shown: `make demo`; with the argument "sockets" that of a host with two: `make demo-sockets`. Exit code 0 when
+// every check passed, 1 when one failed (each is named).
 using CancellationTokenSource stop = new();
 Console.CancelKeyPress += (_, e) =>
 {
@@ -15,15 +16,16 @@ Console.CancelKeyPress += (_, e) =>
 
 StatusTable.FitOutput();
 Stopwatch clock = Stopwatch.StartNew();
-DemoHost host = new(EmulatedHost.Named("demo"));
+bool sockets = args is ["sockets"];
+DemoHost host = new(sockets ? EmulatedHost.Named("demo-sockets", SocketsScenario.Machine) : EmulatedHost.Named("demo"));
 IReadOnlyList<Check> checks = [];
 try
 {
     if (AnsiConsole.Profile.Capabilities.Interactive)
         await AnsiConsole.Live(new Text("")).StartAsync(
-            async live => checks = await new DemoSession(host, new ConsoleView(live)).RunAsync(stop.Token));
+            async live => checks = await SessionOn(new ConsoleView(live)).RunAsync(stop.Token));
     else
-        checks = await new DemoSession(host, new ConsoleView(null)).RunAsync(stop.Token);
+        checks = await SessionOn(new ConsoleView(null)).RunAsync(stop.Token);
 }
 catch (OperationCanceledException)
 {
@@ -39,6 +41,10 @@ finally
 {
     await host.Host.DownAsync(CancellationToken.None);
 }
+
+DemoSession SessionOn(ConsoleView view) => sockets
+    ? new DemoSession(host, view, cancel => new SocketsScenario(host, view).RunAsync(cancel))
+    : new DemoSession(host, view);
 
 Check[] failed = [.. checks.Where(c => !c.Passed)];
 AnsiConsole.Write(new Rule("what was promised, and what was seen"));

@@ -24,15 +24,18 @@ public sealed class EmulatedHost(string script, string name)
     /// <summary>The instance's name.</summary>
     public string Name => name;
 
+    /// <summary>What nodes it has: see TESTBED_MACHINE in the script's help.</summary>
+    public string Machine { get; init; } = "one-socket";
+
     /// <summary>Finds the script in the repository that holds the running program.</summary>
     /// <exception cref="TestbedException">The program does not run from a checkout.</exception>
-    public static EmulatedHost Named(string name)
+    public static EmulatedHost Named(string name, string machine = "one-socket")
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             string candidate = Path.Combine(folder.FullName, "testbed", "testbed");
             if (File.Exists(candidate))
-                return new EmulatedHost(candidate, name);
+                return new EmulatedHost(candidate, name) { Machine = machine };
         }
         throw new TestbedException($"no testbed/testbed above {AppContext.BaseDirectory}; run from a checkout of the repository");
     }
@@ -178,6 +181,7 @@ public sealed class EmulatedHost(string script, string name)
             RedirectStandardError = true,
         };
         start.Environment["TESTBED"] = name;
+        start.Environment["TESTBED_MACHINE"] = Machine;
         using Process process = Process.Start(start) ?? throw new TestbedException($"{script} did not start");
         Task<string> output = ReadAsync(process.StandardOutput, echo, cancel);
         Task<string> error = ReadAsync(process.StandardError, progress, cancel);

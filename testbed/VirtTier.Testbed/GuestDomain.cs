@@ -4,7 +4,7 @@ using System.Xml.Linq;
 
 namespace VirtTier.Testbed;
 
-/// <summary>The libvirt domains of the guests: KVM, one vCPU, no devices but a command port and a log.</summary>
+/// <summary>The libvirt domains of the guests: KVM, one vCPU (or one a cell), no devices but a command port and a log.</summary>
 internal static class GuestDomain
 {
     /// <summary>The folder of the emulated host for the guests' ROMs, kernels, logs and command pipes;
@@ -16,7 +16,8 @@ internal static class GuestDomain
     public static string Payload(PayloadGuest guest, string? tiering) =>
         Domain(guest.Name, guest.MemoryMebibytes, guest.Memory, tiering,
             [Loader(guest.RomPath)],
-            [CommandPort(guest.Name), DebugConsole(guest.LogPath)]);
+            [CommandPort(guest.Name), DebugConsole(guest.LogPath)],
+            guest.Cpus, guest.Nodes, guest.Cells);
 
     public static string Linux(LinuxGuest guest, string? tiering) =>
         Domain(guest.Name, guest.MemoryMebibytes, guest.Memory, tiering,
@@ -25,22 +26,30 @@ internal static class GuestDomain
                 new XElement("initrd", LinuxGuest.InitrdPath),
                 new XElement("cmdline", guest.KernelParameters),
             ],
-            [LogPort(guest.LogPath)]);
+            [LogPort(guest.LogPath)],
+            "1", null, []);
 
     private static string Domain(
-        string name, int mebibytes, GuestMemory memory, string? tiering, XElement[] boot, XElement[] ports) =>
+        string name, int mebibytes, GuestMemory memory, string? tiering, XElement[] boot, XElement[] ports, string cpus,
+        string? nodes, IReadOnlyList<PayloadCell> cells) =>
         new XElement("domain", new XAttribute("type", "kvm"),
             new XElement("name", name),
             tiering is null ? null : new XElement("metadata", TieringElement(tiering)),
             new XElement("memory", new XAttribute("unit", "MiB"), mebibytes.ToString(CultureInfo.InvariantCulture)),
             memory == GuestMemory.SharedMemfd ? SharedMemfd() : null,
-            // In each case where the emulator lost a guest it was the host's CPU 0 that did; see the README beside this project.
-            new XElement("vcpu", new XAttribute("cpuset", "1"), 1),
+            new XElement("vcpu", new XAttribute("cpuset", cpus), Math.Max(1, cells.Count)),
+            cells.Count == 0 ? null : new XElement("cputune", cells.Select((cell, vcpu) => new XElement("vcpupin",
+                new XAttribute("vcpu", vcpu), new XAttribute("cpuset", cell.Cpus)))),
+            nodes is null ? null : new XElement("numatune",
+                new XElement("memory", new XAttribute("mode", "strict"), new XAttribute("nodeset", nodes))),
             new XElement("os",
                 new XElement("type", new XAttribute("arch", "x86_64"), new XAttribute("machine", "pc"), "hvm"),
                 boot),
             new XElement("features", new XElement("acpi"), new XElement("apic")),
-            new XElement("cpu", new XAttribute("mode", "host-passthrough"), new XAttribute("check", "none")),
+            new XElement("cpu", new XAttribute("mode", "host-passthrough"), new XAttribute("check", "none"),
+                cells.Count == 0 ? null : new XElement("numa", cells.Select((cell, vcpu) => new XElement("cell",
+                    new XAttribute("id", vcpu), new XAttribute("cpus", vcpu), new XAttribute("memory", cell.MemoryMebibytes),
+                    new XAttribute("unit", "MiB"))))),
             new XElement("devices",
                 new XElement("emulator", "/usr/bin/qemu-system-x86_64"),
                 new XElement("controller", new XAttribute("type", "usb"), new XAttribute("model", "none")),

@@ -72,6 +72,17 @@ public sealed class PayloadGuest
     /// <summary>What the guest's RAM is backed by.</summary>
     public GuestMemory Memory { get; init; } = GuestMemory.Anonymous;
 
+    /// <summary>The host's processors that its virtual CPUs may run on. In each case where the emulator lost a guest it was the
+    /// host's CPU 0 that did; see the README beside this project.</summary>
+    public string Cpus { get; init; } = "1";
+
+    /// <summary>The host's nodes that its memory is limited to (a strict numatune); null for no limit.</summary>
+    public string? Nodes { get; init; }
+
+    /// <summary>Its own NUMA cells, in the order of their memory, which must be all of it; none for a guest without. Each has a
+    /// virtual CPU, of which the payload uses the first.</summary>
+    public IReadOnlyList<PayloadCell> Cells { get; init; } = [];
+
     /// <summary>Guest memory in pages, with those below 1 MiB.</summary>
     public int Frames => MemoryMebibytes * FramesInMebibyte;
 
@@ -137,6 +148,8 @@ public sealed class PayloadGuest
 
     private void Check()
     {
+        Require(Cells.Count == 0 || Cells.Sum(cell => cell.MemoryMebibytes) == MemoryMebibytes, nameof(Cells),
+            Cells.Sum(cell => cell.MemoryMebibytes), $"cells of {MemoryMebibytes} MiB together");
         Require(MemoryMebibytes is >= 2 and <= 3072, nameof(MemoryMebibytes), MemoryMebibytes, "2..3072 (below the PCI hole)");
         Require(HotPages >= 2 && HotPages % 2 == 0, nameof(HotPages), HotPages, "an even number from 2 up");
         Require(StepPages >= 1 && StepPages < HotPages && BigInteger.GreatestCommonDivisor(StepPages, HotPages) == 1,
@@ -173,3 +186,8 @@ public sealed class PayloadGuest
         return rom;
     }
 }
+
+/// <summary>A NUMA cell of a payload guest.</summary>
+/// <param name="MemoryMebibytes">Its memory, in MiB.</param>
+/// <param name="Cpus">The host's processors that its virtual CPU may run on.</param>
+public sealed record PayloadCell(int MemoryMebibytes, string Cpus);

@@ -3,11 +3,12 @@
  * residency: on which NUMA nodes a QEMU's guest RAM lies. It asks only the kernel (move_pages(2) without a target, and
  * /proc/PID/numa_maps), so it can check what the agent says about itself.
  *
- *	residency PID [--pages FILE]	one JSON line; FILE gets one signed byte a page in gfn order: its node, -1 absent
+ *	residency PID [--pages FILE [MIB...]]	one JSON line; FILE gets one signed byte a page in gfn order: its node, -1 absent
  *	residency --watch MS PID...	a JSON line for each reading of the pages per node, until killed
  *
  * Guest RAM is taken to be one mapping: the largest writable one that is anonymous or a QEMU memory backend. That holds for
- * guests without hot-plugged memory and below the PCI hole; gfn 0 is then its first page. One page is 4 KiB.
+ * guests without hot-plugged memory and below the PCI hole; gfn 0 is then its first page. One page is 4 KiB. Of a guest with
+ * NUMA cells each is a mapping, known by its size: these are given, in the order of the cells, and no two may be the same.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,7 +44,8 @@ static bool is_guest_ram(const char *permissions, const char *name)
 	return *name == '\0' || strncmp(name, "/memfd:", 7) == 0 || strncmp(name, "/dev/hugepages/", 15) == 0;
 }
 
-static struct mapping find_guest_ram(int pid)
+/* The largest mapping that can be guest RAM, or, unless pages is 0, the one of that size. */
+static struct mapping find_guest_ram(int pid, unsigned long pages)
 {
 	struct mapping ram = { 0, 0 };
 	char path[64], line[4096];
@@ -59,12 +61,15 @@ static struct mapping find_guest_ram(int pid)
 
 		if (sscanf(line, "%lx-%lx %4s %*s %*s %*s %4095[^\n]", &start, &end, permissions, name) < 3)
 			continue;
+		if (pages && (end - start) / PAGE_BYTES != pages)
+			continue;
 		if (is_guest_ram(permissions, name) && (end - start) / PAGE_BYTES > ram.pages)
 			ram = (struct mapping){ start, (end - start) / PAGE_BYTES };
 	}
 	fclose(maps);
 	if (ram.pages < SMALLEST_GUEST_PAGES)
-		die("no mapping of 8 MiB or more looks like guest RAM; is it a QEMU?", pid);
+		die(pages ? "no mapping has the size of a cell" :
+			    "no mapping of 8 MiB or more looks like guest RAM; is it a QEMU?", pid);
 	return ram;
 }
 
@@ -100,9 +105,9 @@ static void print_nodes(const unsigned long *pages)
 	printf("}");
 }
 
-static void write_file(const char *path, const signed char *node, unsigned long pages)
+static void write_file(const char *path, const char *mode, const signed char *node, unsigned long pages)
 {
-	FILE *file = fopen(path, "w");
+	FILE *file = fopen(path, mode);
 
 	if (!file || fwrite(node, 1, pages, file) != pages || fclose(file)) {
 		fprintf(stderr, "residency: %s: %s\n", path, strerror(errno));
@@ -110,27 +115,39 @@ static void write_file(const char *path, const signed char *node, unsigned long 
 	}
 }
 
-static void report(int pid, const char *pages_file)
+/* Adds one mapping to the sums, and to the file if there is one. */
+static void add_mapping(int pid, struct mapping ram, const char *pages_file, const char *mode, unsigned long *per_node,
+			unsigned long *absent)
 {
-	struct mapping ram = find_guest_ram(pid);
 	signed char *node = malloc(ram.pages);
-	unsigned long per_node[MAX_NODES] = { 0 }, absent = 0;
 
 	if (!node)
 		die(strerror(errno), pid);
 	query_nodes(pid, ram, node);
 	for (unsigned long i = 0; i < ram.pages; i++) {
 		if (node[i] < 0)
-			absent++;
+			(*absent)++;
 		else
 			per_node[node[i]]++;
 	}
-	printf("{\"pid\":%d,\"pages\":%lu,", pid, ram.pages);
+	if (pages_file)
+		write_file(pages_file, mode, node, ram.pages);
+	free(node);
+}
+
+static void report(int pid, const char *pages_file, int cells, const unsigned long *cell_pages)
+{
+	unsigned long per_node[MAX_NODES] = { 0 }, absent = 0, pages = 0;
+
+	for (int cell = 0; cell < (cells ? cells : 1); cell++) {
+		struct mapping ram = find_guest_ram(pid, cells ? cell_pages[cell] : 0);
+
+		add_mapping(pid, ram, pages_file, cell ? "a" : "w", per_node, &absent);
+		pages += ram.pages;
+	}
+	printf("{\"pid\":%d,\"pages\":%lu,", pid, pages);
 	print_nodes(per_node);
 	printf(",\"absent\":%lu}\n", absent);
-	if (pages_file)
-		write_file(pages_file, node, ram.pages);
-	free(node);
 }
 
 /* Sums the N0=.. fields of the RAM's line in numa_maps, which counts in that line's kernelpagesize_kB. False: pid gone. */
@@ -173,7 +190,7 @@ static void watch(unsigned long milliseconds, int count, const int *pids)
 	if (!ram)
 		die(strerror(errno), pids[0]);
 	for (int i = 0; i < count; i++)
-		ram[i] = find_guest_ram(pids[i]);
+		ram[i] = find_guest_ram(pids[i], 0);
 	for (;;) {
 		for (int i = 0; i < count; i++) {
 			if (!read_numa_maps(pids[i], ram[i], per_node))
@@ -209,11 +226,15 @@ int main(int argc, char **argv)
 			pids[i - 3] = number(argv[i]);
 		watch(number(argv[2]), argc - 3, pids);
 	} else if (argc == 2) {
-		report(number(argv[1]), NULL);
-	} else if (argc == 4 && strcmp(argv[2], "--pages") == 0) {
-		report(number(argv[1]), argv[3]);
+		report(number(argv[1]), NULL, 0, NULL);
+	} else if (argc >= 4 && strcmp(argv[2], "--pages") == 0) {
+		unsigned long cells[argc];
+
+		for (int i = 4; i < argc; i++)
+			cells[i - 4] = (number(argv[i]) << 20) / PAGE_BYTES;
+		report(number(argv[1]), argv[3], argc - 4, cells);
 	} else {
-		fprintf(stderr, "usage: residency PID [--pages FILE] | residency --watch MS PID...\n");
+		fprintf(stderr, "usage: residency PID [--pages FILE [MIB...]] | residency --watch MS PID...\n");
 		return 2;
 	}
 	return 0;

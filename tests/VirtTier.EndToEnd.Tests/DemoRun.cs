@@ -6,9 +6,23 @@ using VirtTier.Testbed;
 namespace VirtTier.EndToEnd.Tests;
 
 /// <summary>One run of the demo on a host of its own.</summary>
-public sealed class DemoRun : IAsyncLifetime
+public class DemoRun : IAsyncLifetime
 {
-    private readonly DemoHost _host = new(EmulatedHost.Named("end-to-end"));
+    private readonly DemoHost _host;
+    private readonly DemoSession _session;
+
+    public DemoRun()
+    {
+        _host = new DemoHost(EmulatedHost.Named("end-to-end"));
+        _session = new DemoSession(_host, new Log());
+    }
+
+    internal DemoRun(DemoHost host, Func<IDemoView, CancellationToken, Task<IReadOnlyList<Check>>> play)
+    {
+        _host = host;
+        Log log = new();
+        _session = new DemoSession(host, log, cancel => play(log, cancel));
+    }
 
     /// <summary>Whether the emulator failed at each attempt, before the demo was through.</summary>
     internal bool EmulatorFailed { get; private set; }
@@ -18,14 +32,26 @@ public sealed class DemoRun : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         CancellationToken cancel = TestContext.Current.CancellationToken;
-        DemoSession session = new(_host, new Log());
-        Checks = await session.RunAsync(cancel);
-        EmulatorFailed = session.EmulatorFailed;
+        Checks = await _session.RunAsync(cancel);
+        EmulatorFailed = _session.EmulatorFailed;
         if (Checks.Any(c => !c.Passed))
             await ShowLogsAsync(cancel);
     }
 
-    public async ValueTask DisposeAsync() => await _host.Host.DownAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _host.Host.DownAsync();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Passes if a check did. Where the emulator failed at each attempt, what was not seen is no failure.</summary>
+    internal void Require(string name)
+    {
+        Assert.SkipWhen(
+            EmulatorFailed && !Checks.Any(c => c.Name == name && c.Passed), $"{name}: the emulator failed in three attempts");
+        Check check = Assert.Single(Checks, c => c.Name == name);
+        Assert.True(check.Passed, $"{check.Name}: {check.Detail}");
+    }
 
     private async Task ShowLogsAsync(CancellationToken cancel)
     {

@@ -5,18 +5,12 @@ namespace VirtTier.EndToEnd.Tests;
 
 /// <summary>The checks of <c>make demo</c>, one test each; the demo runs once for all of them.</summary>
 [Trait("Ring", "emulated")]
+[Collection("one host at a time")]
 public sealed class DemoTests(DemoRun demo) : IClassFixture<DemoRun>
 {
     public static TheoryData<string> CheckNames => [.. Scenario.CheckNames];
 
     [Theory]
     [MemberData(nameof(CheckNames))]
-    public void The_main_job(string name)
-    {
-        Assert.SkipWhen(
-            demo.EmulatorFailed && !demo.Checks.Any(c => c.Name == name && c.Passed),
-            $"{name}: the emulator failed in three attempts");
-        Check check = Assert.Single(demo.Checks, c => c.Name == name);
-        Assert.True(check.Passed, $"{check.Name}: {check.Detail}");
-    }
+    public void The_main_job(string name) => demo.Require(name);
 }
