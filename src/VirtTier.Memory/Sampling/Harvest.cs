@@ -17,6 +17,10 @@ public enum HarvestOptions
     /// <summary>Flush the vCPUs' TLBs after clearing. Without it a vCPU that stays in the guest may touch a page for ever
     /// with its bit clear.</summary>
     Flush = 1 << 1,
+
+    /// <summary>Tell the host's reclaim of the pages whose bits are cleared, so that it ranks them as it would have without the
+    /// harvest. Only where <see cref="SamplerFeatures.HarvestReport"/> is.</summary>
+    Report = 1 << 2,
 }
 
 /// <summary>Bitmaps that harvests fill beside that of the accessed pages. Each has its price: while one is wanted, the kernel
