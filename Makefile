@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps browser build cockpit lint demo demo-sockets deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module test-debug-kernel test-kvm-hook
+.PHONY: help deps browser build cockpit lint demo demo-sockets deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook
 .PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -78,6 +78,13 @@ test-packages: deps ## the packages install, build the module and go in a root o
 
 bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) tests/module/run bench
+
+module-matrix: deps ## every kernel, vendor and flavour, for hours; puts the results into kernel-module/README.md
+	MINUTES=1000 WRITE=kernel-module/README.md tests/module/matrix $(foreach kernel,6.1 6.12 7.2 7.3,$(foreach host,amd intel,$(host)/$(kernel)/all)) \
+		amd/6.1-rt/all amd/7.3-rt/all amd/6.1-debug/all
+
+on-metal: ## as root, on an idle host with KVM: MINUTES=10 of a throw-away guest and one page that says whether the module is good there
+	MINUTES=$(MINUTES) kernel-module/on-metal
 
 test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
 	HOST=amd KERNEL=6.1-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \

@@ -3,8 +3,10 @@
  * HARVEST: test and clear the accessed bits of a guest's second-level page tables.
  */
 #include <linux/bitmap.h>
+#include <linux/page_idle.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/uaccess.h>
 
 #include "checks.h"
@@ -52,6 +54,7 @@ struct harvest_buffer {
  * @harvester: whose
  * @guest: of this guest
  * @clear: clear the accessed bits that are set
+ * @report: tell the host's reclaim which were
  * @cleared: some were
  * @flush: flush the TLBs after that
  * @unknown: a table is not as KVM makes them: nothing that was found can be relied on
@@ -66,6 +69,7 @@ struct walk {
 	struct harvester *harvester;
 	struct guest *guest;
 	bool clear;
+	bool report;
 	bool cleared;
 	bool flush;
 	bool unknown;
@@ -272,6 +276,34 @@ static bool look_into(struct walk *walk, u64 *table, unsigned int block)
 	return spte_present(any);
 }
 
+/*
+ * Tell reclaim that the page which @spte maps was accessed: in the way that was made for whoever takes accessed
+ * bits from it, or as KVM does when it drops an entry.  The page cannot go: KVM has to take the entry out first, for
+ * which it needs mmu_lock.
+ */
+static void report_page(u64 spte)
+{
+	unsigned long pfn = (spte & SPTE_ADDR) >> PAGE_SHIFT;
+	struct folio *folio;
+
+	if (!spte_present(spte) || !pfn_valid(pfn) || PageReserved(pfn_to_page(pfn)))
+		return;
+	folio = page_folio(pfn_to_page(pfn));
+	if (IS_ENABLED(CONFIG_PAGE_IDLE_FLAG))
+		folio_set_young(folio);
+	else
+		folio_mark_accessed(folio);
+}
+
+/* The same for all that was found in a table of the lowest level, not in the loops that find it, which are to be quick. */
+static void report_table(const struct walk *walk, const u64 *table, unsigned int block)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, walk->harvester->buffer->accessed[block], BLOCK_PAGES)
+		report_page(READ_ONCE(table[i]));
+}
+
 static void note_block(struct walk *walk, unsigned int block, u64 spte)
 {
 	struct harvest_buffer *found = walk->harvester->buffer;
@@ -385,6 +417,8 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 			look_closely(walk, table, block);
 			present = !bitmap_empty(walk->harvester->buffer->present[block], BLOCK_PAGES);
 		}
+		if (walk->report)
+			report_table(walk, table, block);
 		if (present)
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
 		return;
@@ -393,8 +427,8 @@ static void harvest_block(struct walk *walk, const struct root *root, u64 **entr
 	walk->entries++;
 	if (!spte_present(spte) || !spte_is_leaf(spte, level))
 		return;		/* not mapped, or KVM is changing it now: seen next time */
-	if (walk->clear)
-		take_classified(walk, sptep, spte);
+	if (walk->clear && take_classified(walk, sptep, spte) && walk->report)
+		report_page(spte);
 	note_block(walk, block, spte);
 	if (level == 2) {
 		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_2M);
@@ -536,7 +570,9 @@ static int put_batch(const struct walk *walk, struct kvm_ept_sample_harvest *req
 
 static bool is_valid(const struct kvm_ept_sample_harvest *request)
 {
-	return !(request->flags & ~(KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH)) &&
+	const u32 flags = KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH | KVM_EPT_SAMPLE_HARVEST_REPORT;
+
+	return !(request->flags & ~flags) &&
 	       request->accessed &&
 	       request->end <= GFN_END && request->start < request->end &&
 	       request->base <= request->start &&
@@ -558,6 +594,7 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 		.harvester = harvester,
 		.guest = guest,
 		.clear = request->flags & KVM_EPT_SAMPLE_HARVEST_CLEAR,
+		.report = (request->flags & KVM_EPT_SAMPLE_HARVEST_REPORT) && (request->flags & KVM_EPT_SAMPLE_HARVEST_CLEAR),
 		.flush = request->flags & KVM_EPT_SAMPLE_HARVEST_FLUSH,
 		.only_accessed = !request->dirty && !request->present,
 	};

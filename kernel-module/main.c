@@ -240,6 +240,7 @@ static long do_get_info(struct session *session, struct kvm_ept_sample_info __us
 	struct kvm_ept_sample_info request, info = {
 		.size = sizeof(info),
 		.abi_version = KVM_EPT_SAMPLE_ABI_VERSION,
+		.flags = KVM_EPT_SAMPLE_INFO_REPORT,
 		.page_sizes = BIT(PG_LEVEL_4K - 1) | BIT(PG_LEVEL_2M - 1),
 	};
 	int err;

@@ -53,7 +53,7 @@ internal sealed class AttachedGuest
         _context = context;
         _progress = progress;
         _nodes = new GuestNodes(context.Host, context.Mover, process.Pid);
-        _harvester = new GuestHarvester(sampler, context.Time, progress);
+        _harvester = new GuestHarvester(sampler, context.Time, progress, report: HostReclaim.RanksGuests());
         _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight);
         _memory = context.Mover.Target(process.Pid, _harvester.Layout);
         _memory.Progress = progress;

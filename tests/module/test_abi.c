@@ -153,7 +153,7 @@ static void harvest_errors(int fd)
 		h.size = offsetof(struct kvm_ept_sample_harvest, state); h.state = 77);
 	check(h.state == 77 && h.next == 1024, "the first struct gets no more than it has room for",
 	      "state %u, next %llu", h.state, h.next);
-	REFUSED("HARVEST with an unknown flag", -EINVAL, h.flags = 4);
+	REFUSED("HARVEST with an unknown flag", -EINVAL, h.flags = 8);
 	REFUSED("HARVEST without a bitmap", -EINVAL, h.accessed = 0);
 	REFUSED("HARVEST with start unaligned", -EINVAL, h.start++);
 	REFUSED("HARVEST with end unaligned", -EINVAL, h.end++);

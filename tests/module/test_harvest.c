@@ -439,6 +439,64 @@ static void late_table(void)
 	vm_kill(&vm);
 }
 
+/* Memory of the guest's process, in KiB, that the kernel says was accessed lately. */
+static long referenced(const struct vm *vm)
+{
+	char path[64], line[256];
+	long sum = 0, value;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", vm->pid);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Referenced: %ld", &value) == 1)
+			sum += value;
+	if (file)
+		fclose(file);
+	return sum;
+}
+
+#define TOLD	1000
+
+/* Bits that a harvest takes are not there for the host's reclaim, unless it is told. */
+static void report(bool huge)
+{
+	const unsigned int flags[] = { TAKE, TAKE | KVM_EPT_SAMPLE_HARVEST_REPORT };
+	struct kvm_ept_sample_harvest h = { .size = sizeof(h), .end = PAGES, .accessed = (uintptr_t)found.accessed };
+	unsigned long gfns[TOLD];
+	char path[64], name[64];
+	int fd, i, clear_refs;
+	struct vm vm;
+	long seen[2];
+
+	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .huge = huge });
+	fd = attach(&vm);
+	check(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_REPORT, "GET_INFO: HARVEST_REPORT is known", "not so");
+	touch_all(&vm, VM_WRITE);
+	for (i = 0; i < TOLD; i++)
+		gfns[i] = VM_FREE_GFN + 8 * i;
+	vm_work(&vm, gfns, TOLD, VM_READ);
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", vm.pid);
+	for (i = 0; i < 2; i++) {
+		h.flags = TAKE;
+		ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h);
+		vm_wait(&vm);
+		clear_refs = open(path, O_WRONLY);
+		if (write(clear_refs, "1", 1) != 1)
+			check(0, "clear_refs", "%s", strerror(errno));
+		close(clear_refs);
+		seen[i] = referenced(&vm);
+		h.flags = flags[i];
+		snprintf(name, sizeof(name), "report, %s: HARVEST", huge ? "2M" : "4K");
+		CHECK_RETURNS(name, 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
+		seen[i] = referenced(&vm) - seen[i];
+	}
+	snprintf(name, sizeof(name), "report, %s: reclaim is told what was accessed", huge ? "2M" : "4K");
+	check(seen[0] < TOLD && seen[1] >= TOLD * 4, name, "%ld KiB without, %ld with", seen[0], seen[1]);
+	close(fd);
+	vm_kill(&vm);
+}
+
 /* Where an entry leads to no table of KVM's, a harvest says so, and neither it nor sampling reads what is there. */
 static void strange_table(void)
 {
@@ -590,6 +648,8 @@ int main(int argc, char **argv)
 	late_table();
 	huge_pages();
 	vcpu_hot_plug();
+	report(false);
+	report(true);
 	strange_table();
 	return checks_failed != 0;
 }

@@ -62,6 +62,7 @@ struct kvm_ept_sample_get_memslots {
 #define KVM_EPT_SAMPLE_INFO_GUEST	(1U << 4)	/* INIT was done: the guest's fields are valid */
 #define KVM_EPT_SAMPLE_INFO_NESTED	(1U << 5)	/* the guest runs guests, or did lately: what those touch is not seen */
 #define KVM_EPT_SAMPLE_INFO_CONFIDENTIAL (1U << 6)	/* the guest's memory is kept from its host (SEV, SNP): harvest only */
+#define KVM_EPT_SAMPLE_INFO_REPORT	(1U << 7)	/* the module knows HARVEST_REPORT */
 
 struct kvm_ept_sample_info {
 	__u32 size;		/* in: sizeof(struct kvm_ept_sample_info) */
@@ -110,6 +111,11 @@ struct kvm_ept_sample_info {
  */
 #define KVM_EPT_SAMPLE_HARVEST_CLEAR	(1U << 0)	/* clear the accessed bits that are set */
 #define KVM_EPT_SAMPLE_HARVEST_FLUSH	(1U << 1)	/* flush TLBs after clearing: the next access sets the bit again */
+/*
+ * Tell the host's reclaim of the pages whose accessed bits are taken (with CLEAR): it finds them accessed when it next
+ * looks, as it would have without the harvest.  A module without INFO_REPORT refuses it (-EINVAL).
+ */
+#define KVM_EPT_SAMPLE_HARVEST_REPORT	(1U << 2)
 
 #define KVM_EPT_SAMPLE_SIZE_NONE	0	/* nothing present in these 2 MiB */
 #define KVM_EPT_SAMPLE_SIZE_4K		1

@@ -51,8 +51,8 @@ internal static class Reasons
 
     /// <summary>The kernel keeps the pages of a confidential guest where they are.</summary>
     public static string IsConfidential(RunningDomain domain) =>
-        "the guest is confidential (SEV, SNP or the like), and the kernel does not move its pages: it is observed; if that is as you "
-        + $"wish: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
+        "the guest is confidential (SEV, SNP or the like), and the kernel does not move its pages: it is observed; "
+        + $"if that is as you wish: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
 
     private const string BeingCopied =
         "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";

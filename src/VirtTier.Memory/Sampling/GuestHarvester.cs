@@ -12,6 +12,7 @@ public sealed class GuestHarvester
     private readonly IGuestSampler _sampler;
     private readonly TimeProvider _time;
     private readonly Action _progress;
+    private readonly HarvestOptions _options = HarvestOptions.Clear | HarvestOptions.Flush;
     private ulong _generation;
     private bool _isDirtyLogged = true; // until it is known
 
@@ -19,9 +20,12 @@ public sealed class GuestHarvester
     /// <param name="sampler">The guest's sampler.</param>
     /// <param name="time">The clock.</param>
     /// <param name="progress">Called at each step of a harvest.</param>
+    /// <param name="report">Tell the host's reclaim what was accessed, if the kernel module can.</param>
     /// <exception cref="GuestMemoryException">The guest has ended, or has no memory yet.</exception>
-    public GuestHarvester(IGuestSampler sampler, TimeProvider time, Action? progress = null)
+    public GuestHarvester(IGuestSampler sampler, TimeProvider time, Action? progress = null, bool report = false)
     {
+        if (report && sampler.GetInfo().Features.HasFlag(SamplerFeatures.HarvestReport))
+            _options |= HarvestOptions.Report;
         _sampler = sampler;
         _time = time;
         _progress = progress ?? (() => { });
@@ -58,7 +62,7 @@ public sealed class GuestHarvester
         foreach (GfnRange range in Layout.GfnRanges)
         {
             _progress();
-            HarvestResult result = _sampler.Harvest(range, Buffers, HarvestOptions.Clear | HarvestOptions.Flush);
+            HarvestResult result = _sampler.Harvest(range, Buffers, _options);
             _isDirtyLogged = result.IsDirtyLogged;
             RunsGuests |= result.RunsGuests;
             if (result.Generation == _generation)

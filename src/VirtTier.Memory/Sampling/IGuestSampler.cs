@@ -57,6 +57,10 @@ public enum HarvestOptions
     /// <summary>Flush the vCPUs' TLBs after clearing. Without it a vCPU that stays in the guest may touch a page for ever
     /// with its bit clear.</summary>
     Flush = 1 << 1,
+
+    /// <summary>Tell the host's reclaim of the pages whose bits are cleared, so that it ranks them as it would have without the
+    /// harvest. Only where <see cref="SamplerFeatures.HarvestReport"/> is.</summary>
+    Report = 1 << 2,
 }
 
 /// <summary>Counts of one harvest, in 4 KiB pages. Present and dirty ones are counted only with any <see cref="HarvestDetails"/>,

@@ -43,6 +43,9 @@ public enum SamplerFeatures
     /// <summary>The guest's memory is kept from its host (SEV, SNP and the like): it is harvested, faults are not sampled,
     /// and its pages stay where they are.</summary>
     Confidential = 1 << 6,
+
+    /// <summary>Harvests can tell the host's reclaim what was accessed: <see cref="HarvestOptions.Report"/>.</summary>
+    HarvestReport = 1 << 7,
 }
 
 /// <summary>State and counters of one attached guest; counters run since the guest was attached.</summary>

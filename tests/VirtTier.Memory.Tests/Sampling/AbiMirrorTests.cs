@@ -51,6 +51,8 @@ public sealed class AbiMirrorTests
         Number("KVM_EPT_SAMPLE_INFO_GUEST", (long)SamplerFeatures.GuestAttached);
         Number("KVM_EPT_SAMPLE_INFO_NESTED", (long)SamplerFeatures.NestedGuests);
         Number("KVM_EPT_SAMPLE_INFO_CONFIDENTIAL", (long)SamplerFeatures.Confidential);
+        Number("KVM_EPT_SAMPLE_INFO_REPORT", (long)SamplerFeatures.HarvestReport);
+        Number("KVM_EPT_SAMPLE_HARVEST_REPORT", (long)HarvestOptions.Report);
         Number("KVM_EPT_SAMPLE_HARVEST_CLEAR", (long)HarvestOptions.Clear);
         Number("KVM_EPT_SAMPLE_HARVEST_FLUSH", (long)HarvestOptions.Flush);
         Number("KVM_EPT_SAMPLE_SIZE_NONE", (long)MappingSize.None);

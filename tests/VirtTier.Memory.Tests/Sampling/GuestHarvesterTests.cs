@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Memory.Layout;
 using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Tests.Fakes;
 
 namespace VirtTier.Memory.Tests.Sampling;
 
@@ -57,6 +58,34 @@ public sealed class GuestHarvesterTests : IDisposable
         Assert.False(harvester.RunsGuests);
     }
 
+    [Theory]
+    [InlineData(true, SamplerFeatures.HarvestReport, true)]
+    [InlineData(true, SamplerFeatures.None, false)] // an older module
+    [InlineData(false, SamplerFeatures.HarvestReport, false)]
+    public void Reclaim_is_told_where_that_is_wished_and_the_module_can(bool wished, SamplerFeatures features, bool told)
+    {
+        _guest.Features = features;
+        new GuestHarvester(_guest, TimeProvider.System, report: wished).Harvest();
+        HarvestOptions usual = HarvestOptions.Clear | HarvestOptions.Flush;
+        Assert.Equal(told ? usual | HarvestOptions.Report : usual, _guest.Options);
+    }
+
+    [Theory]
+    [InlineData("Filename\tType\n", null, false)]
+    [InlineData("Filename\tType\n/dev/sda2 partition 1 0 -2\n", null, true)]
+    [InlineData(null, "true\n", true)]
+    [InlineData(null, "false\n", false)]
+    [InlineData(null, null, false)]
+    public void A_host_that_swaps_or_demotes_ranks_guests(string? swaps, string? demotes, bool ranks)
+    {
+        using TempTree tree = new();
+        if (swaps is not null)
+            tree.File("proc/swaps", swaps);
+        if (demotes is not null)
+            tree.File("sys/kernel/mm/numa/demotion_enabled", demotes);
+        Assert.Equal(ranks, HostReclaim.RanksGuests(tree.Root));
+    }
+
     [Fact]
     public void Only_the_end_of_dirty_logging_is_asked_for()
     {
@@ -96,21 +125,25 @@ public sealed class GuestHarvesterTests : IDisposable
 
         public int Asked { get; private set; }
 
+        public SamplerFeatures Features { get; set; }
+
+        public HarvestOptions Options { get; private set; }
+
         public List<ulong> Harvested { get; } = [];
 
         public SamplerInfo GetInfo()
         {
             Asked++;
             return new SamplerInfo(
-                SamplerFeatures.AccessedBits | (DirtyLogging ? SamplerFeatures.DirtyLogging : 0), GuestPaging.Npt, 1, 1, 2048,
-                Generation, 0, TimeSpan.Zero, 0, 0, 0, 0, 0, 0);
+                Features | SamplerFeatures.AccessedBits | (DirtyLogging ? SamplerFeatures.DirtyLogging : 0),
+                GuestPaging.Npt, 1, 1, 2048, Generation, 0, TimeSpan.Zero, 0, 0, 0, 0, 0, 0);
         }
 
         public IReadOnlyList<Memslot> GetMemslots() => Slots;
 
         public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
-            Assert.Equal(HarvestOptions.Clear | HarvestOptions.Flush, options);
+            Options = options;
             Harvested.Add(range.FirstGfn);
             buffers.Accessed[range.FirstIndex / 64] |= 1;
             return new HarvestResult(0, 1, 0, Generation)

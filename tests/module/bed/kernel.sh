@@ -10,11 +10,11 @@ KERNELS=${VIRTTIER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/virttier}/kernels
 
 # suites_of KERNEL: the Debian suites that carry the series; the first is the base system.
 suites_of() {
-	case $1 in
+	case ${1%-rt} in
 	6.1) echo bookworm ;;
 	6.12) echo trixie ;;
-	7.3) echo trixie trixie-backports ;;
-	*) die "no kernel series '$1'; use 6.1, 6.12 or 7.3" ;;
+	7.2 | 7.3) echo trixie trixie-backports ;;
+	*) die "no kernel series '$1'; use 6.1, 6.12, 7.2 or 7.3, with -rt for the real-time flavour" ;;
 	esac
 }
 
@@ -31,9 +31,10 @@ sources_of() {
 
 # build_root KERNEL DIR: a small Debian with the headers of the series' newest kernel, and make and gcc for them.
 build_root() {
-	local suites
+	local suites flavour=amd64
 	read -ra suites <<< "$(suites_of "$1")"
-	SERIES=$1 mmdebstrap --quiet --mode=root --variant=minbase --include=make,gcc,sparse \
+	[ "$1" = "${1%-rt}" ] || flavour=rt-amd64
+	SERIES=${1%-rt} FLAVOUR=$flavour mmdebstrap --quiet --mode=root --variant=minbase --include=make,gcc,sparse \
 		--aptopt='APT::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
