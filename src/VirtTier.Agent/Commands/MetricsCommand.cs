@@ -7,6 +7,11 @@ namespace VirtTier.Agent.Commands;
 /// <summary><c>virttier metrics</c>: the agent's figures for Prometheus.</summary>
 internal static class MetricsCommand
 {
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    // All is answered from memory. Prometheus gives a scrape ten seconds, and some give it five.
+    private static readonly TimeSpan s_scrapePatience = TimeSpan.FromSeconds(3);
+
     public static Command Create()
     {
         Option<FileInfo> textFile = new("--textfile")
@@ -31,7 +36,7 @@ internal static class MetricsCommand
 
     private static async Task<int> RunAsync(FileInfo? textFile, CancellationToken cancel)
     {
-        (byte[] page, bool answered) = await new MetricsSource(Console.Error).ReadAsync(cancel);
+        (byte[] page, bool answered) = await new MetricsSource(Console.Error, s_patience).ReadAsync(cancel);
         if (textFile is null)
         {
             await using Stream output = Console.OpenStandardOutput();
@@ -48,7 +53,7 @@ internal static class MetricsCommand
     {
         try
         {
-            ScrapeServer server = new(new MetricsSource(Console.Error).PageAsync, ScrapeLimits.Usual);
+            ScrapeServer server = new(new MetricsSource(Console.Error, s_scrapePatience).PageAsync, ScrapeLimits.Usual);
             await server.RunAsync(InheritedSockets.Take(), cancel);
             return ExitCode.Success;
         }

@@ -7,11 +7,9 @@ namespace VirtTier.Agent.Metrics;
 
 /// <summary>Makes pages of metrics from what the agent says. That it says nothing is a figure, too, and soon known.</summary>
 /// <param name="errors">Gets a line when the agent does not answer, and why; once for each cause in a row.</param>
-internal sealed class MetricsSource(TextWriter errors)
+/// <param name="limit">How long the agent has to answer.</param>
+internal sealed class MetricsSource(TextWriter errors, TimeSpan limit)
 {
-    // All is answered from memory. Prometheus gives a scrape ten seconds, and some give it five.
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(3);
-
     private string? _problem;
 
     /// <summary>The page as of now.</summary>
@@ -34,7 +32,7 @@ internal sealed class MetricsSource(TextWriter errors)
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            problem = $"the agent did not answer within {s_limit.TotalSeconds:0} s; see: journalctl -u virttier";
+            problem = $"the agent did not answer within {limit.TotalSeconds:0} s; see: journalctl -u virttier";
         }
         // A field that is missing shows where it is read.
         catch (Exception e) when (e is JsonException or NullReferenceException or ArgumentNullException)
@@ -47,11 +45,11 @@ internal sealed class MetricsSource(TextWriter errors)
         return (page ?? await MetricsPage.RenderAsync(null, cancel), page is not null);
     }
 
-    private static async Task<AgentStatus> AskAsync(CancellationToken cancel)
+    private async Task<AgentStatus> AskAsync(CancellationToken cancel)
     {
-        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        limit.CancelAfter(s_limit);
+        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        end.CancelAfter(limit);
         await using AgentClient client = AgentClient.Connect();
-        return await client.GetStatusAsync(limit.Token);
+        return await client.GetStatusAsync(end.Token);
     }
 }

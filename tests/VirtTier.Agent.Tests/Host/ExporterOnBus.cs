@@ -44,6 +44,8 @@ public abstract class ExporterOnBus : AgentOnBus
         await Eventually.IsTrue(
             () => File.Exists(Log) && File.ReadAllText(Log).Contains("Listening on", StringComparison.Ordinal),
             () => "systemd-socket-activate does not listen");
+        // The first scrape starts and compiles it, which on a busy machine may take longer than the agent has to answer.
+        await ScrapeAsync();
         return _exporter;
     }
 
