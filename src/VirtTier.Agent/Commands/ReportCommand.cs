@@ -39,7 +39,8 @@ internal static class ReportCommand
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return await SetCommand.FailAsync(
-                $"the page to be filled cannot be read: {e.Message}; the package virttier has it, so install that anew",
+                $"the page to be filled cannot be read: {e.Message.TrimEnd('.')}; "
+                    + "the package virttier has it, so install that anew",
                 ExitCode.BadInput);
         }
         return await AgentQuestion.AskAsync(async client =>

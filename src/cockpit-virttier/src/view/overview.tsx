@@ -25,7 +25,7 @@ export function Overview({ status, doctor, onLookAgain }: {
             <div class="vt-grid">
                 {status.tiers.map(tier => <TierCard key={tier.name} tier={tier} status={status} />)}
             </div>
-            <Domains domains={status.domains} hasSlowTier={status.tiers.length > 1} />
+            <Domains domains={status.domains} hasSlowTier={status.tiers.length > 1} isKnown={status.libvirt.connected} />
             <Findings doctor={doctor} onLookAgain={onLookAgain} />
         </>
     );
@@ -74,7 +74,11 @@ const columns: readonly (readonly [Column, string])[] = [
     ["hot", "Hot"], ["hotFast", "Hot in DRAM"], ["moved", "Moved up / down"],
 ];
 
-function Domains({ domains, hasSlowTier }: { domains: readonly Domain[]; hasSlowTier: boolean }) {
+function Domains({ domains, hasSlowTier, isKnown }: {
+    domains: readonly Domain[];
+    hasSlowTier: boolean;
+    isKnown: boolean;
+}) {
     const [text, setText] = useState("");
     const [order, setOrder] = useState<Order>({ column: "name", isDescending: false });
     const shown = select(domains, text, order);
@@ -83,8 +87,7 @@ function Domains({ domains, hasSlowTier }: { domains: readonly Domain[]; hasSlow
         return (
             <Card title="Virtual machines" wide>
                 <div class="vt-empty">
-                    <p class="pf-v6-c-title pf-m-md">No VM is running</p>
-                    <p>A VM appears here within seconds of its start.</p>
+                    <p>{isKnown ? "No VM is running." : "Whether a VM runs is not known while libvirt does not answer."}</p>
                 </div>
             </Card>
         );

@@ -89,6 +89,16 @@ test("nothing runs", async () => {
     await leave(visit);
 });
 
+test("libvirt does not answer: no VM is said not to run", async () => {
+    const made = host([]);
+    const visit = await stage.visit({
+        ...made, status: { ...made.status, libvirt: { connected: false, problem: "there is no /run/libvirt/qemu" } },
+    });
+    await seen(visit, "there is no /run/libvirt/qemu");
+    await seen(visit, "is not known while libvirt does not answer");
+    await leave(visit);
+});
+
 test("the agent is down: it says so, with what the doctor found, and comes back by itself", async () => {
     const visit = await stage.visit({ ...oneVm(), agent: "down", doctor: unready });
     await seen(visit, "systemctl start virttier");
