@@ -107,7 +107,7 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
             return RightOf(s_pinned, nodes[s_pinned], _ => Socket1) >= RightShare
                 && RightOf(s_roaming, nodes[s_roaming], _ => Socket1) >= RightShare
                 && RightOf(s_cells, nodes[s_cells], SocketOfCell) >= RightShare
-                && s_all.All(guest => guest.FastPages(nodes[guest]) <= guest.BudgetPages)
+                && s_all.All(guest => SocketGuest.FastPages(nodes[guest]) <= guest.BudgetPages)
                 && (_status?.Domains.All(d => d.Home.Count > 0) ?? false);
         }, cancel);
         ReportRight(PinnedIsHome, s_pinned, nodes[s_pinned], _ => Socket1);
@@ -162,7 +162,7 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
         bool kept = true, whole = true;
         foreach (SocketGuest guest in s_all)
         {
-            int pages = guest.FastPages(await guest.NodesAsync(host, cancel));
+            int pages = SocketGuest.FastPages(await guest.NodesAsync(host, cancel));
             kept &= pages <= guest.BudgetPages;
             fast.Add($"{guest.Name} {pages} of {guest.BudgetPages} pages");
             PayloadLog log = await host.Host.LogOfAsync(guest.Payload, cancel);
@@ -174,7 +174,7 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
     }
 
     /// <summary>Puts a guest's virtual CPU on a processor, as the scheduler might.</summary>
-    private Task RunOnAsync(SocketGuest guest, int cpu, CancellationToken cancel) => host.RunAsync(
+    private Task<string> RunOnAsync(SocketGuest guest, int cpu, CancellationToken cancel) => host.RunAsync(
         $"""
         for thread in /proc/$(cat /run/libvirt/qemu/{guest.Name}.pid)/task/*; do
             if grep -q '^CPU 0/KVM' $thread/comm; then taskset -pc {cpu} $(basename $thread); fi
@@ -238,6 +238,6 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
         public Task<byte[]> NodesAsync(DemoHost host, CancellationToken cancel) =>
             host.NodesAsync(Name, Payload.Cells.Select(cell => cell.MemoryMebibytes), cancel);
 
-        public int FastPages(byte[] nodes) => nodes.Count(node => node is 0 or 1);
+        public static int FastPages(byte[] nodes) => nodes.Count(node => node is 0 or 1);
     }
 }
