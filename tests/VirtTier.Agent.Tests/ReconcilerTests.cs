@@ -196,7 +196,8 @@ public sealed class ReconcilerTests : IAsyncDisposable
 
         await Assert.ThrowsAsync<OverflowException>(() => _reconciler.ReconfigureAsync(bad, _host.Context(bad).Host));
 
-        await _reconciler.ReconcileAsync(Domains.Snapshot(plain, Domains.Running(name: "later") with { Settings = plain.Settings }));
+        await _reconciler.ReconcileAsync(Domains.Snapshot(
+            plain, Domains.Running(name: "later") with { Settings = plain.Settings }));
         await Eventually.IsTrue(() => (_host.Attached, _host.Attachments) == (2, 2));
     }
 

@@ -84,7 +84,7 @@ public sealed class SettingsStoreTests : IDisposable
     {
         RunningDomain good = Domains.Running("4MiB");
         Store().Save(Domains.Snapshot(good));
-        File.WriteAllText(StateFile, "{\"7b0c5bd6-8c0e-4b7c-9f43-0d4a3ad3ce68\":null," + File.ReadAllText(StateFile)[1..]);
+        File.WriteAllText(StateFile, "[null," + File.ReadAllText(StateFile)[1..]);
 
         Assert.Equal(good.Settings, Assert.Single(Store().Load()).Value);
     }

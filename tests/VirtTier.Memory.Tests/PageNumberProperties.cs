@@ -10,7 +10,7 @@ using VirtTier.TestSupport;
 namespace VirtTier.Memory.Tests;
 
 /// <summary>Pages, bytes, rates and times over their whole range: a result or a refusal, never another number.</summary>
-public sealed class NumberProperties
+public sealed class PageNumberProperties
 {
     private const ulong MostBytes = 1UL << 52;
 

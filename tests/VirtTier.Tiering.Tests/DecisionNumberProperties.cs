@@ -9,7 +9,7 @@ using VirtTier.Tiering.Value;
 namespace VirtTier.Tiering.Tests;
 
 /// <summary>Pages, shares, rates and times over their whole range: a result or a refusal, never another number.</summary>
-public sealed class NumberProperties
+public sealed class DecisionNumberProperties
 {
     // As many pages as a processor can address.
     private const long MostPages = 1L << 40;
