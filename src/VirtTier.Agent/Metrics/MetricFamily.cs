@@ -105,7 +105,7 @@ internal sealed record MetricFamily(
     private static MetricFamily OfDomain(string name, string help, Func<DomainStatus, double> read) =>
         new(name, help, ["domain"], s => Domains(s).Select(d => (new[] { d.Name }, read(d))));
 
-    /// <summary>Each domain by a name that no other has, as a series has one value. Of the host's libvirt it keeps its own.</summary>
+    /// <summary>Each domain by a name that no other has, as a series has one value; the host's libvirt keeps its own.</summary>
     private static IEnumerable<DomainStatus> Domains(AgentStatus status) => status.Domains
         .GroupBy(d => d.Name)
         .SelectMany(same => same.Select(d =>
