@@ -41,7 +41,7 @@
  * @accessed: hardware's accessed bit
  * @dirty: hardware's dirty bit
  * @allow: bits that grant access when set
- * @exec: the bits of @allow for instruction fetches, 0 if there are none; KVM sets all or none of them
+ * @exec: the bits of @allow for instruction fetches, 0 if there are none
  * @deny: bits that deny access when set (no-execute)
  * @saved: bits of @allow that an entry without any has at @saved_shift
  * @saved_shift: for EPT, where KVM's own access tracking keeps them; its lockless repair gives back what it finds there
@@ -87,16 +87,14 @@ static inline bool spte_is_leaf(u64 spte, int level)
 }
 
 /*
- * Whether @spte, a leaf, can be one that a KVM of that layout made: it marks what is writable, lets user and kernel fetch alike,
- * and sets no other bit.  Only a writable entry tells layouts apart.
+ * Whether @spte, a leaf, can be one that a KVM of that layout made: it marks what is writable, and sets no other
+ * bit.  Only a writable entry tells layouts apart.
  */
 static inline bool spte_fits(const struct spte_layout *layout, u64 spte)
 {
-	u64 exec = spte & layout->exec;
-
 	if ((spte & SPTE_W) && (spte & layout->writable_hints) != layout->writable_hints)
 		return false;
-	return !(spte & layout->unused) && (!exec || exec == layout->exec);
+	return !(spte & layout->unused);
 }
 
 /* An entry with the landmine still in it: nobody stepped on it, KVM did not replace it. */
