@@ -137,5 +137,5 @@ public class NumberProperties
             high => Gen.Choose(0, (1 << 30) - 1).Select(low => (((long)high << 30) | (long)low) % (most + 1)));
 
     private static void Holds<T>(Gen<T> values, Func<T, bool> property) =>
-        Prop.ForAll(values.ToArbitrary(), property).QuickCheckThrowOnFailure();
+        Prop.ForAll(values.ToArbitrary(), property).Check(Config.QuickThrowOnFailure.WithQuietOnSuccess(true));
 }

@@ -77,5 +77,5 @@ public sealed class PageNumberProperties
     private static IEnumerable<int> Sample(int count) => count == 0 ? [] : [0, count / 3, count / 2, count - 1];
 
     private static void Holds<T>(Gen<T> values, Func<T, bool> property) =>
-        Prop.ForAll(values.ToArbitrary(), property).Check(Config.QuickThrowOnFailure.WithMaxTest(1000));
+        Prop.ForAll(values.ToArbitrary(), property).Check(Config.QuickThrowOnFailure.WithMaxTest(1000).WithQuietOnSuccess(true));
 }

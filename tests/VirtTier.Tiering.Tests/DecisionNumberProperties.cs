@@ -103,5 +103,5 @@ public sealed class DecisionNumberProperties
         high => Gen.Choose(0, int.MaxValue).Select(low => (((long)high << 31) | (long)low) % (most + 1)));
 
     private static void Holds<T>(Gen<T> values, Func<T, bool> property) =>
-        Prop.ForAll(values.ToArbitrary(), property).Check(Config.QuickThrowOnFailure.WithMaxTest(500));
+        Prop.ForAll(values.ToArbitrary(), property).Check(Config.QuickThrowOnFailure.WithMaxTest(500).WithQuietOnSuccess(true));
 }
