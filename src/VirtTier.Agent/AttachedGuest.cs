@@ -248,11 +248,12 @@ internal sealed class AttachedGuest
 
     private string? Obstacle => _nodes.Forbidden;
 
-    private bool MayMove(DomainOrders orders) =>
-        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && !IsConfidential && _nodes.SlowAllowed.Count > 0;
+    private bool MayTouch(DomainOrders orders) =>
+        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && !IsConfidential;
 
-    private bool MayRehome(DomainOrders orders) =>
-        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && _context.Host.Rehomes;
+    private bool MayMove(DomainOrders orders) => MayTouch(orders) && _nodes.SlowAllowed.Count > 0;
+
+    private bool MayRehome(DomainOrders orders) => MayTouch(orders) && _context.Host.Rehomes;
 
     private Span<byte> ReadNodes(RoundScratch scratch)
     {

@@ -150,6 +150,20 @@ public sealed class SocketsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_confidential_guest_is_not_followed()
+    {
+        _host.AddSocket(slow: false);
+        _host.Write("proc/sys/kernel/numa_balancing", "0");
+        _host.Confidential = true;
+        _host.VcpusOn[0] = 2;
+        await using DomainLoop loop = Start();
+
+        await Eventually.IsTrue(() => loop.Status.Rounds > 20);
+
+        Assert.Equal(FakeHost.GuestPages, _host.PagesByNode[0]);
+    }
+
+    [Fact]
     public async Task Pages_go_down_one_step_at_a_time_and_the_coldest_make_room()
     {
         _host.AddNode(2, 1024);
