@@ -115,14 +115,15 @@ internal sealed class DemoHost(EmulatedHost host)
     }
 
     /// <summary>
-    /// Shifts a guest's hot set, and then reads again and again where its pages are and what the agent's rounds have come to; all
-    /// in one script in the host, so that what happens outside of it does not count.
+    /// Shifts a guest's hot set, and reads before it and then again and again where its pages are and what the agent's rounds have
+    /// come to; all in one script in the host, so that what happens outside of it does not count.
     /// </summary>
     /// <param name="guest">The guest.</param>
     /// <param name="rounds">Rounds after which it ends.</param>
     /// <param name="limit">Time of the host after which it ends if the rounds do not come.</param>
     /// <param name="cancel">Ends it.</param>
-    /// <returns>The rounds before the shift, and the readings, in order of time.</returns>
+    /// <returns>The rounds before the shift, and the readings, in order of time; the first is from before the shift, as the agent
+    /// may have followed it before anyone can look.</returns>
     public async Task<(long RoundsBefore, IReadOnlyList<(double HotShare, long Rounds)> Readings)> ShiftAndWatchAsync(
         PayloadDemoGuest guest, int rounds, TimeSpan limit, CancellationToken cancel)
     {
@@ -132,8 +133,11 @@ internal sealed class DemoHost(EmulatedHost host)
         Task<string> script = RunAsync($$"""
             set -e
             cd /share/{{Folder}}/shift
-            pid=$(cat /run/libvirt/qemu/{{guest.Name}}.pid) n=0
+            pid=$(cat /run/libvirt/qemu/{{guest.Name}}.pid) n=1
+            residency $pid --pages 1.pages > /dev/null
             {{AskStatus}} > 0.status
+            cp 0.status status
+            mv status 1.status
             printf {{PayloadGuest.ShiftCommand}} 1<> {{EmulatedHost.GuestFolder}}/{{guest.Name}}.com1.in
             until grep -q x {{guest.Payload.LogPath}}; do sleep 0.1; done
             while [ ! -e enough ]; do

@@ -15,7 +15,7 @@ internal static class ShiftWatch
     /// <summary>The verdict, and what was seen in words.</summary>
     /// <param name="roundsBefore">Rounds that were done before the shift.</param>
     /// <param name="readings">In order of time: the share of the new hot set in DRAM, and the rounds that were done right after
-    /// it was read; the first from right after the shift.</param>
+    /// it was read; the first from right before the shift.</param>
     public static (bool Followed, string Detail) Judge(long roundsBefore, IReadOnlyList<(double HotShare, long Rounds)> readings)
     {
         // A round that was under way at a reading may have moved some of what was found: it counts.

@@ -108,7 +108,7 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
                 && RightOf(s_roaming, nodes[s_roaming], _ => Socket1) >= RightShare
                 && RightOf(s_cells, nodes[s_cells], SocketOfCell) >= RightShare
                 && s_all.All(guest => SocketGuest.FastPages(nodes[guest]) <= guest.BudgetPages)
-                && (_status?.Domains.All(d => d.Home.Count > 0) ?? false);
+                && HomesAreRight();
         }, cancel);
         ReportRight(PinnedIsHome, s_pinned, nodes[s_pinned], _ => Socket1);
         int outside = nodes[s_pinned].Count(node => node is 0 or 2);
@@ -121,8 +121,7 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
         string homes = string.Join("; ", (_status?.Domains ?? []).Select(
             d => $"{d.Name}: {string.Join(", ", d.Home.Select(on => string.Create(
                 CultureInfo.InvariantCulture, $"{on.Share:P0} node {on.Node}")))}"));
-        Report(HomesAreTold, HomeOf(s_pinned) is [{ Node: 1 }] && HomeOf(s_roaming) is [{ Node: 1 }]
-            && HomeOf(s_cells) is [{ Node: 0, Share: > 0.3 and < 0.5 }, { Node: 1 }], homes);
+        Report(HomesAreTold, HomesAreRight(), homes);
     }
 
     private async Task RoamAsync(CancellationToken cancel)
@@ -200,6 +199,10 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view)
         Report(name, share >= RightShare, string.Create(
             CultureInfo.InvariantCulture, $"{share:P2} of {guest.Hot.Count} hot pages{after}; {Describe(nodes)}"));
     }
+
+    // Where roaming ran before it was put on its processor is forgotten only after a while.
+    private bool HomesAreRight() => HomeOf(s_pinned) is [{ Node: 1 }] && HomeOf(s_roaming) is [{ Node: 1 }]
+        && HomeOf(s_cells) is [{ Node: 0, Share: > 0.3 and < 0.5 }, { Node: 1 }];
 
     private IReadOnlyList<VirtTier.Agent.NodeShare> HomeOf(SocketGuest guest) =>
         _status?.Domains.FirstOrDefault(d => d.Name == guest.Name)?.Home ?? [];
