@@ -184,11 +184,16 @@ internal sealed class GuestHomes
         SortedSet<int> borders =
             [0, layout.PageCount, .. cells.SelectMany(c => (int[])[c.First, c.End]),
                 .. bound.Limits.SelectMany(l => (int[])[l.First, l.End])];
+        // There may be tens of thousands, none over another: in the order of their pages each is passed once.
+        (int First, int End, IReadOnlyList<int> Nodes)[] limits = [.. bound.Limits.OrderBy(l => l.First)];
+        int next = 0;
         _areas.Clear();
         foreach ((int first, int end) in borders.Zip(borders.Skip(1)))
         {
             GuestCell? cell = Array.Find(cells, c => c.First <= first && c.End >= end).Cell;
-            IReadOnlyList<int>? limit = bound.Limits.FirstOrDefault(l => l.First <= first && l.End >= end).Nodes;
+            while (next < limits.Length && limits[next].End <= first)
+                next++;
+            IReadOnlyList<int>? limit = next < limits.Length && limits[next].First <= first ? limits[next].Nodes : null;
             string key = $"{cell?.Id} {(limit is null ? "" : NodeList.Format(limit))}";
             if (!_homes.TryGetValue(key, out Home? home))
                 _homes[key] = home = new Home();
