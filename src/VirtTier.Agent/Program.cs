@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using VirtTier.Agent.Commands;
 using VirtTier.Agent.Status;
 
@@ -7,8 +8,9 @@ Console.SetError(new ShownLines(Console.Error));
 try
 {
     StatusTable.FitOutput();
-    return await CommandTree.Create().Parse(args).InvokeAsync(
-        new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    ParseResult command = CommandTree.Create().Parse(args);
+    int status = await command.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    return command.Action is ParseErrorAction ? ExitCode.BadInput : status;
 }
 catch (OperationCanceledException)
 {

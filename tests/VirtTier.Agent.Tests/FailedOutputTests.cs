@@ -10,7 +10,8 @@ public sealed class FailedOutputTests
     private const string Simulate = "simulate --vms 1 --memory 64MiB --rounds 1";
 
     [Theory]
-    [InlineData("get-\u001b[2J", ">/dev/null", "Unrecognized command or argument 'get-\\u001b[2J'.\n\n", ExitCode.Attention)]
+    [InlineData("get-\u001b[2J", ">/dev/null", "Unrecognized command or argument 'get-\\u001b[2J'.\n\n", ExitCode.BadInput)]
+    [InlineData("report", ">/dev/null", "Option '--html' is required.\n\n", ExitCode.BadInput)]
     [InlineData("--help", ">/dev/full", "virttier: the output cannot be written: No space left on device\n", ExitCode.Attention)]
     [InlineData(Simulate, ">/dev/full", "virttier: the output cannot be written: No space left on device\n", ExitCode.Attention)]
     [InlineData(Simulate, ">&-", "virttier: the output cannot be written: Bad file descriptor\n", ExitCode.Attention)]
