@@ -16,7 +16,7 @@ public sealed class MoveCostMeterTests
     }
 
     [Fact]
-    public void Price_grows_with_the_time_of_a_move_and_falls_with_the_worth_of_an_access()
+    public void Cost_grows_with_the_time_of_a_move_and_falls_with_the_worth_of_an_access()
     {
         MoveCostMeter meter = new();
         meter.ObservePages(1000, TimeSpan.FromMilliseconds(1));
@@ -54,9 +54,20 @@ public sealed class MoveCostMeterTests
         Assert.Equal(1, meter.Cost, 6);
         meter.ObservePages(1000, TimeSpan.FromMilliseconds(2));
         meter.Update(s_second, accesses: 100_000, 0);
-        Assert.Equal(1.1, meter.Cost, 6);
+        Assert.Equal((0.9 + 2) / (0.9 + 1), meter.Cost, 6);
         meter.Update(s_second, accesses: 100, 0);
         Assert.Equal(0.25, meter.Cost);
+    }
+
+    [Fact]
+    public void Rounds_that_move_a_few_pages_do_not_speak_for_one_that_moves_many()
+    {
+        MoveCostMeter meter = new();
+        for (int i = 0; i < 50; i++)
+            meter.ObservePages(5, TimeSpan.FromMilliseconds(20));
+        meter.ObservePages(600, TimeSpan.FromMilliseconds(60));
+        meter.Update(s_second, 100_000, 0);
+        Assert.InRange(meter.SecondsEach, 100e-6, 400e-6);
     }
 
     [Fact]

@@ -20,11 +20,8 @@ public sealed class MoveCostMeter
     private const double Least = 0.25;
     private const double Most = 4;
 
-    // The average looks back over about ten rounds, as the planner does.
-    private const double NewWeight = 0.1;
-
-    private double _secondsOfPages;
-    private double _secondsOfBlocks;
+    private Average _ofPages;
+    private Average _ofBlocks;
 
     /// <summary>The cost, in accesses a page; 1 until it was measured.</summary>
     public double Cost { get; private set; } = 1;
@@ -33,10 +30,10 @@ public sealed class MoveCostMeter
     public double SecondsEach { get; private set; }
 
     /// <summary>Takes in pages that were moved one by one, and the time that took.</summary>
-    public void ObservePages(long pages, TimeSpan time) => Blend(ref _secondsOfPages, pages, time);
+    public void ObservePages(long pages, TimeSpan time) => _ofPages.Add(pages, time);
 
     /// <summary>Takes in pages that were moved in blocks, and the time that took.</summary>
-    public void ObserveBlocks(long pages, TimeSpan time) => Blend(ref _secondsOfBlocks, pages, time);
+    public void ObserveBlocks(long pages, TimeSpan time) => _ofBlocks.Add(pages, time);
 
     /// <summary>Works out the cost for a round.</summary>
     /// <param name="guestTime">CPU time, of all its CPUs together, that the guest used while a
@@ -46,19 +43,31 @@ public sealed class MoveCostMeter
     public void Update(TimeSpan guestTime, double accesses, double blockShare)
     {
         // Until pages of a size were moved, those of the other size have to speak for them.
-        double ofPages = _secondsOfPages > 0 ? _secondsOfPages : _secondsOfBlocks;
-        double ofBlocks = _secondsOfBlocks > 0 ? _secondsOfBlocks : _secondsOfPages;
+        double ofPages = _ofPages.SecondsEach > 0 ? _ofPages.SecondsEach : _ofBlocks.SecondsEach;
+        double ofBlocks = _ofBlocks.SecondsEach > 0 ? _ofBlocks.SecondsEach : _ofPages.SecondsEach;
         SecondsEach = (ofPages * (1 - blockShare)) + (ofBlocks * blockShare);
         double worth = SlowLoss * guestTime.TotalSeconds / accesses;
         if (SecondsEach > 0 && worth is > 0 and < double.PositiveInfinity)
             Cost = Math.Clamp(SecondsEach / worth, Least, Most);
     }
 
-    private static void Blend(ref double seconds, long pages, TimeSpan time)
+    /// <summary>The time of a page's move, over about as many rounds as the planner looks back.</summary>
+    private struct Average
     {
-        if (pages <= 0)
-            return;
-        double each = time.TotalSeconds / pages;
-        seconds = seconds > 0 ? seconds + (NewWeight * (each - seconds)) : each;
+        private const double Kept = 0.9;
+
+        private double _seconds;
+        private double _pages;
+
+        public readonly double SecondsEach => _pages > 0 ? _seconds / _pages : 0;
+
+        // By pages, not by rounds: a few pages take longer each, as a call has its price, and would speak for the many.
+        public void Add(long pages, TimeSpan time)
+        {
+            if (pages <= 0)
+                return;
+            _seconds = (_seconds * Kept) + time.TotalSeconds;
+            _pages = (_pages * Kept) + pages;
+        }
     }
 }
