@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps browser build cockpit lint demo demo-sockets deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook
+.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook
 .PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -23,6 +23,12 @@ demo: deps build ## the main job: a host, the agent, real guests, and the proof
 
 demo-sockets: deps build ## the same on two sockets with a slow node behind each: hot pages on the right fast node
 	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build -- sockets
+
+demo-sockets-dram: deps build ## on two sockets without a slow tier: hot pages follow their guest
+	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build -- sockets-dram
+
+demo-tiers: deps build ## on three tiers: cold pages go down one step at a time
+	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build -- tiers
 
 deb: deps ## Debian packages of the agent, its hook and the module, in out/debs, judged by lintian
 	LINTIAN=yes packaging/build-debs

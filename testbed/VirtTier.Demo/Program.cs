@@ -5,8 +5,8 @@ using VirtTier.Agent.Status;
 using VirtTier.Demo;
 using VirtTier.Testbed;
 
-// The main job, shown: `make demo`; with the argument "sockets" that of a host with two: `make demo-sockets`. Exit code 0 when
-// every check passed, 1 when one failed (each is named).
+// The main job, shown: `make demo`; with an argument the same on another kind of host: `make demo-sockets`, `demo-sockets-dram`,
+// `demo-tiers`. Exit code 0 when every check passed, 1 when one failed (each is named), 2 for another argument.
 using CancellationTokenSource stop = new();
 Console.CancelKeyPress += (_, e) =>
 {
@@ -16,8 +16,20 @@ Console.CancelKeyPress += (_, e) =>
 
 StatusTable.FitOutput();
 Stopwatch clock = Stopwatch.StartNew();
-bool sockets = args is ["sockets"];
-DemoHost host = new(sockets ? EmulatedHost.Named("demo-sockets", SocketsScenario.Machine) : EmulatedHost.Named("demo"));
+string? machine = args switch
+{
+    [] => "",
+    ["sockets"] => SocketsScenario.Machine,
+    ["sockets-dram"] => DramSocketsScenario.Machine,
+    ["tiers"] => TiersScenario.Machine,
+    _ => null,
+};
+if (machine is null)
+{
+    await Console.Error.WriteLineAsync($"demo: '{string.Join(' ', args)}' is none of sockets, sockets-dram, tiers");
+    return 2;
+}
+DemoHost host = new(machine.Length > 0 ? EmulatedHost.Named($"demo-{args[0]}", machine) : EmulatedHost.Named("demo"));
 IReadOnlyList<Check> checks = [];
 try
 {
@@ -42,9 +54,13 @@ finally
     await host.Host.DownAsync(CancellationToken.None);
 }
 
-DemoSession SessionOn(ConsoleView view) => sockets
-    ? new DemoSession(host, view, cancel => new SocketsScenario(host, view).RunAsync(cancel))
-    : new DemoSession(host, view);
+DemoSession SessionOn(ConsoleView view) => machine switch
+{
+    SocketsScenario.Machine => new DemoSession(host, view, new SocketsScenario(host, view).RunAsync),
+    DramSocketsScenario.Machine => new DemoSession(host, view, new DramSocketsScenario(host, view).RunAsync),
+    TiersScenario.Machine => new DemoSession(host, view, new TiersScenario(host, view).RunAsync),
+    _ => new DemoSession(host, view),
+};
 
 Check[] failed = [.. checks.Where(c => !c.Passed)];
 AnsiConsole.Write(new Rule("what was promised, and what was seen"));

@@ -112,7 +112,7 @@ public sealed class EmulatedHost(string script, string name)
     }
 
     /// <summary>Shifts a payload guest's hot set by half its size.</summary>
-    internal async Task ShiftAsync(PayloadGuest guest, CancellationToken cancel = default)
+    public async Task ShiftAsync(PayloadGuest guest, CancellationToken cancel = default)
     {
         ArgumentNullException.ThrowIfNull(guest);
         string command = $"printf {PayloadGuest.ShiftCommand} 1<> {GuestFolder}/{guest.Name}.com1.in";

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Status;
+using VirtTier.Testbed;
+
+namespace VirtTier.Demo;
+
+/// <summary>
+/// A host of three tiers, DRAM (node 0), a small near slow node (1) and a far one (2): a guest whose cold pages are more than
+/// the near one has room for. They go down one step at a time, room is kept for what comes down next, and what becomes hot
+/// comes up from wherever it is.
+/// </summary>
+internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenario(host, view)
+{
+    /// <summary>The machine that it wants.</summary>
+    public const string Machine = "three-tiers";
+
+    // The agent keeps one part in so many of a middle tier free (GuestHomes).
+    private const int RoomPart = 32;
+
+    private static readonly BudgetedGuest s_deep = new(
+        new PayloadGuest { Name = "deep", MemoryMebibytes = 320, HotPages = 4096, StrideFrames = 9 }, 32);
+
+    private const string TiersAreTold = "virttier status tells of three tiers";
+    private const string HotIsInDram = "deep: its hot pages are in DRAM";
+    private const string BothAreUsed = "deep: its cold pages are on the near slow node, and what has no room there on the far one";
+    private const string RoomIsKept = "deep: the near slow node keeps room, cold pages of it go to the far one";
+    private const string HotRises = "deep: what becomes hot on the far node comes to DRAM";
+    private const string BudgetIsKept = "deep: no more DRAM than its budget";
+    private const string Undisturbed = "deep: ran on undisturbed, its memory whole";
+
+    /// <summary>The names of all checks, in their order.</summary>
+    public static IReadOnlyList<string> CheckNames { get; } =
+        [TiersAreTold, HotIsInDram, BothAreUsed, RoomIsKept, HotRises, BudgetIsKept, Undisturbed];
+
+    protected override IReadOnlyList<string> Names => CheckNames;
+
+    protected override async Task PlayAsync(CancellationToken cancel)
+    {
+        await StartAsync(s_deep, cancel);
+        Step("it settles");
+        byte[] nodes = [];
+        await UntilAsync(async () =>
+        {
+            nodes = await s_deep.NodesAsync(Host, cancel);
+            return s_deep.HotShare(nodes, _ => 0) >= RightShare && On(nodes, 0) <= s_deep.BudgetPages && HasRoom();
+        }, cancel);
+        Report(TiersAreTold, Status?.Tiers is [{ Nodes: [0] }, { Nodes: [1] }, { Nodes: [2] }],
+            string.Join(" | ", (Status?.Tiers ?? []).Select(tier => $"{tier.Name}: {string.Join(" ", tier.Nodes)}")));
+        ReportHot(HotIsInDram, s_deep, nodes, _ => 0);
+        long near = (Near?.TotalBytes ?? 0) / 4096;
+        Report(BothAreUsed, near > 0 && On(nodes, 1) >= near / 2 && On(nodes, 2) > 0,
+            $"{Describe(nodes)}; the near node has {near} in all");
+        Report(RoomIsKept, HasRoom() && StatusOf(s_deep)?.SunkPages > 0,
+            $"{StatusOf(s_deep)?.SunkPages} pages went on to the far node; {(Near?.FreeBytes ?? 0) / 4096} of {near} pages are free");
+
+        Step("its hot set shifts by half");
+        IReadOnlySet<int> hot = s_deep.Payload.HotFrames(1);
+        int far = hot.Count(frame => nodes[frame] == 2);
+        await Host.Host.ShiftAsync(s_deep.Payload, cancel);
+        await UntilAsync(async () =>
+        {
+            nodes = await s_deep.NodesAsync(Host, cancel);
+            return InDram() >= RightShare;
+        }, cancel);
+        Report(HotRises, far > 0 && InDram() >= RightShare,
+            $"{far} pages of the new hot set were on the far node; {InDram():P2} of it are in DRAM; {Describe(nodes)}");
+        Report(BudgetIsKept, On(nodes, 0) <= s_deep.BudgetPages, $"{On(nodes, 0)} of {s_deep.BudgetPages} pages");
+        await ReportUndisturbedAsync(Undisturbed, [s_deep], cancel);
+
+        double InDram() => hot.Count(frame => nodes[frame] == 0) / (double)hot.Count;
+    }
+
+    private NodeStatus? Near => Status?.Tiers.SelectMany(tier => tier.ByNode).FirstOrDefault(on => on.Node == 1);
+
+    private bool HasRoom() => Near is { } near && near.FreeBytes >= near.TotalBytes / RoomPart;
+
+    private static int On(byte[] nodes, int node) => nodes.Count(on => on == node);
+}
