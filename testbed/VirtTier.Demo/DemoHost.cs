@@ -115,8 +115,8 @@ internal sealed class DemoHost(EmulatedHost host)
     }
 
     /// <summary>
-    /// Shifts a guest's hot set, and reads before it and then again and again where its pages are and what the agent's rounds have
-    /// come to; all in one script in the host, so that what happens outside of it does not count.
+    /// Shifts a guest's hot set, and reads before it and then again and again where its pages are and what the agent's rounds
+    /// have come to; all in one script in the host, so that what happens outside of it does not count.
     /// </summary>
     /// <param name="guest">The guest.</param>
     /// <param name="rounds">Rounds after which it ends.</param>

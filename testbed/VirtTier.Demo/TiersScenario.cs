@@ -22,7 +22,8 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
 
     private const string TiersAreTold = "virttier status tells of three tiers";
     private const string HotIsInDram = "deep: its hot pages are in DRAM";
-    private const string BothAreUsed = "deep: its cold pages are on the near slow node, and what has no room there on the far one";
+    private const string BothAreUsed =
+        "deep: its cold pages are on the near slow node, and what has no room there on the far one";
     private const string RoomIsKept = "deep: the near slow node keeps room, cold pages of it go to the far one";
     private const string HotRises = "deep: what becomes hot on the far node comes to DRAM";
     private const string BudgetIsKept = "deep: no more DRAM than its budget";
@@ -51,7 +52,8 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
         Report(BothAreUsed, near > 0 && On(nodes, 1) >= near / 2 && On(nodes, 2) > 0,
             $"{Describe(nodes)}; the near node has {near} in all");
         Report(RoomIsKept, HasRoom() && StatusOf(s_deep)?.SunkPages > 0,
-            $"{StatusOf(s_deep)?.SunkPages} pages went on to the far node; {(Near?.FreeBytes ?? 0) / 4096} of {near} pages are free");
+            $"{StatusOf(s_deep)?.SunkPages} pages went on to the far node; "
+                + $"{(Near?.FreeBytes ?? 0) / 4096} of {near} pages are free");
 
         Step("its hot set shifts by half");
         IReadOnlySet<int> hot = s_deep.Payload.HotFrames(1);
