@@ -55,9 +55,11 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
             $"{StatusOf(s_deep)?.SunkPages} pages went on to the far node; "
                 + $"{(Near?.FreeBytes ?? 0) / 4096} of {near} pages are free");
 
-        Step("its hot set shifts by half");
-        IReadOnlySet<int> hot = s_deep.Payload.HotFrames(1);
+        // Twice by half: what went down last, to the far node, has the highest frames.
+        Step("another set becomes hot");
+        IReadOnlySet<int> hot = s_deep.Payload.HotFrames(shifts: 2);
         int far = hot.Count(frame => nodes[frame] == 2);
+        await Host.Host.ShiftAsync(s_deep.Payload, cancel);
         await Host.Host.ShiftAsync(s_deep.Payload, cancel);
         await UntilAsync(async () =>
         {
