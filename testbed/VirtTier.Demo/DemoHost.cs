@@ -15,6 +15,9 @@ internal sealed class DemoHost(EmulatedHost host)
     private const string AskStatus =
         "busctl --json=short call org.virttier.Agent1 /org/virttier/Agent1 org.virttier.Agent1 GetStatus";
 
+    // Of each kernel's release, as built: they are the same for every host of one run, and take minutes.
+    private static readonly Dictionary<string, (string Name, byte[] Content)[]> s_packages = [];
+
     private long _readingsTaken;
     private string _share = "";
 
@@ -212,12 +215,23 @@ internal sealed class DemoHost(EmulatedHost host)
 
     private static async Task BuildPackagesAsync(string kernel, string destination, CancellationToken cancel)
     {
+        if (s_packages.TryGetValue(kernel, out (string Name, byte[] Content)[]? built))
+        {
+            Directory.CreateDirectory(destination);
+            foreach ((string name, byte[] content) in built)
+                await File.WriteAllBytesAsync(Path.Combine(destination, name), content, cancel);
+            return;
+        }
         DirectoryInfo root = new(AppContext.BaseDirectory);
         while (!File.Exists(Path.Combine(root.FullName, "VirtTier.sln")))
             root = root.Parent ?? throw new TestbedException("the demo does not run from a checkout of the repository");
         await RunHereAsync(Path.Combine(root.FullName, "testbed", "install-deps"), [$"linux-headers-{kernel}"], [], cancel);
         await RunHereAsync(Path.Combine(root.FullName, "packaging", "build-debs"), [destination],
             [("KERNEL", kernel), ("PACKAGES", "agent module")], cancel);
+        List<(string, byte[])> packages = [];
+        foreach (string file in Directory.GetFiles(destination, "*.deb"))
+            packages.Add((Path.GetFileName(file), await File.ReadAllBytesAsync(file, cancel)));
+        s_packages[kernel] = [.. packages];
     }
 
     private static async Task RunHereAsync(
