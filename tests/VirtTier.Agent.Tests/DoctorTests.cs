@@ -21,6 +21,7 @@ public sealed class DoctorTests : IDisposable
 
     private readonly HostTree _tree = new();
     private readonly FakeBus _bus = new();
+    private readonly List<DomainStatus> _known = [];
     private readonly HashSet<string> _names = ["org.libvirt", "org.freedesktop.machine1", "org.virttier.Agent1"];
     private GuestMemoryException _module = new(GuestMemoryError.NotAGuest, "no guest");
     private BusException? _libvirtError;
@@ -206,6 +207,20 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains("dnf install libvirt-daemon-kvm", mends);
         Assert.Contains("dnf install systemd-container", mends);
         Assert.DoesNotContain(mends, mend => mend.Contains("apt install", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_guest_that_is_only_watched_is_noted_with_the_reason()
+    {
+        DomainStatus tiered = new() { Name = "web1", Uuid = Guid.NewGuid(), State = TieringState.Tiering, Mode = "enforce" };
+        _known.Add(tiered);
+        _known.Add(tiered with { Name = "sev1", State = TieringState.Observing, Reason = "the guest is confidential" });
+
+        DoctorReport report = await MakeAsync();
+
+        Finding note = Assert.Single(report.Findings, f => f.Severity != Severity.Ok);
+        Assert.Equal(new Finding("domain sev1", Severity.Note, "the guest is confidential", null), note);
+        Assert.Equal(0, report.ExitStatus);
     }
 
     [Theory]
@@ -430,7 +445,7 @@ public sealed class DoctorTests : IDisposable
         "ListActivatableNames" => new BusBody("as", (object)Array.Empty<string>()),
         "GetConnectionUnixProcessID" when _names.Contains("org.virttier.Agent1") => new BusBody("u", (uint)AgentPid),
         "GetStatus" when _names.Contains("org.virttier.Agent1") =>
-            new BusBody("s", new AgentStatus("1.2.3", 5, new LibvirtStatus(true, null), [], 0, []).ToJson()),
+            new BusBody("s", new AgentStatus("1.2.3", 5, new LibvirtStatus(true, null), [], 0, _known).ToJson()),
         _ => throw new BusException(BusException.ServiceUnknown, "not there"),
     };
 

@@ -3,6 +3,7 @@ using VirtTier.Agent.Bus;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -13,7 +14,7 @@ internal sealed class ServicesCheck : IDoctorCheck
 
     public async Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) => !host.Bus.State.Connected
         ? [Finding.Error("system bus", host.Bus.State.Reason!, "systemctl start dbus")]
-        : [await LibvirtAsync(host, cancel), await MachinedAsync(host, cancel), await AgentAsync(host, cancel)];
+        : [await LibvirtAsync(host, cancel), await MachinedAsync(host, cancel), .. await AgentAsync(host, cancel)];
 
     private static async Task<Finding> LibvirtAsync(DoctorHost host, CancellationToken cancel)
     {
@@ -83,16 +84,22 @@ internal sealed class ServicesCheck : IDoctorCheck
                 "systemd-machined is absent: QEMU's processes are known by the locks of their pid files alone",
                 host.Install("systemd-container"));
 
-    private static async Task<Finding> AgentAsync(DoctorHost host, CancellationToken cancel)
+    /// <summary>The agent, and what it only watches though its settings would have it moved.</summary>
+    private static async Task<IReadOnlyList<Finding>> AgentAsync(DoctorHost host, CancellationToken cancel)
     {
         try
         {
             AgentStatus status = await new AgentClient(host.Bus).GetStatusAsync(cancel);
-            return Finding.Ok("agent", $"virttier {status.Version} runs and knows {status.Domains.Count} domains");
+            return
+            [
+                Finding.Ok("agent", $"virttier {status.Version} runs and knows {status.Domains.Count} domains"),
+                .. status.Domains.Where(d => d is { State: TieringState.Observing, Reason: not null })
+                    .Select(d => new Finding($"domain {Shorten.ForMessage(d.Name)}", Severity.Note, d.Reason!, Mend: null)),
+            ];
         }
         catch (AgentUnreachableException e)
         {
-            return Finding.Warning("agent", e.Message, host.IsRoot ? "systemctl start virttier" : "sudo virttier doctor");
+            return [Finding.Warning("agent", e.Message, host.IsRoot ? "systemctl start virttier" : "sudo virttier doctor")];
         }
     }
 
