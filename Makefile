@@ -79,7 +79,7 @@ test-module: deps ## the module's tests on one host: HOST=amd|intel KERNEL=6.1|6
 storm: deps ## guests and samplers live, die and are killed for MINUTES=10: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 900)) tests/module/run storm
 
-test-packages: browser ## the packages install, build the module and go in a root of KERNEL=6.1 (Debian 12), 6.12 or 7.3 (13)
+test-packages: browser ## the packages install, build the module and go in a root of KERNEL=6.1 (Debian 12), 6.12 or 7.3 (13), by hand and by Ansible: PARTS=role
 	KERNEL=$(KERNEL) tests/module/packages
 
 bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=

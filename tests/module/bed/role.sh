@@ -25,6 +25,21 @@ refuses() {
 	shift
 	! role "$@" && grep -q "$mistake" "$work/role.log"
 }
+# examples: the variables that docs/fleet.md shows, each block a file.
+examples() {
+	mkdir "$work/root/role/examples"
+	awk -v folder="$work/root/role/examples" '
+		/^```yaml$/ { block = ""; inside = 1; next }
+		/^```$/ && inside { inside = 0; if (block ~ /virttier_configuration:/) { file = folder "/" ++count ".yml"; printf "%s", block > file } }
+		inside { block = block $0 "\n" }' "$HERE/../../docs/fleet.md"
+}
+examples_hold() {
+	local file count=0
+	for file in "$work"/root/role/examples/*.yml; do
+		role in_boot --check --extra-vars "@/role/examples/$(basename "$file")" && count=$((count + 1)) || return 1
+	done
+	[ "$count" -ge 5 ]
+}
 wants() { cat > "$work/root/role/vars.yml"; }
 guest_runs() { in_boot sh -c "kill -0 $guest && grep -q qemu-system /proc/$guest/comm"; }
 # The agent knows the guest as its configuration says.
@@ -107,6 +122,8 @@ virttier_configuration:
 	check "role: another configuration is written, and reloaded" changes 2 in_boot
 	check "role: it holds: the agent knows the guest" guest_is_known
 	check "role: as the agent that ran before" test "$agent" = "$(agent_pid)"
+	examples
+	check "role: the configurations of docs/fleet.md can be used" examples_hold
 	cp "$work/root/etc/virttier/virttier.yaml" "$work/before.yaml"
 	wants <<-END
 	$files
