@@ -3,7 +3,7 @@
 # The Ansible role of packaging/ansible, from Debian's ansible-core, in the root that `packages` has made and boots: a plain QEMU runs
 # there all the time as a guest. The root's network is a loopback, so packages come from files and from a repository in the root.
 
-# role ASPECT [OPTION...]: a run of the role as /role/vars.yml and the options say; its last lines have what it did.
+# role in_root|in_boot [OPTION...]: a run of the role there, as /role/vars.yml and the options say; prints what it did.
 role() {
 	local in=$1
 	shift
