@@ -37,6 +37,9 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
 
     protected override async Task PlayAsync(CancellationToken cancel)
     {
+        // The kernel puts all nodes without processors into one tier unless firmware says how fast they are.
+        Step("virttier.yaml: tiers: { fast: [0], slow: [[1], [2]] }, and systemctl reload virttier");
+        await Host.ConfigureAsync("tiers: { fast: [0], slow: [[1], [2]] }", cancel);
         await StartAsync(s_deep, cancel);
         Step("it settles");
         byte[] nodes = [];
