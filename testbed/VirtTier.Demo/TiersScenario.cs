@@ -54,9 +54,8 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
         long near = (Near?.TotalBytes ?? 0) / 4096;
         Report(BothAreUsed, near > 0 && On(nodes, 1) >= near / 2 && On(nodes, 2) > 0,
             $"{Describe(nodes)}; the near node has {near} in all");
-        Report(RoomIsKept, HasRoom() && StatusOf(s_deep)?.SunkPages > 0,
-            $"{StatusOf(s_deep)?.SunkPages} pages went on to the far node; "
-                + $"{(Near?.FreeBytes ?? 0) / 4096} of {near} pages are free");
+        await CrowdAsync(cancel);
+        nodes = await s_deep.NodesAsync(Host, cancel);
 
         // Twice by half: what went down last, to the far node, has the highest frames.
         Step("another set becomes hot");
@@ -75,6 +74,23 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
         await ReportUndisturbedAsync(Undisturbed, [s_deep], cancel);
 
         double InDram() => hot.Count(frame => nodes[frame] == 0) / (double)hot.Count;
+    }
+
+    /// <summary>Somebody else takes the near node's room.</summary>
+    private async Task CrowdAsync(CancellationToken cancel)
+    {
+        if (Near is not { } before)
+            return;
+        // Half of what the agent keeps is left.
+        long bytes = Math.Max(0, before.FreeBytes - (before.TotalBytes / (2 * RoomPart)));
+        Step($"{bytes >> 20} MiB of a file take the near node's room");
+        await Host.RunAsync(
+            $"numactl --membind 1 dd if=/dev/zero of=/dev/shm/ballast bs=1024 count={bytes / 1024} 2>&1", cancel);
+        bool kept = await UntilAsync(() => Task.FromResult(
+            HasRoom() && StatusOf(s_deep)?.SunkPages * 4096 >= before.TotalBytes / (4 * RoomPart)), cancel);
+        Report(RoomIsKept, kept, $"{before.FreeBytes / 4096} of {before.TotalBytes / 4096} pages were free, "
+            + $"{StatusOf(s_deep)?.SunkPages} went on to the far node, "
+            + $"{(Near?.FreeBytes ?? 0) / 4096} are free");
     }
 
     private NodeStatus? Near => Status?.Tiers.SelectMany(tier => tier.ByNode).FirstOrDefault(on => on.Node == 1);
