@@ -81,16 +81,18 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
     {
         if (Near is not { } before)
             return;
+        long sunkBefore = StatusOf(s_deep)?.SunkPages ?? 0;
         // Half of what the agent keeps is left.
         long bytes = Math.Max(0, before.FreeBytes - (before.TotalBytes / (2 * RoomPart)));
         Step($"{bytes >> 20} MiB of a file take the near node's room");
         await Host.RunAsync(
             $"numactl --membind 1 dd if=/dev/zero of=/dev/shm/ballast bs=1024 count={bytes / 1024} 2>&1", cancel);
         bool kept = await UntilAsync(() => Task.FromResult(
-            HasRoom() && StatusOf(s_deep)?.SunkPages * 4096 >= before.TotalBytes / (4 * RoomPart)), cancel);
+            HasRoom() && Sunk() * 4096 >= before.TotalBytes / (4 * RoomPart)), cancel);
         Report(RoomIsKept, kept, $"{before.FreeBytes / 4096} of {before.TotalBytes / 4096} pages were free, "
-            + $"{StatusOf(s_deep)?.SunkPages} went on to the far node, "
-            + $"{(Near?.FreeBytes ?? 0) / 4096} are free");
+            + $"{bytes / 4096} were taken, {Sunk()} went on to the far node, {(Near?.FreeBytes ?? 0) / 4096} are free");
+
+        long Sunk() => (StatusOf(s_deep)?.SunkPages ?? 0) - sunkBefore;
     }
 
     private NodeStatus? Near => Status?.Tiers.SelectMany(tier => tier.ByNode).FirstOrDefault(on => on.Node == 1);
