@@ -54,11 +54,12 @@ finally
     await host.Host.DownAsync(CancellationToken.None);
 }
 
+// A scenario for each attempt.
 DemoSession SessionOn(ConsoleView view) => machine switch
 {
-    SocketsScenario.Machine => new DemoSession(host, view, new SocketsScenario(host, view).RunAsync),
-    DramSocketsScenario.Machine => new DemoSession(host, view, new DramSocketsScenario(host, view).RunAsync),
-    TiersScenario.Machine => new DemoSession(host, view, new TiersScenario(host, view).RunAsync),
+    SocketsScenario.Machine => new DemoSession(host, view, cancel => new SocketsScenario(host, view).RunAsync(cancel)),
+    DramSocketsScenario.Machine => new DemoSession(host, view, cancel => new DramSocketsScenario(host, view).RunAsync(cancel)),
+    TiersScenario.Machine => new DemoSession(host, view, cancel => new TiersScenario(host, view).RunAsync(cancel)),
     _ => new DemoSession(host, view),
 };
 
