@@ -78,8 +78,8 @@ internal static class DetailText
             + $"down {Sizes.Show(d.DemotedPages * PageSizes.PageBytes)}; "
             + $"{TextTable.Percent(d.PingPongShare)} of late undone soon";
         if (d.RehomedPages + d.SunkPages > 0)
-            yield return $"within   {Sizes.Show(d.RehomedPages * PageSizes.PageBytes)} to its home from another fast node, "
-                + $"{Sizes.Show(d.SunkPages * PageSizes.PageBytes)} from one slow tier to the next";
+            yield return $"within   {Sizes.Show(d.RehomedPages * PageSizes.PageBytes)} between fast nodes, "
+                + $"{Sizes.Show(d.SunkPages * PageSizes.PageBytes)} between slow tiers";
         foreach ((string reason, long pages) in d.Unmoved.OrderByDescending(u => u.Value))
             yield return $"unmoved  {Sizes.Show(pages * PageSizes.PageBytes)}: {Why(reason)}";
     }

@@ -23,6 +23,9 @@ public sealed class DetailTests
         SlowBytes = 12 << 20,
         HotBytes = 4 << 20,
         HotFastBytes = 3 << 20,
+        Home = [],
+        RehomedPages = 0,
+        SunkPages = 0,
         PromotedPages = 1024,
         DemotedPages = 3072,
         Unmoved = new Dictionary<string, long> { ["Busy"] = 2, ["Pinned"] = 300 },
@@ -42,6 +45,16 @@ public sealed class DetailTests
         string[] lines = Lines(_web1, s_curve, 80);
         Usage.Shows("virttier show web1", string.Join('\n', lines));
         Assert.InRange(lines.Length, 20, 30);
+        Assert.All(lines, line => Assert.InRange(line.Length, 0, 80));
+    }
+
+    [Fact]
+    public void A_guest_on_several_sockets_fits_the_screen_too()
+    {
+        string[] lines = Lines(
+            _web1 with { Home = [new NodeShare(0, 1)], HotAwayBytes = 1 << 20, RehomedPages = 7, SunkPages = 9 }, s_curve, 80);
+        Assert.Contains("home     node 0; 1 MiB of what is hot is on another fast node", lines);
+        Assert.Contains("within   28 KiB between fast nodes, 36 KiB between slow tiers", lines);
         Assert.All(lines, line => Assert.InRange(line.Length, 0, 80));
     }
 
