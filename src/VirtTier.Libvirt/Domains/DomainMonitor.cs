@@ -113,9 +113,10 @@ public sealed class DomainMonitor : IDisposable
                 await (_libvirt is null ? LookPatientlyAsync(cancel) : LookAsync(cancel)).ConfigureAwait(false);
             }
 #pragma warning disable CA1031 // whatever a host throws at a look, the next look must take place
-            catch (Exception e) when (!cancel.IsCancellationRequested)
+            catch (Exception e)
 #pragma warning restore CA1031
             {
+                cancel.ThrowIfCancellationRequested(); // told to stop, it stops, whatever the host answers meanwhile
                 Log.LookFailed(_logger, e);
                 _work.PutBack([], everything: true);
             }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Libvirt.Processes;
 using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Unit;
@@ -84,6 +86,21 @@ public sealed class MonitorRunTests : IAsyncDisposable
         _host.Time.Advance(s_options.Heartbeat);
         await UntilQuietAsync();
         Assert.Equal(7, _host.Find("web1")!.Settings.Shares); // what the failed look was to read is not forgotten
+    }
+
+    [Fact]
+    public async Task Told_to_stop_during_a_look_that_fails_it_stops_without_that_error()
+    {
+        await UntilQuietAsync();
+        _host.StartDomain("web1", pid: 10);
+        _host.Bus.Services[MachineRegistry.Service] = _ =>
+        {
+            _stop.Cancel();
+            throw new BusException("org.freedesktop.DBus.Error.ServiceUnknown", "machined is not there");
+        };
+        _host.Monitor.Wake();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _run);
+        Assert.DoesNotContain(_host.Log.Lines, line => line.Contains("look at the domains failed", StringComparison.Ordinal));
     }
 
     [Fact]
