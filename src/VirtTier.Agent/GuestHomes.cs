@@ -20,8 +20,8 @@ namespace VirtTier.Agent;
 /// </remarks>
 internal sealed class GuestHomes
 {
-    // Room that is kept on a node of a middle tier for what comes from above: one part in so many of it.
-    private const int RoomPart = 32;
+    /// <summary>Room that is kept on a node of a middle tier for what comes from above: one part in so many of it.</summary>
+    internal const int RoomPart = 32;
 
     // What reads cost where firmware does not say how far nodes are from one another: another socket, twice that of one's own.
     private const int LocalDistance = 10;

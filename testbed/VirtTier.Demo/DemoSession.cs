@@ -4,20 +4,14 @@ using VirtTier.Testbed;
 namespace VirtTier.Demo;
 
 /// <summary>
-/// The main job on a fresh emulated host. The emulator itself fails now and then: it loses a guest, or dies with the host
+/// A demo on a fresh emulated host. The emulator itself fails now and then: it loses a guest, or dies with the host
 /// (testbed/README.md). Then, and only then, it is done again on another fresh host, and said so.
 /// </summary>
+/// <param name="kind">What is shown.</param>
 /// <param name="host">The host.</param>
 /// <param name="view">Where it is shown.</param>
-/// <param name="play">The job, on a host that is up and has VirtTier installed.</param>
-internal sealed class DemoSession(DemoHost host, IDemoView view, Func<CancellationToken, Task<IReadOnlyList<Check>>> play)
+internal sealed class DemoSession(DemoKind kind, DemoHost host, IDemoView view)
 {
-    /// <summary>The main job.</summary>
-    public DemoSession(DemoHost host, IDemoView view)
-        : this(host, view, cancel => new Scenario(host, view).RunAsync(cancel))
-    {
-    }
-
     private const int MostAttempts = 3;
 
     /// <summary>Whether the emulator failed in the last attempt, so that what is not shown may be no
@@ -40,7 +34,7 @@ internal sealed class DemoSession(DemoHost host, IDemoView view, Func<Cancellati
             {
                 view.Step("building and installing the packages of the kernel module and of the agent");
                 await host.InstallAsync(cancel);
-                checks = await play(cancel);
+                checks = await kind.Scenario(host, view).RunAsync(cancel);
             }
             catch (TestbedException e)
             {

@@ -7,9 +7,6 @@ namespace VirtTier.Demo;
 /// other socket, as NUMA balancing, which is off, would have had them.</summary>
 internal sealed class DramSocketsScenario(DemoHost host, IDemoView view) : HostScenario(host, view)
 {
-    /// <summary>The machine that it wants.</summary>
-    public const string Machine = "two-sockets-dram";
-
     private static readonly BudgetedGuest s_roaming = new(
         new PayloadGuest { Name = "roaming", MemoryMebibytes = 96, HotPages = 4096, StrideFrames = 2, Cpus = "1-2" }, 32);
 
@@ -34,7 +31,7 @@ internal sealed class DramSocketsScenario(DemoHost host, IDemoView view) : HostS
         await UntilAsync(async () =>
         {
             nodes = await s_roaming.NodesAsync(Host, cancel);
-            return s_roaming.HotShare(nodes, _ => 1) >= RightShare && StatusOf(s_roaming)?.Home is [{ Node: 1 }];
+            return s_roaming.HotShare(nodes, _ => 1) >= RightShare && StatusOf(s_roaming.Name)?.Home is [{ Node: 1 }];
         }, cancel);
         ReportHot(HotIsHome, s_roaming, nodes, _ => 1);
         await FollowAsync(s_roaming, socket: 0, RoamingIsFollowed, OnlyHotCross, cancel);

@@ -5,7 +5,7 @@ using VirtTier.Testbed;
 
 namespace VirtTier.Demo;
 
-/// <summary>What is tried with a few guests on a host of a certain kind, and judged by the kernel's word on each page and by what
+/// <summary>What is tried with guests on a host of a certain kind, and judged by the kernel's word on each page and by what
 /// the guests say is hot.</summary>
 internal abstract class HostScenario(DemoHost host, IDemoView view)
 {
@@ -16,7 +16,6 @@ internal abstract class HostScenario(DemoHost host, IDemoView view)
     /// hot ones.</summary>
     protected const double StrayShare = 0.05;
 
-    // In the time that the host had, as in the main job.
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(4);
     private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
 
@@ -92,21 +91,36 @@ internal abstract class HostScenario(DemoHost host, IDemoView view)
     protected static IEnumerable<int> Crossed(byte[] before, byte[] after) => Enumerable.Range(0, before.Length).Where(
         frame => before[frame] < 4 && after[frame] < 4 && before[frame] % 2 != after[frame] % 2);
 
-    protected DomainStatus? StatusOf(BudgetedGuest guest) => Status?.Domains.FirstOrDefault(d => d.Name == guest.Name);
+    protected DomainStatus? StatusOf(string guest) => Status?.Domains.FirstOrDefault(d => d.Name == guest);
+
+    /// <summary>Asks the agent, and shows what it says.</summary>
+    protected virtual async Task LookAsync(CancellationToken cancel)
+    {
+        Status = await Host.StatusAsync(cancel);
+        if (Status is not null)
+            view.Show(Status);
+    }
 
     /// <summary>Looks again and again.</summary>
     /// <returns>Whether it came in time.</returns>
-    protected async Task<bool> UntilAsync(Func<Task<bool>> condition, CancellationToken cancel)
+    protected Task<bool> UntilAsync(Func<Task<bool>> condition, CancellationToken cancel) =>
+        UntilAsync(condition, s_limit, cancel);
+
+    /// <summary>Looks again and again.</summary>
+    /// <param name="condition">What is waited for.</param>
+    /// <param name="limit">For how long, in the time that the host had (<see cref="HostClock"/>). It is some ten times slower
+    /// than a real one, and so is the agent in it.</param>
+    /// <param name="cancel">Ends it.</param>
+    /// <returns>Whether it came in time.</returns>
+    protected async Task<bool> UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancel)
     {
         HostClock clock = await Host.Host.ClockAsync(cancel);
         while (true)
         {
-            Status = await Host.StatusAsync(cancel);
-            if (Status is not null)
-                view.Show(Status);
+            await LookAsync(cancel);
             if (await condition())
                 return true;
-            if (clock.Elapsed > s_limit)
+            if (clock.Elapsed > limit)
                 return false;
             await Task.Delay(s_pause, cancel);
         }

@@ -16,28 +16,21 @@ Console.CancelKeyPress += (_, e) =>
 
 StatusTable.FitOutput();
 Stopwatch clock = Stopwatch.StartNew();
-string? machine = args switch
+if (DemoKind.All.FirstOrDefault(known => known.Name == string.Join(' ', args)) is not { } kind)
 {
-    [] => "",
-    ["sockets"] => SocketsScenario.Machine,
-    ["sockets-dram"] => DramSocketsScenario.Machine,
-    ["tiers"] => TiersScenario.Machine,
-    _ => null,
-};
-if (machine is null)
-{
-    await Console.Error.WriteLineAsync($"demo: '{string.Join(' ', args)}' is none of sockets, sockets-dram, tiers");
+    string names = string.Join(", ", DemoKind.All.Select(known => known.Name).Where(name => name.Length > 0));
+    await Console.Error.WriteLineAsync($"demo: '{string.Join(' ', args)}' is none of {names}");
     return 2;
 }
-DemoHost host = new(machine.Length > 0 ? EmulatedHost.Named($"demo-{args[0]}", machine) : EmulatedHost.Named("demo"));
+DemoHost host = new(EmulatedHost.Named(kind.Name.Length > 0 ? $"demo-{kind.Name}" : "demo", kind.Machine));
 IReadOnlyList<Check> checks = [];
 try
 {
     if (AnsiConsole.Profile.Capabilities.Interactive)
         await AnsiConsole.Live(new Text("")).StartAsync(
-            async live => checks = await SessionOn(new ConsoleView(live)).RunAsync(stop.Token));
+            async live => checks = await new DemoSession(kind, host, new ConsoleView(live)).RunAsync(stop.Token));
     else
-        checks = await SessionOn(new ConsoleView(null)).RunAsync(stop.Token);
+        checks = await new DemoSession(kind, host, new ConsoleView(null)).RunAsync(stop.Token);
 }
 catch (OperationCanceledException)
 {
@@ -53,15 +46,6 @@ finally
 {
     await host.Host.DownAsync(CancellationToken.None);
 }
-
-// A scenario for each attempt.
-DemoSession SessionOn(ConsoleView view) => machine switch
-{
-    SocketsScenario.Machine => new DemoSession(host, view, cancel => new SocketsScenario(host, view).RunAsync(cancel)),
-    DramSocketsScenario.Machine => new DemoSession(host, view, cancel => new DramSocketsScenario(host, view).RunAsync(cancel)),
-    TiersScenario.Machine => new DemoSession(host, view, cancel => new TiersScenario(host, view).RunAsync(cancel)),
-    _ => new DemoSession(host, view),
-};
 
 Check[] failed = [.. checks.Where(c => !c.Passed)];
 AnsiConsole.Write(new Rule("what was promised, and what was seen"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Agent.Status;
+using VirtTier.Primitives;
 using VirtTier.Testbed;
 
 namespace VirtTier.Demo;
@@ -10,21 +11,16 @@ namespace VirtTier.Demo;
 /// in their budgets; then what may happen to them happens. Every check holds what the kernel says about the guests' pages
 /// against what the guests say about their accesses; the agent's own figures are only shown.
 /// </summary>
-internal sealed class Scenario(DemoHost host, IDemoView view)
+internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(host, view)
 {
-    // All limits are in the time that the host had (HostClock). It is some ten times slower than a real one,
-    // and so is the agent in it.
     private static readonly TimeSpan s_settleLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_followLimit = TimeSpan.FromMinutes(2);
     // Without libvirt's signal the agent would find a changed definition too, within a minute.
     private static readonly TimeSpan s_signalLimit = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan s_pause = TimeSpan.FromSeconds(2);
 
-    private readonly List<Check> _checks = [];
     private readonly BudgetWatch _budgets = new();
     private readonly Dictionary<string, int> _pids = [];
     private readonly Dictionary<string, (long Heartbeats, int Starts, int Damaged)> _destroyed = [];
-    private AgentStatus? _status;
 
     /// <summary>The names of all checks, in their order.</summary>
     public static IReadOnlyList<string> CheckNames { get; } =
@@ -60,55 +56,45 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private const string RecordingIsTrue = "size: virttier record finds its hot pages and no others";
     private const string StopDetaches = "agent: a stop detaches every sampler";
 
-    /// <summary>Runs it on a host that is up, with VirtTier installed.</summary>
-    /// <returns>Every check, those that were not reached as failed.</returns>
-    public async Task<IReadOnlyList<Check>> RunAsync(CancellationToken cancel)
+    protected override IReadOnlyList<string> Names => CheckNames;
+
+    protected override async Task PlayAsync(CancellationToken cancel)
     {
-        try
-        {
-            await StartGuestsAsync(cancel);
-            await SettleAsync(cancel);
-            await ConsultDoctorAsync(cancel);
-            await ObserveAsync(cancel);
-            await HalveBudgetAsync(cancel);
-            await ShiftHotSetAsync(cancel);
-            await SuspendAndResumeAsync(cancel);
-            await SetBadSizeAsync(cancel);
-            await WeighWritesAsync(cancel);
-            await KillAgentAsync(cancel);
-            await DestroyAsync(cancel);
-            await CloseAccountsAsync(cancel);
-            await StopAgentAsync(cancel);
-            await LookWithoutAgentAsync(cancel);
-        }
-        catch (TestbedException e)
-        {
-            Report("the demo came to its end", false, e.Message);
-        }
-        foreach (string name in CheckNames.Where(name => _checks.All(c => c.Name != name)))
-            _checks.Add(new Check(name, false, "not reached"));
-        return _checks;
+        await StartGuestsAsync(cancel);
+        await SettleAsync(cancel);
+        await ConsultDoctorAsync(cancel);
+        await ObserveAsync(cancel);
+        await HalveBudgetAsync(cancel);
+        await ShiftHotSetAsync(cancel);
+        await SuspendAndResumeAsync(cancel);
+        await SetBadSizeAsync(cancel);
+        await WeighWritesAsync(cancel);
+        await KillAgentAsync(cancel);
+        await DestroyAsync(cancel);
+        await CloseAccountsAsync(cancel);
+        await StopAgentAsync(cancel);
+        await LookWithoutAgentAsync(cancel);
     }
 
     private async Task StartGuestsAsync(CancellationToken cancel)
     {
         foreach (DemoGuest guest in DemoGuests.All)
         {
-            view.Step($"virsh start {guest.Name} ({guest.MemoryMebibytes} MiB, {guest.Tiering ?? "no metadata"})");
-            await guest.StartAsync(host.Host, cancel);
-            _pids[guest.Name] = await host.PidAsync(guest, cancel);
+            Step($"virsh start {guest.Name} ({guest.MemoryMebibytes} MiB, {guest.Tiering ?? "no metadata"})");
+            await guest.StartAsync(Host.Host, cancel);
+            _pids[guest.Name] = await Host.PidAsync(guest, cancel);
             await LookAsync(cancel);
         }
-        long hookCalls = _status?.Libvirt.HookCalls ?? 0;
+        long hookCalls = Status?.Libvirt.HookCalls ?? 0;
         Report(HookTells, hookCalls >= DemoGuests.All.Count, $"{hookCalls} messages for {DemoGuests.All.Count} starts");
         foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
             _budgets.Begin(_pids[guest.Name], guest.BudgetPages);
-        await host.WatchAsync(_pids.Values, cancel);
+        await Host.WatchAsync(_pids.Values, cancel);
     }
 
     private async Task SettleAsync(CancellationToken cancel)
     {
-        view.Step("guests settle in their budgets");
+        Step("guests settle in their budgets");
         List<DemoGuest> unsettled = [.. DemoGuests.All];
         Dictionary<DemoGuest, string> details = [];
         await UntilAsync(async () =>
@@ -118,7 +104,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
                 // A guest that is observed only is found, not settled.
                 (bool settled, details[guest]) = guest.Observed
                     ? HotSetFound(guest)
-                    : InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+                    : InPlace(guest, guest.BudgetPages, await Host.PlacementAsync(guest, cancel));
                 if (!settled)
                     continue;
                 unsettled.Remove(guest);
@@ -130,34 +116,34 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             Report(Settles(guest), false, details.GetValueOrDefault(guest, "never looked at"));
         bool sampled = await UntilAsync(
             () => Task.FromResult(StatusOf(DemoGuests.Huge)?.FaultSamples > 0), s_followLimit, cancel);
-        DomainStatus[] all = [.. (_status?.Domains ?? []).Where(d => d.FaultSamples > 0)];
+        DomainStatus[] all = [.. (Status?.Domains ?? []).Where(d => d.FaultSamples > 0)];
         Report(SamplesWhereTheyTell, sampled && all.Length == 1,
             string.Join(", ", all.Select(d => $"{d.FaultSamples} of {d.Name}")));
     }
 
     private async Task ConsultDoctorAsync(CancellationToken cancel)
     {
-        view.Step("virttier doctor");
-        (int exitCode, IReadOnlyList<DoctorLine> lines) = await host.ConsultDoctorAsync(cancel);
+        Step("virttier doctor");
+        (int exitCode, IReadOnlyList<DoctorLine> lines) = await Host.ConsultDoctorAsync(cancel);
         string[] wrong = [.. lines.Where(l => l.Severity != "Ok").Select(l => $"{l.Check}: {l.Text}")];
         string domains = lines.FirstOrDefault(l => l.Check == "domains")?.Text ?? "no line on domains";
         Report(DoctorFindsAllWell, exitCode == 0 && wrong.Length == 0 && lines.Any(l => l.Check == "tiers")
             && domains.Contains($" {DemoGuests.All.Count} ", StringComparison.Ordinal),
             $"{lines.Count} lines; domains: {domains}; not well: {(wrong.Length == 0 ? "nothing" : string.Join("; ", wrong))}");
 
-        await host.RunAsync("chmod -x /etc/libvirt/hooks/qemu.d/virttier", cancel); // hurts nobody: no guest starts meanwhile
-        (exitCode, lines) = await host.ConsultDoctorAsync(cancel);
+        await Host.RunAsync("chmod -x /etc/libvirt/hooks/qemu.d/virttier", cancel); // hurts nobody: no guest starts meanwhile
+        (exitCode, lines) = await Host.ConsultDoctorAsync(cancel);
         DoctorLine[] warnings = [.. lines.Where(l => l.Severity != "Ok")];
         string mend = warnings.Length == 1 ? warnings[0].Mend ?? "" : "";
-        await host.RunAsync(mend, cancel);
-        int mended = (await host.ConsultDoctorAsync(cancel)).ExitCode;
+        await Host.RunAsync(mend, cancel);
+        int mended = (await Host.ConsultDoctorAsync(cancel)).ExitCode;
         Report(DoctorNamesWhatIsNot, exitCode == 1 && warnings is [{ Check: "hook" }] && mended == 0,
             $"exit status {exitCode}, {string.Join("; ", warnings.Select(l => l.Text))}; after \"{mend}\" exit status {mended}");
     }
 
     private async Task ObserveAsync(CancellationToken cancel)
     {
-        Placement placement = await host.PlacementAsync(DemoGuests.Observe, cancel);
+        Placement placement = await Host.PlacementAsync(DemoGuests.Observe, cancel);
         Report(ObserveMovesNothing, placement.Slow == 0 && StatusOf(DemoGuests.Observe) is { PromotedPages: 0, DemotedPages: 0 },
             placement.ToString());
         (bool found, string detail) = HotSetFound(DemoGuests.Observe);
@@ -168,19 +154,19 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     {
         PayloadDemoGuest guest = DemoGuests.Size;
         int half = guest.BudgetPages / 2;
-        view.Step($"virsh metadata {guest.Name} --live: dram=\"{guest.BudgetMebibytes / 2}MiB\"");
+        Step($"virsh metadata {guest.Name} --live: dram=\"{guest.BudgetMebibytes / 2}MiB\"");
         await TakeReadingsAsync(cancel);
         (bool held, string heldDetail) = _budgets.Verdict(_pids[guest.Name]);
         await SetMetadataAsync(guest, $"<tiering dram=\"{guest.BudgetMebibytes / 2}MiB\"/>", cancel);
         _budgets.Begin(_pids[guest.Name], half);
-        HostClock clock = await host.Host.ClockAsync(cancel);
+        HostClock clock = await Host.Host.ClockAsync(cancel);
         bool known = await UntilAsync(
             () => Task.FromResult(StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 19), s_signalLimit, cancel);
         Report(HalvedIsKnown, known, $"after {clock.Elapsed.TotalSeconds:0.0} s");
         string detail = "";
         bool followed = await UntilAsync(async () =>
         {
-            (bool inPlace, detail) = InPlace(guest, half, await host.PlacementAsync(guest, cancel));
+            (bool inPlace, detail) = InPlace(guest, half, await Host.PlacementAsync(guest, cancel));
             return inPlace;
         }, s_followLimit, cancel);
         Report(HalvedIsFollowed, followed && held, followed && !held ? $"before it was halved: {heldDetail}" : detail);
@@ -189,17 +175,17 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private async Task ShiftHotSetAsync(CancellationToken cancel)
     {
         PayloadDemoGuest guest = DemoGuests.Plain;
-        view.Step($"{guest.Name}'s hot set shifts by half");
+        Step($"{guest.Name}'s hot set shifts by half");
         (long before, IReadOnlyList<(double, long)> readings) =
-            await host.ShiftAndWatchAsync(guest, ShiftWatch.MostRounds + 1, s_followLimit, cancel);
+            await Host.ShiftAndWatchAsync(guest, ShiftWatch.MostRounds + 1, s_followLimit, cancel);
         (bool soon, string course) = ShiftWatch.Judge(before, readings);
         Report(ShiftIsFollowedSoon, soon, course);
         string detail = "";
         bool followed = await UntilAsync(async () =>
         {
-            if ((await host.Host.LogOfAsync(guest.Payload, cancel)).Shifts == 0)
+            if ((await Host.Host.LogOfAsync(guest.Payload, cancel)).Shifts == 0)
                 return false;
-            (bool inPlace, detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+            (bool inPlace, detail) = InPlace(guest, guest.BudgetPages, await Host.PlacementAsync(guest, cancel));
             return inPlace;
         }, s_followLimit, cancel);
         Report(ShiftIsFollowed, followed, detail);
@@ -208,8 +194,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private async Task SuspendAndResumeAsync(CancellationToken cancel)
     {
         PayloadDemoGuest guest = DemoGuests.Shared;
-        view.Step($"virsh suspend {guest.Name}");
-        await host.RunAsync($"virsh --quiet suspend {guest.Name}", cancel);
+        Step($"virsh suspend {guest.Name}");
+        await Host.RunAsync($"virsh --quiet suspend {guest.Name}", cancel);
         bool paused = await UntilAsync(
             () => Task.FromResult(StatusOf(guest)?.State == TieringState.Paused), s_followLimit, cancel);
         DomainStatus? before = StatusOf(guest);
@@ -219,12 +205,12 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         Report(SuspendStops, paused && before?.Rounds == after?.Rounds && before?.DemotedPages == after?.DemotedPages,
             $"{after?.State}, round {before?.Rounds} and 5 s later {after?.Rounds}");
 
-        view.Step($"virsh resume {guest.Name}");
-        await host.RunAsync($"virsh --quiet resume {guest.Name}", cancel);
+        Step($"virsh resume {guest.Name}");
+        await Host.RunAsync($"virsh --quiet resume {guest.Name}", cancel);
         string detail = "";
         bool resumed = await UntilAsync(async () =>
         {
-            (bool inPlace, detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+            (bool inPlace, detail) = InPlace(guest, guest.BudgetPages, await Host.PlacementAsync(guest, cancel));
             return inPlace && StatusOf(guest) is { State: TieringState.Tiering } status && status.Rounds > after?.Rounds;
         }, s_followLimit, cancel);
         Report(ResumeGoesOn, resumed, detail);
@@ -233,14 +219,14 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private async Task SetBadSizeAsync(CancellationToken cancel)
     {
         PayloadDemoGuest guest = DemoGuests.Percent;
-        view.Step($"virsh metadata {guest.Name} --live: dram=\"lots\"");
+        Step($"virsh metadata {guest.Name} --live: dram=\"lots\"");
         await SetMetadataAsync(guest, "<tiering dram=\"lots\"/>", cancel);
         bool named = await UntilAsync(
             () => Task.FromResult(StatusOf(guest)?.Problems.Any(p => p.Attribute == "dram" && p.Value == "lots") ?? false),
             s_followLimit, cancel);
-        (bool inPlace, string detail) = InPlace(guest, guest.BudgetPages, await host.PlacementAsync(guest, cancel));
+        (bool inPlace, string detail) = InPlace(guest, guest.BudgetPages, await Host.PlacementAsync(guest, cancel));
         Report(BadSizeChangesNothing, inPlace && StatusOf(guest)?.BudgetBytes == (long)guest.BudgetMebibytes << 20, detail);
-        CommandResult tool = await host.Host.RunAsync("virttier status", cancel: cancel);
+        CommandResult tool = await Host.Host.RunAsync("virttier status", cancel: cancel);
         string said = tool.Output.Split('\n').FirstOrDefault(l => l.Contains("dram=\"lots\"", StringComparison.Ordinal),
             "virttier status does not name it").Trim();
         Report(BadSizeIsNamed, named && tool.ExitCode == 1 && said.StartsWith(guest.Name, StringComparison.Ordinal), said);
@@ -256,32 +242,32 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         // Half of the hot set is written, and half of it has room: whichever half is in DRAM now, the other one is to come.
         async Task<double> WrittenShareAsync()
         {
-            Placement placement = await host.PlacementAsync(guest, cancel, guest.Payload.WrittenFrames());
+            Placement placement = await Host.PlacementAsync(guest, cancel, guest.Payload.WrittenFrames());
             return placement.HotInDram / (double)placement.Dram;
         }
         double before = await WrittenShareAsync();
         double after = before;
         string weight = before > 0.5 ? "0.25" : "4";
-        view.Step($"virttier.yaml: tiers.write_weight: {weight}, and systemctl reload virttier");
-        await host.ConfigureAsync($"tiers: {{ write_weight: {weight} }}", cancel);
+        Step($"virttier.yaml: tiers.write_weight: {weight}, and systemctl reload virttier");
+        await Host.ConfigureAsync($"tiers: {{ write_weight: {weight} }}", cancel);
         bool weighed = await UntilAsync(
             async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95),
             s_settleLimit, cancel);
-        await host.ConfigureAsync("", cancel);
+        await Host.ConfigureAsync("", cancel);
         Report(WritesAreWeighed, weighed, string.Create(CultureInfo.InvariantCulture,
             $"a write weighs {weight} reads: pages that it writes fill {before:P1} of its DRAM before, {after:P1} after"));
     }
 
     private async Task KillAgentAsync(CancellationToken cancel)
     {
-        view.Step("kill -9 the agent");
-        await host.RunAsync("systemctl kill --signal=KILL virttier", cancel);
+        Step("kill -9 the agent");
+        await Host.RunAsync("systemctl kill --signal=KILL virttier", cancel);
         int guests = DemoGuests.All.Count;
         bool back = await UntilAsync(() => Task.FromResult(
-            _status is not null && _status.Domains.Count(GoesOn) == guests), s_followLimit, cancel);
-        string restarts = (await host.RunAsync("systemctl show --property=NRestarts --value virttier", cancel)).Trim();
+            Status is not null && Status.Domains.Count(GoesOn) == guests), s_followLimit, cancel);
+        string restarts = (await Host.RunAsync("systemctl show --property=NRestarts --value virttier", cancel)).Trim();
         Report(KilledAgentComesBack, back && restarts == "1",
-            $"{_status?.Domains.Count(GoesOn) ?? 0} of {guests} guests tiered with the heat they had, {restarts} restart");
+            $"{Status?.Domains.Count(GoesOn) ?? 0} of {guests} guests tiered with the heat they had, {restarts} restart");
 
         List<string> wrong = [];
         foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
@@ -290,7 +276,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             string detail = "";
             if (!await UntilAsync(async () =>
             {
-                (bool inPlace, detail) = InPlace(guest, budget, await host.PlacementAsync(guest, cancel));
+                (bool inPlace, detail) = InPlace(guest, budget, await Host.PlacementAsync(guest, cancel));
                 return inPlace;
             }, s_followLimit, cancel))
                 wrong.Add($"{guest.Name}: {detail}");
@@ -306,10 +292,10 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private async Task DestroyAsync(CancellationToken cancel)
     {
         DemoGuest guest = DemoGuests.Observe;
-        _destroyed[guest.Name] = await guest.LifeAsync(host.Host, cancel);
-        view.Step($"virsh destroy {guest.Name}");
+        _destroyed[guest.Name] = await guest.LifeAsync(Host.Host, cancel);
+        Step($"virsh destroy {guest.Name}");
         int before = await SamplersAsync(cancel);
-        await host.RunAsync($"virsh --quiet destroy {guest.Name}", cancel);
+        await Host.RunAsync($"virsh --quiet destroy {guest.Name}", cancel);
         int after = before;
         bool gone = await UntilAsync(async () =>
         {
@@ -321,7 +307,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
 
     private async Task CloseAccountsAsync(CancellationToken cancel)
     {
-        view.Step("the accounts of the guests");
+        Step("the accounts of the guests");
         await TakeReadingsAsync(cancel);
         foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
         {
@@ -331,8 +317,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         foreach (DemoGuest guest in DemoGuests.All)
         {
             (long Heartbeats, int Starts, int Damaged) life =
-                _destroyed.TryGetValue(guest.Name, out var last) ? last : await guest.LifeAsync(host.Host, cancel);
-            bool samePid = _destroyed.ContainsKey(guest.Name) || await host.PidAsync(guest, cancel) == _pids[guest.Name];
+                _destroyed.TryGetValue(guest.Name, out var last) ? last : await guest.LifeAsync(Host.Host, cancel);
+            bool samePid = _destroyed.ContainsKey(guest.Name) || await Host.PidAsync(guest, cancel) == _pids[guest.Name];
             Report(Undisturbed(guest), life is { Heartbeats: > 0, Starts: 1, Damaged: 0 } && samePid,
                 $"{life.Heartbeats} heartbeats, started {life.Starts} time, {life.Damaged} damaged pages, "
                     + $"{(samePid ? "one process" : "another process")}");
@@ -341,10 +327,10 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
 
     private async Task StopAgentAsync(CancellationToken cancel)
     {
-        view.Step("systemctl stop virttier");
-        await host.RunAsync("systemctl stop virttier", cancel);
-        string users = (await host.RunAsync("cat /sys/module/kvm_ept_sample/refcnt", cancel)).Trim();
-        string running = (await host.RunAsync("virsh --quiet list --name | grep -c .", cancel)).Trim();
+        Step("systemctl stop virttier");
+        await Host.RunAsync("systemctl stop virttier", cancel);
+        string users = (await Host.RunAsync("cat /sys/module/kvm_ept_sample/refcnt", cancel)).Trim();
+        string running = (await Host.RunAsync("virsh --quiet list --name | grep -c .", cancel)).Trim();
         int guests = DemoGuests.All.Count - 1;
         Report(StopDetaches, users == "0" && running == guests.ToString(CultureInfo.InvariantCulture),
             $"samplers open: {users}; guests running: {running}");
@@ -359,8 +345,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             .. Enumerable.Range(PayloadGuest.FirstRomFrame, PayloadGuest.RomFrames)];
 
         const int count = 200;
-        view.Step($"virttier sample {guest.Name} --count {count}");
-        CommandResult sampled = await host.Host.RunAsync(
+        Step($"virttier sample {guest.Name} --count {count}");
+        CommandResult sampled = await Host.Host.RunAsync(
             $"virttier sample {guest.Name} --rate 100 --count {count}", cancel: cancel);
         int[] frames = FramesOf(sampled.Output);
         int hot = frames.Count(guest.Payload.HotFrames().Contains);
@@ -369,8 +355,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
             $"{frames.Length} samples of {frames.Distinct().Count()} pages: {hot} of hot pages, "
                 + $"{wrong} of pages not in use {sampled.Error.Trim()}");
 
-        view.Step($"virttier record {guest.Name}");
-        frames = await host.RecordAsync(guest, seconds: 3, cancel);
+        Step($"virttier record {guest.Name}");
+        frames = await Host.RecordAsync(guest, seconds: 3, cancel);
         int[] found = [.. frames.Distinct()];
         hot = found.Count(guest.Payload.HotFrames().Contains);
         Report(RecordingIsTrue, hot == guest.Payload.HotFrames().Count && found.All(truth.Contains),
@@ -403,7 +389,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private (bool Found, string Detail) HotSetFound(DemoGuest guest)
     {
         int truth = ((PayloadDemoGuest)guest).Payload.HotFrames().Count;
-        long reported = (StatusOf(guest)?.HotBytes ?? 0) / 4096;
+        long reported = (StatusOf(guest)?.HotBytes ?? 0) / PageSizes.PageBytes;
         return (Math.Abs(reported - truth) <= truth / 100, $"{reported} hot pages reported, {truth} there are");
     }
 
@@ -416,48 +402,25 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
     private static string Undisturbed(DemoGuest guest) => $"{guest.Name}: ran on undisturbed, its memory whole";
 
     private Task<string> SetMetadataAsync(DemoGuest guest, string element, CancellationToken cancel) =>
-        host.RunAsync(
+        Host.RunAsync(
             $"virsh --quiet metadata {guest.Name} --uri urn:virttier:tiering:1 --key virttier --live --set '{element}'", cancel);
 
     private async Task<int> SamplersAsync(CancellationToken cancel) =>
         int.Parse(
-            await host.RunAsync("ls -l /proc/$(systemctl show --property=MainPID --value virttier)/fd | grep -c kvm_ept_sample",
+            await Host.RunAsync("ls -l /proc/$(systemctl show --property=MainPID --value virttier)/fd | grep -c kvm_ept_sample",
                 cancel), CultureInfo.InvariantCulture);
 
-    private DomainStatus? StatusOf(DemoGuest guest) => _status?.Domains.FirstOrDefault(d => d.Name == guest.Name);
+    private DomainStatus? StatusOf(DemoGuest guest) => StatusOf(guest.Name);
 
-    private async Task<bool> UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancel)
+    protected override async Task LookAsync(CancellationToken cancel)
     {
-        HostClock clock = await host.Host.ClockAsync(cancel);
-        while (true)
-        {
-            await LookAsync(cancel);
-            if (await condition())
-                return true;
-            if (clock.Elapsed > limit)
-                return false;
-            await Task.Delay(s_pause, cancel);
-        }
-    }
-
-    private async Task LookAsync(CancellationToken cancel)
-    {
-        _status = await host.StatusAsync(cancel);
-        if (_status is not null)
-            view.Show(_status);
+        await base.LookAsync(cancel);
         await TakeReadingsAsync(cancel);
     }
 
     private async Task TakeReadingsAsync(CancellationToken cancel)
     {
-        foreach (string line in await host.NewReadingsAsync(cancel))
+        foreach (string line in await Host.NewReadingsAsync(cancel))
             _budgets.Take(line);
-    }
-
-    private void Report(string name, bool passed, string detail)
-    {
-        Check check = new(name, passed, detail);
-        _checks.Add(check);
-        view.Show(check);
     }
 }

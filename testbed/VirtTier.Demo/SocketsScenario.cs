@@ -11,9 +11,6 @@ namespace VirtTier.Demo;
 /// </summary>
 internal sealed class SocketsScenario(DemoHost host, IDemoView view) : HostScenario(host, view)
 {
-    /// <summary>The machine that it wants.</summary>
-    public const string Machine = "two-sockets";
-
     private const int Socket1 = 1; // nodes 1 and 3; socket 0 has nodes 0 and 2
 
     private static readonly BudgetedGuest s_pinned = new(
@@ -135,7 +132,7 @@ internal sealed class SocketsScenario(DemoHost host, IDemoView view) : HostScena
     private bool HomesAreRight() => HomeOf(s_pinned) is [{ Node: 1 }] && HomeOf(s_roaming) is [{ Node: 1 }]
         && HomeOf(s_cells) is [{ Node: 0, Share: > 0.3 and < 0.5 }, { Node: 1 }];
 
-    private IReadOnlyList<VirtTier.Agent.NodeShare> HomeOf(BudgetedGuest guest) => StatusOf(guest)?.Home ?? [];
+    private IReadOnlyList<VirtTier.Agent.NodeShare> HomeOf(BudgetedGuest guest) => StatusOf(guest.Name)?.Home ?? [];
 
     private static int FastPages(byte[] nodes) => nodes.Count(node => node is 0 or 1);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent;
 using VirtTier.Agent.Status;
+using VirtTier.Primitives;
 using VirtTier.Testbed;
 
 namespace VirtTier.Demo;
@@ -11,12 +13,6 @@ namespace VirtTier.Demo;
 /// </summary>
 internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenario(host, view)
 {
-    /// <summary>The machine that it wants.</summary>
-    public const string Machine = "three-tiers";
-
-    // The agent keeps one part in so many of a middle tier free (GuestHomes).
-    private const int RoomPart = 32;
-
     private static readonly BudgetedGuest s_deep = new(
         new PayloadGuest { Name = "deep", MemoryMebibytes = 320, HotPages = 4096, StrideFrames = 9 }, 32);
 
@@ -51,7 +47,7 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
         Report(TiersAreTold, Status?.Tiers is [{ Nodes: [0] }, { Nodes: [1] }, { Nodes: [2] }],
             string.Join(" | ", (Status?.Tiers ?? []).Select(tier => $"{tier.Name}: {string.Join(" ", tier.Nodes)}")));
         ReportHot(HotIsInDram, s_deep, nodes, _ => 0);
-        long near = (Near?.TotalBytes ?? 0) / 4096;
+        long near = (Near?.TotalBytes ?? 0) / PageSizes.PageBytes;
         Report(BothAreUsed, near > 0 && On(nodes, 1) >= near / 2 && On(nodes, 2) > 0,
             $"{Describe(nodes)}; the near node has {near} in all");
         await CrowdAsync(cancel);
@@ -81,23 +77,24 @@ internal sealed class TiersScenario(DemoHost host, IDemoView view) : HostScenari
     {
         if (Near is not { } before)
             return;
-        long sunkBefore = StatusOf(s_deep)?.SunkPages ?? 0;
+        long sunkBefore = StatusOf(s_deep.Name)?.SunkPages ?? 0;
         // Half of what the agent keeps is left.
-        long bytes = Math.Max(0, before.FreeBytes - (before.TotalBytes / (2 * RoomPart)));
+        long bytes = Math.Max(0, before.FreeBytes - (before.TotalBytes / (2 * GuestHomes.RoomPart)));
         Step($"{bytes >> 20} MiB of a file take the near node's room");
         await Host.RunAsync(
             $"numactl --membind 1 dd if=/dev/zero of=/dev/shm/ballast bs=1024 count={bytes / 1024} 2>&1", cancel);
         bool kept = await UntilAsync(() => Task.FromResult(
-            HasRoom() && Sunk() * 4096 >= before.TotalBytes / (4 * RoomPart)), cancel);
-        Report(RoomIsKept, kept, $"{before.FreeBytes / 4096} of {before.TotalBytes / 4096} pages were free, "
-            + $"{bytes / 4096} were taken, {Sunk()} went on to the far node, {(Near?.FreeBytes ?? 0) / 4096} are free");
+            HasRoom() && Sunk() * PageSizes.PageBytes >= before.TotalBytes / (4 * GuestHomes.RoomPart)), cancel);
+        Report(RoomIsKept, kept, $"{Pages(before.FreeBytes)} of {Pages(before.TotalBytes)} pages were free, "
+            + $"{Pages(bytes)} were taken, {Sunk()} went on to the far node, {Pages(Near?.FreeBytes ?? 0)} are free");
 
-        long Sunk() => (StatusOf(s_deep)?.SunkPages ?? 0) - sunkBefore;
+        static long Pages(long bytes) => bytes / PageSizes.PageBytes;
+        long Sunk() => (StatusOf(s_deep.Name)?.SunkPages ?? 0) - sunkBefore;
     }
 
     private NodeStatus? Near => Status?.Tiers.SelectMany(tier => tier.ByNode).FirstOrDefault(on => on.Node == 1);
 
-    private bool HasRoom() => Near is { } near && near.FreeBytes >= near.TotalBytes / RoomPart;
+    private bool HasRoom() => Near is { } near && near.FreeBytes >= near.TotalBytes / GuestHomes.RoomPart;
 
     private static int On(byte[] nodes, int node) => nodes.Count(on => on == node);
 }

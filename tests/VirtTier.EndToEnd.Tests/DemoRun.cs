@@ -5,23 +5,16 @@ using VirtTier.Testbed;
 
 namespace VirtTier.EndToEnd.Tests;
 
-/// <summary>One run of the demo on a host of its own.</summary>
-public class DemoRun : IAsyncLifetime
+/// <summary>One run of a demo on a host of its own.</summary>
+public abstract class DemoRun : IAsyncLifetime
 {
     private readonly DemoHost _host;
     private readonly DemoSession _session;
 
-    public DemoRun()
+    private protected DemoRun(DemoKind kind)
     {
-        _host = new DemoHost(EmulatedHost.Named("end-to-end"));
-        _session = new DemoSession(_host, new Log());
-    }
-
-    internal DemoRun(DemoHost host, Func<IDemoView, CancellationToken, Task<IReadOnlyList<Check>>> play)
-    {
-        _host = host;
-        Log log = new();
-        _session = new DemoSession(host, log, cancel => play(log, cancel));
+        _host = new DemoHost(EmulatedHost.Named("end-to-end", kind.Machine));
+        _session = new DemoSession(kind, _host, new Log());
     }
 
     /// <summary>Whether the emulator failed at each attempt, before the demo was through.</summary>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Demo;
-using VirtTier.Testbed;
 
 namespace VirtTier.EndToEnd.Tests;
 
@@ -9,23 +8,11 @@ namespace VirtTier.EndToEnd.Tests;
 [Collection("one host at a time")]
 public sealed class DramSocketsDemoTests(DramSocketsDemoTests.Run demo) : IClassFixture<DramSocketsDemoTests.Run>
 {
-    public static TheoryData<string> CheckNames => [.. DramSocketsScenario.CheckNames];
+    public static TheoryData<string> CheckNames => [.. DemoKind.DramSockets.CheckNames];
 
     [Theory]
     [MemberData(nameof(CheckNames))]
     public void Two_sockets_without_a_slow_tier(string name) => demo.Require(name);
 
-    /// <summary>One run on a host of its own.</summary>
-    public sealed class Run : DemoRun
-    {
-        public Run()
-            : this(new DemoHost(EmulatedHost.Named("end-to-end", DramSocketsScenario.Machine)))
-        {
-        }
-
-        private Run(DemoHost host)
-            : base(host, (view, cancel) => new DramSocketsScenario(host, view).RunAsync(cancel))
-        {
-        }
-    }
+    public sealed class Run() : DemoRun(DemoKind.DramSockets);
 }

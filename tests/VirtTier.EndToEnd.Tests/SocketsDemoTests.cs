@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Demo;
-using VirtTier.Testbed;
 
 namespace VirtTier.EndToEnd.Tests;
 
@@ -9,23 +8,11 @@ namespace VirtTier.EndToEnd.Tests;
 [Collection("one host at a time")]
 public sealed class SocketsDemoTests(SocketsDemoTests.Run demo) : IClassFixture<SocketsDemoTests.Run>
 {
-    public static TheoryData<string> CheckNames => [.. SocketsScenario.CheckNames];
+    public static TheoryData<string> CheckNames => [.. DemoKind.Sockets.CheckNames];
 
     [Theory]
     [MemberData(nameof(CheckNames))]
     public void Two_sockets(string name) => demo.Require(name);
 
-    /// <summary>One run on a host of its own.</summary>
-    public sealed class Run : DemoRun
-    {
-        public Run()
-            : this(new DemoHost(EmulatedHost.Named("end-to-end", SocketsScenario.Machine)))
-        {
-        }
-
-        private Run(DemoHost host)
-            : base(host, (view, cancel) => new SocketsScenario(host, view).RunAsync(cancel))
-        {
-        }
-    }
+    public sealed class Run() : DemoRun(DemoKind.Sockets);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Demo;
-using VirtTier.Testbed;
 
 namespace VirtTier.EndToEnd.Tests;
 
@@ -9,23 +8,11 @@ namespace VirtTier.EndToEnd.Tests;
 [Collection("one host at a time")]
 public sealed class TiersDemoTests(TiersDemoTests.Run demo) : IClassFixture<TiersDemoTests.Run>
 {
-    public static TheoryData<string> CheckNames => [.. TiersScenario.CheckNames];
+    public static TheoryData<string> CheckNames => [.. DemoKind.Tiers.CheckNames];
 
     [Theory]
     [MemberData(nameof(CheckNames))]
     public void Three_tiers(string name) => demo.Require(name);
 
-    /// <summary>One run on a host of its own.</summary>
-    public sealed class Run : DemoRun
-    {
-        public Run()
-            : this(new DemoHost(EmulatedHost.Named("end-to-end", TiersScenario.Machine)))
-        {
-        }
-
-        private Run(DemoHost host)
-            : base(host, (view, cancel) => new TiersScenario(host, view).RunAsync(cancel))
-        {
-        }
-    }
+    public sealed class Run() : DemoRun(DemoKind.Tiers);
 }
