@@ -119,6 +119,25 @@ public sealed class SocketsTests : IDisposable
     }
 
     [Fact]
+    public async Task Memory_that_is_bound_piece_by_piece_stays_on_the_socket_of_each_piece()
+    {
+        const int piece = 32;
+        _host.AddSocket();
+        // In no order, each third piece free.
+        int[][] sockets = [[0, 2], [1, 3]];
+        _host.Bound = [.. Enumerable.Range(0, FakeHost.GuestPages / piece)
+            .Where(i => i % 3 < 2).Reverse().Select(i => (i * piece, piece, sockets[i % 3]))];
+        foreach ((int first, int count, int[] nodes) in _host.Bound)
+            Array.Fill(_host.NodeOf, (byte)nodes[0], first, count);
+        _host.VcpusOn[0] = 0;
+        await using DomainLoop loop = Start();
+
+        await Eventually.IsTrue(() => FastPages <= Budget && HotOn(0) + HotOn(1) == Hot && loop.Status.Rounds > 10);
+
+        Assert.All(_host.Bound, of => Assert.All(_host.NodeOf.Skip(of.First).Take(of.Count), node => Assert.Contains(node, of.Nodes)));
+    }
+
+    [Fact]
     public async Task A_full_home_overflows_to_the_other_fast_node_before_anything_is_called_full()
     {
         _host.AddSocket();
