@@ -31,8 +31,9 @@ public sealed class GuestHistoryFileTests
     [InlineData("time of a curve", AtCurve, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0xbf })] // -1
     [InlineData("number of accesses", AtCurve + 8, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x7f })] // infinity
     [InlineData("number of accesses", AtCurve + 8, new byte[] { 0, 0, 0, 0, 0, 0, 0xe0, 0x7f })] // 9e307
-    [InlineData("error of a curve", AtCurve + 16, new byte[] { 0, 0, 0, 0, 0, 0, 0x59, 0x40 })] // 100 in 60 s
-    [InlineData("time of a curve", AtCurve + 24, new byte[] { 0, 0, 0, 0, 0, 0, 0x59, 0x40 })]
+    [InlineData("error of a curve", AtCurve + 16, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x40 })] // more than all accesses
+    [InlineData("error of a curve", AtCurve + 24, new byte[] { 0, 0, 0, 0, 0, 0, 0x59, 0x40 })] // more than of those checked
+    [InlineData("error of a curve", AtCurve + 24, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x40 })]
     [InlineData("number of accesses", AtFast + 8, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0xbf })]
     [InlineData("number of accesses", AtFast + 8, new byte[] { 0, 0, 0, 0, 0, 0x03, 0xdb, 0x40 })] // fewer with more DRAM
     [InlineData("number of pages", AtFast + (178 * 8), new byte[] { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
