@@ -174,9 +174,11 @@ internal sealed class Scenario(DemoHost host, IDemoView view)
         const int mostRounds = 5;
         DemoGuest guest = DemoGuests.Observe;
         view.Step($"virttier enable {guest.Name}");
-        long begun = StatusOf(guest)?.Rounds ?? 0;
         HostClock clock = await host.Host.ClockAsync(cancel);
         await host.RunAsync($"virttier enable {guest.Name}", cancel);
+        // From the end of the command on: it takes an emulated host some rounds.
+        await LookAsync(cancel);
+        long begun = StatusOf(guest)?.Rounds ?? 0;
         long still = begun; // the rounds at the last look at which nothing was moved yet
         bool moved = await UntilAsync(() =>
         {

@@ -8,7 +8,8 @@ public sealed partial class DocumentsTests
 {
     private static readonly string[] s_rows =
     [
-        .. Lines("operations.md").Select(line => Row().Match(line)).Where(match => match.Success).Select(match => match.Groups[1].Value),
+        .. Lines("operations.md").Select(line => Row().Match(line)).Where(match => match.Success)
+            .Select(match => match.Groups[1].Value),
     ];
 
     [Fact]

@@ -83,7 +83,7 @@ public sealed class JudgementTests
     [InlineData("..", false)]
     public void A_heat_map_shows_that_a_hot_set_moved_on_if_the_old_one_comes_before_the_new(string columns, bool isShown)
     {
-        // Four rows of two pages each; page 1 and 3 were hot, 3 and 5 are, so that row 0 is of the old set alone and row 2 of the new.
+        // Four rows of two pages each; page 1 and 3 were hot, 3 and 5 are: row 0 is of the old set alone and row 2 of the new.
         byte[] cells = [.. columns.SelectMany(column => column switch
         {
             '<' => new byte[] { 128, 128, 1, 1 },

@@ -84,8 +84,8 @@ export function movesOf(): MovedBytes[] {
         const end = Math.ceil(Date.UTC(2026, 2, 1, 12, 10, 30) / 1000 / columnSeconds) * columnSeconds;
         const begun = Date.UTC(2026, 2, 1, 11, 58) / 1000;
         const columns = Array.from({ length: 160 }, (_, i) => end - (159 - i) * columnSeconds);
-        const bytes = (time: number, most: number) =>
-            time <= begun ? 0 : Math.round(most * Math.exp((begun - time) / 240) / 4096 / (1 + (time / columnSeconds) % 3)) * 4096;
+        const bytes = (time: number, most: number) => time <= begun ? 0
+            : Math.round(most * Math.exp((begun - time) / 240) / 4096 / (1 + (time / columnSeconds) % 3)) * 4096;
         return {
             first: new Date((end - 160 * columnSeconds) * 1000).toISOString(),
             columnSeconds,

@@ -23,7 +23,8 @@ test("columns end where the next begins, and the last is the newest", () => {
 });
 
 test("the narrowest columns that reach back are shown, and the widest where none do", () => {
-    for (const [seconds, width, count] of [[1, 5, 1], [800, 5, 160], [801, 60, 14], [9600, 60, 160], [96000, 600, 160], [1e9, 600, 160]] as const) {
+    const cases = [[1, 5, 1], [800, 5, 160], [801, 60, 14], [9600, 60, 160], [96000, 600, 160], [1e9, 600, 160]] as const;
+    for (const [seconds, width, count] of cases) {
         const { columnSeconds, columns } = lastMoves(rings, seconds)!;
         assert.deepEqual([columnSeconds, columns.length], [width, count]);
     }

@@ -10,7 +10,9 @@ export interface Moved {
 }
 
 /** What was moved in the last so many seconds, the oldest first, in the narrowest columns that reach so far back. */
-export function lastMoves(moves: readonly MovedBytes[], seconds: number): { columnSeconds: number; columns: Moved[] } | undefined {
+export function lastMoves(
+    moves: readonly MovedBytes[], seconds: number,
+): { columnSeconds: number; columns: Moved[] } | undefined {
     const found = moves.find(one => one.columnSeconds * one.upBytes.length >= seconds) ?? moves.at(-1);
     if (!found)
         return undefined;

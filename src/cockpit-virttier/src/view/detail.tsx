@@ -92,8 +92,11 @@ function MovesCard({ domain: d, detail, seconds }: { domain: Domain; detail: Dom
     const unmoved = Object.entries(d.unmoved).sort(([, a], [, b]) => b - a);
     return (
         <Card title="Moves"
-            note={"Up: to DRAM. Down: to slow memory." + (moves ? " Of the same time as the heat map; ▾ is an event, told below." : "")}>
-            {moves && <MovesPlot name={d.name} columnSeconds={moves.columnSeconds} moves={moves.columns} events={detail.events} />}
+            note={"Up: to DRAM. Down: to slow memory."
+                + (moves ? " Of the same time as the heat map; ▾ is an event, told below." : "")}>
+            {moves && (
+                <MovesPlot name={d.name} columnSeconds={moves.columnSeconds} moves={moves.columns} events={detail.events} />
+            )}
             <Facts facts={[
                 ["Up, since it was attached", size(d.promotedPages * pageBytes)],
                 ["Down, since it was attached", size(d.demotedPages * pageBytes)],
@@ -153,7 +156,7 @@ function MovesPlot({ name, columnSeconds, moves, events }: {
             <AsTable>
                 {some.length === 0
                     ? <p class="vt-note">Nothing was moved in this time.</p>
-                    : <Table caption={`Moves of ${name}, by the end of ${columnWidths[columnSeconds] ?? `${columnSeconds} s`} each`}
+                    : <Table caption={`Moves of ${name}, by the end of ${lengthOf(columnSeconds)} each`}
                         heads={["until", "up", "down"]}
                         rows={some.slice(-20).map(moved => [timeOf(moved.time), size(moved.upBytes), size(moved.downBytes)])} />}
             </AsTable>
@@ -161,7 +164,10 @@ function MovesPlot({ name, columnSeconds, moves, events }: {
     );
 }
 
-const columnWidths: Record<number, string> = { 5: "five seconds", 60: "a minute", 600: "ten minutes" };
+function lengthOf(seconds: number): string {
+    const words: Record<number, string> = { 5: "five seconds", 60: "a minute", 600: "ten minutes" };
+    return words[seconds] ?? `${seconds} s`;
+}
 
 /** A small triangle at the upper edge of a plot. */
 function markEvent({ ctx, bbox, valToPos }: uPlot, time: number): void {
