@@ -333,6 +333,7 @@ internal sealed class AttachedGuest
     private void CountMoves(long demoted, long promoted)
     {
         _moveCost.ObserveMoves();
+        _record.Moved(promoted, demoted);
         MoveCounters counters = _memory.Counters;
         long risen = (promoted - demoted) * PageSizes.PageBytes;
         Figures = Figures with

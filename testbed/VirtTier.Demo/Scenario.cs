@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
+using VirtTier.Agent.Pictures;
 using VirtTier.Agent.Status;
 using VirtTier.Primitives;
 using VirtTier.Testbed;
@@ -26,8 +27,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
     public static IReadOnlyList<string> CheckNames { get; } =
     [
         HookTells, .. DemoGuests.All.Select(Settles), SamplesWhereTheyTell, DoctorFindsAllWell, DoctorNamesWhatIsNot,
-        ObserveMovesNothing, ObserveReportsHotSet, HalvedIsKnown, HalvedIsFollowed, ShiftIsFollowedSoon, ShiftIsFollowed,
-        SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
+        ObserveMovesNothing, ObserveReportsHotSet, EnableTiers, ObserveStops, HalvedIsKnown, HalvedIsFollowed,
+        ShiftIsFollowedSoon, ShiftIsFollowed, ShiftIsShown, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
         BadSizeIsNamed, MendedIsForgotten, WritesAreWeighed, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches,
         .. DemoGuests.All.Where(g => !g.Observed).Select(Holds),
         .. DemoGuests.All.Select(Undisturbed), StopDetaches, SamplesAreTrue, RecordingIsTrue,
@@ -39,10 +40,13 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
     private const string DoctorNamesWhatIsNot = "doctor: a hook that cannot run is named, and its command mends it";
     private const string ObserveMovesNothing = "observe: not a page was moved";
     private const string ObserveReportsHotSet = "observe: the hot set is reported all the same";
+    private const string EnableTiers = "observe: virttier enable has its pages moved within five rounds";
+    private const string ObserveStops = "observe: virttier observe ends that within a round";
     private const string HalvedIsKnown = "size: virsh metadata reaches the agent by libvirt's signal";
     private const string HalvedIsFollowed = "size: a budget halved with virsh metadata is followed";
     private const string ShiftIsFollowed = "plain: a hot set that shifted by half is followed";
     private const string ShiftIsFollowedSoon = "plain: .95 of its new hot set is in DRAM within five rounds";
+    private const string ShiftIsShown = "plain: virttier heatmap shows where its hot set was and where it went, as a diagonal";
     private const string SuspendStops = "shared: suspended, it is neither sampled nor moved";
     private const string ResumeGoesOn = "shared: resumed, it is tiered again with its hot pages in DRAM";
     private const string BadSizeChangesNothing = "percent: metadata with a bad size leaves the budget as it was";
@@ -64,6 +68,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         await SettleAsync(cancel);
         await ConsultDoctorAsync(cancel);
         await ObserveAsync(cancel);
+        await SwitchModeAsync(cancel);
         await HalveBudgetAsync(cancel);
         await ShiftHotSetAsync(cancel);
         await SuspendAndResumeAsync(cancel);
@@ -150,6 +155,41 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         Report(ObserveReportsHotSet, found, detail);
     }
 
+    private async Task SwitchModeAsync(CancellationToken cancel)
+    {
+        const int mostRounds = 5;
+        DemoGuest guest = DemoGuests.Observe;
+        Step($"virttier enable {guest.Name}");
+        HostClock clock = await Host.Host.ClockAsync(cancel);
+        await Host.RunAsync($"virttier enable {guest.Name}", cancel);
+        // From the end of the command on: it takes an emulated host some rounds.
+        await LookAsync(cancel);
+        long begun = StatusOf(guest)?.Rounds ?? 0;
+        long still = begun; // the rounds at the last look at which nothing was moved yet
+        bool moved = await UntilAsync(() =>
+        {
+            if (StatusOf(guest) is { DemotedPages: 0 } status)
+                still = status.Rounds;
+            return Task.FromResult(StatusOf(guest) is { DemotedPages: > 0 });
+        }, s_followLimit, cancel);
+        Report(EnableTiers, moved && still - begun < mostRounds,
+            $"pages of it were seen to move after {clock.Elapsed.TotalSeconds:0.0} s, none up to round {still - begun}");
+
+        Step($"virttier observe {guest.Name}");
+        await Host.RunAsync($"virttier observe {guest.Name}", cancel);
+        List<(long Rounds, long Moved)> seen = [];
+        bool watched = await UntilAsync(() =>
+        {
+            if (StatusOf(guest) is { Mode: "observe" } status)
+                seen.Add((status.Rounds, status.PromotedPages + status.DemotedPages));
+            return Task.FromResult(seen.Count > 0 && seen[^1].Rounds > seen[0].Rounds + mostRounds);
+        }, s_followLimit, cancel);
+        // The round that was under way when it was told may end its moves.
+        long[] after = [.. seen.Where(s => s.Rounds > seen[0].Rounds).Select(s => s.Moved).Distinct()];
+        Report(ObserveStops, watched && after.Length == 1,
+            $"pages moved by then: {string.Join(", ", seen.Select(s => $"{s.Moved} in round {s.Rounds}"))}");
+    }
+
     private async Task HalveBudgetAsync(CancellationToken cancel)
     {
         PayloadDemoGuest guest = DemoGuests.Size;
@@ -189,6 +229,17 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
             return inPlace;
         }, s_followLimit, cancel);
         Report(ShiftIsFollowed, followed, detail);
+
+        Step($"virttier heatmap {guest.Name}");
+        bool shown = await UntilAsync(async () =>
+        {
+            string map = await Host.RunAsync($"virttier heatmap {guest.Name} --last 10min --json", cancel);
+            int shifts = (await Host.Host.LogOfAsync(guest.Payload, cancel)).Shifts;
+            (bool isShown, detail) =
+                HeatMapWatch.Judge(DomainHeat.FromJson(map), guest.Payload.HotFrames(), guest.Payload.HotFrames(shifts));
+            return isShown;
+        }, s_followLimit, cancel);
+        Report(ShiftIsShown, shown, detail);
     }
 
     private async Task SuspendAndResumeAsync(CancellationToken cancel)

@@ -91,6 +91,26 @@ public sealed class DomainLoopTests : IDisposable
         Assert.Equal(0, _host.MovedPages);
     }
 
+    [Fact]
+    public async Task Enabled_it_is_tiered_within_five_rounds_and_observed_again_left_alone_within_one()
+    {
+        await using DomainLoop loop = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+        await RoundsAsync(loop, 6);
+        int harvests = _host.Harvests, firstMove = 0;
+        _host.BeforeMove = () => firstMove = firstMove == 0 ? _host.Harvests : firstMove;
+
+        loop.Update(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(() => _host.MovedPages > 0);
+        Assert.InRange(firstMove - harvests, 0, 5 * 4); // four harvests a round
+
+        loop.Update(Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+        await RoundsAsync(loop, 2); // the one that was under way, and one more
+        long moved = _host.MovedPages;
+        _host.HotPages = [.. _host.HotPages.Select(page => page + 1)]; // there would be much to do
+        await RoundsAsync(loop, 6);
+        Assert.Equal(moved, _host.MovedPages);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

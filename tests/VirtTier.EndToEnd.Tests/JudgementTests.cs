@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using VirtTier.Agent.Pictures;
 using VirtTier.Demo;
 
 namespace VirtTier.EndToEnd.Tests;
@@ -70,6 +71,30 @@ public sealed class JudgementTests
     [Fact]
     public void Sampled_frames_are_read_from_what_the_tool_prints() =>
         Assert.Equal([0x1a2, 1], Scenario.FramesOf("12:00:01.250  gfn 0x1a2  rw-\n12:00:01.251  gfn 0x1  r--\n"));
+
+    [Theory]
+    [InlineData("<<>>", true)]
+    [InlineData("?<.?.>", true)]  // filled its memory; looked at by no harvest; moved on
+    [InlineData("<<", false)]    // it has not moved on
+    [InlineData(">>", false)]    // or had before
+    [InlineData("><", false)]
+    [InlineData("<><>", false)]
+    [InlineData("<?<", false)]
+    [InlineData("..", false)]
+    public void A_heat_map_shows_that_a_hot_set_moved_on_if_the_old_one_comes_before_the_new(string columns, bool isShown)
+    {
+        // Four rows of two pages each; page 1 and 3 were hot, 3 and 5 are: row 0 is of the old set alone and row 2 of the new.
+        byte[] cells = [.. columns.SelectMany(column => column switch
+        {
+            '<' => new byte[] { 128, 128, 1, 1 },
+            '>' => [2, 128, 128, 1],
+            '?' => [128, 128, 128, 1],
+            _ => [0, 0, 0, 0],
+        })];
+        DomainHeat heat = new("plain", Guid.Empty, DateTimeOffset.UnixEpoch, 5, 8192, [0, 8192, 16384, 24576], cells);
+        (bool judged, string detail) = HeatMapWatch.Judge(heat, new HashSet<int> { 1, 3 }, new HashSet<int> { 3, 5 });
+        Assert.True(judged == isShown, detail);
+    }
 
     private void Take(int pid, int dram) =>
         _watch.Take($$$"""{"time":1.000,"pid":{{{pid}}},"nodes":{"0":{{{dram}}},"1":5}}""");

@@ -12,11 +12,14 @@ public sealed class GuestHistoryFileTests
     private const int Pages = 1024;
     private const long Now = 1_700_000_000;
 
-    // A mark and the pages; three rings of 160 columns with two rows each and a time; then the sums of the curve.
+    // A mark and the pages; three rings of 160 columns with two rows each and a time; the sums of the curve and its pages; then
+    // three rings of moves.
     private const int AtRing = 4 + 4;
     private const int RingBytes = 8 + (160 * 2);
     private const int AtCurve = AtRing + (3 * RingBytes);
     private const int AtFast = AtCurve + (4 * 8);
+    private const int AtMoves = AtFast + (179 * 8);
+    private const int MovesBytes = 8 + (2 * 160 * 4);
 
     [Theory]
     [InlineData("number of pages", 4, new byte[] { 0, 0, 0, 0x80 })]
@@ -28,12 +31,15 @@ public sealed class GuestHistoryFileTests
     [InlineData("time of a curve", AtCurve, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0xbf })] // -1
     [InlineData("number of accesses", AtCurve + 8, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x7f })] // infinity
     [InlineData("number of accesses", AtCurve + 8, new byte[] { 0, 0, 0, 0, 0, 0, 0xe0, 0x7f })] // 9e307
-    [InlineData("error of a curve", AtCurve + 16, new byte[] { 0, 0, 0, 0, 0, 0, 0x59, 0x40 })] // 100 in 60 s
-    [InlineData("time of a curve", AtCurve + 24, new byte[] { 0, 0, 0, 0, 0, 0, 0x59, 0x40 })]
+    [InlineData("error of a curve", AtCurve + 16, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x40 })] // more than all accesses
+    [InlineData("error of a curve", AtCurve + 24, new byte[] { 0, 0, 0, 0, 0, 0, 0x59, 0x40 })] // more than of those checked
+    [InlineData("error of a curve", AtCurve + 24, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0x40 })]
     [InlineData("number of accesses", AtFast + 8, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0xbf })]
     [InlineData("number of accesses", AtFast + 8, new byte[] { 0, 0, 0, 0, 0, 0x03, 0xdb, 0x40 })] // fewer with more DRAM
     [InlineData("number of pages", AtFast + (178 * 8), new byte[] { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
     [InlineData("number of pages", AtFast + (178 * 8), new byte[] { 0, 0, 0, 0x80, 0, 0, 0, 0 })]
+    [InlineData("time of moves", AtMoves, new byte[] { 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
+    [InlineData("time of moves", AtMoves + (2 * MovesBytes), new byte[] { 0, 0, 0, 0, 0, 0, 0, 0x7f })]
     public void What_no_agent_writes_is_refused_by_name(string what, int at, byte[] forgery)
     {
         byte[] forged = SavedState.Contents(Full().Save(1));
@@ -56,11 +62,12 @@ public sealed class GuestHistoryFileTests
             byte[] forged = [.. good];
             for (int change = random.Next(3); change >= 0; change--)
             {
-                int at = random.Next(3) switch
+                int at = random.Next(4) switch
                 {
                     0 => random.Next(AtRing + 8),
                     1 => random.Next(AtRing, AtCurve),
-                    _ => random.Next(AtCurve, good.Length),
+                    2 => random.Next(AtCurve, AtMoves),
+                    _ => random.Next(AtMoves, good.Length),
                 };
                 forged[at] = random.Next(3) switch { 0 => 0xff, 1 => 0x7f, _ => (byte)random.Next(256) };
             }
@@ -96,6 +103,8 @@ public sealed class GuestHistoryFileTests
             Assert.InRange(history.Curve.PagesFor(share), 0, int.MaxValue);
         Assert.InRange(history.Curve.Error ?? 0, 0, 1.001);
         Assert.InRange(history.Curve.Seconds, 0, 1e11);
+        foreach (MovePicture moves in history.Moves.Read(Now + 5))
+            Assert.All(moves.Promoted.Concat(moves.Demoted), pages => Assert.InRange(pages, 0, uint.MaxValue));
         Assert.Null(Empty().Restore(history.Save(1), 1));
     }
 
@@ -114,6 +123,7 @@ public sealed class GuestHistoryFileTests
         accessed[3] = 0xff;
         history.Ring.Observe(accessed, new MappingSize[Pages / 512], second);
         history.Curve.Add(new DramCurve([(512, 0.9), (512, 0.001)], error: 0.02), 60);
+        history.Moves.Add(3, 4, second);
     }
 
     private static byte[] Packed(byte[] contents) => HeatFileFormat.Pack(1, writer => writer.Write(contents));

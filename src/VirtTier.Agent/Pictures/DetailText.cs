@@ -31,7 +31,7 @@ internal static class DetailText
         foreach (SettingProblemStatus problem in d.Problems)
             yield return $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}";
         yield return "";
-        foreach (string line in Places(detail).Concat(Moves(d)))
+        foreach (string line in Places(detail).Concat(Moves(d)).Concat(MovesOverTime(detail.Moves)))
             yield return line;
         if (detail.Heat.Count > 0)
         {
@@ -82,6 +82,24 @@ internal static class DetailText
                 + $"{Sizes.Show(d.SunkPages * PageSizes.PageBytes)} between slow tiers";
         foreach ((string reason, long pages) in d.Unmoved.OrderByDescending(u => u.Value))
             yield return $"unmoved  {Sizes.Show(pages * PageSizes.PageBytes)}: {Why(reason)}";
+    }
+
+    /// <summary>The last hour's moves, minute by minute; nothing where there were none.</summary>
+    private static IEnumerable<string> MovesOverTime(IReadOnlyList<MovedBytes> moves)
+    {
+        if (moves.FirstOrDefault(m => m.ColumnSeconds == 60) is not { } minutes)
+            yield break;
+        long most = minutes.UpBytes.TakeLast(60).Concat(minutes.DownBytes.TakeLast(60)).Max();
+        if (most == 0)
+            yield break;
+        DateTime end = minutes.First.UtcDateTime.AddMinutes(minutes.UpBytes.Count);
+        yield return string.Create(
+            CultureInfo.InvariantCulture, $"moves    minute by minute, the hour to {end:HH:mm} UTC; █ is {Sizes.Show(most)}");
+        yield return $"  up     {Columns(minutes.UpBytes)}";
+        yield return $"  down   {Columns(minutes.DownBytes)}";
+
+        string Columns(IReadOnlyList<long> bytes) =>
+            string.Concat(bytes.TakeLast(60).Select(b => b == 0 ? '·' : Block(b / (double)most)));
     }
 
     /// <summary>What keeps pages where they are, in words.</summary>

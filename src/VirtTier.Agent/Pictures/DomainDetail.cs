@@ -9,18 +9,19 @@ namespace VirtTier.Agent.Pictures;
 /// <param name="Status">As in the status.</param>
 /// <param name="Nodes">Its memory by NUMA node, before the moves of the last round.</param>
 /// <param name="Heat">Its memory by heat, the coldest first; before the moves of the last round.</param>
+/// <param name="Moves">What was moved of it over time: the last minutes, hours and day; empty before it was attached.</param>
 /// <param name="Curve">What more DRAM, or less, would do; null while too little is known.</param>
 /// <param name="Events">The last things that happened to it, the oldest first.</param>
 internal sealed record DomainDetail(
-    DomainStatus Status, IReadOnlyList<NodeBytes> Nodes, IReadOnlyList<HeatBytes> Heat, DomainCurve? Curve,
-    IReadOnlyList<DomainEvent> Events)
+    DomainStatus Status, IReadOnlyList<NodeBytes> Nodes, IReadOnlyList<HeatBytes> Heat, IReadOnlyList<MovedBytes> Moves,
+    DomainCurve? Curve, IReadOnlyList<DomainEvent> Events)
 {
     public string ToJson() => JsonSerializer.Serialize(this, PicturesJson.Default.DomainDetail);
 
     /// <exception cref="JsonException">The text is not such a document.</exception>
     public static DomainDetail FromJson(string json) =>
         JsonSerializer.Deserialize(json, PicturesJson.Default.DomainDetail)
-            is { Status: not null, Nodes: not null, Heat: not null, Events: not null } detail
+            is { Status: not null, Nodes: not null, Heat: not null, Moves: not null, Events: not null } detail
             ? detail
             : throw new JsonException("it is not all that there is of a domain");
 }

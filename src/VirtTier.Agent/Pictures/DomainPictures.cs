@@ -25,7 +25,7 @@ internal sealed class DomainPictures(GuestRecords records, DomainEvents events, 
     public DomainDetail Detail(DomainStatus domain, DramCurve? curve)
     {
         GuestRecord? record = records.Find(domain.Pid);
-        return new DomainDetail(domain, record?.Nodes() ?? [], record?.Heat() ?? [],
+        return new DomainDetail(domain, record?.Nodes() ?? [], record?.Heat() ?? [], record?.Moves() ?? [],
             curve is null ? null : DomainCurve.Of(domain, curve), events.Of(domain.Key));
     }
 

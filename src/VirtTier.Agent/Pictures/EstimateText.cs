@@ -37,11 +37,12 @@ internal static class EstimateText
                 + $"{TextTable.Time(domain.EnoughSeconds)} are enough for a first figure"
                 + (domain.Reason is null ? "" : $" ({domain.Reason})");
         }
-        if (!estimate.Known.Any())
-            yield break;
-        yield return "DRAM keeps at most that share of accesses on slow memory; it frees the rest.";
-        yield return "error: of predicted shares, on average. seen: for how long; give it a night.";
-        if (estimate.DramCost is { } cost)
+        if (estimate.Known.Any())
+        {
+            yield return "DRAM keeps at most that share of accesses on slow memory; it frees the rest.";
+            yield return "error: of predicted shares, on average. seen: for how long; give it a night.";
+        }
+        if (estimate.DramCost is { } cost && estimate.Known.Any())
         {
             long one = estimate.Known.Sum(d => d.OnePercent!.FreedBytes);
             long five = estimate.Known.Sum(d => d.FivePercent!.FreedBytes);

@@ -71,6 +71,15 @@ internal sealed class GuestRecord
         }
     }
 
+    /// <summary>Takes in moves that have been made.</summary>
+    /// <param name="promoted">Pages.</param>
+    /// <param name="demoted">Pages.</param>
+    public void Moved(long promoted, long demoted)
+    {
+        lock (_lock)
+            _history.Moves.Add(promoted, demoted, Second);
+    }
+
     /// <summary>Takes in the end of a round.</summary>
     /// <param name="planner">What ended it.</param>
     /// <param name="curve">The curve as of now; null while there is none.</param>
@@ -124,6 +133,21 @@ internal sealed class GuestRecord
         }
     }
 
+    /// <summary>What was moved, and when: once in columns of each width, the narrowest first.</summary>
+    public IReadOnlyList<MovedBytes> Moves()
+    {
+        lock (_lock)
+        {
+            return
+            [
+                .. _history.Moves.Read(Second).Select(picture => new MovedBytes(
+                    DateTimeOffset.FromUnixTimeSeconds(picture.FirstSecond), picture.ColumnSeconds,
+                    [.. picture.Promoted.Select(pages => pages * PageSizes.PageBytes)],
+                    [.. picture.Demoted.Select(pages => pages * PageSizes.PageBytes)])),
+            ];
+        }
+    }
+
     public byte[] Save(ulong guest)
     {
         lock (_lock)
@@ -150,3 +174,10 @@ internal sealed record NodeBytes(int Node, long Bytes);
 /// <param name="FastBytes">Memory of that heat in the fast tier.</param>
 /// <param name="SlowBytes">Memory of that heat in slower tiers.</param>
 internal sealed record HeatBytes(double? LeastHeat, long FastBytes, long SlowBytes);
+
+/// <param name="First">When the first column began.</param>
+/// <param name="ColumnSeconds">Time that a column is of.</param>
+/// <param name="UpBytes">Memory promoted in each column, the oldest first.</param>
+/// <param name="DownBytes">Memory demoted in each column, the oldest first.</param>
+internal sealed record MovedBytes(
+    DateTimeOffset First, int ColumnSeconds, IReadOnlyList<long> UpBytes, IReadOnlyList<long> DownBytes);

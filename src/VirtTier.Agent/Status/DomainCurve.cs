@@ -12,8 +12,8 @@ namespace VirtTier.Agent.Status;
 /// <param name="BudgetBytes">Most fast memory that it may hold.</param>
 /// <param name="FastBytes">Fast memory that it holds.</param>
 /// <param name="Error">
-/// How far predicted shares of slow accesses were off of late, on average (0..1): each round's prediction against what then was
-/// observed. Null until the first one came due.
+/// How far predicted shares of slow accesses were off of late, on average (0..1): each round's predictions against what then was
+/// observed, where along the curve they were off most. Null until the first one came due.
 /// </param>
 /// <param name="AccessesPerSecond">Accesses expected of the domain, as far as accessed bits tell.</param>
 /// <param name="Points">The curve's corners, from no DRAM at all to room for all its pages;
@@ -28,7 +28,7 @@ internal sealed record DomainCurve(
         domain.Uuid,
         domain.BudgetBytes,
         domain.FastBytes,
-        curve.Error < 1 ? Math.Round(curve.Error, Digits) : null,
+        curve.WorstError < 1 ? Math.Round(curve.WorstError, Digits) : null,
         Math.Round(curve.TotalRate, 1),
         [.. curve.Corners().Select(
             corner => new CurvePoint(corner.Pages * PageSizes.PageBytes, Math.Round(corner.SlowShare, Digits)))]);

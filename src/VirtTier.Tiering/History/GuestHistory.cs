@@ -3,7 +3,7 @@ using VirtTier.Tiering.Heat;
 
 namespace VirtTier.Tiering.History;
 
-/// <summary>What outlives a round of a guest only to be shown: its picture and its long curve.
+/// <summary>What outlives a round of a guest only to be shown: its picture, its long curve and its moves.
 /// Nothing is decided by it.</summary>
 /// <param name="ring">Where it accessed its memory, and when.</param>
 /// <param name="curve">What DRAM would have done for it.</param>
@@ -14,6 +14,9 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
 
     /// <summary>What DRAM would have done for it.</summary>
     public LongCurve Curve { get; private set; } = curve;
+
+    /// <summary>What was moved of it, and when.</summary>
+    public MoveRing Moves { get; private set; } = new();
 
     /// <summary>Goes on with memory of so many pages.</summary>
     public void Resize(int pages)
@@ -32,6 +35,7 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
         writer.Write(Mark);
         Ring.Write(writer);
         Curve.Write(writer);
+        Moves.Write(writer);
     });
 
     /// <summary>Takes over what was saved, in place of what is here.</summary>
@@ -43,16 +47,16 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
         if (HeatFileFormat.Refusal(state, guest) is { } refusal)
             return refusal;
         int pages = Ring.Pages;
-        (HeatRing Ring, LongCurve Curve) read = (Ring, Curve);
+        (HeatRing Ring, LongCurve Curve, MoveRing Moves) read = (Ring, Curve, Moves);
         string? damage = HeatFileFormat.Unpack(state, reader =>
         {
             if (reader.ReadInt32() != Mark)
                 throw new InvalidDataException("it is something else than a history");
-            read = (HeatRing.Read(reader), LongCurve.Read(reader));
+            read = (HeatRing.Read(reader), LongCurve.Read(reader), MoveRing.Read(reader));
         });
         if (damage is not null)
             return damage;
-        (Ring, Curve) = read;
+        (Ring, Curve, Moves) = read;
         Resize(pages);
         return null;
     }

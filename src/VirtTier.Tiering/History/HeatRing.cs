@@ -24,7 +24,8 @@ public sealed class HeatRing
 
     private const int WordPages = 64;
 
-    private static readonly int[] s_widths = [5, 60, 600];
+    /// <summary>Widths of columns, in seconds.</summary>
+    internal static readonly IReadOnlyList<int> Widths = [5, 60, 600];
 
     private static readonly long s_lastSecond = DateTimeOffset.MaxValue.ToUnixTimeSeconds();
 
@@ -45,7 +46,7 @@ public sealed class HeatRing
         RowPages = rowBlocks * PageSizes.BlockPages;
         Rows = ((blocks - 1) / rowBlocks) + 1;
         _row = new byte[Rows];
-        _scales = [.. s_widths.Select(seconds => new Scale(seconds, Rows))];
+        _scales = [.. Widths.Select(seconds => new Scale(seconds, Rows))];
     }
 
     /// <summary>4 KiB pages of the guest.</summary>
@@ -58,7 +59,7 @@ public sealed class HeatRing
     public int Rows { get; }
 
     /// <summary>The longest time that a picture shows.</summary>
-    public static TimeSpan Longest => TimeSpan.FromSeconds(s_widths[^1] * Columns);
+    public static TimeSpan Longest => TimeSpan.FromSeconds(Widths[^1] * Columns);
 
     /// <summary>Takes one harvest.</summary>
     /// <param name="accessed">One bit a page: accessed since the last harvest.</param>

@@ -37,14 +37,15 @@ public sealed class LongCurve
     private readonly double[] _fast = new double[s_sizes.Length];
     private double _all;
     private double _errors;
-    private double _errorSeconds;
+    private double _errorAccesses;
     private long _pages;
 
     /// <summary>Time that was observed, in seconds.</summary>
     public double Seconds { get; private set; }
 
-    /// <summary>How far predicted shares were off, on average over the time (0..1); null until one came due.</summary>
-    public double? Error => _errorSeconds > 0 ? _errors / _errorSeconds : null;
+    /// <summary>How far predicted shares were off where they were off most, on average over the accesses (0..1); null until one
+    /// came due.</summary>
+    public double? Error => _errorAccesses > 0 ? _errors / _errorAccesses : null;
 
     /// <summary>Takes in the curve of a round.</summary>
     /// <param name="curve">The curve.</param>
@@ -56,14 +57,13 @@ public sealed class LongCurve
         double kept = Math.Exp(-seconds / Memory);
         Seconds += seconds;
         _pages = curve.Pages;
-        _all = (_all * kept) + (curve.TotalRate * seconds);
+        double accesses = curve.TotalRate * seconds;
+        _all = (_all * kept) + accesses;
         for (int i = 0; i < s_sizes.Length; i++)
             _fast[i] = (_fast[i] * kept) + (curve.FastRate(s_sizes[i]) * seconds);
-        if (curve.Error < 1)
-        {
-            _errors = (_errors * kept) + (curve.Error * seconds);
-            _errorSeconds = (_errorSeconds * kept) + seconds;
-        }
+        double checkedAccesses = curve.WorstError < 1 ? accesses : 0;
+        _errors = (_errors * kept) + (curve.WorstError * checkedAccesses);
+        _errorAccesses = (_errorAccesses * kept) + checkedAccesses;
     }
 
     /// <summary>The share (0..1) of accesses that would have gone slow with so many pages in DRAM.</summary>
@@ -103,7 +103,7 @@ public sealed class LongCurve
     public void Write(BinaryWriter writer)
     {
         ArgumentNullException.ThrowIfNull(writer);
-        foreach (double value in (double[])[Seconds, _all, _errors, _errorSeconds, .. _fast])
+        foreach (double value in (double[])[Seconds, _all, _errors, _errorAccesses, .. _fast])
             writer.Write(value);
         writer.Write(_pages);
     }
@@ -115,11 +115,10 @@ public sealed class LongCurve
         ArgumentNullException.ThrowIfNull(reader);
         LongCurve curve = new() { Seconds = ReadSum(reader, MostSeconds, "time of a curve") };
         curve._all = ReadSum(reader, MostSummed, "number of accesses");
-        curve._errors = ReadSum(reader, MostSeconds, "error of a curve");
-        curve._errorSeconds = ReadSum(reader, MostSeconds, "time of a curve");
-        HeatFileFormat.Require(curve._errors <= curve._errorSeconds * (1 + Rounding), "error of a curve");
-        HeatFileFormat.Require(curve._errorSeconds <= curve.Seconds * (1 + Rounding), "time of a curve");
         double most = curve._all * (1 + Rounding);
+        curve._errors = ReadSum(reader, most, "error of a curve");
+        curve._errorAccesses = ReadSum(reader, most, "error of a curve");
+        HeatFileFormat.Require(curve._errors <= curve._errorAccesses * (1 + Rounding), "error of a curve");
         double before = 0;
         foreach (ref double fast in curve._fast.AsSpan())
         {

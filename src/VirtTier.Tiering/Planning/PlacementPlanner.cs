@@ -27,6 +27,7 @@ public sealed partial class PlacementPlanner
 
     private readonly Headroom _headroom = new();
     private readonly ShareError _shareError = new();
+    private readonly CurveError _curveError = new();
     private readonly PingPongMeter _pingPong;
     // What is learned, and what works on it; replaced as a whole when a state is restored.
     private PageHistory _history;
@@ -235,6 +236,7 @@ public sealed partial class PlacementPlanner
         _pingPong.Observe(plan);
         plan.PingPongShare = _pingPong.Share;
         _shareError.Predict(plan.PlannedFastShare);
+        _curveError.Predict(_census, _model);
     }
 
     /// <summary>
@@ -274,7 +276,7 @@ public sealed partial class PlacementPlanner
             if (pages > 0)
                 groups.Add((pages, _model.MeanRate(state) / watched.TotalSeconds));
         }
-        return new DramCurve(groups, _shareError.Mean);
+        return new DramCurve(groups, _shareError.Mean, _curveError.Mean);
     }
 
     /// <summary>Adds up the domain's pages by how hot they are, as of the last round that ended.</summary>
@@ -404,6 +406,7 @@ public sealed partial class PlacementPlanner
                 _shareError.Observe(_model.AccessesOf(outcome) * _census.SlowOutcomes[outcome], fast: false);
             }
             _shareError.EndRound();
+            _curveError.EndRound(_census, _model);
             _expectedHarvests = _harvests;
         }
         _harvests = _quarters = 0;

@@ -14,6 +14,7 @@ namespace VirtTier.Tiering.Planning;
 internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, BlockSamples samples)
 {
     private readonly int[] _outcomes = new int[PageState.Count * PageState.Outcomes];
+    private readonly long[] _pageOutcomes = new long[PageState.Count * PageState.Outcomes];
     private readonly int[] _neighbours = new int[Neighbourhood.Classes * PageState.Outcomes * Neighbourhood.Classes];
     private readonly double[] _fastOutcomes = new double[PageState.Outcomes];
     private readonly double[] _slowOutcomes = new double[PageState.Outcomes];
@@ -27,6 +28,9 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
 
     /// <summary>For each state and outcome, page runs of which the round went that way.</summary>
     public ReadOnlySpan<int> Outcomes => _outcomes;
+
+    /// <summary>The same, counted in pages.</summary>
+    public ReadOnlySpan<long> PageOutcomes => _pageOutcomes;
 
     /// <summary>For each neighbourhood and outcome of a page run, how often which neighbourhood followed.</summary>
     public ReadOnlySpan<int> Neighbours => _neighbours;
@@ -88,6 +92,7 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
         Fast.Clear();
         Slow.Clear();
         Array.Clear(_outcomes);
+        Array.Clear(_pageOutcomes);
         Array.Clear(_neighbours);
         Array.Clear(_fastOutcomes);
         Array.Clear(_slowOutcomes);
@@ -159,6 +164,7 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
             if (known)
             {
                 _outcomes[(state * PageState.Outcomes) + outcome] += runs;
+                _pageOutcomes[(state * PageState.Outcomes) + outcome] += pages;
                 _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += runs;
                 (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages * AccessWeight.Factor(weight);
                 if (outcome > 0 && PageState.IsUntouched(state % PageState.Own))

@@ -15,10 +15,12 @@ public sealed class DramCurve
     /// <summary>A curve over groups of pages.</summary>
     /// <param name="groups">Pages, and accesses per page and second of each; in any order.</param>
     /// <param name="error">See <see cref="Error"/>.</param>
-    public DramCurve(IEnumerable<(long Pages, double Rate)> groups, double error)
+    /// <param name="worstError">See <see cref="WorstError"/>; as the other where not given.</param>
+    public DramCurve(IEnumerable<(long Pages, double Rate)> groups, double error, double? worstError = null)
     {
         (long Pages, double Rate)[] sorted = [.. groups.Where(g => g.Pages > 0).OrderByDescending(g => g.Rate)];
         Error = error;
+        WorstError = worstError ?? error;
         _pages = new long[sorted.Length + 1];
         _fastRates = new double[sorted.Length + 1];
         _rates = new double[sorted.Length];
@@ -33,6 +35,7 @@ public sealed class DramCurve
     private DramCurve(DramCurve whole, double share)
     {
         Error = whole.Error;
+        WorstError = whole.WorstError;
         _pages = Array.ConvertAll(whole._pages, pages => (long)(pages * share));
         _rates = whole._rates;
         _fastRates = new double[_pages.Length];
@@ -47,10 +50,14 @@ public sealed class DramCurve
     public double TotalRate => _fastRates[^1];
 
     /// <summary>
-    /// How far predicted shares were off of late, on average (0..1): one prediction a round, against what then was observed.
-    /// It is 1 until the first one came due.
+    /// How far the share that was predicted of the pages in DRAM was off of late, on average (0..1): one prediction a round,
+    /// against what then was observed. It is 1 until the first one came due.
     /// </summary>
     public double Error { get; }
+
+    /// <summary>The same of that amount of DRAM, whichever it is, of which the prediction was off most. Where nothing is moved
+    /// only this one tells anything.</summary>
+    public double WorstError { get; }
 
     /// <summary>The corners of the curve: with so many pages in DRAM, that share (0..1) of the accesses goes slow.</summary>
     public IEnumerable<(long Pages, double SlowShare)> Corners()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hosts to look at, as the agent would tell of them.
-import type { AgentStatus, DoctorReport, Domain, DomainDetail, DomainHeat } from "../src/agent/answers";
+import type { AgentStatus, DoctorReport, Domain, DomainDetail, DomainHeat, MovedBytes } from "../src/agent/answers";
 import type { Report } from "../src/agent/report-source";
 
 export const mebibyte = 1024 ** 2;
@@ -66,6 +66,7 @@ export function detailOf(status: Domain): DomainDetail {
             fastBytes: Math.round(status.fastBytes * (i + 1) / 36),
             slowBytes: Math.round(status.slowBytes * (8 - i) / 36),
         })),
+        moves: movesOf(),
         curve: {
             budgetBytes: status.budgetBytes, fastBytes: status.fastBytes, error: 0.012, accessesPerSecond: 51200, points,
         },
@@ -75,6 +76,23 @@ export function detailOf(status: Domain): DomainDetail {
             { time: "2026-03-01T12:10:22+00:00", text: "below its budget after 12 min" },
         ],
     };
+}
+
+/** Much goes down after the VM was taken up, some comes up again; then less and less, in columns that end at 12:10:30. */
+export function movesOf(): MovedBytes[] {
+    return [5, 60, 600].map(columnSeconds => {
+        const end = Math.ceil(Date.UTC(2026, 2, 1, 12, 10, 30) / 1000 / columnSeconds) * columnSeconds;
+        const begun = Date.UTC(2026, 2, 1, 11, 58) / 1000;
+        const columns = Array.from({ length: 160 }, (_, i) => end - (159 - i) * columnSeconds);
+        const bytes = (time: number, most: number) => time <= begun ? 0
+            : Math.round(most * Math.exp((begun - time) / 240) / 4096 / (1 + (time / columnSeconds) % 3)) * 4096;
+        return {
+            first: new Date((end - 160 * columnSeconds) * 1000).toISOString(),
+            columnSeconds,
+            upBytes: columns.map(time => bytes(time, 100 * mebibyte)),
+            downBytes: columns.map(time => bytes(time, 400 * mebibyte)),
+        };
+    });
 }
 
 /** A hot set that wanders, a band that ends, and a hole of the PC's between 3 and 4 GiB. */
@@ -183,6 +201,7 @@ export function manyVms(count = 200): Host {
         ...made,
         status: {
             ...made.status,
+            poolBytes: made.status.poolBytes * 12,
             tiers: made.status.tiers.map(tier => ({ ...tier, totalBytes: tier.totalBytes * 12, freeBytes: tier.freeBytes * 3 })),
         },
     };

@@ -111,6 +111,39 @@ public sealed class ToolOnHostTests(AgentHost agent) : IClassFixture<AgentHost>
     }
 
     [Fact]
+    public async Task Where_VMs_run_already_a_bare_call_says_what_becomes_of_each_and_one_next_command()
+    {
+        await agent.Agent.EndAsync(Daemon.SigTerm);
+        await agent.Host.CreateAsync(new TestDomain("early1"));
+        await agent.Host.CreateAsync(new TestDomain("early2"));
+        (int exitCode, string output, string errors) = await agent.ToolAsync();
+        Assert.Equal(3, exitCode);
+        Assert.StartsWith("virttier: the agent is not running", errors, StringComparison.Ordinal);
+        Assert.StartsWith("next: virttier doctor ", output, StringComparison.Ordinal);
+
+        await agent.StartAgentAsync();
+        await agent.UntilAsync(status => status.Domains.Count(d => d.Reason is not null) >= 2);
+        (exitCode, output, errors) = await agent.ToolAsync();
+        Assert.Equal((1, ""), (exitCode, errors)); // the kernel module is not there
+        Assert.Matches("(?m)^│ early1 +│ waiting ", output);
+        Assert.Matches("(?m)^│ early2 +│ waiting ", output);
+        Assert.Matches("^next: virttier doctor ", output.TrimEnd().Split('\n')[^1]);
+        Assert.Single(System.Text.RegularExpressions.Regex.Matches(output, "(?m)^next: "));
+
+        // Where there is but one memory tier, as on most machines, nothing is to be mended of that: there is the estimate.
+        using JsonDocument doctor =
+            JsonDocument.Parse((await agent.ToolAsync("doctor", "--json", "--config", agent.ConfigFile)).Output);
+        Assert.DoesNotContain(doctor.RootElement.GetProperty("findings").EnumerateArray(), finding =>
+            finding.GetProperty("check").GetString() == "tiers"
+                && finding.GetProperty("severity").GetString() is "Warning" or "Error");
+        if ((await agent.StatusAsync()).Tiers.Count == 1)
+            Assert.EndsWith("This host has one memory tier: nothing is moved, VMs are only watched.",
+                await agent.ToolOkAsync("estimate"), StringComparison.Ordinal);
+        await agent.Host.VirshAsync("destroy", "early1");
+        await agent.Host.VirshAsync("destroy", "early2");
+    }
+
+    [Fact]
     public async Task The_last_good_settings_outlive_an_agent_that_is_killed()
     {
         await agent.Host.CreateAsync(new TestDomain("lasting"));

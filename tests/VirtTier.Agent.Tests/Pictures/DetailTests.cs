@@ -36,6 +36,10 @@ public sealed class DetailTests
         _pictures.Rounds(s_curve, TimeSpan.FromHours(1));
         _pictures.Events.Attached(_web1.Key, 4711, "16 MiB");
         _pictures.Now += TimeSpan.FromSeconds(2);
+        _pictures.Record.Moved(0, 1024);
+        _pictures.Now += TimeSpan.FromMinutes(7);
+        _pictures.Record.Moved(1024, 2048);
+        _pictures.Now += TimeSpan.FromMinutes(4);
         _pictures.Events.BudgetSet(_web1.Key, "5 MiB", "Enforce");
     }
 
@@ -44,7 +48,7 @@ public sealed class DetailTests
     {
         string[] lines = Lines(_web1, s_curve, 80);
         Usage.Shows("virttier show web1", string.Join('\n', lines));
-        Assert.InRange(lines.Length, 20, 30);
+        Assert.InRange(lines.Length, 20, 31);
         Assert.All(lines, line => Assert.InRange(line.Length, 0, 80));
     }
 
@@ -87,6 +91,20 @@ public sealed class DetailTests
         Assert.Equal("no module", lines[1]);
         Assert.Contains("curve: too little is known yet", lines);
         Assert.DoesNotContain(lines, line => line.StartsWith("nodes", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Moves_of_the_last_hour_are_shown_by_the_minute_and_none_take_no_place()
+    {
+        string[] lines = Lines(_web1, s_curve, 80);
+        int head = Array.IndexOf(lines, "moves    minute by minute, the hour to 12:12 UTC; █ is 8 MiB");
+        Assert.Equal("  up     " + new string('·', 55) + "▅····", lines[head + 1]);
+        Assert.Equal("  down   " + new string('·', 48) + "▅······█····", lines[head + 2]);
+
+        _pictures.Now += TimeSpan.FromHours(2);
+        Assert.DoesNotContain(Lines(_web1, s_curve, 80), line => line.StartsWith("moves", StringComparison.Ordinal));
+        MovedBytes day = _pictures.Shown.Detail(_web1, s_curve).Moves[2];
+        Assert.Equal((600, 4 << 20, 12 << 20), (day.ColumnSeconds, day.UpBytes.Sum(), day.DownBytes.Sum()));
     }
 
     [Fact]

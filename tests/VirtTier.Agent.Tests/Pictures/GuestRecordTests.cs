@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Pictures;
+using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Tiering.History;
 
 namespace VirtTier.Agent.Tests.Pictures;
@@ -34,6 +36,11 @@ public sealed class GuestRecordTests : IDisposable
         Assert.Equal(FakeHost.GuestPages * 4096L, heat.Sum(h => h.FastBytes + h.SlowBytes));
         Assert.Equal(512 * 4096, heat.Where(h => h.LeastHeat > 0.5).Sum(h => h.FastBytes));
         Assert.InRange(record.Ask(curve => curve.Seconds), 0.01, 60);
+
+        DomainStatus status = await PausedAsync(tierer);
+        Assert.True(status.DemotedPages >= FakeHost.GuestPages - 1024);
+        Assert.All(record.Moves(), moves => Assert.Equal(
+            (status.PromotedPages * 4096, status.DemotedPages * 4096), (moves.UpBytes.Sum(), moves.DownBytes.Sum())));
     }
 
     [Fact]
@@ -43,6 +50,8 @@ public sealed class GuestRecordTests : IDisposable
         DomainLoop first = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => first.Status.Rounds > 8);
         await first.DisposeAsync();
+        long demoted = first.Status.DemotedPages;
+        Assert.True(demoted > 0);
         double seen = context.Records.Find(Domains.ThisProcess.Pid)!.Ask(curve => curve.Seconds);
         Assert.InRange(seen, 0.01, 60);
 
@@ -51,6 +60,10 @@ public sealed class GuestRecordTests : IDisposable
         await using DomainLoop second = new(context, Domains.ThisProcess, Domains.Running().Orders(1024));
         await Eventually.IsTrue(() => second.Status.Rounds > 1);
         Assert.InRange(context.Records.Find(Domains.ThisProcess.Pid)!.Ask(curve => curve.Seconds), seen, 60);
+        // Its sums begin anew, its moves over time do not.
+        DomainStatus status = await PausedAsync(second);
+        Assert.Equal((demoted + status.DemotedPages) * 4096,
+            context.Records.Find(Domains.ThisProcess.Pid)!.Moves()[^1].DownBytes.Sum());
 
         context.Records.Keep([Domains.Running() with { Process = Domains.ThisProcess }]);
         Assert.NotNull(context.Records.Find(Domains.ThisProcess.Pid));
@@ -74,5 +87,13 @@ public sealed class GuestRecordTests : IDisposable
         await Eventually.IsTrue(() => second.Status.Rounds > 0);
         string line = Assert.Single(_host.Log.Lines, line => line.Contains("pictures", StringComparison.Ordinal));
         Assert.StartsWith($"{file}: left aside, the VM's pictures begin anew: ", line, StringComparison.Ordinal);
+    }
+
+    /// <summary>What it was when no round came any more.</summary>
+    private static async Task<DomainStatus> PausedAsync(DomainLoop loop)
+    {
+        loop.Update((Domains.Running() with { State = DomainState.Paused }).Orders(1024));
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Paused);
+        return loop.Status;
     }
 }

@@ -54,8 +54,18 @@ export interface DomainDetail {
     status: Domain;
     nodes: { node: number; bytes: number }[];
     heat: HeatLevel[];
+    /** The last minutes, hours and day. */
+    moves: MovedBytes[];
     curve?: Curve;
     events: { time: string; text: string }[];
+}
+
+/** What was moved in each column of time, the oldest first; the last is that of now. */
+export interface MovedBytes {
+    first: string;
+    columnSeconds: number;
+    upBytes: number[];
+    downBytes: number[];
 }
 
 /** Memory of one heat: accessed in at least this share of harvests, and in less than the next level's; none: never. */

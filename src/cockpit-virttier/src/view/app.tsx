@@ -1,24 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { useEffect, useState } from "preact/hooks";
 import { NoAnswer, type Source } from "../agent/source";
-import { MoveLog } from "../model/moves";
 import { dayAndTime } from "../model/units";
 import { Detail } from "./detail";
 import { Findings, Overview } from "./overview";
 import { Alert } from "./parts";
 import { usePoll } from "./poll";
 
-const moves = new MoveLog();
-
 export function App({ source }: { source: Source }) {
     const uuid = useDomainOfAddress();
     const mayChange = useRights(source);
     const [looks, setLooks] = useState(0);
-    const status = usePoll(async () => {
-        const answer = await source.status();
-        moves.add(answer, Date.now() / 1000);
-        return answer;
-    }, source.isLive ? 2 : undefined, [source, mayChange]);
+    const status = usePoll(() => source.status(), source.isLive ? 2 : undefined, [source, mayChange]);
     const doctor = usePoll(() => source.doctor(), undefined, [source, mayChange, looks]);
     const lookAgain = () => setLooks(looks + 1);
     const domain = status.value?.domains.find(candidate => candidate.uuid === uuid);
@@ -40,13 +33,13 @@ export function App({ source }: { source: Source }) {
                 <p class="vt-note">
                     {source.made && `${dayAndTime(source.made)}. `}
                     {status.value && `virttier ${status.value.version}, up for ${lasted(status.value.uptimeSeconds)}`}
-                                    </p>
+                </p>
             </header>
             {status.error && <Failure error={status.error} isKnown={status.value !== undefined} />}
             {!status.value && !status.error && <p class="vt-note" role="status">Asking the agent…</p>}
             {status.value && (uuid === undefined
                 ? <Overview status={status.value} doctor={doctor} onLookAgain={source.isLive ? lookAgain : undefined} />
-                : <Detail key={uuid} uuid={uuid} status={status.value} source={source} moves={moves} mayChange={mayChange} />)}
+                : <Detail key={uuid} uuid={uuid} status={status.value} source={source} mayChange={mayChange} />)}
             {!status.value && status.error && <Findings doctor={doctor} onLookAgain={lookAgain} />}
         </main>
     );

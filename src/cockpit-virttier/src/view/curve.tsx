@@ -60,7 +60,7 @@ export function CurveCard({ domain, curve, source, mayChange, poolBytes }: {
                 {curve.error === undefined
                     ? "No prediction came due yet, so how far they are off is not known."
                     : `Predictions of late were off by ${percent(curve.error)} on average.`}
-                {dram && ` The setting dram="${dram.value}" is from ${dram.from}${dram.cut ? `; ${dram.cut}` : ""}.`}
+                {dram && ` The setting dram="${dram.value}" is ${originOf(dram.from)}${dram.cut ? `; ${dram.cut}` : ""}.`}
             </p>
             {isChosen && budget > poolBytes && (
                 <Alert tone="warning" title={`All budgets together have a pool of ${size(poolBytes)}`}>
@@ -92,6 +92,10 @@ export function CurveCard({ domain, curve, source, mayChange, poolBytes }: {
             </AsTable>
         </Card>
     );
+}
+
+function originOf(from: string): string {
+    return from === "built in" ? from : `from ${from}`;
 }
 
 function predict(curve: Curve, bytes: number): string {

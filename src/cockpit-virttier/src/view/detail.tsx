@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { bars } from "./bars";
 import type { AgentStatus, Domain, DomainDetail, HeatLevel } from "../agent/answers";
 import { pageBytes } from "../agent/answers";
 import { NoAnswer, type Source } from "../agent/source";
 import { heatBands, whyUnmoved } from "../model/domains";
-import type { Moved, MoveLog } from "../model/moves";
+import { lastMoves, type Moved } from "../model/moves";
 import { clock, dayAndTime, percent, size } from "../model/units";
 import { CurveCard } from "./curve";
 import { HeatCard } from "./heat-map";
@@ -16,11 +16,10 @@ import { axis, Plot, plotColours } from "./plot";
 import { usePoll } from "./poll";
 import { useDark } from "./theme";
 
-export function Detail({ uuid, status, source, moves, mayChange }: {
+export function Detail({ uuid, status, source, mayChange }: {
     uuid: string;
     status: AgentStatus;
     source: Source;
-    moves: MoveLog;
     mayChange: boolean;
 }) {
     const [seconds, setSeconds] = useState(600);
@@ -52,7 +51,7 @@ export function Detail({ uuid, status, source, moves, mayChange }: {
                 <CurveCard domain={d} curve={detail.value.curve} source={source} mayChange={mayChange}
                     poolBytes={status.poolBytes} />
                 <HeatCard name={d.name} heat={heat.value} seconds={seconds} onSeconds={setSeconds} error={heat.error?.message} />
-                <MovesCard domain={d} moves={source.isLive ? moves.of(uuid) : undefined} />
+                <MovesCard domain={d} detail={detail.value} seconds={seconds} />
                 <HistogramCard name={d.name} levels={detail.value.heat} />
                 <EventsCard detail={detail.value} />
             </div>
@@ -88,12 +87,16 @@ function MemoryCard({ domain: d, detail }: { domain: Domain; detail: DomainDetai
     );
 }
 
-function MovesCard({ domain: d, moves }: { domain: Domain; moves: readonly Moved[] | undefined }) {
+function MovesCard({ domain: d, detail, seconds }: { domain: Domain; detail: DomainDetail; seconds: number }) {
+    const moves = useMemo(() => lastMoves(detail.moves, seconds), [detail.moves, seconds]);
     const unmoved = Object.entries(d.unmoved).sort(([, a], [, b]) => b - a);
     return (
         <Card title="Moves"
-            note={`Up: to DRAM. Down: to slow memory.${moves ? " The picture begins when this page was opened." : ""}`}>
-            {moves && moves.length > 0 && <MovesPlot name={d.name} moves={moves} />}
+            note={"Up: to DRAM. Down: to slow memory."
+                + (moves ? " Of the same time as the heat map; ▾ is an event, told below." : "")}>
+            {moves && (
+                <MovesPlot name={d.name} columnSeconds={moves.columnSeconds} moves={moves.columns} events={detail.events} />
+            )}
             <Facts facts={[
                 ["Up, since it was attached", size(d.promotedPages * pageBytes)],
                 ["Down, since it was attached", size(d.demotedPages * pageBytes)],
@@ -107,24 +110,40 @@ function MovesCard({ domain: d, moves }: { domain: Domain; moves: readonly Moved
     );
 }
 
-function MovesPlot({ name, moves }: { name: string; moves: readonly Moved[] }) {
+function MovesPlot({ name, columnSeconds, moves, events }: {
+    name: string;
+    columnSeconds: number;
+    moves: readonly Moved[];
+    events: DomainDetail["events"];
+}) {
     const isDark = useDark();
-    // The log grows in place, so a list of the same identity may have more in it.
-    const data: uPlot.AlignedData =
-        [moves.map(moved => moved.time), moves.map(moved => moved.upBytes), moves.map(moved => -moved.downBytes)];
+    const plot = useRef<uPlot | undefined>(undefined);
+    const times = useRef<number[]>([]);
+    times.current = events.map(event => new Date(event.time).getTime() / 1000);
+    const first = (moves[0]?.time ?? 0) - columnSeconds;
+    const last = moves.at(-1)?.time ?? 0;
+    const period = useRef<[number, number]>([0, 0]);
+    period.current = [first, last];
+    const data = useMemo<uPlot.AlignedData>(
+        () => [moves.map(moved => moved.time), moves.map(moved => moved.upBytes), moves.map(moved => -moved.downBytes)], [moves]);
+    useEffect(() => plot.current?.redraw(false), [events]);
     const some = moves.filter(moved => moved.upBytes + moved.downBytes > 0);
+    const timeOf = (time: number) => {
+        const date = new Date(time * 1000);
+        return columnSeconds < 60 ? clock(date) : columnSeconds < 600 ? clock(date, false) : dayAndTime(date).slice(5, -3);
+    };
     return (
         <>
-            <Plot label={`Moves of ${name} since this page was opened. The table below has them in figures.`} height={160}
-                data={data} drawKey={isDark} options={() => ({
+            <Plot label={`Moves of ${name} over time. The table below has them in figures.`} height={160}
+                data={data} drawKey={`${isDark} ${columnSeconds}`} onReady={made => plot.current = made} options={() => ({
                     legend: { show: false },
                     cursor: { show: false },
                     scales: {
-                        x: { range: (_, first, last) => period(first, last) },
+                        x: { range: () => period.current },
                         y: { range: (_, low, high) => span(low, high) },
                     },
                     axes: [
-                        { ...axis((_, ticks) => ticks.map(tick => clock(new Date(tick * 1000))), 28), space: 80 },
+                        { ...axis((_, ticks) => ticks.map(timeOf), 28), space: 90 },
                         { ...axis((_, ticks) => ticks.map(tick => size(Math.abs(tick))), 70), incrs: byteIncrements },
                     ],
                     series: [
@@ -132,16 +151,38 @@ function MovesPlot({ name, moves }: { name: string; moves: readonly Moved[] }) {
                         { stroke: plotColours.dram, fill: plotColours.dram, paths: bars, points: { show: false } },
                         { stroke: plotColours.slow, fill: plotColours.slow, paths: bars, points: { show: false } },
                     ],
+                    hooks: { draw: [made => times.current.forEach(time => markEvent(made, time))] },
                 })} />
             <AsTable>
                 {some.length === 0
-                    ? <p class="vt-note">Nothing was moved since this page was opened.</p>
-                    : <Table caption={`Moves of ${name}, by the end of ten seconds each`} heads={["until", "up", "down"]}
-                        rows={some.slice(-20).map(moved =>
-                            [clock(new Date(moved.time * 1000)), size(moved.upBytes), size(moved.downBytes)])} />}
+                    ? <p class="vt-note">Nothing was moved in this time.</p>
+                    : <Table caption={`Moves of ${name}, by the end of ${lengthOf(columnSeconds)} each`}
+                        heads={["until", "up", "down"]}
+                        rows={some.slice(-20).map(moved => [timeOf(moved.time), size(moved.upBytes), size(moved.downBytes)])} />}
             </AsTable>
         </>
     );
+}
+
+function lengthOf(seconds: number): string {
+    const words: Record<number, string> = { 5: "five seconds", 60: "a minute", 600: "ten minutes" };
+    return words[seconds] ?? `${seconds} s`;
+}
+
+/** A small triangle at the upper edge of a plot. */
+function markEvent({ ctx, bbox, valToPos }: uPlot, time: number): void {
+    const x = valToPos(time, "x", true);
+    if (x < bbox.left || x > bbox.left + bbox.width)
+        return;
+    const half = 5 * devicePixelRatio;
+    ctx.save();
+    ctx.fillStyle = plotColours.mark();
+    ctx.beginPath();
+    ctx.moveTo(x - half, bbox.top);
+    ctx.lineTo(x + half, bbox.top);
+    ctx.lineTo(x, bbox.top + 1.5 * half);
+    ctx.fill();
+    ctx.restore();
 }
 
 const byteIncrements = Array.from({ length: 40 }, (_, i) => 2 ** (i + 10));
@@ -149,11 +190,6 @@ const byteIncrements = Array.from({ length: 40 }, (_, i) => 2 ** (i + 10));
 function span(low: number | null, high: number | null): [number, number] {
     const most = Math.max(1024 ** 2, Math.abs(low ?? 0), Math.abs(high ?? 0));
     return [(low ?? 0) < 0 ? -most : 0, most];
-}
-
-/** At least some minutes, so that the first moves are no broad bars. */
-function period(first: number, last: number): [number, number] {
-    return [Math.min(first - 10, last - 300), last + 10];
 }
 
 function HistogramCard({ name, levels }: { name: string; levels: readonly HeatLevel[] }) {

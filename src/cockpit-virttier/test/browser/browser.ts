@@ -109,7 +109,7 @@ export async function leave({ page, complaints }: Visit): Promise<void> {
 }
 
 /** What axe finds that keeps people out. */
-export async function barriers(page: Page): Promise<string[]> {
+async function barriers(page: Page): Promise<string[]> {
     // As a debugger, not as the page: its policy forbids strangers' scripts.
     await page.evaluate(`${axeSource}; undefined`);
     const found = await page.evaluate(async () => {
@@ -130,7 +130,7 @@ const documented: Record<string, readonly [string, number]> = {
 };
 
 /** Keeps a picture where VIRTTIER_PICTURES says, and one that documents show as WebP where VIRTTIER_DOCUMENT_PICTURES says. */
-export async function picture(page: Page, name: string, fullPage = true): Promise<void> {
+async function picture(page: Page, name: string, fullPage = true): Promise<void> {
     if (pictures) {
         mkdirSync(pictures, { recursive: true });
         await page.screenshot({ path: join(pictures, `${name}.png`), fullPage });
@@ -153,4 +153,17 @@ export async function picture(page: Page, name: string, fullPage = true): Promis
     }, png.toString("base64"));
     writeFileSync(join(documents, `${file}.webp`), Buffer.from(webp, "base64"));
     await converter.close();
+}
+
+/** Keeps a picture of a state in which nothing is cut off and nobody is kept out. */
+export async function good(visit: Visit, name: string, { fullPage = true, mayScroll = "" } = {}): Promise<void> {
+    await picture(visit.page, name, fullPage);
+    const wide = await visit.page.evaluate(mayScroll =>
+        [document.documentElement, ...document.querySelectorAll(".vt-scroll, .pf-v6-c-card")]
+            .filter(element => !element.closest("details:not([open])"))
+            .filter(element => element.scrollWidth > element.clientWidth && element.ariaLabel !== mayScroll)
+            .map(element => `${element.ariaLabel ?? element.className}: ${element.scrollWidth} > ${element.clientWidth}`),
+    mayScroll);
+    assert.deepEqual(wide, []);
+    assert.deepEqual(await barriers(visit.page), []);
 }

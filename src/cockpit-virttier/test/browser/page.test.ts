@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { domain, gibibyte, host, longNames, manyVms, oneVm, unready, uuidOf } from "../hosts";
-import { barriers, leave, picture, Stage, type Visit } from "./browser";
+import type { Page } from "playwright-core";
+import { domain, host, longNames, manyVms, oneVm, unready, uuidOf } from "../hosts";
+import { good, leave, Stage, type Visit } from "./browser";
 
 let stage: Stage;
 before(async () => {
@@ -16,11 +17,6 @@ async function seen(visit: Visit, text: string): Promise<void> {
     await visit.page.getByText(text).first().waitFor();
 }
 
-/** The page is no wider than its window. */
-async function fits(visit: Visit): Promise<void> {
-    assert.ok(await visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"));
-}
-
 /** Changes the host that the page is told of. */
 async function change(visit: Visit, code: string): Promise<void> {
     await visit.page.evaluate(`(host => { ${code} })(window.fakeHost)`);
@@ -31,14 +27,12 @@ for (const style of ["light", "dark"] as const) {
         const visit = await stage.visit({ ...oneVm(), style, doctor: unready });
         await seen(visit, "web1");
         await seen(visit, "kvm_ept_sample is not loaded");
-        await picture(visit.page, `overview-${style}`);
-        assert.deepEqual(await barriers(visit.page), []);
+        await good(visit, `overview-${style}`);
         await visit.page.getByRole("link", { name: "web1" }).click();
         await seen(visit, "Predictions of late");
         await visit.page.locator("canvas.vt-heat").waitFor();
         await visit.page.waitForTimeout(300);
-        await picture(visit.page, `vm-${style}`);
-        assert.deepEqual(await barriers(visit.page), []);
+        await good(visit, `vm-${style}`);
         await leave(visit);
     });
 }
@@ -48,8 +42,7 @@ test("200 VMs: all are there, a filter and an order find one", async () => {
     await seen(visit, "200 running");
     const names = visit.page.locator(".vt-domains tbody .vt-name a");
     assert.equal(await names.count(), 200);
-    await picture(visit.page, "many", false);
-    assert.deepEqual(await barriers(visit.page), []);
+    await good(visit, "many", { fullPage: false });
     await visit.page.getByRole("button", { name: "Memory", exact: true }).click();
     await visit.page.locator("th[aria-sort=descending]", { hasText: "Memory" }).waitFor();
     assert.equal(await visit.page.locator(".vt-domains tbody tr").first().locator("td").nth(1).innerText(), "64 GiB");
@@ -63,20 +56,20 @@ test("200 VMs: all are there, a filter and an order find one", async () => {
 test("long names and odd ones break nothing", async () => {
     const visit = await stage.visit(longNames());
     await seen(visit, "<b>no & markup</b>");
-    await picture(visit.page, "long-names");
-    await fits(visit);
+    await good(visit, "long-names");
     await visit.page.goto(visit.page.url().split("#")[0] + detail);
     await seen(visit, "Predictions of late");
-    await picture(visit.page, "long-name-vm");
-    await fits(visit);
+    await good(visit, "long-name-vm");
     await leave(visit);
 });
 
 test("a narrow window has it all, below one another", async () => {
     const visit = await stage.visit(oneVm(), detail, { width: 420, height: 800 });
     await seen(visit, "Predictions of late");
-    await picture(visit.page, "narrow");
-    await fits(visit);
+    await good(visit, "narrow");
+    await visit.page.getByRole("link", { name: "Memory tiering" }).click();
+    await seen(visit, "1 running");
+    await good(visit, "narrow-overview", { mayScroll: "Virtual machines" });
     await leave(visit);
 });
 
@@ -84,8 +77,7 @@ test("nothing runs", async () => {
     const visit = await stage.visit(host([]));
     await seen(visit, "No VM is running");
     await seen(visit, "Nothing is to be mended.");
-    await picture(visit.page, "empty");
-    assert.deepEqual(await barriers(visit.page), []);
+    await good(visit, "empty");
     await leave(visit);
 });
 
@@ -103,8 +95,7 @@ test("the agent is down: it says so, with what the doctor found, and comes back 
     const visit = await stage.visit({ ...oneVm(), agent: "down", doctor: unready });
     await seen(visit, "systemctl start virttier");
     await seen(visit, "modprobe kvm_ept_sample");
-    await picture(visit.page, "agent-down");
-    assert.deepEqual(await barriers(visit.page), []);
+    await good(visit, "agent-down");
     await change(visit, "host.agent = 'up'");
     await seen(visit, "web1");
     await change(visit, "host.agent = 'down'");
@@ -130,7 +121,7 @@ test("a VM that ends stays as it last was", async () => {
 test("without an administrator's rights all is seen and nothing can be set, until they are given", async () => {
     const visit = await stage.visit({ ...oneVm(), isAdministrator: false }, detail);
     await seen(visit, "Read only");
-    await picture(visit.page, "read-only");
+    await good(visit, "read-only");
     await visit.page.getByLabel("Try a budget").press("PageUp");
     await seen(visit, "Tried");
     const set = visit.page.getByRole("button", { name: /^Set/ });
@@ -155,8 +146,7 @@ test("a budget is tried by keyboard, foretold, confirmed, and set by the tool", 
     await page.getByRole("button", { name: "Set 8 GiB…" }).press("Enter");
     const dialog = page.getByRole("dialog");
     await dialog.getByText(`virttier set ${uuidOf(1)} --dram 8GiB`).waitFor();
-    await picture(page, "confirmation", false);
-    assert.deepEqual(await barriers(page), []);
+    await good(visit, "confirmation", { fullPage: false });
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     assert.deepEqual(await page.evaluate("window.fakeHost.changes"), []);
@@ -179,7 +169,7 @@ test("a budget is dragged in the curve", async () => {
     await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 4 });
     await page.mouse.up();
     await page.getByRole("button", { name: "Set 8 GiB…" }).waitFor();
-    await picture(page, "dragged");
+    await good(visit, "dragged");
     await leave(visit);
 });
 
@@ -227,7 +217,7 @@ test("the heat map tells address and time under the pointer and the keys, and zo
         await page.keyboard.press("+");
     assert.equal(await page.getByRole("button", { name: "Show all" }).isDisabled(), false);
     assert.match(await readout.innerText(), /^0x1\u202fD800\u202f0000 .*12:04:15/u);
-    await picture(page, "heat-zoomed");
+    await good(visit, "heat-zoomed");
     await page.keyboard.press("0");
     assert.equal(await page.getByRole("button", { name: "Show all" }).isDisabled(), true);
     await page.locator("section", { has: map }).getByText("As a table").click();
@@ -235,13 +225,65 @@ test("the heat map tells address and time under the pointer and the keys, and zo
     await leave(visit);
 });
 
-test("moves show over time", async () => {
+test("moves show over time, from before the page was opened, for as long as the heat map", async () => {
     const visit = await stage.visit(oneVm(), detail);
+    const { page } = visit;
     await seen(visit, "Predictions of late");
-    await change(visit, `host.status.domains[0].promotedPages += ${gibibyte / 4096}`);
-    const moves = visit.page.locator("section", { has: visit.page.getByRole("heading", { name: "Moves" }) });
+    const moves = page.locator("section", { has: page.getByRole("heading", { name: "Moves" }) });
     await moves.locator("details").click();
-    await visit.page.getByRole("table", { name: /Moves of web1/ }).getByText("1 GiB").waitFor({ timeout: 30_000 });
-    await picture(visit.page, "moves");
+    const rows = moves.getByRole("table", { name: /Moves of web1, by the end of five seconds each/ }).locator("tbody tr");
+    assert.equal(await rows.count(), 20);
+    assert.match(await rows.last().innerText(), /^12:10:30\s+[\d.]+ MiB\s+[\d.]+ MiB$/);
+    // At the right edge what is now, at the upper one the events; colours tell bars and marks from the rest.
+    assert.deepEqual(await inkOf(page), { dram: true, slow: true, marks: 1 });
+    await good(visit, "moves");
+
+    await page.getByRole("button", { name: "2.6 h" }).click();
+    await moves.getByRole("table", { name: /by the end of a minute each/ }).waitFor();
+    assert.deepEqual(await inkOf(page), { dram: true, slow: true, marks: 2 });
+    await page.getByRole("button", { name: "26 h" }).click();
+    const day = moves.getByRole("table", { name: /by the end of ten minutes each/ }).locator("tbody tr");
+    await day.first().waitFor();
+    assert.deepEqual(await day.locator("th").allInnerTexts(), ["03-01 12:00", "03-01 12:10", "03-01 12:20"]);
     await leave(visit);
+
+    const made = oneVm();
+    made.details[uuidOf(1)]!.moves = [];
+    const unattached = await stage.visit(made, detail);
+    await seen(unattached, "Up, since it was attached");
+    assert.equal(await unattached.page.getByText("▾").count(), 0);
+    await leave(unattached);
 });
+
+/** What the plot of moves has on it: bars of each colour, and marks at its upper edge. */
+async function inkOf(page: Page): Promise<{ dram: boolean; slow: boolean; marks: number }> {
+    return await page.locator(".vt-plot canvas").nth(1).evaluate(element => {
+        const canvas = element as HTMLCanvasElement;
+        const { width, height } = canvas;
+        const pixels = canvas.getContext("2d")!.getImageData(0, 0, width, height).data;
+        const wanted = (name: string) => {
+            const probe = document.createElement("canvas").getContext("2d")!;
+            probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+            probe.fillRect(0, 0, 1, 1);
+            return [...probe.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        };
+        const [dram, slow, mark] = [wanted("--vt-dram"), wanted("--vt-slow"), wanted("--vt-mark")];
+        const is = (x: number, y: number, colour: number[]) =>
+            colour.every((part, i) => pixels[(y * width + x) * 4 + i] === part);
+        const found = { dram: false, slow: false, marks: 0 };
+        for (let y = 0; y < height; y++) {
+            for (let x = 0; x < width; x++) {
+                found.dram ||= is(x, y, dram);
+                found.slow ||= is(x, y, slow);
+            }
+        }
+        const rows = Array.from({ length: height }, (_, y) => {
+            let runs = 0;
+            for (let x = 1; x < width; x++)
+                runs += is(x, y, mark) && !is(x - 1, y, mark) ? 1 : 0;
+            return runs;
+        });
+        found.marks = Math.max(...rows);
+        return found;
+    });
+}
