@@ -69,7 +69,8 @@ public sealed class HostChangesTests : IAsyncDisposable
         _host.AddSocket(slow: false);
         _host.Write("proc/sys/kernel/numa_balancing", "0");
         (Reconciler reconciler, _) = await StartAsync();
-        await Eventually.IsTrue(() => reconciler.Status() is { Rehomes: true, Domains: [{ StateName: "following", Rounds: > 2 }] });
+        await Eventually.IsTrue(
+            () => reconciler.Status() is { Rehomes: true, Domains: [{ StateName: "following", Rounds: > 2 }] });
     }
 
     [Fact]
@@ -78,7 +79,8 @@ public sealed class HostChangesTests : IAsyncDisposable
         _host.AddSocket(slow: false);
         _host.Write("proc/sys/kernel/numa_balancing", "1");
         (Reconciler reconciler, _) = await StartAsync();
-        await Eventually.IsTrue(() => reconciler.Status() is { Rehomes: false, Domains: [{ StateName: "observing", Rounds: > 2 }] });
+        await Eventually.IsTrue(
+            () => reconciler.Status() is { Rehomes: false, Domains: [{ StateName: "observing", Rounds: > 2 }] });
     }
 
     [Fact]

@@ -122,8 +122,8 @@ internal sealed class PrivateHost : IAsyncDisposable
     /// <param name="options">Options of the daemon's.</param>
     internal async Task StartLibvirtdAsync(params string[] options)
     {
-        Libvirtd = StartInside(DaemonName, [s_virtqemud ?? "libvirtd", "--pid-file", Path.Combine(_directory, DaemonName + ".pid"),
-            .. options]);
+        Libvirtd = StartInside(DaemonName,
+            [s_virtqemud ?? "libvirtd", "--pid-file", Path.Combine(_directory, DaemonName + ".pid"), .. options]);
         await Eventually.IsTrue(
             async () => (await TryVirshAsync("uri")).ExitCode == 0,
             () => $"{DaemonName} does not come up: " + File.ReadAllText(Path.Combine(_directory, DaemonName + ".log")));

@@ -183,7 +183,8 @@ internal sealed record DomainXml(
                 _ => null, // no RAM
             };
             if (address?.StartsWith("0x", StringComparison.Ordinal) == true
-                && ulong.TryParse(address.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong first)
+                && ulong.TryParse(
+                    address.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong first)
                 && first < MostBytes
                 && int.TryParse(target?.Element("node")?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int cell)
                 && ReadBytes(target?.Element("size")) is > 0 and var size)
