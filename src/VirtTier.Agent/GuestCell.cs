@@ -21,6 +21,9 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
     /// <summary>The host's nodes where it is to be if possible (a preferred or interleaving one); none without a wish.</summary>
     public IReadOnlyList<int> Wish { get; init; } = [];
 
+    /// <summary>Memory of it that was plugged in: guest frame numbers, first and one past the last.</summary>
+    public IReadOnlyList<(ulong First, ulong End)> Devices { get; init; } = [];
+
     /// <summary>Whether it is to be on all of these alike.</summary>
     public bool IsSpread { get; init; }
 
@@ -28,6 +31,7 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
     /// sense here.</summary>
     public static IReadOnlyList<GuestCell> ReadAll(NumaHints numa)
     {
+        ILookup<string, string[]> devices = Split(numa.CellDevices).ToLookup(device => device[0]);
         List<GuestCell> cells = [];
         foreach (string[] parts in Split(numa.Cells))
         {
@@ -36,7 +40,10 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
                 || !long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out long kibibytes)
                 || ParseList(cpus) is not { } vcpus)
                 return [];
-            GuestCell cell = new(number, vcpus, kibibytes * 1024 / PageSizes.PageBytes);
+            GuestCell cell = new(number, vcpus, kibibytes * 1024 / PageSizes.PageBytes) 
+            {
+                Devices = [.. devices[id].Select(device => Frames(device[1], device[2]))],
+            };
             cells.Add(cell.With(Split(numa.CellNodes).FirstOrDefault(nodes => nodes.Length == 3 && nodes[0] == id)));
         }
         return cells;
@@ -44,7 +51,8 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
 
     /// <summary>The pages of each cell: runs of page indexes, first and one past the last.</summary>
     /// <remarks>QEMU lays the cells' memory one after the other from address 0 up, and leaves out a hole that ends at 4 GiB,
-    /// where devices are. What is plugged in later lies behind all cells, and is of none of them.</remarks>
+    /// where devices are. What is plugged in later lies behind all cells, each device where libvirt says; one of which it does
+    /// not say that is of no cell.</remarks>
     public static IEnumerable<(int First, int End, GuestCell Cell)> Place(IReadOnlyList<GuestCell> cells, GuestLayout layout)
     {
         if (layout.GfnRanges is not [{ FirstGfn: 0 } low, ..])
@@ -64,6 +72,19 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
             }
             begin = end;
         }
+        foreach (GuestCell cell in cells)
+        {
+            foreach ((ulong first, ulong last) in cell.Devices)
+            {
+                // A device may be there in part only, and in several pieces: a virtio-mem grows.
+                foreach (GfnRange range in layout.GfnRanges)
+                {
+                    (ulong from, ulong to) = (Math.Max(first, range.FirstGfn), Math.Min(last, range.EndGfn));
+                    if (from < to)
+                        yield return (layout.IndexOf(from), layout.IndexOf(to - 1) + 1, cell);
+                }
+            }
+        }
 
         // A page that is there, and the one behind it.
         int IndexBehind(ulong gfn)
@@ -71,6 +92,12 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
             int last = layout.IndexOf(gfn - 1);
             return last >= 0 ? last + 1 : layout.PageCount;
         }
+    }
+
+    private static (ulong First, ulong End) Frames(string address, string kibibytes)
+    {
+        ulong first = ulong.Parse(address, CultureInfo.InvariantCulture) / PageSizes.PageBytes;
+        return (first, first + (ulong.Parse(kibibytes, CultureInfo.InvariantCulture) * 1024 / PageSizes.PageBytes));
     }
 
     private GuestCell With(string[]? nodes)

@@ -235,6 +235,7 @@ internal sealed class Reconciler : IAsyncDisposable
     public AgentStatus Status()
     {
         List<DomainStatus> domains = [];
+        bool rehomes = _context.Host.Rehomes;
         lock (_loops)
         {
             foreach (DomainOrders orders in _orders)
@@ -248,8 +249,10 @@ internal sealed class Reconciler : IAsyncDisposable
             new LibvirtStatus(_link.Connected, _link.Reason) { Source = _snapshot?.Source?.ToKey() },
             _context.Host.Status(),
             _context.Host.PoolBytes,
-            _context.Host.HasSlowTier ? domains : [.. domains.Select(domain => domain with { IsOnlyWatched = true })])
+            _context.Host.HasSlowTier ? domains
+                : [.. domains.Select(domain => domain with { IsOnlyWatched = !rehomes, IsOnlyFollowed = rehomes })])
         {
+            Rehomes = rehomes,
             Hung = _context.Loops.Hung,
             Loops = _context.Loops.Status(),
             Sources = [.. (_snapshot?.Others ?? []).Select(

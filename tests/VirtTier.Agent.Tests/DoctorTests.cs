@@ -196,6 +196,31 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public async Task AppArmor_is_asked_for_the_profile_of_the_daemon_that_is_there()
+    {
+        _tree.Write("/usr/sbin/virtqemud", "").Write("/etc/apparmor.d/usr.sbin.virtqemud", "/usr/bin/* PUx,");
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+        Assert.Equal("virtqemud's profile /etc/apparmor.d/usr.sbin.virtqemud does not let it run hooks", finding.Text);
+        Assert.Contains(" >> /etc/apparmor.d/local/usr.sbin.virtqemud ", finding.Mend, StringComparison.Ordinal);
+
+        _tree.Write("/etc/apparmor.d/local/usr.sbin.virtqemud", "/etc/libvirt/hooks/** rmix,\n");
+        Assert.Equal("on; virtqemud may run its hooks", (await MakeAsync()).Findings.First(f => f.Check == "apparmor").Text);
+    }
+
+    [Theory]
+    [InlineData(false, "systemctl start libvirtd")]
+    [InlineData(true, "systemctl start virtqemud")]
+    public async Task Where_both_daemons_are_installed_it_is_the_one_that_is_enabled(bool modular, string mend)
+    {
+        _names.Remove("org.libvirt");
+        _tree.Write("/usr/sbin/libvirtd", "").Write("/usr/sbin/virtqemud", "");
+        if (modular)
+            _tree.Write("/etc/systemd/system/sockets.target.wants/virtqemud.socket", "");
+        _domains = new DomainSnapshot(1, LibvirtLink.Waiting("no daemon"), []) { Source = LibvirtSource.Files };
+        Assert.Equal(mend, (await MakeAsync()).Findings.First(f => f.Check == "libvirt").Mend);
+    }
+
+    [Fact]
     public async Task A_host_of_RPM_packages_is_told_its_own_commands()
     {
         _tree.Write("/usr/bin/dnf", "").Write("/proc/sys/kernel/osrelease", "5.10.0");

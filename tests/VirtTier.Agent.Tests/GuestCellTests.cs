@@ -24,6 +24,26 @@ public sealed class GuestCellTests
     }
 
     [Fact]
+    public void What_was_plugged_in_is_of_the_cell_that_it_is_plugged_into_as_far_as_it_is_there()
+    {
+        const ulong Above = 4UL << 30, Block = 512 * 4096;
+        GuestLayout layout = GuestLayout.FromMemslots(
+        [
+            new Memslot(0, Hva, 1024), new Memslot(Above, 2 * Hva, 512),
+            new Memslot(Above + (2 * Block), 3 * Hva, 512), // a virtio-mem, in two pieces so far
+            new Memslot(Above + (4 * Block), 4 * Hva, 512),
+            new Memslot(Above + (8 * Block), 5 * Hva, 512), // of which nothing is said
+        ]);
+        NumaHints hints = NumaHints.None with
+        {
+            Cells = "0:0:2048;1:1:2048",
+            CellDevices = $"1:{Above}:2048;0:{Above + (2 * Block)}:8192;7:{Above + (8 * Block)}:2048",
+        };
+        Assert.Equal([(0, 512, 0), (512, 1024, 1), (1536, 2048, 0), (2048, 2560, 0), (1024, 1536, 1)],
+            GuestCell.Place(GuestCell.ReadAll(hints), layout).Select(part => (part.First, part.End, part.Cell.Id)));
+    }
+
+    [Fact]
     public void What_the_owner_says_of_a_cell_is_a_limit_or_a_wish()
     {
         NumaHints hints = NumaHints.None with

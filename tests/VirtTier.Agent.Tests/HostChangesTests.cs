@@ -64,6 +64,26 @@ public sealed class HostChangesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Without_a_slow_tier_a_VM_that_is_followed_between_sockets_is_not_called_observed()
+    {
+        _host.AddSocket(slow: false);
+        _host.Write("proc/sys/kernel/numa_balancing", "0");
+        (Reconciler reconciler, _) = await StartAsync();
+        await Eventually.IsTrue(
+            () => reconciler.Status() is { Rehomes: true, Domains: [{ StateName: "following", Rounds: > 2 }] });
+    }
+
+    [Fact]
+    public async Task Without_a_slow_tier_a_VM_is_observed_where_the_kernel_moves_its_pages()
+    {
+        _host.AddSocket(slow: false);
+        _host.Write("proc/sys/kernel/numa_balancing", "1");
+        (Reconciler reconciler, _) = await StartAsync();
+        await Eventually.IsTrue(
+            () => reconciler.Status() is { Rehomes: false, Domains: [{ StateName: "observing", Rounds: > 2 }] });
+    }
+
+    [Fact]
     public async Task A_node_with_less_memory_makes_a_smaller_pool_and_disturbs_no_guest()
     {
         (Reconciler reconciler, HostWatch watch) = await StartAsync();

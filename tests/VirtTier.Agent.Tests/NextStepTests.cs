@@ -21,8 +21,14 @@ public sealed class NextStepTests
         Assert.Equal("virttier doctor", NextStep.Of(_well with { Libvirt = new LibvirtStatus(false, "away") }).Command);
 
     [Fact]
-    public void There_is_no_slow_tier() => Assert.Equal(
-        "virttier estimate", NextStep.Of(_well with { Tiers = [_well.Tiers[0]] }).Command);
+    public void There_is_no_slow_tier()
+    {
+        AgentStatus oneTier = _well with { Tiers = [_well.Tiers[0]] };
+        Assert.Equal("virttier estimate", NextStep.Of(oneTier).Command);
+        Assert.Contains("VMs are only watched", NextStep.Of(oneTier).Why, StringComparison.Ordinal);
+        Assert.Contains("hot pages only follow their VMs between sockets", NextStep.Of(oneTier with { Rehomes = true }).Why,
+            StringComparison.Ordinal);
+    }
 
     [Fact]
     public void Settings_that_cannot_be_used_come_before_VMs_that_wait() => Assert.Equal(

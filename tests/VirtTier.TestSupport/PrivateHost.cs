@@ -60,6 +60,10 @@ internal sealed class PrivateHost : IAsyncDisposable
     /// <summary>libvirt's cache of what QEMU can do: probing costs seconds, so hosts inherit it from the last one.</summary>
     private static readonly string s_sharedCache = Path.Combine(Path.GetTempPath(), "virttier-tests-qemu-capabilities");
 
+    // Another daemon than libvirtd: the path of a virtqemud (testbed/virtqemud makes one).
+    private static readonly string? s_virtqemud = Environment.GetEnvironmentVariable("VIRTTIER_VIRTQEMUD") is { Length: > 0 } path
+        ? path : null;
+
     private readonly string _directory;
     private readonly Process _janitor;
     private int _daemonsStarted;
@@ -73,14 +77,20 @@ internal sealed class PrivateHost : IAsyncDisposable
 
     internal PrivateBus Bus { get; }
 
+    /// <summary>The daemon with libvirt's QEMU driver: libvirtd, or virtqemud.</summary>
     internal Daemon Libvirtd { get; private set; } = null!;
+
+    /// <summary>Its program's name.</summary>
+    internal static string DaemonName => s_virtqemud is null ? "libvirtd" : "virtqemud";
 
     internal Daemon LibvirtDbus { get; private set; } = null!;
 
     /// <summary>Where libvirt's QEMU driver has its pid files.</summary>
     internal string RunDirectory => Path.Combine(_directory, "run", "qemu");
 
-    internal string Connection => $"qemu:///system?socket={Path.Combine(_directory, "run", "libvirt-sock")}";
+    internal string Connection => $"qemu:///system?socket={Path.Combine(_directory, "run", SocketName)}";
+
+    private static string SocketName => s_virtqemud is null ? "libvirt-sock" : "virtqemud-sock";
 
     /// <param name="name">The host's name.</param>
     /// <param name="hook">A qemu hook that is in place from the beginning: the shell's commands; null for none.</param>
@@ -96,7 +106,7 @@ internal sealed class PrivateHost : IAsyncDisposable
             Directory.CreateSymbolicLink(Path.Combine(directory, "run"), Directory.CreateDirectory(runDirectory).FullName);
         foreach (string part in new[] { "run", "etc/hooks", "lib/qemu", "log", "cache/qemu", "pids" })
             Directory.CreateDirectory(Path.Combine(directory, part));
-        await File.WriteAllTextAsync(Path.Combine(directory, "etc/libvirtd.conf"), LibvirtdConfiguration);
+        await File.WriteAllTextAsync(Path.Combine(directory, $"etc/{DaemonName}.conf"), LibvirtdConfiguration);
         await File.WriteAllTextAsync(Path.Combine(directory, "etc/qemu.conf"), QemuConfiguration);
         CopyDirectory(s_sharedCache, Path.Combine(directory, "cache/qemu"));
         if (hook is not null)
@@ -109,12 +119,14 @@ internal sealed class PrivateHost : IAsyncDisposable
         return host;
     }
 
-    internal async Task StartLibvirtdAsync()
+    /// <param name="options">Options of the daemon's.</param>
+    internal async Task StartLibvirtdAsync(params string[] options)
     {
-        Libvirtd = StartInside("libvirtd", "libvirtd", "--pid-file", Path.Combine(_directory, "libvirtd.pid"));
+        Libvirtd = StartInside(DaemonName,
+            [s_virtqemud ?? "libvirtd", "--pid-file", Path.Combine(_directory, DaemonName + ".pid"), .. options]);
         await Eventually.IsTrue(
             async () => (await TryVirshAsync("uri")).ExitCode == 0,
-            () => "libvirtd does not come up: " + File.ReadAllText(Path.Combine(_directory, "libvirtd.log")));
+            () => $"{DaemonName} does not come up: " + File.ReadAllText(Path.Combine(_directory, DaemonName + ".log")));
     }
 
     internal void StartLibvirtDbus() => LibvirtDbus = StartInside("libvirt-dbus",

@@ -44,6 +44,17 @@ internal sealed record DoctorHost(
     /// <summary>Whether a switch of the kernel is on: <c>Y</c>, <c>1</c> or <c>on</c>.</summary>
     public bool IsOn(string path) => Read(path) is "Y" or "1" or "on";
 
+    /// <summary>The daemon that has libvirt's QEMU driver here, and its unit: <c>libvirtd</c> or, where libvirt is modular,
+    /// <c>virtqemud</c>; null if neither is installed.</summary>
+    public string? LibvirtDaemon => (Has("/usr/sbin/libvirtd"), Has("/usr/sbin/virtqemud")) switch
+    {
+        // Starting the one would stop the other.
+        (true, true) => Has("/etc/systemd/system/sockets.target.wants/virtqemud.socket") ? "virtqemud" : "libvirtd",
+        (true, false) => "libvirtd",
+        (false, true) => "virtqemud",
+        _ => null,
+    };
+
     /// <summary>The command that installs a package, by the host's own package manager.</summary>
     /// <param name="debian">Its name in Debian.</param>
     /// <param name="fedora">Its name in Fedora and its kin, where that is another one.</param>

@@ -4,11 +4,9 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
-/// <summary>libvirt's qemu hook, and whether AppArmor lets libvirtd run it.</summary>
+/// <summary>libvirt's qemu hook, and whether AppArmor lets libvirt's daemon run it.</summary>
 internal sealed class HookCheck : IDoctorCheck
 {
-    private const string Profile = "/etc/apparmor.d/usr.sbin.libvirtd";
-
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
         Task.FromResult<IReadOnlyList<Finding>>([Hook(host), AppArmor(host)]);
 
@@ -28,14 +26,15 @@ internal sealed class HookCheck : IDoctorCheck
     {
         if (!host.IsOn("/sys/module/apparmor/parameters/enabled"))
             return Finding.Ok("apparmor", "off");
-        string? profile = host.Read(Profile);
-        return profile is null || profile.Contains("/etc/libvirt/hooks/", StringComparison.Ordinal)
-            || (host.Read("/etc/apparmor.d/local/usr.sbin.libvirtd")?.Contains("/etc/libvirt/hooks/", StringComparison.Ordinal)
-                ?? false)
-            ? Finding.Ok("apparmor", "on; libvirtd may run its hooks")
+        string daemon = host.LibvirtDaemon ?? "libvirtd";
+        string profile = $"/etc/apparmor.d/usr.sbin.{daemon}", local = $"/etc/apparmor.d/local/usr.sbin.{daemon}";
+        return host.Read(profile) is not { } rules || AllowsHooks(rules) || AllowsHooks(host.Read(local) ?? "")
+            ? Finding.Ok("apparmor", $"on; {daemon} may run its hooks")
             : Finding.Warning(
                 "apparmor",
-                $"libvirtd's profile {Profile} does not let it run hooks",
-                $"echo '/etc/libvirt/hooks/** rmix,' >> /etc/apparmor.d/local/usr.sbin.libvirtd && apparmor_parser -r {Profile}");
+                $"{daemon}'s profile {profile} does not let it run hooks",
+                $"echo '/etc/libvirt/hooks/** rmix,' >> {local} && apparmor_parser -r {profile}");
+
+        static bool AllowsHooks(string rules) => rules.Contains("/etc/libvirt/hooks/", StringComparison.Ordinal);
     }
 }

@@ -72,8 +72,7 @@ internal sealed class ServicesCheck : IDoctorCheck
         bool Says(string text) => error.Contains(text, StringComparison.OrdinalIgnoreCase);
     }
 
-    private static string DaemonMend(DoctorHost host) => host.Has("/usr/sbin/libvirtd") ? "systemctl start libvirtd"
-        : host.Has("/usr/sbin/virtqemud") ? "systemctl start virtqemud"
+    private static string DaemonMend(DoctorHost host) => host.LibvirtDaemon is { } daemon ? $"systemctl start {daemon}"
         : host.Install("libvirt-daemon-system", "libvirt-daemon-kvm");
 
     private static async Task<Finding> MachinedAsync(DoctorHost host, CancellationToken cancel) =>

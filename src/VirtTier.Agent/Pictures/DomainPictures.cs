@@ -19,7 +19,10 @@ internal sealed class DomainPictures(GuestRecords records, DomainEvents events, 
     /// <summary>How much DRAM the domains would need.</summary>
     public HostEstimate Estimate(AgentStatus status) => new(
         time.GetUtcNow(), status.Tiers.Count > 1, DramCost,
-        [.. status.Domains.Select(domain => DomainEstimate.Of(domain, records.Find(domain.Pid)))]);
+        [.. status.Domains.Select(domain => DomainEstimate.Of(domain, records.Find(domain.Pid)))])
+    {
+        Rehomes = status.Rehomes,
+    };
 
     /// <summary>All that is known of a domain.</summary>
     public DomainDetail Detail(DomainStatus domain, DramCurve? curve)

@@ -50,7 +50,9 @@ internal static class EstimateText
                 + $" a GiB (costs.dram_per_gib) this frees {cost.Show(one)} (≤ 1 %), {cost.Show(five)} (≤ 5 %).";
         }
         if (!estimate.HasSlowTier)
-            yield return "This host has one memory tier: nothing is moved, VMs are only watched.";
+            yield return "This host has one memory tier: " + (estimate.Rehomes
+                ? "hot pages follow their VMs between sockets, nothing else is moved."
+                : "nothing is moved, VMs are only watched.");
     }
 
     private static string[] Row(DomainEstimate d, string name, int nameWidth) =>

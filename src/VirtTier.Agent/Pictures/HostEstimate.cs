@@ -18,6 +18,9 @@ namespace VirtTier.Agent.Pictures;
 internal sealed record HostEstimate(
     DateTimeOffset Made, bool HasSlowTier, DramCost? DramCost, IReadOnlyList<DomainEstimate> Domains)
 {
+    /// <summary>Whether hot pages follow their VM from one fast node to another.</summary>
+    public bool Rehomes { get; init; }
+
     /// <summary>Those of which enough was seen.</summary>
     [JsonIgnore]
     public IEnumerable<DomainEstimate> Known => Domains.Where(d => d.OnePercent is not null);

@@ -30,6 +30,10 @@ internal sealed record AgentStatus(
     /// <summary>Where VMs are looked for beside libvirt.</summary>
     public IReadOnlyList<SourceStatus> Sources { get; init; } = [];
 
+    /// <summary>Whether hot pages follow their VM from one fast node to another; without a slow tier that is all that is
+    /// moved.</summary>
+    public bool Rehomes { get; init; }
+
     /// <summary>One line of JSON, as it travels over D-Bus.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, StatusJson.Default.AgentStatus);
 
@@ -121,6 +125,7 @@ internal sealed record DomainStatus : DomainFigures, INamedDomain
     {
         TieringState.Observing => "observing",
         TieringState.Tiering when Mode == "observe" || IsOnlyWatched => "observing",
+        TieringState.Tiering when IsOnlyFollowed => "following",
         TieringState.Tiering when FastBytes > BudgetBytes => "settling",
         TieringState.Tiering => "tiering",
         TieringState.Paused => "paused",
@@ -130,7 +135,7 @@ internal sealed record DomainStatus : DomainFigures, INamedDomain
 
     /// <summary>All that <see cref="StateName"/> can be.</summary>
     public static IReadOnlyList<string> StateNames { get; } =
-        ["attaching", "waiting", "tiering", "settling", "observing", "paused", "off"];
+        ["attaching", "waiting", "tiering", "settling", "following", "observing", "paused", "off"];
 
     /// <summary>Why it is not being tiered (or not wholly), in one sentence with what to do; null when it is.</summary>
     public string? Reason { get; init; }
@@ -150,6 +155,11 @@ internal sealed record DomainStatus : DomainFigures, INamedDomain
     /// <summary>Whether nothing of it is moved whatever its mode: the host has one memory tier.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool IsOnlyWatched { get; init; }
+
+    /// <summary>Whether its hot pages follow it between sockets and nothing else of it is moved: the host has one memory
+    /// tier.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsOnlyFollowed { get; init; }
 
     /// <summary>The guest's memory.</summary>
     public long MemoryBytes { get; init; }

@@ -26,7 +26,9 @@ internal sealed record NextStep(string Why, string Command)
         if (status.Domains.Count == 0)
             return new("no VM runs; which there are", "virsh list --all");
         if (status.Tiers.Count == 1)
-            return new("this host has one memory tier, so VMs are only watched; what a slow one would save", "virttier estimate");
+            return new("this host has one memory tier, so "
+                + (status.Rehomes ? "hot pages only follow their VMs between sockets" : "VMs are only watched")
+                + "; what a slow one would save", "virttier estimate");
         if (status.Domains.All(d => d.Mode == "observe"))
             return new("nothing is moved yet: all VMs are only observed; to let VirtTier move their pages",
                 "virttier enable --all");

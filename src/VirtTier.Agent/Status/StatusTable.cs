@@ -91,7 +91,7 @@ internal static class StatusTable
     {
         string colour = d.StateName switch
         {
-            "tiering" => "green",
+            "tiering" or "following" => "green",
             "observing" => "blue",
             "waiting" => "red",
             "paused" or "off" => "grey",
@@ -107,7 +107,7 @@ internal static class StatusTable
             return "";
         double full = d.FastBytes / (double)d.BudgetBytes;
         int filled = (int)Math.Clamp(Math.Round(full * BarWidth), 0, BarWidth);
-        string colour = full > 1 && d.StateName != "observing" ? "red" : "green";
+        string colour = full > 1 && d.StateName is not ("observing" or "following") ? "red" : "green";
         return $"[{colour}]{new string('█', filled)}[/][grey]{new string('░', BarWidth - filled)}[/]";
     }
 

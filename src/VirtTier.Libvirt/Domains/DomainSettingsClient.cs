@@ -133,7 +133,7 @@ public sealed class DomainSettingsClient(IBus bus, string driverPath = "/org/lib
         catch (BusException e)
         {
             string reason = e.ErrorName == BusException.NoReply
-                ? $"libvirt did not answer within {s_callTimeout.TotalSeconds:0} s: libvirtd or one of its hooks may be blocked"
+                ? $"libvirt did not answer within {s_callTimeout.TotalSeconds:0} s: its daemon or one of its hooks may be blocked"
                 : LibvirtClient.DescribeMissingService(e) ?? Shorten.Sentence(e.Message);
             throw new LibvirtException(reason, e);
         }

@@ -30,6 +30,9 @@ internal sealed record DomainXml(
 
     private const ulong MostBytes = 1UL << 52;
 
+    // As many as a machine of QEMU's has slots for (ACPI).
+    private const int MostDevices = 256;
+
     /// <summary>Reads the XML of a domain.</summary>
     /// <exception cref="FormatException">It is not the XML of a domain.</exception>
     internal static DomainXml Parse(string xml)
@@ -134,6 +137,7 @@ internal sealed record DomainXml(
             RestrictiveCells = ReadRestrictiveCells(domain),
             Cells = ReadCells(domain),
             CellNodes = ReadCells(domain) is null ? null : ReadCellNodes(domain),
+            CellDevices = ReadCells(domain) is null ? null : ReadCellDevices(domain),
         };
         return hints == NumaHints.None ? NumaHints.None : hints;
     }
@@ -162,6 +166,31 @@ internal sealed record DomainXml(
             node => $"{(string?)node.Attribute("cellid")}:{(string?)node.Attribute("mode") ?? "strict"}:"
                 + (string?)node.Attribute("nodeset")));
         return text.Length > 0 ? text : null;
+    }
+
+    /// <summary>The memory devices of which the guest's cell is said, and libvirt says where QEMU has put them: it does while the
+    /// domain runs, of a virtio-mem since 9.4.</summary>
+    private static string? ReadCellDevices(XElement domain)
+    {
+        List<string> devices = [];
+        foreach (XElement device in domain.Element("devices")?.Elements("memory") ?? [])
+        {
+            XElement? target = device.Element("target");
+            string? address = (string?)device.Attribute("model") switch
+            {
+                "dimm" => (string?)device.Element("address")?.Attribute("base"),
+                "virtio-mem" => (string?)target?.Element("address")?.Attribute("base"),
+                _ => null, // no RAM
+            };
+            if (address?.StartsWith("0x", StringComparison.Ordinal) == true
+                && ulong.TryParse(
+                    address.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong first)
+                && first < MostBytes
+                && int.TryParse(target?.Element("node")?.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int cell)
+                && ReadBytes(target?.Element("size")) is > 0 and var size)
+                devices.Add(string.Create(CultureInfo.InvariantCulture, $"{cell}:{first}:{size / 1024}"));
+        }
+        return devices.Count > 0 ? string.Join(';', devices.Take(MostDevices)) : null;
     }
 
     private static bool HasSeparator(XElement element, params string[] attributes) =>

@@ -23,7 +23,7 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
     internal const string DomainInterface = "org.libvirt.Domain";
 
     private const int MostUnanswered = 3;
-    private const string NoAnswer = "libvirt does not answer (libvirtd or one of its hooks may be blocked)";
+    private const string NoAnswer = "libvirt does not answer (its daemon or one of its hooks may be blocked)";
 
     // From libvirt-domain.h.
     private const uint ListActive = 1; // VIR_CONNECT_LIST_DOMAINS_ACTIVE
@@ -93,7 +93,7 @@ internal sealed class LibvirtClient(IBus bus, string driverPath, TimeSpan patien
         }
         catch (BusException e)
         {
-            throw new LibvirtUnavailableException($"libvirtd does not answer ({Shorten.Sentence(e.Message)})");
+            throw new LibvirtUnavailableException($"libvirt's daemon does not answer ({Shorten.Sentence(e.Message)})");
         }
     }
 

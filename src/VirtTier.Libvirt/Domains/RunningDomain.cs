@@ -107,6 +107,10 @@ public sealed record NumaHints(string? Mode, string? Nodeset, string? Cpuset, st
     /// <summary>Each of numatune's memnodes, as <c>cell:mode:nodes</c>, joined by <c>;</c>; null if there is none.</summary>
     public string? CellNodes { get; init; }
 
+    /// <summary>Each memory device that is RAM of one of the cells, as <c>cell:address:KiB</c> with the guest-physical address of
+    /// its first byte, joined by <c>;</c>; null if there is none, or no cells.</summary>
+    public string? CellDevices { get; init; }
+
     /// <summary>Nothing is said.</summary>
     public static NumaHints None { get; } = new(null, null, null, null, null);
 }

@@ -156,6 +156,7 @@ export function host(domains: Domain[], change: Partial<Host> = {}): Host {
             poolBytes: 224 * gibibyte,
             domains,
             hung: [],
+            rehomes: false,
         },
         details: Object.fromEntries(domains.map(one => [one.uuid, detailOf(one)])),
         heat: Object.fromEntries(domains.map(one => [one.uuid, heatOf(one.memoryBytes)])),

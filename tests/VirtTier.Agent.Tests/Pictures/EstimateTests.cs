@@ -103,9 +103,13 @@ public sealed class EstimateTests
     {
         Assert.Equal("This host has one memory tier: nothing is moved, VMs are only watched.",
             EstimateText.Render(Host(Web1) with { HasSlowTier = false }, 80).Last());
+        Assert.Equal("This host has one memory tier: hot pages follow their VMs between sockets, nothing else is moved.",
+            EstimateText.Render(Host(Web1) with { HasSlowTier = false, Rehomes = true }, 80).Last());
         SamplePictures pictures = new();
         AgentStatus status = SampleStatus.Of("web1");
         Assert.True(pictures.Shown.Estimate(status).HasSlowTier);
+        Assert.False(pictures.Shown.Estimate(status).Rehomes);
+        Assert.True(pictures.Shown.Estimate(status with { Rehomes = true }).Rehomes);
         Assert.False(pictures.Shown.Estimate(status with { Tiers = [status.Tiers[0]] }).HasSlowTier);
     }
 

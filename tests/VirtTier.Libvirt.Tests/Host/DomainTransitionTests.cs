@@ -258,6 +258,7 @@ public sealed class DomainTransitionTests : IAsyncLifetime
         await _host.VirshAsync("attach-device", "web1", "--live", await _host.WriteFileAsync("dimm.xml",
             "<memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory>"));
         await _watched.UntilAsync("web1", d => d is { MemoryBytes: 192ul << 20, SettingsProblems.Count: 0 });
+        Assert.Equal("0:4294967296:131072", _watched.Find("web1")!.Numa.CellDevices); // and of that cell
     }
 
     private async Task<string> MakeDiskAsync(string name)

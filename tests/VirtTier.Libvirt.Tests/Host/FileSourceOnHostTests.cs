@@ -92,6 +92,22 @@ public sealed class FileSourceOnHostTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_idle_daemon_ends_itself_though_it_is_watched_and_is_back_with_the_next_domain()
+    {
+        await using WatchedHost watched = WatchedHost.Of(_host, LibvirtSource.Files); // with a heartbeat
+        await _host.Libvirtd.EndAsync();
+        await _host.StartLibvirtdAsync("--timeout", "1");
+        Assert.Equal(PrivateHost.DaemonName, (await File.ReadAllTextAsync($"/proc/{_host.Libvirtd.Pid}/comm",
+            TestContext.Current.CancellationToken)).Trim());
+        await Eventually.IsTrue(() => _host.Libvirtd.HasEnded);
+
+        await _host.StartLibvirtdAsync("--timeout", "1");
+        await _host.CreateAsync(new TestDomain("web1"));
+        await watched.UntilAsync("web1", d => d.Process is not null);
+        await watched.UntilLinkAsync(connected: true);
+    }
+
+    [Fact]
     public async Task It_is_the_same_picture_as_over_dbus()
     {
         _host.StartLibvirtDbus();

@@ -110,6 +110,26 @@ public sealed class DomainXmlTests
             "<memory>1</memory><cpu><numa><cell id='0;1' cpus='0' memory='1'/></numa></cpu>", "")).Numa.Cells);
     }
 
+    [Theory]
+    [InlineData("<memory model='dimm'><target><size>2048</size><node>1</node></target>"
+        + "<address type='dimm' slot='0' base='0x100000000'/></memory>", "1:4294967296:2048")]
+    [InlineData("<memory model='virtio-mem'><target><size>4096</size><node>0</node><requested>0</requested>"
+        + "<address base='0x140000000'/></target></memory>", "0:5368709120:4096")]
+    [InlineData("<memory model='nvdimm'><target><size>2048</size><node>1</node></target>"
+        + "<address type='dimm' slot='0' base='0x100000000'/></memory>", null)] // no RAM
+    [InlineData("<memory model='dimm'><target><size>2048</size><node>1</node></target></memory>", null)]
+    [InlineData("<memory model='dimm'><target><size>2048</size></target><address base='0x100000000'/></memory>", null)]
+    [InlineData("<memory model='dimm'><target><size>2048</size><node>1;2</node></target><address base='0x1'/></memory>", null)]
+    [InlineData("<memory model='dimm'><target><size>2</size><node>1</node></target><address base='0x10000000000000'/></memory>",
+        null)]
+    [InlineData("<memory model='dimm'><target><size>2</size><node>1</node></target><address base='4096'/></memory>", null)]
+    public void Memory_devices_are_of_a_cell_where_they_are_known_to_be(string device, string? expected)
+    {
+        const string Cells = "<memory>1</memory><cpu><numa><cell id='0' cpus='0' memory='1'/></numa></cpu>";
+        Assert.Equal(expected, DomainXml.Parse(Domain($"{Cells}<devices>{device}</devices>", "")).Numa.CellDevices);
+        Assert.Null(DomainXml.Parse(Domain($"<memory>1</memory><devices>{device}</devices>", "")).Numa.CellDevices);
+    }
+
     private static string Domain(string head, string devices) =>
         $"<domain><name>x</name><uuid>{Guid.Empty}</uuid>{head}<devices>{devices}</devices></domain>";
 

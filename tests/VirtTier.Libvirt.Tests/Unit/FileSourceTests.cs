@@ -230,7 +230,7 @@ public sealed class FileSourceTests : IDisposable
         _host.Instead = _ => Task.FromException<DBus.BusBody>(new DBus.BusException("org.libvirt.Error", "libvirtd is away"));
         await monitor.LookAsync(TestContext.Current.CancellationToken); // it is there, and has something to say
         Assert.Equal(LibvirtSource.DBus, monitor.Current.Source);
-        Assert.Contains("libvirtd does not answer", monitor.Current.Link.Reason, StringComparison.Ordinal);
+        Assert.Contains("libvirt's daemon does not answer", monitor.Current.Link.Reason, StringComparison.Ordinal);
     }
 
     [Fact]

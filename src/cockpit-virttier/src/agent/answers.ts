@@ -9,6 +9,7 @@ export interface AgentStatus {
     poolBytes: number;
     domains: Domain[];
     hung: string[];
+    rehomes: boolean;
 }
 
 export interface Tier {
@@ -18,7 +19,7 @@ export interface Tier {
     freeBytes: number;
 }
 
-export type StateName = "attaching" | "waiting" | "tiering" | "settling" | "observing" | "paused" | "off";
+export type StateName = "attaching" | "waiting" | "tiering" | "settling" | "following" | "observing" | "paused" | "off";
 
 export interface Domain {
     name: string;

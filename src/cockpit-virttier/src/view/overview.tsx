@@ -25,7 +25,8 @@ export function Overview({ status, doctor, onLookAgain }: {
             <div class="vt-grid">
                 {status.tiers.map(tier => <TierCard key={tier.name} tier={tier} status={status} />)}
             </div>
-            <Domains domains={status.domains} hasSlowTier={status.tiers.length > 1} isKnown={status.libvirt.connected} />
+            <Domains domains={status.domains} note={status.tiers.length > 1 ? undefined : oneTierNote(status.rehomes)}
+                isKnown={status.libvirt.connected} />
             <Findings doctor={doctor} onLookAgain={onLookAgain} />
         </>
     );
@@ -74,9 +75,14 @@ const columns: readonly (readonly [Column, string])[] = [
     ["hot", "Hot"], ["hotFast", "Hot in DRAM"], ["moved", "Moved up / down"],
 ];
 
-function Domains({ domains, hasSlowTier, isKnown }: {
+function oneTierNote(rehomes: boolean) {
+    return "This host has one memory tier, so "
+        + (rehomes ? "hot pages only follow their VMs between sockets." : "VMs are only watched: nothing is moved.");
+}
+
+function Domains({ domains, note, isKnown }: {
     domains: readonly Domain[];
-    hasSlowTier: boolean;
+    note: string | undefined;
     isKnown: boolean;
 }) {
     const [text, setText] = useState("");
@@ -93,7 +99,7 @@ function Domains({ domains, hasSlowTier, isKnown }: {
         );
     return (
         <Card title="Virtual machines" wide
-            note={hasSlowTier ? undefined : "This host has one memory tier, so VMs are only watched: nothing is moved."}
+            note={note}
             actions={
                 <div class="vt-actions">
                     <span class="vt-note" role="status">
@@ -174,7 +180,8 @@ export function DomainBar({ domain: d }: { domain: Domain }) {
 
 export function State({ name, needsAttention }: { name: StateName; needsAttention: boolean }) {
     const colours = {
-        tiering: "green", observing: "blue", waiting: "red", paused: "grey", off: "grey", attaching: "orange", settling: "orange",
+        tiering: "green", following: "green", observing: "blue", waiting: "red", paused: "grey", off: "grey",
+        attaching: "orange", settling: "orange",
     } as const;
     return <Label colour={needsAttention && name !== "waiting" ? "orange" : colours[name]}>{name}</Label>;
 }
