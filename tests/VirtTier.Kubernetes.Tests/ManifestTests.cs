@@ -133,8 +133,12 @@ public sealed class ManifestTests
         Assert.All(Containers, container => Assert.All(container.VolumeMounts,
             mount => Assert.Contains(set.Spec.Template.Spec.Volumes, volume => volume.Name == mount.Name)));
         Assert.Equal("NODE_NAME", Containers.Single(container => container.Name == "annotations").Env.Single().Name);
-        Assert.Contains($"user=\"{Containers.Single(container => container.Name == "exporter").SecurityContext.RunAsUser}\"",
-            Read("base/bus.conf"), StringComparison.Ordinal);
+        // The bus knows users by name only, so the image has to have them.
+        foreach ((string container, string user) in (ReadOnlySpan<(string, string)>)[
+            ("bus", "virttier-bus"), ("annotations", "virttier-kubernetes"), ("exporter", "virttier-exporter")])
+            Assert.Contains($"user {user} {Containers.Single(c => c.Name == container).SecurityContext.RunAsUser};",
+                Read("../oci-image"), StringComparison.Ordinal);
+        Assert.Contains("<policy user=\"virttier-exporter\">", Read("base/bus.conf"), StringComparison.Ordinal);
 
         // Where each looks by itself.
         string[] mounts =

@@ -195,6 +195,7 @@ public sealed class VmiWatcherTests : IAsyncLifetime
         _time.Advance(VmiWatcher.LongestPause);
         await HasAsync("prod/web1 dram=50%");
         // One that lasts makes the pauses short again.
+        await Eventually.IsTrue(() => _server.OpenWatches == 1);
         _time.Advance(VmiWatcher.LongestPause);
         _server.EndWatches();
         await _time.UntilAwaitedAsync(VmiWatcher.FirstPause);
