@@ -50,7 +50,8 @@ command.SetAction(async (result, cancel) =>
     catch (Exception e)
 #pragma warning restore CA1031
     {
-        return Refuse($"the API server is not known: {Shorten.Sentence(e.Message)}; run this in a pod, or give --kubeconfig FILE");
+        return Refuse($"the API server is not known: {Shorten.Sentence(e.Message)}; run this in a pod, "
+            + "or give --kubeconfig FILE");
     }
     using ILoggerFactory logs = LoggerFactory.Create(builder => builder.AddSystemdConsole());
     using k8s.Kubernetes client = new(configuration);

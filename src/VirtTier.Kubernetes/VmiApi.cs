@@ -37,9 +37,9 @@ internal sealed class VmiApi(k8s.Kubernetes client, string node)
     {
         return await WithinAsync(s_patience, async limited =>
         {
-            using HttpResponseMessage response = await SendAsync(
-                "PartialObjectMetadataList", version.Length > 0 ? $"&resourceVersion={Uri.EscapeDataString(version)}" : "", limited)
-                .ConfigureAwait(false);
+            string query = version.Length > 0 ? $"&resourceVersion={Uri.EscapeDataString(version)}" : "";
+            using HttpResponseMessage response =
+                await SendAsync("PartialObjectMetadataList", query, limited).ConfigureAwait(false);
             using Stream stream = await response.Content.ReadAsStreamAsync(limited).ConfigureAwait(false);
             return await JsonSerializer.DeserializeAsync(stream, VmiJson.Default.VmiList, limited).ConfigureAwait(false)
                 ?? throw new JsonException("a list is expected");

@@ -19,7 +19,8 @@ namespace VirtTier.Kubernetes;
 /// <param name="logger">Gets a line when something changes that a person should know.</param>
 internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Func<double> random, ILogger logger)
 {
-    /// <summary>The first pause and the longest; a watch that lasted as long as the longest makes the next pause the first again.</summary>
+    /// <summary>The first pause and the longest; a watch that lasted as long as the longest makes the next pause the first
+    /// again.</summary>
     internal static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1), LongestPause = TimeSpan.FromSeconds(60);
 
     // Of one outage: a server may have a new word for it each time.
@@ -51,7 +52,8 @@ internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Fun
                     listFrom = "0";
                 }
                 Save();
-                await foreach (WatchEvent change in api.WatchAsync(version, s_watch * (1 + random()), cancel).ConfigureAwait(false))
+                TimeSpan watch = s_watch * (1 + random());
+                await foreach (WatchEvent change in api.WatchAsync(version, watch, cancel).ConfigureAwait(false))
                 {
                     Take(change);
                     version = VmiMetadata.VersionOf(change.Object) ?? version;
@@ -95,7 +97,7 @@ internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Fun
         _vmis.Clear();
         foreach (ListedVmi item in items)
             Put(item.Vmi);
-        Log.Listed(logger, _vmis.Count);
+        WatcherLog.Listed(logger, _vmis.Count);
         return version;
     }
 
@@ -121,7 +123,7 @@ internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Fun
         else if (!_isOddTold)
         {
             _isOddTold = true;
-            Log.OddVmi(logger);
+            WatcherLog.OddVmi(logger);
         }
     }
 
@@ -132,7 +134,7 @@ internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Fun
         if (_vmis.Count > MostVmis && !_isManyTold)
         {
             _isManyTold = true;
-            Log.ManyVmis(logger, MostVmis);
+            WatcherLog.ManyVmis(logger, MostVmis);
         }
         byte[] text = VmiSettingsFile.ToBytes(vmis);
         if (_written is not null && text.AsSpan().SequenceEqual(_written))
@@ -145,7 +147,7 @@ internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Fun
     {
         problem = Shorten.Line(problem);
         if (_told.Count < MostTold && _told.Add(problem))
-            Log.Waiting(logger, problem);
+            WatcherLog.Waiting(logger, problem);
     }
 
     private static string Explain(ApiException e) => string.Create(CultureInfo.InvariantCulture,

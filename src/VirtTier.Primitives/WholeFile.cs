@@ -4,7 +4,8 @@ namespace VirtTier.Primitives;
 /// <summary>Files that somebody else may read at any moment, and that outlive who writes them.</summary>
 public static class WholeFile
 {
-    /// <summary>Writes a file so that there is a whole one whenever the writer ends: a new file takes the old one's place.</summary>
+    /// <summary>Writes a file so that there is a whole one whenever the writer ends: a new file takes
+    /// the old one's place.</summary>
     /// <exception cref="IOException">It cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written.</exception>
     public static void Replace(string path, ReadOnlySpan<byte> contents)

@@ -10,7 +10,7 @@ using StrictYaml = typed::k8s.KubernetesYaml;
 
 namespace VirtTier.Kubernetes.Tests;
 
-/// <summary>packaging/kubernetes: what an API server would refuse, what parts of it say of each other, and no right too many.</summary>
+/// <summary>packaging/kubernetes: nothing that an API server would refuse, parts that agree, and no right too many.</summary>
 public sealed class ManifestTests
 {
     private static readonly string s_folder =

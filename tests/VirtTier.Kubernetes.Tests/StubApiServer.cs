@@ -12,14 +12,15 @@ namespace VirtTier.Kubernetes.Tests;
 
 /// <summary>A request that the stub got, as the rules of RBAC see it and as it was written.</summary>
 internal sealed record ApiRequest(
-    string Verb, string ApiGroup, string Resource, IReadOnlyDictionary<string, string> Query, string Accept, string? Authorization)
+    string Verb, string ApiGroup, string Resource, IReadOnlyDictionary<string, string> Query, string Accept,
+    string? Authorization)
 {
     internal string? this[string key] => Query.GetValueOrDefault(key);
 }
 
 /// <summary>
-/// An API server that has VirtualMachineInstances and nothing else, on the loopback. It refuses what a real one would: other paths,
-/// methods, query parameters, tokens and versions, and gives no more than the metadata to who asks for that.
+/// An API server that has VirtualMachineInstances and nothing else, on the loopback. It refuses what a real one would: other
+/// paths, methods, query parameters, tokens and versions, and gives no more than the metadata to who asks for that.
 /// </summary>
 internal sealed class StubApiServer : IAsyncDisposable
 {

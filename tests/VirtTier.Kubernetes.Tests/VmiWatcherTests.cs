@@ -64,8 +64,11 @@ public sealed class VmiWatcherTests : IAsyncLifetime
         await Eventually.IsTrue(() => _server.OpenWatches == 1);
 
         (ApiRequest list, ApiRequest watch) = (_server.Requests[0], _server.Requests[1]);
-        Assert.Equal(
-            new Dictionary<string, string> { ["labelSelector"] = "kubevirt.io/nodeName=node1", ["resourceVersion"] = "0" }, list.Query);
+        Assert.Equal(new Dictionary<string, string>
+        {
+            ["labelSelector"] = "kubevirt.io/nodeName=node1",
+            ["resourceVersion"] = "0",
+        }, list.Query);
         Assert.Equal(new Dictionary<string, string>
         {
             ["labelSelector"] = "kubevirt.io/nodeName=node1",
@@ -264,7 +267,8 @@ public sealed class VmiWatcherTests : IAsyncLifetime
         (string, string)[] many = [.. Enumerable.Range(0, 1000).Select(i => ($"virttier.org/k{i}", new string('"', 200)))];
         for (int vm = 0; vm < 20; vm++)
             _server.Put("prod", $"big{vm:00}", "node1", [.. many, ("x", new string('x', 200_000))]);
-        _server.Put("prod", "bad", "node1", ("virttier.org/dram", "25%" + new string(' ', 200)), ("virttier.org/min", "1%\u00a0"));
+        _server.Put("prod", "bad", "node1",
+            ("virttier.org/dram", "25%" + new string(' ', 200)), ("virttier.org/min", "1%\u00a0"));
         Start();
         await Eventually.IsTrue(() => Found().Length == 21);
         // No value that is cut, or has what cannot be shown, is one that the agent takes.

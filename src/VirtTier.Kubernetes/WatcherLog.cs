@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace VirtTier.Kubernetes;
 
 /// <summary>Every line that this program logs.</summary>
-internal static partial class Log
+internal static partial class WatcherLog
 {
     [LoggerMessage(3000, LogLevel.Information, "VMs of this node, as the API server has them: {Count}")]
     internal static partial void Listed(ILogger logger, int count);
