@@ -76,7 +76,10 @@ internal sealed class VmiWatcher(VmiApi api, string file, TimeProvider time, Fun
             }
             catch (Exception e) when (e is HttpRequestException or IOException or TimeoutException or UnauthorizedAccessException)
             {
-                Complain(e.Message);
+                // .NET refers to the exception in it for what is wrong with TLS.
+                Complain(e.InnerException is { } inner && !e.Message.Contains(inner.Message, StringComparison.Ordinal)
+                    ? $"{e.Message} {inner.Message}"
+                    : e.Message);
             }
 
             if (time.GetElapsedTime(begun) >= LongestPause)

@@ -226,6 +226,15 @@ public sealed class VmiWatcherTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_is_wrong_with_tls_is_said()
+    {
+        // A server that has no TLS.
+        Start(new KubernetesClientConfiguration { Host = $"https://127.0.0.1:{_server.Address.Port}", SkipTlsVerify = true });
+        await _time.UntilAwaitedAsync(VmiWatcher.FirstPause);
+        Assert.Contains("see inner exception. Cannot determine the frame size", Assert.Single(_log.Lines), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_server_that_is_not_there_at_first_is_waited_for()
     {
         int port = _server.Address.Port;
@@ -335,13 +344,15 @@ public sealed class VmiWatcherTests : IAsyncLifetime
         }
     }
 
-    private void Start(int? port = null)
+    private void Start(int? port = null) => Start(new KubernetesClientConfiguration
     {
-        _client = new(new KubernetesClientConfiguration
-        {
-            Host = port is null ? _server.Address.ToString() : $"http://127.0.0.1:{port}",
-            AccessToken = StubApiServer.Token,
-        });
+        Host = port is null ? _server.Address.ToString() : $"http://127.0.0.1:{port}",
+        AccessToken = StubApiServer.Token,
+    });
+
+    private void Start(KubernetesClientConfiguration configuration)
+    {
+        _client = new(configuration);
         VmiWatcher watcher = new(new(_client, "node1"), SettingsFile, _time, () => 1, _log);
         _running = watcher.RunAsync(_stop.Token);
     }
