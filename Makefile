@@ -38,7 +38,7 @@ rpm: deps ## RPM packages of the same, in out/rpms, installed into a root and ve
 	packaging/build-rpms
 
 oci-image: deps ## an image for Kubernetes from the Debian packages, in out/oci, made twice and tried: DEBS=packages that are built
-	$(if $(DEBS),,PACKAGES=agent packaging/build-debs out/oci-debs)
+	$(if $(DEBS),,PACKAGES="agent kubernetes" packaging/build-debs out/oci-debs)
 	DEBS=$(or $(DEBS),out/oci-debs) packaging/oci-image out/oci
 	DEBS=$(or $(DEBS),out/oci-debs) packaging/oci-image out/oci-again
 	tests/oci-image out/oci/virttier out/oci-again/virttier
