@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers deb rpm dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook
+.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook
 .PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -36,6 +36,13 @@ deb: deps ## Debian packages of the agent, its hook and the module, in out/debs,
 rpm: deps ## RPM packages of the same, in out/rpms, installed into a root and verified there
 	testbed/install-deps rpm
 	packaging/build-rpms
+
+oci-image: deps ## an image for Kubernetes from the Debian packages, in out/oci, made twice and tried: DEBS=packages that are built
+	$(if $(DEBS),,PACKAGES="agent kubernetes" packaging/build-debs out/oci-debs)
+	DEBS=$(or $(DEBS),out/oci-debs) packaging/oci-image out/oci
+	DEBS=$(or $(DEBS),out/oci-debs) packaging/oci-image out/oci-again
+	tests/oci-image out/oci/virttier out/oci-again/virttier
+	rm -rf out/oci-again
 
 dist: deb rpm ## all that a release has, in out/dist: source, packages, checksums
 	rm -rf out/dist && packaging/source-tarball out/dist

@@ -44,8 +44,8 @@ internal static class AgentDaemon
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(numaCalls)),
             config.Sampling,
-            new HeatStore(Path.Combine(StateFile.Directory, "heat"), log),
-            new GuestRecords(new HeatStore(Path.Combine(StateFile.Directory, "pictures"), log), time, log),
+            new HeatStore(Path.Combine(ServiceDirectory.State, "heat"), log),
+            new GuestRecords(new HeatStore(Path.Combine(ServiceDirectory.State, "pictures"), log), time, log),
             loops,
             time,
             log)
@@ -55,7 +55,7 @@ internal static class AgentDaemon
 
         await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
         using LinuxProcesses processes = new();
-        SettingsStore settings = new(StateFile.Directory, log);
+        SettingsStore settings = new(ServiceDirectory.State, log);
         using WatchedLoop watching = loops.Add("watching domains", LoopWatch.UsualLimit);
         DomainMonitorOptions options =
             new()

@@ -26,7 +26,12 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
         SettingsRule? rule = config.Rules.FirstOrDefault(rule => rule.Fits(domain, readCgroup));
         (string From, TieringSettings Settings)[] layers =
         [
-            (domain.Source == DomainSources.Proxmox ? "tags" : "metadata",
+            (domain.Source switch
+            {
+                DomainSources.Proxmox => "tags",
+                DomainSources.Kubevirt => "annotation",
+                _ => "metadata",
+            },
                 rule is { OwnerCounts: false } ? TieringSettings.Default : domain.Settings),
             ($"flavor {domain.Labels.Flavor}", domain.Labels.FlavorSettings),
             ($"rule at {rule?.Place}", rule?.Set ?? TieringSettings.Default),

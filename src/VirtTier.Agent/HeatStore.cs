@@ -54,7 +54,7 @@ internal sealed class HeatStore(string directory, ILogger log)
         string file = FileOf(domain, process);
         try
         {
-            StateFile.Replace(file, state);
+            WholeFile.Replace(file, state);
             _problem = null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

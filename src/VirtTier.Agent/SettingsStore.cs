@@ -63,7 +63,7 @@ internal sealed class SettingsStore(string directory, ILogger log)
             return;
         try
         {
-            StateFile.Replace(_file, Encoding.UTF8.GetBytes(text));
+            WholeFile.Replace(_file, Encoding.UTF8.GetBytes(text));
             (_written, _problem) = (text, null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -40,6 +40,10 @@ internal static partial class Log
     [LoggerMessage(1105, LogLevel.Warning, "{Source}: {Reason}")]
     internal static partial void SourceFails(ILogger logger, string source, string reason);
 
+    [LoggerMessage(1106, LogLevel.Warning, "{Path} cannot be used: {Reason}; VMs keep the settings of their annotations "
+        + "that were last known")]
+    internal static partial void AnnotationsUnreadable(ILogger logger, string path, string reason);
+
     [LoggerMessage(1200, LogLevel.Information, "Domain {Domain} ({Uuid}) runs")]
     internal static partial void DomainAppeared(ILogger logger, DomainKey domain, Guid uuid);
 

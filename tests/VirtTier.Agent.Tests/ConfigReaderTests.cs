@@ -135,6 +135,14 @@ public sealed class ConfigReaderTests
         Assert.Equal(TieringSettings.DefaultShares, config.Defaults.Shares);
     }
 
+    [Fact]
+    public void The_configuration_for_a_cluster_looks_for_pods_and_moves_nothing()
+    {
+        AgentConfig config = Read(File.ReadAllText(Path.Combine(Repository.Root, "packaging/kubernetes/base/virttier.yaml")));
+        Assert.Equal(("/var/lib/kubelet/pods", LibvirtSource.Off, TieringMode.Observe),
+            (config.Sources.Pods, config.LibvirtSource, config.Defaults.Mode));
+    }
+
     [Theory]
     [InlineData("libvirt: {heartbeat: 999999999999999s}",
         "t.yaml:1:22: '999999999999999s' must be a time with its unit, from 1s to 300s")]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Commands;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
@@ -89,6 +90,19 @@ public sealed class SettingsRuleTests
         Assert.Equal("60% was cut by the limit of the rule at t.yaml:2",
             effective.Origins.Single(o => o.Attribute == "dram").Cut);
         Assert.Equal("metadata", effective.Origins.Single(o => o.Attribute == "dram").From);
+    }
+
+    [Theory]
+    [InlineData("libvirt", "metadata")]
+    [InlineData("proxmox", "tags")]
+    [InlineData("kubevirt", "annotation")]
+    public void What_the_owner_asks_for_is_from_where_owners_say_it(string source, string from)
+    {
+        SettingOrigin Dram(string rules) => EffectiveSettings.Of(s_domain with { Source = source }, Read(rules), _ => null)
+            .Origins.Single(origin => origin.Attribute == "dram");
+
+        Assert.Equal(("60%", from), (Dram("").Value, Dram("").From));
+        Assert.Equal("built in", Dram("rules:\n- owner: false\n").From);
     }
 
     [Theory]

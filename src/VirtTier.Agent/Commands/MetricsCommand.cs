@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.CommandLine;
+using System.Net;
+using System.Net.Sockets;
 using VirtTier.Agent.Metrics;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Commands;
 
@@ -23,15 +26,55 @@ internal static class MetricsCommand
         {
             Description = "Answer scrapes on the sockets that systemd hands over, as virttier-exporter.socket has it",
         };
-        Command command = new("metrics", "Print the agent's figures in Prometheus' text format") { textFile, serve };
+        Option<string> listen = new("--listen")
+        {
+            HelpName = "ADDRESS:PORT",
+            Description = "Answer scrapes there, where there is no systemd, as in a container: [::]:9755",
+        };
+        Command command = new("metrics", "Print the agent's figures in Prometheus' text format") { textFile, serve, listen };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(serve) && result.GetValue(textFile) is not null)
-                result.AddError("--serve and --textfile exclude each other");
+            string[] given = [.. new Option[] { serve, listen, textFile }
+                .Where(option => result.GetResult(option) is { Implicit: false }).Select(option => option.Name)];
+            if (given.Length > 1)
+                result.AddError($"{given[0]} and {given[1]} exclude each other");
+            if (result.GetValue(listen) is { } address && Place(address) is null)
+                result.AddError($"--listen '{Shorten.ForMessage(address)}' is no address and port, such as 127.0.0.1:9755");
         });
-        command.SetAction((result, cancel) =>
-            result.GetValue(serve) ? ServeAsync(cancel) : RunAsync(result.GetValue(textFile), cancel));
+        command.SetAction((result, cancel) => (result.GetValue(serve), result.GetValue(listen)) switch
+        {
+            (true, _) => ServeAsync("--serve", InheritedSockets.Take, cancel),
+            (_, { } address) => ServeAsync("--listen", () => Listen(Place(address)!), cancel),
+            _ => RunAsync(result.GetValue(textFile), cancel),
+        });
         return command;
+    }
+
+    /// <summary>What <c>--listen</c> names; null where a part is missing, also of the port, which is then 0.</summary>
+    internal static IPEndPoint? Place(string text) =>
+        IPEndPoint.TryParse(text, out IPEndPoint? place) && place.Port > 0 ? place : null;
+
+    /// <summary>A socket that listens there; at <c>[::]</c> also for IPv4.</summary>
+    /// <exception cref="ActivationException">It cannot.</exception>
+    internal static IReadOnlyList<Socket> Listen(IPEndPoint place)
+    {
+        if (place.Address.Equals(IPAddress.IPv6Any) && !Socket.OSSupportsIPv6)
+            place = new(IPAddress.Any, place.Port);
+        Socket? socket = null;
+        try
+        {
+            socket = new(place.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            if (place.AddressFamily == AddressFamily.InterNetworkV6)
+                socket.DualMode = true;
+            socket.Bind(place);
+            socket.Listen();
+            return [socket];
+        }
+        catch (SocketException e)
+        {
+            socket?.Dispose();
+            throw new ActivationException($"{place} cannot be listened at: {e.Message}");
+        }
     }
 
     private static async Task<int> RunAsync(FileInfo? textFile, CancellationToken cancel)
@@ -49,17 +92,18 @@ internal static class MetricsCommand
         return answered ? ExitCode.Success : ExitCode.NoAgent;
     }
 
-    private static async Task<int> ServeAsync(CancellationToken cancel)
+    private static async Task<int> ServeAsync(
+        string option, Func<IReadOnlyList<Socket>> sockets, CancellationToken cancel)
     {
         try
         {
             ScrapeServer server = new(new MetricsSource(Console.Error, s_scrapePatience).PageAsync, ScrapeLimits.Usual);
-            await server.RunAsync(InheritedSockets.Take(), cancel);
+            await server.RunAsync(sockets(), cancel);
             return ExitCode.Success;
         }
         catch (ActivationException e)
         {
-            await Console.Error.WriteLineAsync($"virttier: --serve: {e.Message}");
+            await Console.Error.WriteLineAsync($"virttier: {option}: {e.Message}");
             return ExitCode.BadInput;
         }
     }

@@ -10,6 +10,9 @@ internal static class ServiceDirectory
     /// <param name="otherwise">What it is then.</param>
     public static string Of(string variable, string otherwise) => First(Environment.GetEnvironmentVariable(variable), otherwise);
 
+    /// <summary>The unit's <c>StateDirectory=</c>: files that outlive the agent.</summary>
+    public static string State => Of("STATE_DIRECTORY", "/var/lib/virttier");
+
     internal static string First(string? named, string otherwise) =>
         named?.Split(':').FirstOrDefault(path => path.StartsWith('/')) ?? otherwise;
 }

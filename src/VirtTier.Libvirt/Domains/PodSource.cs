@@ -12,7 +12,8 @@ namespace VirtTier.Libvirt.Domains;
 /// <summary>
 /// KubeVirt's VMs: libvirt's files in each pod's volume <c>libvirt-runtime</c>, as the node sees them. The pod's owner can write
 /// anything there. So no link is followed, little is read, a process counts only if it runs in the pod's own cgroup, what the
-/// files say of settings and labels does not count, and one line of the log is all that a pod can cause.
+/// files say of settings and labels does not count (the API says them: <see cref="VmiAnnotations"/>), and one line of the log is
+/// all that a pod can cause.
 /// </summary>
 internal sealed class PodSource(
     IHostProcesses processes, PendingWork work, Func<SourceOptions> options, Action progress, ILogger logger) : IDomainSource
@@ -36,6 +37,7 @@ internal sealed class PodSource(
     private static readonly string[] s_directories = ["qemu/run", "qemu"];
 
     private readonly Dictionary<string, Pod> _pods = []; // by UID
+    private readonly VmiAnnotations _annotations = new(() => options().VmiSettings, logger);
 
     public string Name => DomainSources.Kubevirt;
 
@@ -66,6 +68,8 @@ internal sealed class PodSource(
         HashSet<string> seen = [];
         try
         {
+            if (IsAsked)
+                _annotations.Look();
             foreach (string directory in options().Pods is { } root ? Directory.EnumerateDirectories(root).Take(MostPods) : [])
             {
                 cancel.ThrowIfCancellationRequested();
@@ -166,6 +170,7 @@ internal sealed class PodSource(
                 known.AddressSpace = processes.ReadAddressSpace(process.Pid);
             }
             known.Tracked.UpdateProcess(lookup, processes, work.Wake);
+            known.Take(_annotations.Find(known.Namespace, domain.Name));
         }
         catch (ForeignException)
         {
@@ -262,15 +267,35 @@ internal sealed class PodSource(
 
         internal ulong AddressSpace { get; set; }
 
+        private ulong Memory => Math.Min(Tracked.Domain!.MemoryBytes, AddressSpace);
+
+        private TieringSettings Settings { get; set; } = TieringSettings.Default;
+
+        private IReadOnlyList<SettingsProblem> Problems { get; set; } = [];
+
+        /// <summary>Takes over what the API says of the VM; null is nothing: it is on its way to another node, or has been
+        /// deleted, and what it last said holds until its end.</summary>
+        internal void Take(VmiSettings? vmi)
+        {
+            if (vmi is null)
+                return;
+            var (settings, problems) = TieringSettings.FromAttributes(vmi.Settings, Memory);
+            if (problems.Count == 0)
+                Settings = settings;
+            // Of two lists with the same in them the first stays, so that nothing looks like a change.
+            if (!problems.SequenceEqual(Problems))
+                Problems = problems;
+        }
+
         /// <summary>The domain without what only its owner says of it: memory that it does not have would be a share of the
         /// host's.</summary>
         internal RunningDomain Trusted() => Tracked.Domain! with
         {
-            MemoryBytes = Math.Min(Tracked.Domain.MemoryBytes, AddressSpace),
+            MemoryBytes = Memory,
             Labels = DomainLabels.None with { Namespace = Namespace },
             Numa = NumaHints.None, // the kernel knows what binds it
-            Settings = TieringSettings.Default,
-            SettingsProblems = [],
+            Settings = Settings,
+            SettingsProblems = Problems,
         };
     }
 

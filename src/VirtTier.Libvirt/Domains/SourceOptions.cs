@@ -27,4 +27,7 @@ public sealed record SourceOptions
 
     /// <summary>Where the kubelet has the logs of pods, a directory each, whose name begins with the pod's namespace.</summary>
     public string PodLogs { get; init; } = "/var/log/pods";
+
+    /// <summary>What KubeVirt's API says of the VMs in pods, see <see cref="VmiSettingsFile"/>.</summary>
+    public string VmiSettings { get; init; } = VmiSettingsFile.DefaultPath;
 }

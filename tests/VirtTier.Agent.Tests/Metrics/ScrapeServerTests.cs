@@ -2,6 +2,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using VirtTier.Agent.Commands;
 using VirtTier.Agent.Metrics;
 
 namespace VirtTier.Agent.Tests.Metrics;
@@ -33,6 +34,44 @@ public sealed class ScrapeServerTests : IAsyncDisposable
         _client.Dispose();
         _listener.Dispose();
         _stop.Dispose();
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1:9755", true)]
+    [InlineData("[::]:9755", true)]
+    [InlineData("::", false)]
+    [InlineData("127.0.0.1", false)]
+    [InlineData("127.0.0.1:0", false)]
+    [InlineData("9755", false)]
+    [InlineData("localhost:9755", false)]
+    [InlineData("", false)]
+    public void Where_to_listen_has_an_address_and_a_port(string text, bool isGood)
+    {
+        Assert.Equal(isGood, MetricsCommand.Place(text) is not null);
+        string[] errors = [.. CommandTree.Create().Parse(["metrics", "--listen", text]).Errors.Select(error => error.Message)];
+        Assert.Equal(isGood ? 0 : 1, errors.Length);
+    }
+
+    [Theory]
+    [InlineData("--serve", "--listen", "127.0.0.1:9755")]
+    [InlineData("--serve", "--textfile", "x.prom")]
+    [InlineData("--listen", "127.0.0.1:9755", "--textfile", "x.prom")]
+    public void A_page_goes_to_one_place(params string[] options) => Assert.Contains("exclude each other",
+        Assert.Single(CommandTree.Create().Parse(["metrics", .. options]).Errors).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public async Task Scrapes_are_answered_without_systemd_and_by_one_at_a_place()
+    {
+        using Socket socket = MetricsCommand.Listen(new IPEndPoint(IPAddress.IPv6Any, FreePort())).Single();
+        Task serving = new ScrapeServer(_ => _page(), ScrapeLimits.Usual).RunAsync([socket], _stop.Token);
+        IPEndPoint place = new(IPAddress.Loopback, ((IPEndPoint)socket.LocalEndPoint!).Port);
+        using HttpClient client = new() { BaseAddress = new Uri($"http://{place}/") };
+        Assert.Equal("page", await client.GetStringAsync(new Uri("metrics", UriKind.Relative), Cancel));
+
+        ActivationException e = Assert.Throws<ActivationException>(() => MetricsCommand.Listen(place));
+        Assert.Contains(place.ToString(), e.Message, StringComparison.Ordinal);
+        await _stop.CancelAsync();
+        await serving;
     }
 
     [Fact]
@@ -186,4 +225,11 @@ public sealed class ScrapeServerTests : IAsyncDisposable
     }
 
     private Task<string> ScrapeAsync() => _client.GetStringAsync(new Uri("metrics", UriKind.Relative), Cancel);
+
+    private static int FreePort()
+    {
+        using Socket socket = new(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
 }

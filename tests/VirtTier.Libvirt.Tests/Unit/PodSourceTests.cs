@@ -16,11 +16,17 @@ public sealed class PodSourceTests : IDisposable
     private readonly FakeProcesses _processes = new();
     private readonly FakeLog _log = new();
     private readonly DomainMonitor _monitor;
+    private int _told;
 
     public PodSourceTests()
     {
         Directory.CreateDirectory(At("logs"));
-        SourceOptions options = new() { Pods = Directory.CreateDirectory(At("pods")).FullName, PodLogs = At("logs") };
+        SourceOptions options = new()
+        {
+            Pods = Directory.CreateDirectory(At("pods")).FullName,
+            PodLogs = At("logs"),
+            VmiSettings = At("settings.json"),
+        };
         _monitor = new(work => new PodSource(_processes, work, () => options, () => { }, _log), new DomainMonitorOptions(),
             TimeProvider.System, _log);
         MakePod(Good, "prod");
@@ -109,6 +115,92 @@ public sealed class PodSourceTests : IDisposable
         Assert.InRange(_log.Lines.Count(line => line.Contains(Bad, StringComparison.Ordinal)), 1, 33);
     }
 
+    [Fact]
+    public async Task Its_settings_are_those_that_the_api_has_of_its_vm()
+    {
+        Tell(new("prod", "web1", new Dictionary<string, string> { ["dram"] = "25%", ["shares"] = "300" }),
+            new("other", "web1", new Dictionary<string, string> { ["dram"] = "75%" }));
+        await LookAsync();
+        Assert.Equal(new() { Dram = SizeSpec.Parse("25%"), Shares = 300 }, Settings());
+
+        Tell(new VmiSettings("prod", "web1", new Dictionary<string, string>()));
+        await LookAsync();
+        Assert.Equal(TieringSettings.Default, Settings());
+    }
+
+    [Theory]
+    [InlineData("its VM is gone", false)]
+    [InlineData("no file", false)]
+    [InlineData("damaged", true)]
+    [InlineData("null in it", true)]
+    [InlineData("a link", true)]
+    [InlineData("a pipe", true)]
+    [InlineData("too long", true)]
+    public async Task While_the_api_says_nothing_what_it_last_said_holds(string how, bool isTold)
+    {
+        Tell(new VmiSettings("prod", "web1", new Dictionary<string, string> { ["dram"] = "25%" }));
+        await LookAsync();
+        string file = At("settings.json");
+        if (how == "its VM is gone")
+            Tell();
+        else
+            File.Delete(file);
+        switch (how)
+        {
+            case "damaged":
+                File.WriteAllText(file, "[{");
+                break;
+            case "null in it":
+                File.WriteAllText(file, """[{"namespace":"prod","name":"web1","settings":{"dram":null}}]""");
+                break;
+            case "a link":
+                File.WriteAllBytes(file + ".real", VmiSettingsFile.ToBytes([]));
+                File.CreateSymbolicLink(file, file + ".real");
+                break;
+            case "a pipe":
+                using (Process made = Process.Start("mkfifo", file))
+                    made.WaitForExit();
+                break;
+            case "too long":
+                File.WriteAllText(file, "[]" + new string(' ', VmiSettingsFile.MostBytes));
+                break;
+        }
+        await LookAsync();
+        await LookAsync();
+        Assert.Equal(SizeSpec.Parse("25%"), Settings().Dram);
+        Assert.Equal(isTold ? 1 : 0, _log.Lines.Count(line => line.Contains("settings.json", StringComparison.Ordinal)));
+
+        File.Delete(file);
+        Tell(new VmiSettings("prod", "web1", new Dictionary<string, string> { ["dram"] = "50%" }));
+        await LookAsync();
+        Assert.Equal(SizeSpec.Parse("50%"), Settings().Dram);
+    }
+
+    [Fact]
+    public async Task A_mistake_in_an_annotation_is_shown_and_the_last_good_settings_hold()
+    {
+        Tell(new VmiSettings("prod", "web1", new Dictionary<string, string> { ["dram"] = "25%" }));
+        await LookAsync();
+        Tell(new VmiSettings("prod", "web1", new Dictionary<string, string> { ["dram"] = "lots", ["colour"] = "red" }));
+        await LookAsync();
+        RunningDomain domain = Assert.Single(_monitor.Current.Domains);
+        Assert.Equal(SizeSpec.Parse("25%"), domain.Settings.Dram);
+        Assert.Equal(["colour", "dram"], domain.SettingsProblems.Select(problem => problem.Attribute).Order());
+
+        long version = _monitor.Current.Version;
+        await LookAsync();
+        Assert.Equal(version, _monitor.Current.Version); // the same mistake again is no news
+    }
+
+    [Fact]
+    public async Task A_pod_whose_namespace_only_its_owner_knows_has_no_settings()
+    {
+        Tell(new VmiSettings("prod", "web1", new Dictionary<string, string> { ["dram"] = "25%" }));
+        Directory.Delete(At("logs"), recursive: true);
+        await LookAsync();
+        Assert.Equal(TieringSettings.Default, Settings());
+    }
+
     public static TheoryData<string> Tricks =>
     [
         "directory is a link", "volume is a link", "file is a link", "lock file is a link", "pipe", "socket", "directory", "1 GB",
@@ -147,6 +239,15 @@ public sealed class PodSourceTests : IDisposable
         await LookAsync();
         Assert.Equal(["evil_vm", "prod_web1"], _monitor.Current.Domains.Select(d => d.Name));
     }
+
+    private void Tell(params VmiSettings[] vmis)
+    {
+        File.WriteAllBytes(At("new"), VmiSettingsFile.ToBytes(vmis));
+        File.SetLastWriteTimeUtc(At("new"), DateTime.UnixEpoch.AddSeconds(++_told)); // two of one length may have one time else
+        File.Move(At("new"), At("settings.json"), overwrite: true);
+    }
+
+    private TieringSettings Settings() => Assert.Single(_monitor.Current.Domains).Settings;
 
     private void Play(string trick, string directory)
     {
