@@ -16,7 +16,10 @@ public sealed class BusPolicyTests : AgentOnBus
     [Fact]
     public async Task The_agents_user_may_own_its_name_and_ask_libvirt_and_nobody_else_may()
     {
-        string[] own = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "0"];
+        string[] own =
+        [
+            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "0",
+        ];
         string[][] questions =
         [
             ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "ListDomains", "u", "1"],
