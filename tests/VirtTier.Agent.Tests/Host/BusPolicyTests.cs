@@ -18,7 +18,8 @@ public sealed class BusPolicyTests : AgentOnBus
     {
         string[] own =
         [
-            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.virttier.Agent1", "0",
+            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
+            "su", "org.virttier.Agent1", "0",
         ];
         string[][] questions =
         [
