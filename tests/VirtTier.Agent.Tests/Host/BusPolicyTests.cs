@@ -24,6 +24,7 @@ public sealed class BusPolicyTests : AgentOnBus
         string[][] questions =
         [
             ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "ListDomains", "u", "1"],
+            ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "GetAllDomainStats", "uu", "1", "0"],
             ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetXMLDesc", "u", "0"],
             ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetJobStats", "u", "0"],
         ];
