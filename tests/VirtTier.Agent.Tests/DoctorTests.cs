@@ -101,6 +101,7 @@ public sealed class DoctorTests : IDisposable
     [InlineData("/etc/libvirt/hooks/qemu.d/virttier", "#!/bin/sh\n# libvirt's qemu hook for VirtTier\n", "hook", Severity.Warning,
         "virttier hook install")]
     [InlineData("/proc/43/status", "CapEff:\t0000000000a00000\n", "rights", Severity.Error, "systemctl cat virttier")]
+    [InlineData("/proc/43/status", "CapEff:\t0000000000a80000\n", "rights", Severity.Error, "systemctl cat virttier")]
     [InlineData("/proc/43/attr/current", "strict-profile (enforce)", "rights", Severity.Warning, "aa-complain strict-profile")]
     [InlineData("/proc/42/status", "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n", "domain web1",
         Severity.Error, "echo 0-1 > ")]

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using VirtTier.Agent.Tests.Fakes;
 
@@ -39,6 +40,27 @@ public sealed class HookTests
         run.Write("admission-control", "");
 
         Assert.Equal((0, "", ""), await RunAsync("prepare", run.Root));
+    }
+
+    [Theory]
+    [InlineData("prepare")]
+    [InlineData("started")]
+    public async Task A_link_in_the_place_of_its_directory_leads_the_xml_nowhere(string operation)
+    {
+        using HostTree run = new();
+        run.Write("admission-control", "");
+        string elsewhere = Directory.CreateDirectory(run.At("elsewhere")).FullName;
+        Directory.CreateSymbolicLink(run.At("hook"), elsewhere);
+        ConcurrentQueue<string?> made = [];
+        using FileSystemWatcher watcher = new(elsewhere);
+        watcher.Created += (_, e) => made.Enqueue(e.Name);
+        watcher.EnableRaisingEvents = true;
+
+        Assert.Equal((0, "", ""), await RunAsync(operation, run.Root));
+
+        await File.WriteAllTextAsync(Path.Combine(elsewhere, "last"), "", TestContext.Current.CancellationToken);
+        await Eventually.IsTrue(() => made.Contains("last"));
+        Assert.Equal(["last"], made);
     }
 
     [Fact]

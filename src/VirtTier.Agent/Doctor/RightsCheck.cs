@@ -11,9 +11,9 @@ internal sealed class RightsCheck : IDoctorCheck
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(5);
 
-    // Bits of capabilities(7): move_pages(2) of others, the sampler and pagemap, frame numbers in pagemap.
+    // Bits of capabilities(7); what each is for stands in packaging/virttier.service.
     private static readonly (string Name, int Bit)[] s_needed =
-        [("CAP_SYS_PTRACE", 19), ("CAP_SYS_ADMIN", 21), ("CAP_SYS_NICE", 23)];
+        [("CAP_DAC_READ_SEARCH", 2), ("CAP_SYS_PTRACE", 19), ("CAP_SYS_ADMIN", 21), ("CAP_SYS_NICE", 23)];
 
     public async Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel)
     {

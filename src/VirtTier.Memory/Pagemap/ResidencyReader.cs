@@ -192,7 +192,7 @@ public sealed class ResidencyReader
         Errno.ESRCH or Errno.ENOENT or Errno.EINVAL => new(GuestMemoryError.ProcessGone, $"process {pid} has ended"),
         Errno.EACCES or Errno.EPERM => new(
             GuestMemoryError.NoPermission,
-            $"no right to see where the pages of process {pid} are: the agent needs CAP_SYS_PTRACE and CAP_SYS_ADMIN"),
+            $"no right to see where the pages of process {pid} are: the agent needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"),
         _ => new(GuestMemoryError.Failed, $"cannot see where the pages of process {pid} are ({Errno.Describe(errno)})"),
     };
 }

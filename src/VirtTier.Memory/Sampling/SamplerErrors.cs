@@ -13,7 +13,7 @@ internal static class SamplerErrors
             $"{path} does not exist: the kernel module is not loaded (mend it with: modprobe kvm_ept_sample)"),
         Errno.EACCES or Errno.EPERM => new(
             GuestMemoryError.NoPermission,
-            $"no right to open {path}: it is for root only; run the agent as root (its systemd unit does)"),
+            $"no right to open {path}: it is root's; the agent needs CAP_DAC_READ_SEARCH (its systemd unit has it)"),
         _ => new(GuestMemoryError.Failed, $"cannot open {path} ({Errno.Describe(errno)})"),
     };
 

@@ -20,6 +20,7 @@ public abstract class AgentOnBus : IAsyncLifetime
 {
     // The exporter's user exists where its package is installed; this one exists on every Debian and stands in for it.
     private protected const string ExporterUser = "daemon";
+    private protected const string AgentUser = "bin";
 
     private Daemon _daemon = null!;
     private AgentObject _object = null!;
@@ -59,6 +60,12 @@ public abstract class AgentOnBus : IAsyncLifetime
             Path.Combine(Folder, "exporter.conf"),
             exporter.Replace("user=\"virttier-exporter\"", $"user=\"{ExporterUser}\"", StringComparison.Ordinal),
             TestContext.Current.CancellationToken);
+        string agent = await File.ReadAllTextAsync(
+            Path.Combine(packaging, "org.virttier.Agent1.conf"), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(
+            Path.Combine(Folder, "agent.conf"),
+            agent.Replace("user=\"virttier\"", $"user=\"{AgentUser}\"", StringComparison.Ordinal),
+            TestContext.Current.CancellationToken);
         // The default policy is that of /usr/share/dbus-1/system.conf.
         await File.WriteAllTextAsync(Path.Combine(Folder, "bus.conf"), $"""
             <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
@@ -81,7 +88,8 @@ public abstract class AgentOnBus : IAsyncLifetime
                 <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
                 <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Introspectable"/>
               </policy>
-              <include>{Path.Combine(packaging, "org.virttier.Agent1.conf")}</include>
+              <policy user="root"><allow own="org.libvirt"/></policy>
+              <include>{Path.Combine(Folder, "agent.conf")}</include>
               <include>{Path.Combine(Folder, "exporter.conf")}</include>
             </busconfig>
             """, TestContext.Current.CancellationToken);

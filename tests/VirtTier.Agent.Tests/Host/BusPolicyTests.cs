@@ -11,6 +11,42 @@ public sealed class BusPolicyTests : AgentOnBus
     private static readonly string[] s_nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
     private static readonly string[] s_exporter = ["setpriv", "--reuid", ExporterUser, "--regid", ExporterUser, "--clear-groups"];
 
+    private static readonly string[] s_agent = ["setpriv", "--reuid", AgentUser, "--regid", AgentUser, "--clear-groups"];
+
+    [Fact]
+    public async Task The_agents_user_may_own_its_name_and_ask_libvirt_and_nobody_else_may()
+    {
+        string[] own =
+        [
+            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
+            "su", "org.virttier.Agent1", "0",
+        ];
+        string[][] questions =
+        [
+            ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "ListDomains", "u", "1"],
+            ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "GetAllDomainStats", "uu", "1", "0"],
+            ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetXMLDesc", "u", "0"],
+            ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetJobStats", "u", "0"],
+        ];
+        string[] change = ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "Destroy", "u", "0"];
+        Bus.OwnName("org.libvirt"); // a name that nobody owns is not looked up in the policy
+        await Eventually.IsTrue(
+            async () => (await CallAsync(s_nobody, questions[0])).Contains("Access denied", StringComparison.Ordinal),
+            () => "nobody owns libvirt's name, or anyone may ask it");
+
+        foreach (string[] call in questions)
+        {
+            Assert.Contains("Access denied", await CallAsync(s_nobody, call), StringComparison.Ordinal);
+            Assert.DoesNotContain("Access denied", await CallAsync(s_agent, call), StringComparison.Ordinal);
+        }
+        Assert.Contains("Access denied", await CallAsync(s_agent, change), StringComparison.Ordinal);
+        Assert.Contains("Access denied", await CallAsync(s_nobody, own), StringComparison.Ordinal);
+        Assert.Equal("", await CallAsync(s_agent, own));
+
+        async Task<string> CallAsync(string[] user, string[] call) =>
+            (await RunAsync([.. user, "busctl", "--address=" + Address, "call", .. call])).Errors;
+    }
+
     [Theory]
     [InlineData("GetStatus")]
     [InlineData("ListDomains")]

@@ -41,6 +41,26 @@ public sealed class KvmSamplerTests : IDisposable
         Assert.Equal(GuestMemoryError.ModuleIncompatible, AttachFails().Kind);
     }
 
+    // The agent has CAP_DAC_READ_SEARCH and not CAP_DAC_OVERRIDE: root's file with mode 0600 opens to it to be read, no more.
+    [Fact]
+    public void The_modules_file_is_opened_to_be_read_only()
+    {
+        string path = System.IO.Path.GetTempFileName();
+        try
+        {
+            using SamplerDevice? device = SamplerDevice.Open(path, out int errno);
+            Assert.True(device is not null, $"errno {errno}");
+            string descriptor = Directory.GetFiles("/proc/self/fd").Single(
+                fd => new FileInfo(fd).LinkTarget == path).Replace("/fd/", "/fdinfo/", StringComparison.Ordinal);
+            string flags = File.ReadLines(descriptor).Single(l => l.StartsWith("flags:", StringComparison.Ordinal));
+            Assert.EndsWith("0", flags, StringComparison.Ordinal); // O_RDONLY, in octal
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     [Theory]
     [InlineData(Errno.ESRCH, GuestMemoryError.ProcessGone, "process 42 has ended")]
     [InlineData(Errno.EPERM, GuestMemoryError.NoPermission, "CAP_SYS_PTRACE")]
