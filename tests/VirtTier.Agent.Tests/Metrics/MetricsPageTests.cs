@@ -12,6 +12,7 @@ public sealed partial class MetricsPageTests
     private static readonly string[] s_modes = ["enforce", "observe"];
     private static readonly string?[] s_reasons = [null, Reasons.Attaching, "the module is not loaded"];
     private static readonly long[] s_fastBytes = [0, 2L << 30];
+    private static readonly bool[] s_followed = [false, true];
 
     [Fact]
     public async Task Figures_of_a_domain_are_in_base_units()
@@ -93,7 +94,8 @@ public sealed partial class MetricsPageTests
             from mode in s_modes
             from reason in s_reasons
             from fast in s_fastBytes
-            select domain with { State = state, Mode = mode, Reason = reason, FastBytes = fast };
+            from followed in s_followed
+            select domain with { State = state, Mode = mode, Reason = reason, FastBytes = fast, IsOnlyFollowed = followed };
         Assert.Equal(DomainStatus.StateNames.Order(), each.Select(d => d.StateName).Distinct().Order());
     }
 
