@@ -134,7 +134,8 @@ public sealed class SocketsTests : IDisposable
 
         await Eventually.IsTrue(() => FastPages <= Budget && HotOn(0) + HotOn(1) == Hot && loop.Status.Rounds > 10);
 
-        Assert.All(_host.Bound, of => Assert.All(_host.NodeOf.Skip(of.First).Take(of.Count), node => Assert.Contains(node, of.Nodes)));
+        Assert.All(_host.Bound, of => Assert.All(
+            _host.NodeOf.Skip(of.First).Take(of.Count), node => Assert.Contains(node, of.Nodes)));
     }
 
     [Fact]

@@ -231,7 +231,8 @@ public sealed class VmiWatcherTests : IAsyncLifetime
         // A server that has no TLS.
         Start(new KubernetesClientConfiguration { Host = $"https://127.0.0.1:{_server.Address.Port}", SkipTlsVerify = true });
         await _time.UntilAwaitedAsync(VmiWatcher.FirstPause);
-        Assert.Contains("see inner exception. Cannot determine the frame size", Assert.Single(_log.Lines), StringComparison.Ordinal);
+        Assert.Contains(
+            "see inner exception. Cannot determine the frame size", Assert.Single(_log.Lines), StringComparison.Ordinal);
     }
 
     [Fact]
