@@ -40,7 +40,7 @@ internal sealed record GuestCell(int Id, IReadOnlyList<int> Vcpus, long Pages)
                 || !long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out long kibibytes)
                 || ParseList(cpus) is not { } vcpus)
                 return [];
-            GuestCell cell = new(number, vcpus, kibibytes * 1024 / PageSizes.PageBytes) 
+            GuestCell cell = new(number, vcpus, kibibytes * 1024 / PageSizes.PageBytes)
             {
                 Devices = [.. devices[id].Select(device => Frames(device[1], device[2]))],
             };
