@@ -58,7 +58,8 @@ public sealed class HostDomainsTests : IAsyncDisposable
 
         FakeDomain ours = _libvirt.StartDomain("web1", 11);
         await _libvirt.LookAsync();
-        await UntilAsync(d => d is { IsWhole: true, Domains.Count: 3 });
+        // Each source looks when it may: for a moment the process can be known by the other one alone.
+        await UntilAsync(d => d is { IsWhole: true, Domains.Count: 3 } && d.Domains.Any(domain => domain.Source == "proxmox"));
         Assert.Equal(["libvirt:web1", "proxmox:100", $"qemu:{At("run/plain.pid")}"],
             _domains.Current.Domains.Select(d => d.Key.Full).Order(StringComparer.Ordinal));
         Assert.Equal(ours.Uuid, _domains.Current.Domains.Single(d => d.Source == "libvirt").Uuid);
