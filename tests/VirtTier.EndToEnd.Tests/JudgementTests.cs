@@ -75,6 +75,8 @@ public sealed class JudgementTests
     [Theory]
     [InlineData("<<>>", true)]
     [InlineData("?<.?.>", true)]  // filled its memory; looked at by no harvest; moved on
+    [InlineData("<><<<<<<<<<<<<>>>", true)] // filled it for long
+    [InlineData("<<<<<><<<<<<<<>>>", false)]
     [InlineData("<<", false)]    // it has not moved on
     [InlineData(">>", false)]    // or had before
     [InlineData("><", false)]
