@@ -312,23 +312,24 @@ internal sealed class AttachedGuest
         HomeOrders moves = _homeOrders ?? new HomeOrders(
             new MoveOrder(_plan.Demotions, _nodes.SlowAllowed), new MoveOrder(_plan.Promotions, _nodes.FastAllowed));
         // Room in the tier below comes first, for what is demoted there.
-        MoveReport? sunk = moves.Sink is { Runs.IsEmpty: false } sink
-            ? await _context.Exchange.MoveAsync(_memory, sink, stop)
-            : null;
+        MoveReport? sunk = await MoveAsync(moves.Sink, stop);
         ExchangeReport report = await _context.Exchange.RunAsync(
             _memory, moves.Demote, moves.Promote, room: _plan.TargetPages - _plan.FastPages, stop);
-        MoveReport? rehomed = moves.Rehome is { Runs.IsEmpty: false } rehome
-            ? await _context.Exchange.MoveAsync(_memory, rehome, stop)
-            : null;
+        MoveReport? rehomed = await MoveAsync(moves.Rehome, stop);
+        MoveReport? raised = await MoveAsync(moves.Raise, stop);
         CountMoves(report.Demoted.Moved, report.Promoted.Moved);
         Figures = Figures with
         {
             RehomedPages = Figures.RehomedPages + (rehomed?.Moved ?? 0),
             SunkPages = Figures.SunkPages + (sunk?.Moved ?? 0),
+            RaisedPages = Figures.RaisedPages + (raised?.Moved ?? 0),
         };
         // A home without room is nothing that a person must mend: its pages are in the fast tier.
         return report.Demoted.Problem ?? report.Promoted.Problem;
     }
+
+    private async Task<MoveReport?> MoveAsync(MoveOrder? order, CancellationToken stop) =>
+        order is { Runs.IsEmpty: false } ? await _context.Exchange.MoveAsync(_memory, order, stop) : null;
 
     private void CountMoves(long demoted, long promoted)
     {

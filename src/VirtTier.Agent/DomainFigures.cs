@@ -44,6 +44,9 @@ internal record DomainFigures
     /// <summary>Pages sent from one slow tier to the next slower one, to make room in it.</summary>
     public long SunkPages { get; init; }
 
+    /// <summary>Pages brought from one slow tier to the one above it, as they are used more than what was there.</summary>
+    public long RaisedPages { get; init; }
+
     /// <summary>Pages brought to the fast tier.</summary>
     public long PromotedPages { get; init; }
 

@@ -37,8 +37,10 @@ internal sealed class GuestHomes
     private readonly RouteBook _demotions = new();
     private readonly RouteBook _rehomings = new();
     private readonly RouteBook _sinkings = new();
+    private readonly RouteBook _raisings = new();
     private readonly List<PageRun> _hotAway = [];
     private readonly List<PageRun> _sinking = [];
+    private readonly List<PageRun> _raising = [];
     private NumaHints? _hints;
     private BoundMemory? _bound;
     private GuestLayout? _layout;
@@ -108,10 +110,9 @@ internal sealed class GuestHomes
         HomeOrders orders = new(
             _demotions.Order(plan.Demotions, Routes(plan.Demotions.Span, nodes, (area, node) => Below(area, node))),
             _promotions.Order(plan.Promotions, Routes(plan.Promotions.Span, nodes, Upwards)));
-        Span<double> gains = stackalloc double[Residency.HighestNode + 2];
-        gains.Clear();
-        Dictionary<int, long> crowded = Crowded();
-        ToKinds(nodes, tiers, crowded, gains);
+        double[] gains = new double[Residency.HighestNode + 2];
+        double[] stepGains = new double[Residency.HighestNode + 2];
+        ToKinds(nodes, tiers, gains, stepGains);
         // What changes its tier has its place already.
         foreach (PageRun run in plan.Demotions.Span)
             nodes.Slice(run.First, run.Count).Clear();
@@ -119,14 +120,47 @@ internal sealed class GuestHomes
             nodes.Slice(run.First, run.Count).Clear();
         long left = Math.Max(0, maxMoves - plan.DemotedPages - plan.PromotedPages);
         HotAwayPages = planner.PickHot(nodes, gains, _host.Rehomes ? left : 0, _hotAway);
-        left -= _hotAway.Sum(run => (long)run.Count);
-        planner.PickCold(nodes, kind => crowded.ContainsKey(kind - 1), Math.Min(left, crowded.Values.Sum()), _sinking);
+        left -= Pages(_hotAway);
+        PickBetweenSlowTiers(planner, nodes, stepGains, left);
         return orders with
         {
             Rehome = _rehomings.Order(_hotAway.ToArray(), Routes([.. _hotAway], nodes, (area, _) => area.Home.Nodes)),
             Sink = _sinkings.Order(_sinking.ToArray(), Routes([.. _sinking], nodes, (area, kind) => Below(area, kind - 1))),
+            Raise = _raisings.Order(_raising.ToArray(), Routes([.. _raising], nodes, (area, kind) => Above(area, kind - 1))),
         };
     }
+
+    /// <summary>Decides what goes from one slow tier to another: the coldest of a crowded node down. Where none is crowded, warm
+    /// pages go up into what room there is; for those that find none, pages that would not earn the way up make room.</summary>
+    private void PickBetweenSlowTiers(PlacementPlanner planner, ReadOnlySpan<byte> kinds, double[] stepGains, long mostMoves)
+    {
+        _sinking.Clear();
+        _raising.Clear();
+        (Dictionary<int, long> crowded, long room) = LookAtMiddleTiers();
+        if (crowded.Count > 0)
+        {
+            planner.PickCold(
+                kinds, kind => crowded.ContainsKey(kind - 1), Math.Min(mostMoves, crowded.Values.Sum()), _sinking);
+            return;
+        }
+        if (_host.Tiers.All.Count < 3)
+            return;
+        planner.PickWarm(kinds, stepGains, mostMoves, _raising);
+        long warm = Pages(_raising);
+        long missing = Math.Min(warm - room, mostMoves - Math.Min(warm, room));
+        if (missing > 0)
+        {
+            planner.PickCold(
+                kinds, kind => _host.Tiers.RankOf(kind - 1) is int rank && rank > 0 && rank < _host.Tiers.All.Count - 1, missing,
+                _sinking, stepGains.Max());
+        }
+        int fits = 0;
+        for (long left = room; fits < _raising.Count && (left -= _raising[fits].Count) >= 0;)
+            fits++;
+        _raising.RemoveRange(fits, _raising.Count - fits);
+    }
+
+    private static long Pages(List<PageRun> runs) => runs.Sum(run => (long)run.Count);
 
     /// <summary>The route of cold pages of which it is not known where they are: down from home.</summary>
     public IReadOnlyList<int> UsualWayDown =>
@@ -141,6 +175,10 @@ internal sealed class GuestHomes
 
     private IReadOnlyList<int> Below(Area area, int node) =>
         [.. _host.Tiers.SlowerNodesFrom(node).Where(n => _nodes.SlowAllowed.Contains(n) && area.Allows(n))];
+
+    private IReadOnlyList<int> Above(Area area, int node) =>
+        [.. _host.Tiers.SlowNodesAbove(node, area.Home.Nodes is [int home, ..] ? home : node)
+            .Where(n => _nodes.SlowAllowed.Contains(n) && area.Allows(n))];
 
     private bool IsAllowed(Area area, int fast) => _nodes.FastAllowed.Contains(fast) && area.Allows(fast);
 
@@ -242,30 +280,40 @@ internal sealed class GuestHomes
         return [.. pages.OrderBy(on => on.Key).Select(on => new NodeShare(on.Key, on.Value / all))];
     }
 
-    /// <summary>The nodes of middle tiers that are short of room, and how many pages of each should go.</summary>
-    private Dictionary<int, long> Crowded()
+    /// <summary>Looks how full the nodes of middle tiers are.</summary>
+    /// <returns>Those that are short of room, with how many pages of each should go; and the pages that the others
+    /// have room for beyond what is kept.</returns>
+    private (Dictionary<int, long> Crowded, long Room) LookAtMiddleTiers()
     {
         Dictionary<int, long> crowded = [];
+        long room = 0;
         foreach (int node in _host.Tiers.All.Skip(1).SkipLast(1).SelectMany(tier => tier.Nodes))
         {
-            long room = _host.BytesOf(node) / RoomPart;
+            long kept = _host.BytesOf(node) / RoomPart;
             long free = _mover.FreeBytes(node);
-            if (free < room)
-                crowded[node] = ((2 * room) - free) / PageSizes.PageBytes;
+            if (free < kept)
+                crowded[node] = ((2 * kept) - free) / PageSizes.PageBytes;
+            else
+                room += Math.Max(0, free - (2 * kept)) / PageSizes.PageBytes;
         }
-        return crowded;
+        return (crowded, room);
     }
 
-    /// <summary>Turns the node of each page into that node and one, where the page is away from home or on a crowded node, and
-    /// into 0 where it is to stay.</summary>
-    private void ToKinds(Span<byte> nodes, ReadOnlySpan<byte> tiers, Dictionary<int, long> crowded, Span<double> gains)
+    /// <summary>Turns the node of each page into that node and one, where the page is away from home or may go to another slow
+    /// tier, and into 0 where it is to stay. Tells what an access gains where the page is at home, and one tier up.</summary>
+    private void ToKinds(Span<byte> nodes, ReadOnlySpan<byte> tiers, double[] gains, double[] stepGains)
     {
+        int[] slow = _host.Tiers.All.Count > 2 ? [.. _host.Tiers.All.Skip(1).SelectMany(tier => tier.Nodes)] : [];
         Span<byte> kindOf = stackalloc byte[256];
         foreach (Area area in _areas)
         {
             kindOf.Clear();
-            foreach (int node in crowded.Keys)
+            foreach (int node in slow)
+            {
                 kindOf[node] = (byte)(node + 1);
+                if (Above(area, node) is [int above, ..])
+                    stepGains[node + 1] = Math.Max(stepGains[node + 1], StepGain(area, node, above));
+            }
             if (area.Home.Nodes is [int home, ..])
             {
                 foreach (int node in _host.FastNodes.Except(area.Home.Nodes))
@@ -287,17 +335,30 @@ internal sealed class GuestHomes
         }
     }
 
+    /// <summary>What an access gains by going to a node of the slow tier above, as a part of what it gains by being fast rather
+    /// than slow. Where the firmware does not tell the two apart, as much as another socket costs.</summary>
+    private double StepGain(Area area, int node, int above)
+    {
+        int from = area.Home.Nodes is [int home, ..] ? home : _host.FastNodes[0];
+        double step = Known(_host.Tiers.Distance(from, node)) - Known(_host.Tiers.Distance(from, above));
+        return Math.Max(LocalDistance, step) / SlowLoss(from);
+    }
+
     /// <summary>What an access gains by going to the home node and not to another one, as a part of what it gains by being fast
     /// rather than slow.</summary>
     private double Gain(int home, int node)
     {
-        double slow =
-            Known(_host.Tiers.SlowerNodeNear(home) is int below ? _host.Tiers.Distance(home, below) : 2 * LocalDistance);
         double away = Known(_host.Tiers.Distance(home, node));
-        return Math.Max(0, (away - LocalDistance) / Math.Max(1, slow - LocalDistance));
-
-        static double Known(int distance) => distance == int.MaxValue ? 2 * LocalDistance : distance;
+        return Math.Max(0, (away - LocalDistance) / SlowLoss(home));
     }
+
+    // What an access loses on the slow node behind a fast one, in the unit of distances.
+    private double SlowLoss(int fast) => Math.Max(
+        1,
+        Known(_host.Tiers.SlowerNodeNear(fast) is int below ? _host.Tiers.Distance(fast, below) : 2 * LocalDistance)
+            - LocalDistance);
+
+    private static double Known(int distance) => distance == int.MaxValue ? 2 * LocalDistance : distance;
 
     /// <summary>Pages first to one before end.</summary>
     private sealed record Area(int First, int End, GuestCell? Cell, IReadOnlyList<int>? Limit, Home Home)
@@ -347,4 +408,7 @@ internal sealed record HomeOrders(MoveOrder Demote, MoveOrder Promote)
 
     /// <summary>From one slow tier to the next; null for nothing.</summary>
     public MoveOrder? Sink { get; init; }
+
+    /// <summary>From one slow tier to the one above it; null for nothing.</summary>
+    public MoveOrder? Raise { get; init; }
 }

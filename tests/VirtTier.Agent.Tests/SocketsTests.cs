@@ -199,6 +199,41 @@ public sealed class SocketsTests : IDisposable
         Assert.Equal(["fast", "slow", "slower"], _host.Context(config).Host.Status().Select(tier => tier.Name));
     }
 
+    [Theory]
+    [InlineData(2000)] // the slow node has room
+    [InlineData(0)] // it is full of pages that are never used: they make room
+    public async Task Of_pages_that_find_no_room_in_DRAM_the_warmer_are_on_the_nearer_slow_node(int room)
+    {
+        const int cold = 1400;
+        const int warm = 300;
+        _host.AddNode(2, 1024);
+        AgentConfig config = new() { FastNodes = [0], SlowTiers = [[1], [2]] };
+        HashSet<int> hot = [.. Enumerable.Range(0, Budget)];
+        HashSet<int> hotAndWarm = [.. Enumerable.Range(0, Budget + warm)];
+        Array.Fill(_host.NodeOf, 2, Budget, FakeHost.GuestPages - Budget);
+        Array.Fill(_host.NodeOf, 1, Budget + warm, cold);
+        // Node 1 has 1 GiB: a thirty-second of it is always to be free, twice that before anything comes up.
+        _host.RoomOf[1] = (2 * 8192) + cold + room;
+        _host.BeforeHarvest = () =>
+        {
+            _host.Time.Skip(TimeSpan.FromSeconds(1));
+            _host.HotPages = _host.Harvests % 3 == 0 ? hotAndWarm : hot;
+        };
+        await using DomainLoop loop = new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+
+        await Eventually.IsTrue(() => WarmOn(1) + WarmOn(0) >= warm * 9 / 10);
+
+        await Eventually.IsTrue(() => loop.Status.RaisedPages > 0);
+        Assert.Equal(room == 0, loop.Status.SunkPages > 0);
+        int[] before = _host.PagesByNode;
+        long rounds = loop.Status.Rounds;
+        long raised = loop.Status.RaisedPages;
+        await Eventually.IsTrue(() => loop.Status.Rounds > rounds + 30);
+        Assert.InRange(loop.Status.RaisedPages - raised, 0, warm); // no going back and forth
+
+        int WarmOn(int node) => Enumerable.Range(Budget, warm).Count(page => _host.NodeOf[page] == node);
+    }
+
     private int FastPages => _host.PagesByNode[0] + _host.PagesByNode[1];
 
     private int HotOn(int node) => _host.HotPages.Count(page => _host.NodeOf[page] == node);

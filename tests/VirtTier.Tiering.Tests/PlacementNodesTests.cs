@@ -64,6 +64,32 @@ public sealed class PlacementNodesTests
         Assert.All(_runs, run => Assert.True(run.First < 3000 && run.First is < 1024 or >= 2048, $"{run}"));
     }
 
+    [Fact]
+    public void Warm_pages_go_up_a_step_that_earns_twice_the_move_and_those_that_earn_one_do_not_make_room()
+    {
+        ModelGuest guest = Settled();
+        Random random = new(1); // not in step with rounds
+        guest.Run(40, Pages, () => guest.Touch(random.Next(12) == 0 ? 1024..3048 : 1024..2048));
+        byte[] kinds = new byte[Pages];
+        kinds.AsSpan(2048).Fill(1);
+
+        guest.Planner.PickWarm(kinds, [0, 1], Pages, _runs);
+        Assert.Equal(Enumerable.Range(2048, 1000), PagesOf(_runs).Order());
+        guest.Planner.PickWarm(kinds, [0, 0.001], Pages, _runs);
+        Assert.Empty(_runs);
+
+        // Of a gain between, at which the way up is earned once but not twice, nothing moves either way.
+        double gain = 1;
+        do
+        {
+            gain *= 0.9;
+            guest.Planner.PickWarm(kinds, [0, gain], Pages, _runs);
+        }
+        while (_runs.Count > 0);
+        guest.Planner.PickCold(kinds, kind => kind == 1, Pages, _runs, gain);
+        Assert.Equal(Enumerable.Range(3048, Pages - 3048), PagesOf(_runs).Order());
+    }
+
     private static ModelGuest Settled(bool hugePages = false)
     {
         ModelGuest guest = new(Pages, hugePages);

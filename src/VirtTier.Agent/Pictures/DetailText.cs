@@ -77,9 +77,9 @@ internal static class DetailText
         yield return $"moved    up {Sizes.Show(d.PromotedPages * PageSizes.PageBytes)}, "
             + $"down {Sizes.Show(d.DemotedPages * PageSizes.PageBytes)}; "
             + $"{TextTable.Percent(d.PingPongShare)} of late undone soon";
-        if (d.RehomedPages + d.SunkPages > 0)
-            yield return $"within   {Sizes.Show(d.RehomedPages * PageSizes.PageBytes)} between fast nodes, "
-                + $"{Sizes.Show(d.SunkPages * PageSizes.PageBytes)} between slow tiers";
+        if (d.RehomedPages + d.SunkPages + d.RaisedPages > 0)
+            yield return $"within   {Sizes.Show(d.RehomedPages * PageSizes.PageBytes)} between fast nodes; between slow tiers "
+                + $"up {Sizes.Show(d.RaisedPages * PageSizes.PageBytes)}, down {Sizes.Show(d.SunkPages * PageSizes.PageBytes)}";
         foreach ((string reason, long pages) in d.Unmoved.OrderByDescending(u => u.Value))
             yield return $"unmoved  {Sizes.Show(pages * PageSizes.PageBytes)}: {Why(reason)}";
     }

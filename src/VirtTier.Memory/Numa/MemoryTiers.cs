@@ -88,6 +88,12 @@ public sealed class MemoryTiers
         return rank < 0 ? [] : [.. All.Skip(rank + 1).SelectMany(tier => ByNearness(node, tier))];
     }
 
+    /// <summary>The nodes of the slow tier next above that of <paramref name="node"/>, those near <paramref name="from"/> before
+    /// others.</summary>
+    /// <returns>None if there is no slow tier above it.</returns>
+    public IReadOnlyList<int> SlowNodesAbove(int node, int from) =>
+        RankOf(node) is > 1 and int rank ? [.. ByNearness(from, All[rank - 1])] : [];
+
     private int Nearest(int from, MemoryTier tier) => ByNearness(from, tier).First();
 
     // Of two nodes at the same distance, the one with the same place in its tier: sockets and their CXL nodes are

@@ -5,7 +5,7 @@ using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Planning;
 
-// Within a tier, which pages should be on another node of it, or of the next one down.
+// Within a tier, which pages should be on another node of it; between slow tiers, which should be one further up or down.
 public sealed partial class PlacementPlanner
 {
     // Rounds for which a page in regular use is taken to stay so: its heat is an average over as many.
@@ -22,11 +22,24 @@ public sealed partial class PlacementPlanner
     /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
     public long PickHot(ReadOnlySpan<byte> away, ReadOnlySpan<double> gains, long maxMoves, List<PageRun> runs)
     {
-        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
         double[] gain = gains.ToArray();
         return Pick(
             away, maxMoves, runs, hottestFirst: true, (state, kind) => gain[kind] > 0 && IsHot(state),
-            (state, kind) => _model.HasLearned && _model.Rate[state] * gain[kind] * Horizon > cost);
+            (state, kind) => Earns(state, gain[kind], moves: 1));
+    }
+
+    /// <summary>Decides, after <see cref="EndRound"/>, which pages of slower tiers are to go one tier up: those that earn twice
+    /// the move within some rounds, for a colder page may have to make room; the hottest first.</summary>
+    /// <param name="kinds">One byte a page: 0 for one that is to stay, else the place in <paramref name="gains"/> of what it would
+    /// gain.</param>
+    /// <param name="gains">What an access gains, as a part of what it gains by being fast rather than slow.</param>
+    /// <param name="maxMoves">Most pages to move.</param>
+    /// <param name="runs">Filled with the pages and blocks.</param>
+    /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
+    public void PickWarm(ReadOnlySpan<byte> kinds, ReadOnlySpan<double> gains, long maxMoves, List<PageRun> runs)
+    {
+        double[] gain = gains.ToArray();
+        Pick(kinds, maxMoves, runs, hottestFirst: true, (state, kind) => Earns(state, gain[kind], moves: 2), (_, _) => true);
     }
 
     /// <summary>Decides, after <see cref="EndRound"/>, which cold pages are to make room in their tier,
@@ -35,11 +48,18 @@ public sealed partial class PlacementPlanner
     /// <param name="isCrowded">Whether a page of that kind is to make room.</param>
     /// <param name="maxMoves">Most pages to move.</param>
     /// <param name="runs">Filled with the pages and blocks.</param>
+    /// <param name="gain">A page stays for which one access more gains this (see <see cref="PickWarm"/>), if it would earn
+    /// a move; 0 for none to stay for that.</param>
     /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
-    public void PickCold(ReadOnlySpan<byte> kinds, Func<int, bool> isCrowded, long maxMoves, List<PageRun> runs) =>
+    public void PickCold(
+        ReadOnlySpan<byte> kinds, Func<int, bool> isCrowded, long maxMoves, List<PageRun> runs, double gain = 0) =>
         Pick(
-            kinds, maxMoves, runs, hottestFirst: false, (state, kind) => isCrowded(kind) && !IsHot(state),
+            kinds, maxMoves, runs, hottestFirst: false,
+            (state, kind) => isCrowded(kind) && !IsHot(state) && !Earns(state, gain, moves: 1),
             (_, _) => _model.HasLearned);
+
+    private bool Earns(int state, double gain, int moves) =>
+        _model.HasLearned && _model.Rate[state] * gain * Horizon > moves * MoveMatcher.Cost(_moveCost, _pingPong.Share);
 
     private bool IsHot(int state) => _model.ChanceOfAccess(state) >= 0.5;
 

@@ -26,6 +26,7 @@ public sealed partial class MetricsPageTests
         Assert.Contains("\nvirttier_domain_home_ratio{domain=\"web1\",node=\"0\"} 1\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_rehomed_bytes_total{domain=\"web1\"} 28672\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_sunk_bytes_total{domain=\"web1\"} 36864\n", page, StringComparison.Ordinal);
+        Assert.Contains("\nvirttier_domain_raised_bytes_total{domain=\"web1\"} 12288\n", page, StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_unmoved_bytes_total{domain=\"web1\",reason=\"pinned\"} 8192\n", page,
             StringComparison.Ordinal);
         Assert.Contains("\nvirttier_domain_state{domain=\"web1\",state=\"tiering\"} 1\n", page, StringComparison.Ordinal);

@@ -34,6 +34,7 @@ internal static class SampleStatus
             DemotedPages = 1L << 40,
             RehomedPages = 7,
             SunkPages = 9,
+            RaisedPages = 3,
             PingPongShare = 0.125,
             MoveCost = 0.5,
             FaultSamples = 99,

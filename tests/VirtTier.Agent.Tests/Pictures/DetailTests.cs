@@ -26,6 +26,7 @@ public sealed class DetailTests
         Home = [],
         RehomedPages = 0,
         SunkPages = 0,
+        RaisedPages = 0,
         PromotedPages = 1024,
         DemotedPages = 3072,
         Unmoved = new Dictionary<string, long> { ["Busy"] = 2, ["Pinned"] = 300 },
@@ -56,9 +57,10 @@ public sealed class DetailTests
     public void A_guest_on_several_sockets_fits_the_screen_too()
     {
         string[] lines = Lines(
-            _web1 with { Home = [new NodeShare(0, 1)], HotAwayBytes = 1 << 20, RehomedPages = 7, SunkPages = 9 }, s_curve, 80);
+            _web1 with { Home = [new NodeShare(0, 1)], HotAwayBytes = 1 << 20, RehomedPages = 7, SunkPages = 9, RaisedPages = 3 },
+            s_curve, 80);
         Assert.Contains("home     node 0; 1 MiB of what is hot is on another fast node", lines);
-        Assert.Contains("within   28 KiB between fast nodes, 36 KiB between slow tiers", lines);
+        Assert.Contains("within   28 KiB between fast nodes; between slow tiers up 12 KiB, down 36 KiB", lines);
         Assert.All(lines, line => Assert.InRange(line.Length, 0, 80));
     }
 
