@@ -136,7 +136,7 @@ RUNS ?= 10
 SEED ?= 1
 SOURCE ?= dbus
 
-chaos: deps ## random events and failures against the real libvirt: RUNS=10 SEED=1 SOURCE=dbus|files; each seed replays
+chaos: deps ## random events and failures against the real libvirt: RUNS=10 SEED=1 SOURCE=dbus|files|pods|proxmox|qemu; each seed replays
 	export VIRTTIER_CHAOS_RUNS=$(RUNS) VIRTTIER_CHAOS_SEED=$(SEED) VIRTTIER_CHAOS_SOURCE=$(SOURCE); $(call run-class,VirtTier.Agent.Tests,ChaosTests,-showLiveOutput)
 
 clean: ## remove what was built here (the cached host image stays; see testbed/testbed)

@@ -53,7 +53,18 @@ internal sealed record ForbiddenTier(string Text, string? Mend)
     public static ForbiddenTier ByCpuset(RunningDomain domain, ForbiddenNode forbidden) =>
         ByNumatune(domain, forbidden.Node) ?? new ForbiddenTier(
             $"its cpuset allows memory on node {NodeList.Format(forbidden.Allowed)} only, not on node {forbidden.Node}",
-            forbidden.Mend);
+            MendOf(domain, forbidden));
+
+    private static string? MendOf(RunningDomain domain, ForbiddenNode forbidden) => domain.Source switch
+    {
+        DomainSources.Libvirt => forbidden.Mend,
+        // A file of a pod's cgroup is the kubelet's, which has a policy; that is nothing to be changed while pods run.
+        DomainSources.Kubevirt =>
+            "grep memoryManagerPolicy /var/lib/kubelet/config.yaml # Static binds pods of the class Guaranteed, None does not",
+        _ when forbidden.Unit is { } unit => ShellLine.Of(
+            "systemctl", "set-property", unit, $"AllowedMemoryNodes={NodeList.Format(forbidden.Allowed.Append(forbidden.Node))}"),
+        _ => forbidden.Mend,
+    };
 
     public override string ToString() => Mend is null ? Text : $"{Text}; mend it with: {Mend}";
 }

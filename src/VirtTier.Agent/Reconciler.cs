@@ -26,7 +26,7 @@ internal sealed class Reconciler : IAsyncDisposable
     private readonly SemaphoreSlim _reconciling = new(1);
     private readonly ILogger _log;
     private readonly Dictionary<DomainKey, DomainLoop> _loops = [];
-    private readonly Dictionary<DomainKey, Task> _leaving = []; // under _loops, as _loops
+    private readonly Dictionary<ProcessIdentity, Task> _leaving = []; // under _loops, as _loops
     private readonly Dictionary<DomainKey, DomainOrders> _announced = [];
     private readonly HashSet<(DomainKey Domain, ProcessIdentity? Process)> _oddTold = [];
     private readonly long _started;
@@ -195,8 +195,11 @@ internal sealed class Reconciler : IAsyncDisposable
                 if (_loops.TryGetValue(key, out DomainLoop? loop))
                     loop.Update(orders);
                 else
+                {
+                    ProcessIdentity process = orders.Domain.Process!.Value;
                     _loops[key] = new DomainLoop(
-                        _context, orders.Domain.Process!.Value, orders, _leaving.GetValueOrDefault(key, Task.CompletedTask));
+                        _context, process, orders, _leaving.GetValueOrDefault(process, Task.CompletedTask));
+                }
             }
         }
         // Each time, not only when a domain goes: one that is being let go of saves its heat once more.
@@ -224,7 +227,7 @@ internal sealed class Reconciler : IAsyncDisposable
                 if (_oddTold.Add((domain.Key, domain.Process)))
                 {
                     _log.HostProblem($"domain {domain.Key} is left alone: its memory or settings cannot be counted with "
-                        + $"({Shorten.Sentence(e.Message)}); check with: virsh dumpxml");
+                        + $"({Shorten.Sentence(e.Message)})");
                 }
             }
         }
@@ -302,17 +305,17 @@ internal sealed class Reconciler : IAsyncDisposable
     }
 
     /// <summary>
-    /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same: one that cannot be let go of
-    /// must not hold up the others.
+    /// Begins to let go of a domain. Nobody waits for it but the next that attaches to the same process, of which another source
+    /// may tell by now, and which takes up what was saved of it: one that cannot be let go of must not hold up the others.
     /// </summary>
     private void Detach(DomainKey key, DomainLoop loop)
     {
-        foreach (DomainKey gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
+        foreach (ProcessIdentity gone in _leaving.Where(l => l.Value.IsCompleted).Select(l => l.Key).ToArray())
             _leaving.Remove(gone);
         _loops.Remove(key);
         Task end = loop.DisposeAsync().AsTask();
         _ = TellIfStuckAsync(loop, end);
-        _leaving[key] = Task.WhenAll(_leaving.GetValueOrDefault(key, Task.CompletedTask), end);
+        _leaving[loop.Process] = Task.WhenAll(_leaving.GetValueOrDefault(loop.Process, Task.CompletedTask), end);
     }
 
     private async Task TellIfStuckAsync(DomainLoop loop, Task end)

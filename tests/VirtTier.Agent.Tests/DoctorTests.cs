@@ -210,7 +210,7 @@ public sealed class DoctorTests : IDisposable
 
     [Theory]
     [InlineData(false, "systemctl start libvirtd")]
-    [InlineData(true, "systemctl start virtqemud")]
+    [InlineData(true, "systemctl start virtqemud.socket virtqemud.service")]
     public async Task Where_both_daemons_are_installed_it_is_the_one_that_is_enabled(bool modular, string mend)
     {
         _names.Remove("org.libvirt");
@@ -241,12 +241,118 @@ public sealed class DoctorTests : IDisposable
         DomainStatus tiered = new() { Name = "web1", Uuid = Guid.NewGuid(), State = TieringState.Tiering, Mode = "enforce" };
         _known.Add(tiered);
         _known.Add(tiered with { Name = "sev1", State = TieringState.Observing, Reason = "the guest is confidential" });
+        _known.Add(_known[1] with { Source = "proxmox", Id = "100" });
 
         DoctorReport report = await MakeAsync();
 
-        Finding note = Assert.Single(report.Findings, f => f.Severity != Severity.Ok);
-        Assert.Equal(new Finding("domain sev1", Severity.Note, "the guest is confidential", null), note);
+        Assert.Equal(["domain sev1", "domain proxmox:100"], report.Findings.Where(
+            f => f is { Severity: Severity.Note, Text: "the guest is confidential", Mend: null }).Select(f => f.Check));
+        Assert.Equal(2, report.Findings.Count(f => f.Severity != Severity.Ok));
         Assert.Equal(0, report.ExitStatus);
+    }
+
+    [Fact]
+    public async Task A_node_with_pods_and_without_libvirt_is_ready()
+    {
+        _names.Remove("org.libvirt");
+        _names.Remove("org.freedesktop.machine1");
+        Directory.Delete(_tree.At("/etc/libvirt"), recursive: true);
+        _domains = Elsewhere("kubevirt", LibvirtLink.Up, Running() with { Source = "kubevirt", Id = "UID/prod_web1" });
+
+        DoctorReport report = await MakeAsync();
+
+        Assert.Equal([], report.Findings.Where(f => f.Severity != Severity.Ok));
+        Assert.Equal("1 domains run", report.Findings.Single(f => f.Check == "kubevirt").Text);
+        Assert.Equal("none of the 1 that run is kept from a tier", report.Findings.Single(f => f.Check == "domains").Text);
+    }
+
+    [Theory]
+    [InlineData("proxmox", true, "timeout 10 ls -ld /run/qemu-server #")]
+    [InlineData("kubevirt", true, "timeout 10 ls -ld /var/lib/kubelet/pods #")]
+    [InlineData("kubevirt", false, "editor /etc/virttier/virttier.yaml && virttier reload #")]
+    [InlineData("qemu", true, "mount # which of them does not answer? /run/vms/*.pid")]
+    public async Task A_source_that_does_not_answer_is_an_error_with_its_own_mend(string source, bool there, string mend)
+    {
+        _config = new AgentConfig { Sources = new() { Pods = "/var/lib/kubelet/pods", PidFiles = ["/run/vms/*.pid"] } };
+        foreach (string directory in there ? (string[])["/run/qemu-server", "/var/lib/kubelet/pods"] : [])
+            Directory.CreateDirectory(_tree.At(directory));
+        _domains = Elsewhere(source, LibvirtLink.Waiting("it hangs"));
+
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+
+        Assert.Equal((source, Severity.Error, "it hangs"), (finding.Check, finding.Severity, finding.Text));
+        Assert.StartsWith(mend, finding.Mend, StringComparison.Ordinal);
+        _root = false;
+        Assert.Equal("sudo virttier doctor", (await MakeAsync()).Findings.Single(f => f.Check == source).Mend);
+    }
+
+    [Fact]
+    public async Task Patterns_that_nothing_fits_are_noted_and_sources_without_vms_are_well()
+    {
+        _config = new AgentConfig { Sources = new() { PidFiles = ["/run/vms/*.pid"], Cgroups = ["/vms.slice/*"] } };
+        _domains = Elsewhere("qemu", LibvirtLink.Up);
+        Finding note = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+        Assert.Equal(new Finding("qemu", Severity.Note, "no QEMU that runs fits /run/vms/*.pid, /vms.slice/*", null), note);
+
+        _domains = Elsewhere("proxmox", LibvirtLink.Up);
+        Assert.Equal(Finding.Ok("proxmox", "0 domains run"), (await MakeAsync()).Findings.Single(f => f.Check == "proxmox"));
+    }
+
+    [Theory]
+    [InlineData("proxmox", "100", "dram", "qm set 100 --tags 'prod;virttier-min-10pct'")]
+    [InlineData("proxmox", "100", "tier", "qm set 100 --tags 'prod;virttier-dram-lots;virttier-min-10pct'")]
+    [InlineData("kubevirt", "UID/prod_web1", "dram", "kubectl annotate vmi web1 --namespace prod virttier.org/dram-")]
+    [InlineData("kubevirt", "UID/prod_web1", "a b", "kubectl edit vmi web1 --namespace prod")]
+    [InlineData("qemu", "/run/vms/web1.pid", "dram", "virttier explain -- qemu:/run/vms/web1.pid")]
+    public async Task Bad_settings_are_mended_where_the_source_has_them(string source, string id, string attribute, string mend)
+    {
+        _domains = Elsewhere(source, LibvirtLink.Up, Running() with
+        {
+            Source = source,
+            Id = id,
+            Name = source == "kubevirt" ? "prod_web1" : "web1",
+            Labels = DomainLabels.None with
+            {
+                Namespace = source == "kubevirt" ? "prod" : null,
+                Labels = "prod\nvirttier-dram-lots\nvirttier-min-10pct",
+            },
+            SettingsProblems = [new SettingsProblem(attribute, "lots", "no size")],
+        });
+
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+
+        Assert.Equal(($"domain {source}:{id}", mend), (finding.Check, finding.Mend));
+    }
+
+    [Fact]
+    public async Task The_last_tag_goes_with_all()
+    {
+        _domains = Elsewhere("proxmox", LibvirtLink.Up, Running() with
+        {
+            Source = "proxmox",
+            Id = "100",
+            Labels = DomainLabels.None with { Labels = "virttier-dram" },
+            SettingsProblems = [new SettingsProblem("dram", "", "no size")],
+        });
+        Assert.Equal("qm set 100 --delete tags", (await MakeAsync()).Findings.Single(f => f.Severity != Severity.Ok).Mend);
+    }
+
+    [Theory]
+    [InlineData("libvirt", "machine.slice", "echo 0-1 > ")]
+    [InlineData("qemu", "vms.service", "systemctl set-property vms.service 'AllowedMemoryNodes=0-1'")]
+    [InlineData("qemu", "vms", "echo 0-1 > ")]
+    [InlineData("proxmox", "100.scope", "systemctl set-property 100.scope 'AllowedMemoryNodes=0-1'")]
+    [InlineData("kubevirt", "kubepods-podUID.slice", "grep memoryManagerPolicy /var/lib/kubelet/config.yaml")]
+    public async Task A_cpuset_is_mended_by_whoever_set_it(string source, string cgroup, string mend)
+    {
+        Process(QemuPid, "Mems_allowed_list:\t0\nCpus_allowed_list:\t0-3\n");
+        _tree.Write($"/proc/{QemuPid}/cgroup", $"0::/{cgroup}/inner\n").Write($"/sys/fs/cgroup/{cgroup}/cpuset.mems", "0\n");
+        RunningDomain domain = Running() with { Source = source, Id = "x" };
+        _domains = source == "libvirt" ? Domains.Snapshot(domain) : Elsewhere(source, LibvirtLink.Up, domain);
+
+        Finding finding = Assert.Single((await MakeAsync()).Findings, f => f.Severity != Severity.Ok);
+
+        Assert.StartsWith(mend, finding.Mend, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -302,11 +408,14 @@ public sealed class DoctorTests : IDisposable
     [Theory]
     [InlineData("/usr/sbin/libvirtd", "systemctl start libvirtd")]
     [InlineData("/usr/sbin/virtqemud", "systemctl start virtqemud")]
+    [InlineData("/usr/sbin/virtqemud /usr/lib/systemd/system/virtqemud.socket",
+        "systemctl start virtqemud.socket virtqemud.service")]
     [InlineData("/usr/bin/other", "apt install libvirt-daemon-system")]
     public async Task Where_its_files_are_read_libvirt_needs_its_daemon_and_no_libvirt_dbus(string installed, string mend)
     {
         _names.Remove("org.libvirt");
-        _tree.Write(installed, "");
+        foreach (string file in installed.Split(' '))
+            _tree.Write(file, "");
         _domains =
             new DomainSnapshot(1, LibvirtLink.Waiting("there is no /run/libvirt/qemu"), []) { Source = LibvirtSource.Files };
         Assert.Equal(mend, (await MakeAsync()).Findings.First(f => f.Check == "libvirt").Mend);
@@ -446,6 +555,10 @@ public sealed class DoctorTests : IDisposable
             f => f.GetProperty("check").GetString() == "numa balancing");
         Assert.Contains("sysctl", finding.GetProperty("mend").GetString(), StringComparison.Ordinal);
     }
+
+    /// <summary>The domains of a host without libvirt.</summary>
+    private static DomainSnapshot Elsewhere(string source, LibvirtLink link, params RunningDomain[] domains) =>
+        Domains.Snapshot(domains) with { Source = LibvirtSource.Off, Others = [new SourceLink(source, link)] };
 
     private static RunningDomain Running() => Domains.Running() with { Process = new ProcessIdentity(QemuPid, 1) };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using VirtTier.Agent.Bus;
 using VirtTier.Agent.Configuration;
@@ -8,6 +9,7 @@ using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
+using VirtTier.Memory.Processes;
 
 namespace VirtTier.Agent.Tests;
 
@@ -163,7 +165,11 @@ public sealed class LoopWatchTests : IAsyncDisposable
     [Fact]
     public async Task A_domain_that_cannot_be_let_go_of_holds_up_no_other_and_is_taken_up_again_only_after_that()
     {
-        RunningDomain stuck = Domains.Running(name: "stuck");
+        using Process other = Process.Start("sleep", "infinity");
+        using OnDispose end = new(other.Kill);
+        _host.AddProcess(other.Id);
+        ProcessIdentity process = new(other.Id, ProcessFacts.ReadStartTime(other.Id));
+        RunningDomain stuck = Domains.Running(name: "stuck") with { Process = process };
         await _reconciler.ReconcileAsync(Domains.Snapshot(stuck));
         await Eventually.IsTrue(() => _host.Attached == 1);
         _free.Reset();

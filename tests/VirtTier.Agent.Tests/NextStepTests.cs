@@ -45,6 +45,14 @@ public sealed class NextStepTests
         Assert.Equal("virttier doctor", NextStep.Of(Changed(d => d with { Reason = "the module is not loaded" })).Command);
 
     [Fact]
+    public void A_source_does_not_answer() => Assert.Equal("virttier doctor",
+        NextStep.Of(_well with { Sources = [new SourceStatus("kubevirt", false, "it hangs")] }).Command);
+
+    [Fact]
+    public void No_VM_runs_and_there_is_no_libvirt() => Assert.Equal("virttier doctor",
+        NextStep.Of(_well with { Libvirt = new LibvirtStatus(true, null) { Source = "off" }, Domains = [] }).Command);
+
+    [Fact]
     public void No_VM_runs() => Assert.Equal("virsh list --all", NextStep.Of(_well with { Domains = [] }).Command);
 
     [Fact]

@@ -50,6 +50,19 @@ public sealed class ReasonsTests
         Assert.Contains(remedy, Reasons.Paused(Domains.Running() with { State = state }), StringComparison.Ordinal);
 
     [Fact]
+    public void What_is_not_libvirts_gets_no_command_of_libvirts()
+    {
+        RunningDomain pod = Domains.Running() with { Source = "kubevirt", Id = "UID/prod_web1", State = DomainState.Paused };
+        foreach (string reason in (string[])[Reasons.Off(pod), Reasons.Paused(pod), Reasons.RunsGuests(pod),
+            Reasons.IsConfidential(pod)])
+        {
+            Assert.DoesNotContain("virsh", reason, StringComparison.Ordinal);
+            Assert.DoesNotContain("virttier set", reason, StringComparison.Ordinal);
+        }
+        Assert.Contains("virttier explain -- kubevirt:UID/prod_web1", Reasons.IsConfidential(pod), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_suspended_guest_that_migrates_waits_for_the_migration() => Assert.Contains(
         "being copied", Reasons.Paused(Domains.Running() with { State = DomainState.Paused, MigratingOut = true }),
         StringComparison.Ordinal);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Hook;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
@@ -49,6 +50,45 @@ public sealed class ReconcilerTests : IAsyncDisposable
         await Eventually.IsTrue(() => _host.Attached == 1);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => loop);
+    }
+
+    [Fact]
+    public async Task A_domain_of_which_another_source_tells_is_let_go_of_before_it_is_taken_up_again()
+    {
+        using ManualResetEventSlim free = new();
+        RunningDomain plain = Domains.Running() with { Source = "qemu", Id = "/run/web1.pid" };
+        await _reconciler.ReconcileAsync(Domains.Snapshot(plain));
+        await Eventually.IsTrue(() => _host.Attached == 1);
+        _host.BeforeDetach = _ => free.Wait(CancellationToken.None);
+
+        await _reconciler.ReconcileAsync(Domains.Snapshot(plain with { Source = "libvirt", Id = "web1" }));
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+        Assert.Equal(1, _host.Attachments); // two samplers of one process are refused, and what was learned is not saved yet
+        free.Set();
+        await Eventually.IsTrue(() => _host is { Attachments: 2, Attached: 1 });
+        Assert.Equal("libvirt:web1", Assert.Single(_reconciler.Status().Domains).Key.Full);
+    }
+
+    [Fact]
+    public async Task What_is_promised_to_domains_of_all_sources_counts_at_a_start()
+    {
+        RunningDomain[] domains = [.. DomainSources.All.Select(source => Domains.Running(name: source) with
+        {
+            Source = source,
+            Settings = new TieringSettings { Min = SizeSpec.Parse("4MiB"), Dram = SizeSpec.Parse("auto") },
+        })];
+        await _reconciler.ReconcileAsync(Domains.Snapshot(domains));
+        PoolPromises promises = _reconciler.Promises();
+        Assert.All(domains, domain => Assert.Equal(4L << 20, promises.ByDomain[domain.Key]));
+        long left = promises.PoolBytes - (domains.Length * (4L << 20));
+        AdmissionControl admission = new(_reconciler.Promises, TimeProvider.System);
+        DomainDefinition next = new(Guid.NewGuid(), "next", (ulong)promises.PoolBytes, Min(left), []);
+        Assert.Null(admission.Admit(next));
+        admission.Forget(next.Key);
+        Assert.Contains("is promised to 4 other domains", admission.Admit(next with { Settings = Min(left + (1 << 20)) }),
+            StringComparison.Ordinal);
+
+        static TieringSettings Min(long bytes) => new() { Min = SizeSpec.Parse($"{bytes >> 20}MiB") };
     }
 
     [Fact]

@@ -129,6 +129,17 @@ internal sealed class PrivateHost : IAsyncDisposable
             () => $"{DaemonName} does not come up: " + File.ReadAllText(Path.Combine(_directory, DaemonName + ".log")));
     }
 
+    /// <summary>Has libvirt's socket listened on by systemd's own program, which becomes the daemon when somebody calls, and
+    /// listens again when that has ended: what a socket unit does, but for the moment in between.</summary>
+    /// <param name="timeout">After how many seconds without a client or a domain the daemon ends.</param>
+    internal void ListenForLibvirtd(int timeout)
+    {
+        string listen = $"systemd-socket-activate --listen=/run/libvirt/{SocketName} --fdname={DaemonName}.socket";
+        string daemon = $"{s_virtqemud ?? "/usr/sbin/libvirtd"} --pid-file {Path.Combine(_directory, DaemonName + ".pid")}";
+        Libvirtd = StartInside(DaemonName, "sh", "-c",
+            string.Create(CultureInfo.InvariantCulture, $"while :; do {listen} {daemon} --timeout {timeout}; sleep 0.1; done"));
+    }
+
     internal void StartLibvirtDbus() => LibvirtDbus = StartInside("libvirt-dbus",
         "setpriv", "--reuid", "libvirtdbus", "--regid", "libvirtdbus", "--groups", "libvirt", "libvirt-dbus", "--system");
 
@@ -200,12 +211,15 @@ internal sealed class PrivateHost : IAsyncDisposable
     /// one of this host.</summary>
     internal bool KillQemu(string name)
     {
-        if (FindPid(name) is not { } pid
-            || new DirectoryInfo($"/proc/{pid}/ns/mnt").LinkTarget != new DirectoryInfo($"/proc/{_janitor.Id}/ns/mnt").LinkTarget)
+        if (FindPid(name) is not { } pid || !Owns(pid))
             return false;
         Daemon.SignalPid(pid, Daemon.SigKill);
         return true;
     }
+
+    /// <summary>Whether a process is one of this host.</summary>
+    internal bool Owns(int pid) =>
+        new DirectoryInfo($"/proc/{pid}/ns/mnt").LinkTarget == new DirectoryInfo($"/proc/{_janitor.Id}/ns/mnt").LinkTarget;
 
     /// <summary>Puts a qemu hook in place; libvirtd has to be started anew to see the first one.</summary>
     internal async Task InstallHookAsync(string script)

@@ -17,7 +17,7 @@ namespace VirtTier.Agent.Commands;
 /// </summary>
 internal static class DoctorCommand
 {
-    private static readonly TimeSpan s_libvirtLimit = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
     public static Command Create()
     {
@@ -61,30 +61,24 @@ internal static class DoctorCommand
         }
         await using SystemBus bus = new(NullLogger.Instance);
         DoctorHost host = new(
-            "/", bus, new KvmSamplerFactory(), await LookAtLibvirtAsync(bus, config.LibvirtSource, cancel), config,
+            "/", bus, new KvmSamplerFactory(), await LookAtDomainsAsync(bus, config, cancel), config,
             Environment.IsPrivilegedProcess);
         return await DoctorReport.MakeAsync(host, problem, cancel);
     }
 
-    /// <summary>The first picture that the agent's own monitor makes.</summary>
-    private static async Task<DomainSnapshot> LookAtLibvirtAsync(IBus bus, LibvirtSource source, CancellationToken cancel)
+    /// <summary>The first picture that the agent's own monitors make.</summary>
+    private static async Task<DomainSnapshot> LookAtDomainsAsync(IBus bus, AgentConfig config, CancellationToken cancel)
     {
         using LinuxProcesses processes = new();
-        using DomainMonitor monitor = new(
-            bus, processes, new DomainMonitorOptions { Source = source }, TimeProvider.System,
-            NullLogger.Instance);
+        DomainMonitorOptions options = new() { Source = config.LibvirtSource };
+        using DomainMonitor libvirt = new(bus, processes, options, TimeProvider.System, NullLogger.Instance);
+        using HostDomains domains = new(
+            libvirt, processes, config.Sources, options, TimeProvider.System, NullLogger.Instance);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        Task run = monitor.RunAsync(stop.Token);
+        Task run = Task.WhenAll(libvirt.RunAsync(stop.Token), domains.RunOthersAsync(stop.Token));
         try
         {
-            return await monitor.WaitForChangeAsync(0, cancel).WaitAsync(s_libvirtLimit, cancel);
-        }
-        catch (TimeoutException)
-        {
-            return monitor.Current with
-            {
-                Link = LibvirtLink.Waiting($"libvirt did not answer within {s_libvirtLimit.TotalSeconds:0} s"),
-            };
+            return await domains.FirstPictureAsync(s_patience, cancel);
         }
         finally
         {

@@ -11,7 +11,7 @@ namespace VirtTier.Agent.Doctor;
 /// <param name="Root">The root of its file system, <c>/</c> but in tests.</param>
 /// <param name="Bus">Its system bus.</param>
 /// <param name="Samplers">Its kernel module.</param>
-/// <param name="Domains">What runs on it, from one look at libvirt.</param>
+/// <param name="Domains">What runs on it, from one look at each source.</param>
 /// <param name="Config">The agent's configuration; the defaults when it cannot be used.</param>
 /// <param name="IsRoot">Whether everything can be read.</param>
 internal sealed record DoctorHost(
@@ -44,6 +44,9 @@ internal sealed record DoctorHost(
     /// <summary>Whether a switch of the kernel is on: <c>Y</c>, <c>1</c> or <c>on</c>.</summary>
     public bool IsOn(string path) => Read(path) is "Y" or "1" or "on";
 
+    /// <summary>Whether libvirt's VMs are none of VirtTier's, as the configuration says.</summary>
+    public bool IsLibvirtOff => Domains.Source == LibvirtSource.Off;
+
     /// <summary>The daemon that has libvirt's QEMU driver here, and its unit: <c>libvirtd</c> or, where libvirt is modular,
     /// <c>virtqemud</c>; null if neither is installed.</summary>
     public string? LibvirtDaemon => (Has("/usr/sbin/libvirtd"), Has("/usr/sbin/virtqemud")) switch
@@ -54,6 +57,13 @@ internal sealed record DoctorHost(
         (false, true) => "virtqemud",
         _ => null,
     };
+
+    /// <summary>The units that start a daemon: where it has a socket, which starts it for whoever calls and outlives it, that
+    /// first.</summary>
+    public string UnitsOf(string daemon) =>
+        Has($"/etc/systemd/system/sockets.target.wants/{daemon}.socket") || Has($"/usr/lib/systemd/system/{daemon}.socket")
+            || Has($"/lib/systemd/system/{daemon}.socket")
+            ? $"{daemon}.socket {daemon}.service" : daemon;
 
     /// <summary>The command that installs a package, by the host's own package manager.</summary>
     /// <param name="debian">Its name in Debian.</param>

@@ -13,9 +13,8 @@ internal sealed record DoctorReport(Severity Severity, IReadOnlyList<Finding> Fi
 {
     private static readonly IDoctorCheck[] s_checks =
     [
-        new KernelCheck(), new ModuleCheck(), new TiersCheck(), new InterferenceCheck(), new ServicesCheck(), new HookCheck(),
-        new RightsCheck(),
-        new DomainsCheck(),
+        new KernelCheck(), new ModuleCheck(), new TiersCheck(), new InterferenceCheck(), new ServicesCheck(), new SourcesCheck(),
+        new HookCheck(), new RightsCheck(), new DomainsCheck(),
     ];
 
     /// <summary>Looks at everything; a check that fails itself is an error among the findings.</summary>

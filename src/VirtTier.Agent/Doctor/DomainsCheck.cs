@@ -36,7 +36,7 @@ internal sealed class DomainsCheck : IDoctorCheck
 
     private static IEnumerable<Finding> Look(DoctorHost host, HostMemory memory, RunningDomain domain)
     {
-        string check = $"domain {Shorten.ForMessage(domain.Name)}";
+        string check = NameOf(domain.Key);
         foreach (Finding finding in Problems(domain))
             yield return finding;
         if (domain.Process is not ProcessIdentity process)
@@ -52,10 +52,13 @@ internal sealed class DomainsCheck : IDoctorCheck
         }
     }
 
-    /// <summary>What libvirt's picture of a domain says is wrong with it, whatever the host is like.</summary>
+    /// <summary>What is said of a domain is said under this; of one that is not libvirt's with its source.</summary>
+    internal static string NameOf(DomainKey domain) => $"domain {Shorten.ForMessage(domain.ToString())}";
+
+    /// <summary>What the picture of a domain says is wrong with it, whatever the host is like.</summary>
     internal static IEnumerable<Finding> Problems(RunningDomain domain)
     {
-        string check = $"domain {Shorten.ForMessage(domain.Name)}";
+        string check = NameOf(domain.Key);
         foreach (SettingsProblem problem in domain.SettingsProblems)
             yield return Finding.Warning(check, $"{problem.Attribute}=\"{problem.Value}\": {problem.Message}",
                 SettingsMend(domain));
@@ -63,22 +66,50 @@ internal sealed class DomainsCheck : IDoctorCheck
             yield return Finding.Error(check, $"its QEMU is not known: {domain.ProcessProblem}", LookAgain);
     }
 
-    /// <summary>One command for all that is wrong: with a part of it taken out the settings would be refused still.</summary>
+    /// <summary>One command for all that is wrong: with a part of it taken out the settings would be refused still. Each source
+    /// keeps its domains' settings in a place of its own.</summary>
     private static string SettingsMend(RunningDomain domain)
+    {
+        string[] names = [.. domain.SettingsProblems.Select(p => p.Attribute).Distinct()];
+        // What is no attribute, or one whose name was shortened, is for a person to see.
+        bool isPlain = Array.TrueForAll(
+            names,
+            name => name != TieringSettings.ElementName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or ':'));
+        return domain.Source switch
+        {
+            DomainSources.Libvirt => MetadataMend(domain, names, isPlain),
+            DomainSources.Proxmox => TagsMend(domain, names),
+            DomainSources.Kubevirt when domain.Labels.Namespace is { } space && domain.Name.Length > space.Length =>
+                AnnotationsMend(domain.Name[(space.Length + 1)..], space, names, isPlain),
+            _ => ShellLine.Of("virttier", "explain", "--", domain.Key.Full),
+        };
+    }
+
+    private static string MetadataMend(RunningDomain domain, string[] names, bool isPlain)
     {
         // Once there is an element of the right namespace, the other one counts for nothing.
         if (domain.SettingsProblems.Any(p => p.Attribute == TieringSettings.ElementName
             && p.Value.StartsWith(TieringSettings.NamespacePrefix, StringComparison.OrdinalIgnoreCase)))
             return ShellCommand.OnDomain(domain, "virttier", "set", "--dram", "auto") + " # or what the element says";
-        string[] names = [.. domain.SettingsProblems.Select(p => p.Attribute).Distinct()];
-        // What is no attribute, or one whose name was shortened, is for a person to see.
-        return Array.TrueForAll(
-            names,
-            name => name != TieringSettings.ElementName && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or ':'))
+        return isPlain
             ? ShellCommand.OnDomain(domain, ["virttier", "set", .. names.SelectMany(name => (string[])["--unset", name])])
             : ShellCommand.OnDomain(domain, "virsh", "metadata", "--uri", TieringSettings.MetadataNamespace, "--key", "virttier",
                 "--live", "--edit");
     }
+
+    /// <summary>Proxmox VE sets all tags at once: these are all but the wrong ones.</summary>
+    private static string TagsMend(RunningDomain domain, string[] names)
+    {
+        string[] left = [.. (domain.Labels.Labels ?? "").Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(
+            tag => !names.Any(name => $"{tag}-".StartsWith($"{ProxmoxTags.Prefix}{name}-", StringComparison.Ordinal)))];
+        return ShellLine.Of(
+            ["qm", "set", domain.Id, .. left.Length > 0 ? (string[])["--tags", string.Join(';', left)] : ["--delete", "tags"]]);
+    }
+
+    private static string AnnotationsMend(string vmi, string space, string[] names, bool isPlain) => isPlain
+        ? ShellLine.Of(
+            ["kubectl", "annotate", "vmi", vmi, "--namespace", space, .. names.Select(name => $"virttier.org/{name}-")])
+        : ShellLine.Of("kubectl", "edit", "vmi", vmi, "--namespace", space);
 
     private static ForbiddenTier? Forbids(DoctorHost host, HostMemory memory, RunningDomain domain, int pid, int node) =>
         ForbiddenTier.ByNumatune(domain, node) ?? ForbiddenTier.ByCell(domain, node, memory)

@@ -8,7 +8,8 @@ namespace VirtTier.Agent.Doctor;
 internal sealed class HookCheck : IDoctorCheck
 {
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
-        Task.FromResult<IReadOnlyList<Finding>>([Hook(host), AppArmor(host)]);
+        Task.FromResult<IReadOnlyList<Finding>>(host.IsLibvirtOff
+            ? [Finding.Ok("hook", "is not needed, as libvirt is not asked")] : [Hook(host), AppArmor(host)]);
 
     private static Finding Hook(DoctorHost host) => new HookInstaller(host.Root).Look() switch
     {

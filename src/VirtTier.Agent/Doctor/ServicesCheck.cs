@@ -3,7 +3,6 @@ using VirtTier.Agent.Bus;
 using VirtTier.Agent.Status;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
-using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -18,13 +17,13 @@ internal sealed class ServicesCheck : IDoctorCheck
 
     private static async Task<Finding> LibvirtAsync(DoctorHost host, CancellationToken cancel)
     {
-        if (host.Domains.Source == LibvirtSource.Off)
+        if (host.IsLibvirtOff)
             return Finding.Ok("libvirt", "is not asked, as the configuration says (libvirt.source: off)");
         if (host.Domains.Link.Connected)
         {
             string source = host.Domains.Source == LibvirtSource.Files
                 ? "its files are read, without libvirt-dbus" : "libvirt-dbus answers";
-            return Finding.Ok("libvirt", $"{source}; {host.Domains.Domains.Count} domains run");
+            return Finding.Ok("libvirt", $"{source}; {host.Domains.Count(DomainSources.Libvirt)} domains run");
         }
         return Finding.Error("libvirt", host.Domains.Link.Reason!, await LibvirtMendAsync(host, cancel));
     }
@@ -72,12 +71,13 @@ internal sealed class ServicesCheck : IDoctorCheck
         bool Says(string text) => error.Contains(text, StringComparison.OrdinalIgnoreCase);
     }
 
-    private static string DaemonMend(DoctorHost host) => host.LibvirtDaemon is { } daemon ? $"systemctl start {daemon}"
+    private static string DaemonMend(DoctorHost host) => host.LibvirtDaemon is { } daemon
+        ? $"systemctl start {host.UnitsOf(daemon)}"
         : host.Install("libvirt-daemon-system", "libvirt-daemon-kvm");
 
     private static async Task<Finding> MachinedAsync(DoctorHost host, CancellationToken cancel) =>
-        await IsOnBusAsync(host.Bus, "org.freedesktop.machine1", cancel)
-            ? Finding.Ok("machined", "is there")
+        host.IsLibvirtOff ? Finding.Ok("machined", "is not needed, as libvirt is not asked")
+            : await IsOnBusAsync(host.Bus, "org.freedesktop.machine1", cancel) ? Finding.Ok("machined", "is there")
             : Finding.Warning(
                 "machined",
                 "systemd-machined is absent: QEMU's processes are known by the locks of their pid files alone",
@@ -93,7 +93,7 @@ internal sealed class ServicesCheck : IDoctorCheck
             [
                 Finding.Ok("agent", $"virttier {status.Version} runs and knows {status.Domains.Count} domains"),
                 .. status.Domains.Where(d => d is { State: TieringState.Observing, Reason: not null })
-                    .Select(d => new Finding($"domain {Shorten.ForMessage(d.Name)}", Severity.Note, d.Reason!, Mend: null)),
+                    .Select(d => new Finding(DomainsCheck.NameOf(d.Key), Severity.Note, d.Reason!, Mend: null)),
             ];
         }
         catch (AgentUnreachableException e)

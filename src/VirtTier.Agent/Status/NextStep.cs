@@ -16,7 +16,7 @@ internal sealed record NextStep(string Why, string Command)
     {
         if (status.Hung.Count > 0)
             return new("the agent hangs, systemd will restart it; what it did before", "journalctl -u virttier");
-        if (!status.Libvirt.Connected)
+        if (!status.Libvirt.Connected || status.Sources.Any(source => !source.Connected))
             return new("what this host lacks", "virttier doctor");
         if (status.Domains.FirstOrDefault(d => d is { Problems.Count: > 0, Source: DomainSources.Libvirt }) is { } mistaken)
             return new("its settings cannot be used; what they are",
@@ -24,7 +24,9 @@ internal sealed record NextStep(string Why, string Command)
         if (status.Domains.Any(d => d.NeedsAttention))
             return new("what keeps these VMs from being tiered", "virttier doctor");
         if (status.Domains.Count == 0)
-            return new("no VM runs; which there are", "virsh list --all");
+            return status.Libvirt.Source == LibvirtSource.Off.ToKey()
+                ? new("no VM runs; where they are looked for", "virttier doctor")
+                : new("no VM runs; which there are", "virsh list --all");
         if (status.Tiers.Count == 1)
             return new("this host has one memory tier, so "
                 + (status.Rehomes ? "hot pages only follow their VMs between sockets" : "VMs are only watched")

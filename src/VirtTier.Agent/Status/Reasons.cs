@@ -52,7 +52,7 @@ internal static class Reasons
     /// <summary>The kernel keeps the pages of a confidential guest where they are.</summary>
     public static string IsConfidential(RunningDomain domain) =>
         "the guest is confidential (SEV, SNP or the like), and the kernel does not move its pages: it is observed; "
-        + $"if that is as you wish: {ShellCommand.OnDomain(domain, "virttier", "set", "--mode", "observe")}";
+        + $"if that is as you wish: {Set(domain, "observe")}";
 
     private const string BeingCopied =
         "the guest's memory is being copied (migration, save or dump); tiering goes on when that has ended";
@@ -68,7 +68,8 @@ internal static class Reasons
     {
         GuestMemoryError.NoPermission => "; start it by its unit, which has the rights: systemctl restart virttier",
         GuestMemoryError.AlreadySampled => "; find and end the other one: fuser -v /proc/kvm_ept_sample",
-        GuestMemoryError.NotAGuest => "; only <domain type='kvm'> can be tiered, check with: virsh dumpxml",
+        GuestMemoryError.NotAGuest =>
+            "; only a guest that runs with KVM can be tiered: <domain type='kvm'>, or QEMU's -accel kvm",
         GuestMemoryError.Unsupported or GuestMemoryError.Failed => "; to see what the host lacks: virttier doctor",
         _ => "",
     };

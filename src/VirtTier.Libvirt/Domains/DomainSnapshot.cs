@@ -13,6 +13,10 @@ public sealed record DomainSnapshot(long Version, LibvirtLink Link, IReadOnlyLis
     /// <summary>The sources beside libvirt that the configuration asks for.</summary>
     public IReadOnlyList<SourceLink> Others { get; init; } = [];
 
+    /// <summary>How many domains a source tells of.</summary>
+    /// <param name="source">One of <see cref="DomainSources"/>.</param>
+    public int Count(string source) => Domains.Count(domain => domain.Source == source);
+
     /// <summary>Whether all sources answer, so that what is not in the picture does not run.</summary>
     public bool IsWhole { get => field && Link.Connected; init; } = true;
 }

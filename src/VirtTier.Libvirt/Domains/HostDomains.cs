@@ -79,6 +79,37 @@ public sealed class HostDomains : IDisposable
         await (await Task.WhenAny(running).WaitAsync(cancel).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
+    /// <summary>The picture once every source has been looked at, or has not answered in time, which its link then says. Whoever
+    /// asks runs libvirt's monitor and <see cref="RunOthersAsync"/>.</summary>
+    /// <param name="patience">How long to wait for those that do not answer.</param>
+    /// <param name="cancel">Ends the wait.</param>
+    public async Task<DomainSnapshot> FirstPictureAsync(TimeSpan patience, CancellationToken cancel)
+    {
+        DomainMonitor[] late = await LateAsync().ConfigureAwait(false);
+        string reason = FormattableString.Invariant($"has not answered within {patience.TotalSeconds:0} s");
+        DomainSnapshot picture = Current;
+        return picture with
+        {
+            Link = late.Contains(_libvirt) ? LibvirtLink.Waiting($"libvirt {reason}") : picture.Link,
+            Others = [.. picture.Others.Select(other => late.Any(monitor => monitor.Name == other.Source && monitor != _libvirt)
+                ? other with { Link = LibvirtLink.Waiting($"a look at {other.Source} {reason}") }
+                : other)],
+        };
+
+        async Task<DomainMonitor[]> LateAsync()
+        {
+            using CancellationTokenSource over = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            (DomainMonitor Monitor, Task Look)[] looks = [.. All.Select(monitor =>
+                (monitor, (Task)monitor.WaitForChangeAsync(0, over.Token)))];
+            await Task.WhenAny(Task.WhenAll(looks.Select(look => look.Look)), Task.Delay(patience, over.Token))
+                .ConfigureAwait(false);
+            DomainMonitor[] waiting = [.. looks.Where(look => !look.Look.IsCompleted).Select(look => look.Monitor)];
+            await over.CancelAsync().ConfigureAwait(false);
+            cancel.ThrowIfCancellationRequested();
+            return waiting;
+        }
+    }
+
     /// <summary>Waits until there is a picture other than the one that the caller knows.</summary>
     /// <param name="seenVersion">The <see cref="DomainSnapshot.Version"/> that the caller knows.</param>
     /// <param name="cancel">Ends the wait.</param>

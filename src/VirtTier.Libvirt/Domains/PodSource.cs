@@ -221,9 +221,12 @@ internal sealed class PodSource(
     {
         string cgroup = processes.ReadCgroup(process.Pid) ?? "";
         // As systemd's driver names it (kubepods-burstable-podUID.slice, with _ for -), and as cgroupfs's does (podUID).
-        bool isOwn = cgroup.Split('/').Any(part => part == $"pod{pod.Uid}"
-            || (part.StartsWith("kubepods", StringComparison.Ordinal)
-                && part.EndsWith($"-pod{pod.Uid.Replace('-', '_')}.slice", StringComparison.Ordinal)));
+        // The outermost that is a pod's: below it a container may have made others, named as it likes.
+        string? outermost = Array.Find(cgroup.Split('/'), part =>
+            (part.StartsWith("pod", StringComparison.Ordinal) && Guid.TryParse(part.AsSpan("pod".Length), out _))
+            || (part.StartsWith("kubepods", StringComparison.Ordinal) && part.Contains("-pod", StringComparison.Ordinal)));
+        bool isOwn = outermost == $"pod{pod.Uid}"
+            || outermost?.EndsWith($"-pod{pod.Uid.Replace('-', '_')}.slice", StringComparison.Ordinal) == true;
         if (!isOwn || processes.Identify(process.Pid) != process)
             throw new ForeignException($"process {process.Pid}, which holds the lock, does not run in the pod's cgroup");
     }

@@ -15,11 +15,12 @@ internal sealed class ProxmoxSource(
     : QemuSource(processes, work, options, progress, logger)
 {
     private const int MostBytes = 1 << 20;
-    private const string TagPrefix = "virttier-";
-
     public override string Name => DomainSources.Proxmox;
 
     public override bool IsAsked => Options.Proxmox;
+
+    /// <summary>Proxmox VE's daemons make it, before there is a VM.</summary>
+    protected override string? Needed => Options.ProxmoxRun;
 
     protected override IEnumerable<Candidate> List()
     {
@@ -27,11 +28,11 @@ internal sealed class ProxmoxSource(
         {
             string vmid = Path.GetFileNameWithoutExtension(file);
             if (vmid.All(char.IsAsciiDigit) && Processes.FindLockHolder(file) is { } pid)
-                yield return new(vmid, pid);
+                yield return new(vmid, pid, Options.ProxmoxRun, () => Processes.FindLockHolder(file) == pid);
         }
     }
 
-    protected override RunningDomain Complete(RunningDomain domain, QemuArguments arguments)
+    protected override RunningDomain Complete(RunningDomain domain, QemuArguments arguments, RunningDomain? before)
     {
         if (arguments.Id != domain.Id)
             throw new FormatException($"process {domain.Process!.Value.Pid} is not the QEMU of VM {domain.Id}");
@@ -42,7 +43,8 @@ internal sealed class ProxmoxSource(
         }
         catch (FileNotFoundException)
         {
-            return domain; // it has just been migrated away
+            // It is being migrated, or /etc/pve is away: what was known of it holds.
+            return before ?? domain;
         }
         string[] tags = configuration.GetValueOrDefault("tags", "")
             .Split([';', ',', ' '], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
@@ -50,10 +52,11 @@ internal sealed class ProxmoxSource(
         var (settings, problems) = Settings(tags, memory);
         return domain with
         {
-            Name = configuration.GetValueOrDefault("name", domain.Name),
+            Name = configuration.GetValueOrDefault("name") is { Length: > 0 and <= QemuArguments.LongestName } name
+                ? name : domain.Name,
             MemoryBytes = memory,
             Labels = DomainLabels.None with { Labels = string.Join('\n', tags) },
-            Settings = problems.Count == 0 ? settings : TieringSettings.Default,
+            Settings = problems.Count == 0 ? settings : before?.Settings ?? TieringSettings.Default,
             SettingsProblems = problems,
         };
     }
@@ -87,9 +90,9 @@ internal sealed class ProxmoxSource(
     private static (TieringSettings Settings, IReadOnlyList<SettingsProblem> Problems) Settings(string[] tags, ulong memory)
     {
         List<KeyValuePair<string, string>> attributes = [];
-        foreach (string tag in tags.Where(tag => tag.StartsWith(TagPrefix, StringComparison.Ordinal)))
+        foreach (string tag in tags.Where(tag => tag.StartsWith(ProxmoxTags.Prefix, StringComparison.Ordinal)))
         {
-            string[] parts = tag[TagPrefix.Length..].Split('-', 2);
+            string[] parts = tag[ProxmoxTags.Prefix.Length..].Split('-', 2);
             string value = parts.ElementAtOrDefault(1) ?? "";
             value = value.Replace("pct", "%", StringComparison.Ordinal).Replace("kib", "KiB", StringComparison.Ordinal)
                 .Replace("mib", "MiB", StringComparison.Ordinal).Replace("gib", "GiB", StringComparison.Ordinal)
@@ -98,4 +101,11 @@ internal sealed class ProxmoxSource(
         }
         return attributes.Count == 0 ? (TieringSettings.Default, []) : TieringSettings.FromAttributes(attributes, memory);
     }
+}
+
+/// <summary>Tags of Proxmox VE's that are settings.</summary>
+public static class ProxmoxTags
+{
+    /// <summary>What they begin with; then come the setting's name and its value, with a <c>-</c> in between.</summary>
+    public const string Prefix = "virttier-";
 }

@@ -22,7 +22,9 @@ internal class QemuSource(
     /// <summary>A process that may be a domain's.</summary>
     /// <param name="Id">What the domain is known by.</param>
     /// <param name="Pid">The process.</param>
-    protected readonly record struct Candidate(string Id, int Pid);
+    /// <param name="Directory">The directory that it was found by.</param>
+    /// <param name="IsStill">Whether it still is that process.</param>
+    protected readonly record struct Candidate(string Id, int Pid, string Directory, Func<bool> IsStill);
 
     public virtual string Name => DomainSources.Qemu;
 
@@ -31,6 +33,9 @@ internal class QemuSource(
     public LibvirtSource? Kind => null;
 
     protected SourceOptions Options => options();
+
+    /// <summary>A directory without which this source knows nothing; null where it may come and go with its domains.</summary>
+    protected virtual string? Needed => null;
 
     protected IHostProcesses Processes => processes;
 
@@ -54,8 +59,12 @@ internal class QemuSource(
     {
         Candidate[] found =
             IsAsked ? [.. List().DistinctBy(candidate => candidate.Id).DistinctBy(candidate => candidate.Pid)] : [];
+        // A directory that is away for a while, or cannot be read, ends no QEMU.
         foreach (string gone in _known.Keys.Except(found.Select(candidate => candidate.Id)).ToArray())
-            Forget(gone);
+        {
+            if (!IsAsked || WhyUnreadable(_known[gone].Directory) is null)
+                Forget(gone);
+        }
         _told.IntersectWith(found.Select(candidate => candidate.Id));
         foreach (Candidate candidate in found)
         {
@@ -73,7 +82,9 @@ internal class QemuSource(
                     Log.DomainLeftOut(logger, new(Name, Shorten.Sentence(candidate.Id)), Shorten.Sentence(e.Message));
             }
         }
-        return Task.CompletedTask;
+        return IsAsked && Needed is { } needed && WhyUnreadable(needed) is { } reason
+            ? Task.FromException(new LibvirtUnavailableException($"{needed} cannot be read ({reason})"))
+            : Task.CompletedTask;
     }
 
     /// <summary>The processes to look at.</summary>
@@ -82,22 +93,26 @@ internal class QemuSource(
         foreach (string file in Options.PidFiles.SelectMany(PathPattern.Expand))
         {
             if (processes.FindLockHolder(file) is { } pid)
-                yield return new(file, pid);
+                yield return new(file, pid, Path.GetDirectoryName(file)!, () => processes.FindLockHolder(file) == pid);
         }
         foreach (string cgroup in Options.Cgroups.SelectMany(pattern => PathPattern.Expand(Options.CgroupRoot + "/" + pattern)))
         {
             int[] qemus = [.. Members(cgroup).Where(pid => QemuArguments.Parse(processes.ReadCommandLine(pid)) is not null)];
             string id = cgroup[Options.CgroupRoot.Length..];
             foreach (int pid in qemus)
-                yield return new(qemus.Length == 1 ? id : string.Create(CultureInfo.InvariantCulture, $"{id}#{pid}"), pid);
+            {
+                yield return new(qemus.Length == 1 ? id : string.Create(CultureInfo.InvariantCulture, $"{id}#{pid}"), pid,
+                    Options.CgroupRoot, () => Members(cgroup).Contains(pid));
+            }
         }
     }
 
     /// <summary>What else is known of a domain.</summary>
     /// <param name="domain">As its command line has it.</param>
     /// <param name="arguments">That.</param>
+    /// <param name="before">As it was last known, of the same process; null the first time.</param>
     /// <exception cref="FormatException">It is none of this source's.</exception>
-    protected virtual RunningDomain Complete(RunningDomain domain, QemuArguments arguments) => domain;
+    protected virtual RunningDomain Complete(RunningDomain domain, QemuArguments arguments, RunningDomain? before) => domain;
 
     private void Look(Candidate candidate)
     {
@@ -105,6 +120,7 @@ internal class QemuSource(
             return;
         QemuArguments arguments = QemuArguments.Parse(processes.ReadCommandLine(candidate.Pid))
             ?? throw new FormatException($"process {candidate.Pid} is no QEMU");
+        Known? known = _known.GetValueOrDefault(candidate.Id) is { } last && last.Domain.Process == identity ? last : null;
         RunningDomain domain = Complete(new()
         {
             Source = Name,
@@ -114,10 +130,11 @@ internal class QemuSource(
             Process = identity,
             MemoryBytes = arguments.MemoryBytes,
             Settings = TieringSettings.Default,
-        }, arguments);
-        if (processes.Identify(candidate.Pid) != identity)
-            return; // what was read is of who knows which process
-        if (_known.TryGetValue(candidate.Id, out Known? known) && known.Domain.Process == identity)
+        }, arguments, known?.Domain);
+        // What was read may be of another process, or the pid that of another since it was found.
+        if (processes.Identify(candidate.Pid) != identity || !candidate.IsStill())
+            return;
+        if (known is not null)
         {
             // Of two lists with the same in them the first stays, so that nothing looks like a change.
             if (domain.SettingsProblems.SequenceEqual(known.Domain.SettingsProblems))
@@ -126,13 +143,26 @@ internal class QemuSource(
             return;
         }
         Forget(candidate.Id);
-        _known[candidate.Id] = new(domain, new WatchedProcess(identity, processes, work.Wake));
+        _known[candidate.Id] = new(domain, candidate.Directory, new WatchedProcess(identity, processes, work.Wake));
     }
 
     private void Forget(string id)
     {
         if (_known.Remove(id, out Known? known))
             known.Process.Dispose();
+    }
+
+    private static string? WhyUnreadable(string directory)
+    {
+        try
+        {
+            _ = Directory.EnumerateFileSystemEntries(directory).FirstOrDefault();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Shorten.Sentence(e.Message);
+        }
     }
 
     private static IEnumerable<int> Members(string cgroup)
@@ -153,5 +183,5 @@ internal class QemuSource(
         }
     }
 
-    private sealed record Known(RunningDomain Domain, WatchedProcess Process);
+    private sealed record Known(RunningDomain Domain, string Directory, WatchedProcess Process);
 }

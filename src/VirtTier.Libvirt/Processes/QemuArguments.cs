@@ -12,7 +12,9 @@ internal sealed record QemuArguments(string? Name, Guid Uuid, ulong MemoryBytes,
 {
     private const ulong DefaultMemory = 128UL << 20;
     private const ulong MostMemory = 1UL << 52;
-    private const int LongestName = 255;
+
+    /// <summary>The longest name that counts, in characters.</summary>
+    internal const int LongestName = 255;
 
     /// <summary>Reads it; null when it is none of QEMU's.</summary>
     internal static QemuArguments? Parse(IReadOnlyList<string> arguments)

@@ -12,6 +12,9 @@ namespace VirtTier.Memory.Processes;
 /// they can be seen from here, says so.</param>
 public sealed record ForbiddenNode(int Node, IReadOnlyList<int> Allowed, string? Mend)
 {
+    /// <summary>systemd's unit whose cgroup says so, which systemd then has to be told; null where it is none.</summary>
+    public string? Unit { get; init; }
+
     /// <summary>In one sentence, for logs and status.</summary>
     public override string ToString() =>
         $"the cpuset allows memory on node {NodeList.Format(Allowed)} only, not on node {Node}"
@@ -42,10 +45,13 @@ public static class NodePreflight
         }
         if (allowed.Contains(node))
             return null;
-        string? mend = LimitingFile(pid, node, procfs, cgroupfs) is { } file
-            ? ShellLine.Write(NodeList.Format(allowed.Append(node)), file)
-            : null;
-        return new ForbiddenNode(node, allowed, mend);
+        if (LimitingFile(pid, node, procfs, cgroupfs) is not { } file)
+            return new ForbiddenNode(node, allowed, Mend: null);
+        string cgroup = Path.GetFileName(Path.GetDirectoryName(file)!);
+        return new ForbiddenNode(node, allowed, ShellLine.Write(NodeList.Format(allowed.Append(node)), file))
+        {
+            Unit = Path.GetExtension(cgroup) is ".service" or ".scope" or ".slice" ? cgroup : null,
+        };
     }
 
     private static string? LimitingFile(int pid, int node, string procfs, string cgroupfs)

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Diagnostics;
 using System.Globalization;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
@@ -8,7 +7,7 @@ namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>Two private hosts to which random things happen, the same ones for the same seed as far
 /// as the hosts keep step.</summary>
-internal sealed class Chaos : IAsyncDisposable
+internal sealed class Chaos : ChaosRun
 {
     private const int MostDomains = 5;
     private const int MostNoted = 60;
@@ -16,19 +15,15 @@ internal sealed class Chaos : IAsyncDisposable
 
     private static readonly TimeSpan s_migrationPatience = TimeSpan.FromSeconds(3);
 
-    private readonly int _seed;
-    private readonly Random _random;
     private readonly ChaosHost[] _hosts;
     private readonly string[] _floppies;
-    private readonly List<string> _journal = [];
     private readonly List<(ChaosHost Host, string File)> _saved = [];
     private readonly (int Weight, Func<ChaosHost, Task> Step)[] _steps;
     private int _made;
 
     private Chaos(int seed, ChaosHost[] hosts, string[] floppies)
+        : base(seed)
     {
-        _seed = seed;
-        _random = new(seed);
         _hosts = hosts;
         _floppies = floppies;
         _steps =
@@ -62,20 +57,12 @@ internal sealed class Chaos : IAsyncDisposable
         ];
     }
 
-    /// <summary>What has happened so far.</summary>
-    internal string Journal
+    /// <param name="seed">The seed.</param>
+    /// <param name="source">How the agents learn of domains.</param>
+    internal static async Task<Chaos> StartAsync(int seed, LibvirtSource source)
     {
-        get
-        {
-            lock (_journal)
-                return string.Join(", ", _journal);
-        }
-    }
-
-    internal static async Task<Chaos> StartAsync(int seed)
-    {
-        ChaosHost left = await ChaosHost.StartAsync("left", machined: seed % 2 == 0);
-        ChaosHost right = await ChaosHost.StartAsync("right", machined: false);
+        ChaosHost left = await ChaosHost.StartAsync("left", machined: seed % 2 == 0, source);
+        ChaosHost right = await ChaosHost.StartAsync("right", machined: false, source);
         string[] floppies =
         [
             await left.Host.WriteFileAsync("halts.img", BootSector.Halts),
@@ -87,75 +74,36 @@ internal sealed class Chaos : IAsyncDisposable
         return new(seed, [left, right], floppies);
     }
 
-    public async ValueTask DisposeAsync()
+    public override async ValueTask DisposeAsync()
     {
         foreach (ChaosHost host in _hosts)
             await host.DisposeAsync();
     }
 
     /// <summary>Lets one thing happen, now and then with a daemon restarted at the same time.</summary>
-    internal async Task StepAsync()
+    internal override async Task StepAsync()
     {
-        ChaosHost host = _hosts[_random.Next(4) / 3]; // most on the first: more happens to the same domains
-        int dice = _random.Next(_steps.Sum(step => step.Weight));
-        int chosen = 0;
-        while ((dice -= _steps[chosen].Weight) >= 0)
-            chosen++;
+        ChaosHost host = _hosts[Chance.Next(4) / 3]; // most on the first: more happens to the same domains
+        Func<ChaosHost, Task> step = Choose(_steps);
         bool nothingRuns = (await host.ListAsync(running: true)).Length == 0;
-        Task restart = _random.Next(8) == 0 ? RestartSomethingAsync(host) : Task.CompletedTask;
-        await (nothingRuns ? CreateAsync(host) : _steps[chosen].Step(host));
+        Task restart = Chance.Next(8) == 0 ? RestartSomethingAsync(host) : Task.CompletedTask;
+        await (nothingRuns ? CreateAsync(host) : step(host));
         await restart;
     }
 
     /// <summary>Waits until each agent's picture is what virsh, the pid files and the list of samplers say.</summary>
-    /// <returns>How long the slower agent needed, counted from the last step or from the last reading of virsh before it said
-    /// something else for the last time: a guest that shuts down may take its time.</returns>
-    internal async Task<TimeSpan> SettleAsync() => (await Task.WhenAll(_hosts.Select(SettleAsync))).Max();
-
-    private async Task<TimeSpan> SettleAsync(ChaosHost host)
-    {
-        Stopwatch watch = Stopwatch.StartNew();
-        string? truth = null, picture = null;
-        TimeSpan lastAsked = TimeSpan.Zero, truthSince = TimeSpan.Zero, pictureSince = TimeSpan.Zero,
-            slowestReading = TimeSpan.Zero;
-        do
-        {
-            TimeSpan asked = watch.Elapsed;
-            Task<string> reading = host.ReadTruthAsync();
-            do
-            {
-                await Task.Delay(20);
-                string now = host.ReadPicture();
-                if (now != picture)
-                    (picture, pictureSince) = (now, watch.Elapsed);
-            }
-            while (!reading.IsCompleted);
-            if (await reading != truth)
-                (truth, truthSince) = (await reading, lastAsked);
-            lastAsked = asked;
-            slowestReading = TimeSpan.FromTicks(Math.Max(slowestReading.Ticks, (watch.Elapsed - asked).Ticks));
-        }
-        while (truth != picture && watch.Elapsed < Eventually.Limit);
-        Assert.True(truth == picture,
-            $"seed {_seed}: the picture of {host.Name} is\n{picture}\nbut virsh says\n{truth}\nafter: {Journal}\n{host}");
-
-        // Two heartbeats, and what this machine makes of a few questions to libvirt.
-        TimeSpan late = pictureSince > truthSince ? pictureSince - truthSince : TimeSpan.Zero,
-            limit = (2 * new DomainMonitorOptions().Heartbeat) + slowestReading;
-        Assert.True(late <= limit,
-            $"seed {_seed}: the picture of {host.Name} was right {late.TotalSeconds:0.0} s late, "
-                + $"the limit is {limit.TotalSeconds:0.0} s, after: {Journal}");
-        return late;
-    }
+    /// <returns>How long the slower agent needed.</returns>
+    internal override async Task<TimeSpan> SettleAsync() => (await Task.WhenAll(_hosts.Select(
+        host => SettleAsync(host.Name, host.ReadTruthAsync, host.ReadPicture, () => $"{host}")))).Max();
 
     private async Task CreateAsync(ChaosHost host)
     {
         if ((await host.ListAsync(running: true)).Length >= MostDomains)
             return;
-        int guest = Math.Max(0, _random.Next(2 * _floppies.Length) - _floppies.Length); // half of them stand still
+        int guest = Math.Max(0, Chance.Next(2 * _floppies.Length) - _floppies.Length); // half of them stand still
         TestDomain domain = NewDomain($"web{++_made}").BootingFrom(_floppies[guest]);
         domain = domain with { Devices = domain.Devices + "<panic model='isa'/>" };
-        bool persistent = _random.Next(2) == 0;
+        bool persistent = Chance.Next(2) == 0;
         string xml = await host.Host.WriteFileAsync(domain.Name + ".xml", domain.ToXml());
         await VirshAsync(host, persistent ? "define" : "create", xml);
         if (persistent)
@@ -169,14 +117,14 @@ internal sealed class Chaos : IAsyncDisposable
         Extra = $"""
             <maxMemory slots='4' unit='MiB'>512</maxMemory>
             <cpu><numa><cell id='0' cpus='0' memory='16' unit='MiB'/></numa></cpu>
-            <on_crash>{(_random.Next(2) == 0 ? "preserve" : "destroy")}</on_crash>
+            <on_crash>{(Chance.Next(2) == 0 ? "preserve" : "destroy")}</on_crash>
             """,
     };
 
     /// <summary>A start that the hook refuses, before or after QEMU runs, or that QEMU does not survive.</summary>
     private async Task CreateInVainAsync(ChaosHost host)
     {
-        int how = _random.Next(3);
+        int how = Chance.Next(3);
         TestDomain domain = NewDomain((how == 0 ? "nop" : how == 1 ? "nos" : "huge") + ++_made);
         if (how == 2)
             domain = domain with { MemoryMiB = 1 << 28, Extra = "" };
@@ -238,10 +186,10 @@ internal sealed class Chaos : IAsyncDisposable
     /// <summary>Sets, changes and removes the copy that counts, or another one that does not.</summary>
     private Task SetSettingsAsync(ChaosHost host)
     {
-        string mode = _random.Next(4) == 0 ? "mode='off' " : "";
-        string set = string.Create(CultureInfo.InvariantCulture, $"<tiering {mode}shares='{_random.Next(1, 1000)}'/>");
+        string mode = Chance.Next(4) == 0 ? "mode='off' " : "";
+        string set = string.Create(CultureInfo.InvariantCulture, $"<tiering {mode}shares='{Chance.Next(1, 1000)}'/>");
         string foreign = $"<other:tiering xmlns:other='urn:other' shares='9'>{new string('x', 100_000)}</other:tiering>";
-        return _random.Next(8) switch
+        return Chance.Next(8) switch
         {
             0 => MetadataAsync(host, "--live", "--remove"),
             1 => MetadataAsync(host, "--config", "--set", set),
@@ -259,7 +207,7 @@ internal sealed class Chaos : IAsyncDisposable
     {
         if (Pick(await host.ListAsync(running: true)) is not { } name)
             return;
-        int first = _random.Next(1, 1000);
+        int first = Chance.Next(1, 1000);
         await VirshAsync(host, string.Join(';', Enumerable.Range(first, 100).Select(shares => string.Create(
             CultureInfo.InvariantCulture,
             $"metadata {name} --uri {TieringSettings.MetadataNamespace} --key vt --live --set "
@@ -274,7 +222,7 @@ internal sealed class Chaos : IAsyncDisposable
 
     private async Task PlugMemoryAsync(ChaosHost host)
     {
-        string xml = _random.Next(3) == 0
+        string xml = Chance.Next(3) == 0
             ? "<memory model='virtio-mem'><target><size unit='MiB'>32</size><node>0</node><block unit='MiB'>2</block>"
                 + "<requested unit='MiB'>0</requested></target></memory>"
             : Dimm;
@@ -297,8 +245,8 @@ internal sealed class Chaos : IAsyncDisposable
         if (Pick(await host.ListAsync(running: true)) is not { } name)
             return;
         ChaosHost other = _hosts.Single(h => h != host);
-        TimeSpan wait = TimeSpan.FromMilliseconds(_random.Next(2000));
-        int disturbance = _random.Next(5);
+        TimeSpan wait = TimeSpan.FromMilliseconds(Chance.Next(2000));
+        int disturbance = Chance.Next(5);
         Task migration = MigrateAsync(host, name, "1");
         await Task.WhenAny(migration, Task.Delay(wait));
         switch (disturbance)
@@ -338,7 +286,7 @@ internal sealed class Chaos : IAsyncDisposable
     private Task RestartSomethingAsync(ChaosHost host)
     {
         int signal = AnySignal();
-        return _random.Next(5) switch
+        return Chance.Next(5) switch
         {
             0 => RestartAsync(host, $"restart libvirtd (signal {signal})", () => RestartLibvirtdAsync(host, signal)),
             1 => RestartAsync(host, $"restart libvirt-dbus (signal {signal})", () => RestartLibvirtDbusAsync(host, signal)),
@@ -363,7 +311,7 @@ internal sealed class Chaos : IAsyncDisposable
     /// <summary>Longer than a heartbeat without libvirtd, while a domain dies.</summary>
     private Task OutageAsync(ChaosHost host)
     {
-        TimeSpan length = TimeSpan.FromMilliseconds(_random.Next(6000));
+        TimeSpan length = TimeSpan.FromMilliseconds(Chance.Next(6000));
         return RestartAsync(host, "libvirtd is away", async () =>
         {
             string[] running = await host.ListAsync(running: true);
@@ -411,9 +359,9 @@ internal sealed class Chaos : IAsyncDisposable
         await host.Host.StartMachinedAsync();
     }
 
-    private int AnySignal() => _random.Next(2) == 0 ? Daemon.SigTerm : Daemon.SigKill;
+    private int AnySignal() => Chance.Next(2) == 0 ? Daemon.SigTerm : Daemon.SigKill;
 
-    private string? Pick(string[] names) => names.Length == 0 ? null : names[_random.Next(names.Length)];
+    private string? Pick(string[] names) => names.Length == 0 ? null : names[Chance.Next(names.Length)];
 
     /// <summary>May fail: the domain may have gone, or be as wanted already, or libvirtd be away.</summary>
     private async Task<int> VirshAsync(ChaosHost host, params string[] arguments)
@@ -424,9 +372,5 @@ internal sealed class Chaos : IAsyncDisposable
         return exitCode;
     }
 
-    private void Note(ChaosHost host, string what)
-    {
-        lock (_journal)
-            _journal.Add($"{host.Name}: {what}");
-    }
+    private void Note(ChaosHost host, string what) => Note($"{host.Name}: {what}");
 }

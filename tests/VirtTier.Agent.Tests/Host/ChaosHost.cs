@@ -14,24 +14,21 @@ internal sealed class ChaosHost : IAsyncDisposable
 {
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(200);
 
-    private static readonly LibvirtSource s_source =
-        Environment.GetEnvironmentVariable("VIRTTIER_CHAOS_SOURCE") is { Length: > 0 } text
-            ? Enum.Parse<LibvirtSource>(text, ignoreCase: true)
-            : LibvirtSource.DBus;
-
     /// <summary>Refuses domains of this name, before or after their QEMU runs, as the third letter says.</summary>
     private const string Hook = "case $1/$2 in nop*/prepare | nos*/started) exit 1 ;; esac\n";
 
     private readonly StandInKernel _kernel = new();
     private readonly SystemdDouble? _systemd;
+    private readonly LibvirtSource _source;
     private TieredHost _tiered;
 
-    private ChaosHost(string name, PrivateHost host, SystemdDouble? systemd)
+    private ChaosHost(string name, PrivateHost host, SystemdDouble? systemd, LibvirtSource source)
     {
         Name = name;
         Host = host;
         _systemd = systemd;
-        _tiered = TieredHost.Of(host, _kernel, s_interval, s_source);
+        _source = source;
+        _tiered = TieredHost.Of(host, _kernel, s_interval, _source);
     }
 
     /// <summary>A value of <c>shares</c> that is none.</summary>
@@ -46,13 +43,14 @@ internal sealed class ChaosHost : IAsyncDisposable
 
     /// <param name="name">Its name.</param>
     /// <param name="machined">Whether it has systemd-machined, to which libvirtd then registers each domain.</param>
-    internal static async Task<ChaosHost> StartAsync(string name, bool machined)
+    /// <param name="source">How the agent learns of domains.</param>
+    internal static async Task<ChaosHost> StartAsync(string name, bool machined, LibvirtSource source)
     {
         PrivateHost host = await PrivateHost.StartAsync(name, Hook);
         SystemdDouble? systemd = machined ? new SystemdDouble(host.Bus.Address) : null;
         if (machined)
             await host.StartMachinedAsync();
-        return new(name, host, systemd);
+        return new(name, host, systemd, source);
     }
 
     public async ValueTask DisposeAsync()
@@ -70,7 +68,7 @@ internal sealed class ChaosHost : IAsyncDisposable
     {
         await _tiered.DisposeAsync();
         Assert.Empty(_kernel.SampledPids);
-        _tiered = TieredHost.Of(Host, _kernel, s_interval, s_source);
+        _tiered = TieredHost.Of(Host, _kernel, s_interval, _source);
     }
 
     /// <summary>The names of the domains that run, or of those that do not; none while libvirtd is away.</summary>

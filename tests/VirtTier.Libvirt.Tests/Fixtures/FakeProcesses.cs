@@ -13,6 +13,9 @@ internal sealed class FakeProcesses : IHostProcesses
     /// <summary>Told of each file whose lock is asked for.</summary>
     internal Action<string> Asked { get; set; } = _ => { };
 
+    /// <summary>Told of each process before it is identified.</summary>
+    internal Action<int> Identified { get; set; } = _ => { };
+
     /// <summary>Starts a process that holds the lock of a file, which it makes.</summary>
     internal void Start(int pid, string? pidFile, string cgroup, params string[] arguments)
     {
@@ -42,7 +45,11 @@ internal sealed class FakeProcesses : IHostProcesses
         return _lockHolders.TryGetValue(Path.Combine(directory, Path.GetFileName(pidFile)), out int pid) ? pid : null;
     }
 
-    public ProcessIdentity? Identify(int pid) => _processes.ContainsKey(pid) ? new(pid, FakeLibvirt.StartTimeOf(pid)) : null;
+    public ProcessIdentity? Identify(int pid)
+    {
+        Identified(pid);
+        return _processes.ContainsKey(pid) ? new(pid, FakeLibvirt.StartTimeOf(pid)) : null;
+    }
 
     public IReadOnlyList<string> ReadCommandLine(int pid) => _processes.GetValueOrDefault(pid)?.Arguments ?? [];
 

@@ -99,6 +99,44 @@ public sealed class HostDomainsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_first_picture_has_all_that_answer_and_says_which_do_not()
+    {
+        CancellationToken cancel = TestContext.Current.CancellationToken;
+        StartPlain("plain", 10);
+        Task<DomainSnapshot> first = _domains.FirstPictureAsync(Eventually.Limit, cancel);
+        _libvirt.StartDomain("web1", 11);
+        await _libvirt.LookAsync();
+        DomainSnapshot all = await first;
+        Assert.Equal(["plain", "web1"], all.Domains.Select(d => d.Name));
+        Assert.True(all.Link.Connected && all.Others.All(other => other.Link.Connected));
+
+        using ManualResetEventSlim over = new();
+        _processes.Start(12, At("pve/100.pid"), "/", "kvm", "-id", "100");
+        _processes.Asked = file =>
+        {
+            if (file.Contains("/pve/", StringComparison.Ordinal))
+                over.Wait();
+        };
+        using HostDomains anew = new(new FakeLibvirt().Monitor, _processes, _domains.Sources, new(), TimeProvider.System, _log);
+        using CancellationTokenSource stop = new();
+        Task run = anew.RunOthersAsync(stop.Token);
+        try
+        {
+            DomainSnapshot part = await anew.FirstPictureAsync(TimeSpan.FromSeconds(2), cancel);
+            Assert.Equal("libvirt has not answered within 2 s", part.Link.Reason);
+            Assert.Equal([("proxmox", "a look at proxmox has not answered within 2 s"), ("qemu", null)],
+                part.Others.Select(other => (other.Source, other.Link.Reason)));
+            Assert.Equal("plain", Assert.Single(part.Domains).Name);
+        }
+        finally
+        {
+            over.Set();
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
+        }
+    }
+
+    [Fact]
     public async Task What_is_no_longer_asked_for_has_no_domains()
     {
         StartPlain("plain", 10);

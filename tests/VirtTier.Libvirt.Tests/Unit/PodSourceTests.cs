@@ -80,6 +80,9 @@ public sealed class PodSourceTests : IDisposable
     [InlineData("/kubepods/burstable/pod99999999-2222-3333-4444-555555555555/1", false)]
     [InlineData("/kubepods.slice/kubepods-pod{_}x.slice/crio-1.scope", false)]
     [InlineData("/system.slice/x-pod{_}.slice", false)]
+    [InlineData("/kubepods/pod99999999-2222-3333-4444-555555555555/1/pod{-}", false)] // a pod may make what it likes below
+    [InlineData("/kubepods.slice/kubepods-pod99999999_2222_3333_4444_555555555555.slice/1/kubepods-pod{_}.slice", false)]
+    [InlineData("/podman-1.scope/kubelet/kubepods/burstable/pod{-}/1", true)] // a node that is itself a container
     [InlineData("/", false)]
     public async Task A_process_counts_in_the_cgroup_of_its_pod(string cgroup, bool isOwn)
     {

@@ -117,6 +117,93 @@ public sealed class QemuSourceTests : IDisposable
         Assert.Equal(1, monitor.Current.Version); // what is the same is no news
     }
 
+    [Fact]
+    public async Task While_a_directory_is_away_its_vms_are_as_they_were_and_that_is_said()
+    {
+        _options = _options with { Proxmox = true };
+        _processes.Start(10, At("run/a.pid"), "/", "qemu-system-x86_64", "-name", "a");
+        StartProxmox(100, 20, "name: web1\ntags: virttier-dram-25pct\n");
+        using DomainMonitor plain = Monitor(work => new QemuSource(_processes, work, () => _options, () => { }, _log));
+        using DomainMonitor proxmox = Monitor(work => new ProxmoxSource(_processes, work, () => _options, () => { }, _log));
+        await LookAsync();
+        RunningDomain[] before = [.. plain.Current.Domains, .. proxmox.Current.Domains];
+        Assert.Equal(["a", "web1"], before.Select(domain => domain.Name));
+
+        foreach (string directory in (string[])["run", "pve-run", "pve-conf"])
+        {
+            Directory.Move(At(directory), At("away"));
+            await LookAsync();
+            Assert.Equal(before, plain.Current.Domains.Concat(proxmox.Current.Domains));
+            // Of plain QEMUs it may be the VM's own.
+            Assert.Equal(directory == "pve-run", !proxmox.Current.Link.Connected);
+            Directory.Move(At("away"), At(directory));
+        }
+        await LookAsync();
+        Assert.True(proxmox.Current.Link.Connected);
+
+        Directory.Move(At("run"), At("away"));
+        _processes.End(10); // as a directory that goes with its VM
+        await LookAsync();
+        Assert.Empty(plain.Current.Domains);
+        Directory.Move(At("away"), At("run"));
+        _processes.Start(10, At("run/a.pid"), "/", "qemu-system-x86_64", "-name", "a");
+        await LookAsync();
+        File.Delete(At("run/a.pid"));
+        await LookAsync();
+        Assert.Empty(plain.Current.Domains);
+
+        async Task LookAsync()
+        {
+            await plain.LookAsync(TestContext.Current.CancellationToken);
+            await proxmox.LookAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    [Fact]
+    public async Task With_a_tag_that_cannot_be_used_the_last_good_settings_hold_as_long_as_the_process_lives()
+    {
+        _options = _options with { Proxmox = true };
+        StartProxmox(100, 20, "name: web1\ntags: virttier-dram-25pct\n");
+        using DomainMonitor monitor = Monitor(work => new ProxmoxSource(_processes, work, () => _options, () => { }, _log));
+        Assert.Equal(("25%", 0), await LookAsync("virttier-dram-25pct"));
+        Assert.Equal(("25%", 1), await LookAsync("virttier-dram-lots"));
+        Assert.Equal(("30%", 0), await LookAsync("virttier-dram-30pct"));
+        _processes.End(20);
+        StartProxmox(100, 21, null);
+        Assert.Equal(("", 1), await LookAsync("virttier-dram-lots"));
+
+        async Task<(string Dram, int Problems)> LookAsync(string tag)
+        {
+            await File.WriteAllTextAsync(At("pve-conf/100.conf"), $"name: {new string('x', 300)}\ntags: {tag}\n");
+            await monitor.LookAsync(TestContext.Current.CancellationToken);
+            RunningDomain domain = Assert.Single(monitor.Current.Domains);
+            Assert.Equal("vm100", domain.Name); // no VM has a name of 300 letters
+            return (domain.Settings.Dram.ToString(), domain.SettingsProblems.Count);
+        }
+    }
+
+    [Fact]
+    public async Task A_pid_that_another_qemu_gets_while_it_is_looked_at_is_not_the_vm_of_the_file()
+    {
+        _processes.Start(10, At("run/a.pid"), "/", "qemu-system-x86_64", "-name", "a");
+        _processes.Asked = _ =>
+        {
+            // Its end, and another's start, between the question for the lock and all others.
+            _processes.Asked = _ => { };
+            _processes.Identified = pid =>
+            {
+                _processes.Identified = _ => { };
+                _processes.End(pid);
+                _processes.Start(pid, null, "/", "qemu-system-x86_64", "-name", "another");
+            };
+        };
+        using DomainMonitor monitor = Monitor(work => new QemuSource(_processes, work, () => _options, () => { }, _log));
+        await monitor.LookAsync(TestContext.Current.CancellationToken);
+        Assert.Empty(monitor.Current.Domains);
+        await monitor.LookAsync(TestContext.Current.CancellationToken);
+        Assert.Empty(monitor.Current.Domains);
+    }
+
     private void StartProxmox(int vmid, int pid, string? configuration, int? id = null)
     {
         _processes.Start(pid, At($"pve-run/{vmid}.pid"), "/", "/usr/bin/kvm", "-id", $"{id ?? vmid}", "-name",
