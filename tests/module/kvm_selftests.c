@@ -233,7 +233,9 @@ static void become(const char *dir, const struct selftest *selftest)
 	for (next = strtok(command, " "); next && i < 31; next = strtok(NULL, " "))
 		words[i++] = next;
 	words[i] = NULL;
+	/* They open themselves by that name. */
 	snprintf(path, sizeof(path), "%s/%s", dir, words[0]);
+	words[0] = path;
 	setpgid(0, 0);
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
@@ -304,10 +306,14 @@ static void print_log(void)
 		printf("#   %s", last[i % 12]);
 }
 
+/* Whether the kernel's source has this test, for this vendor. */
 static bool is_there(const char *dir, const char *command)
 {
+	bool amd = !strcmp(kvm_module(), "kvm_amd");
 	char path[256];
 
+	if (strstr(command, amd ? "vmx_" : "svm_") || (amd && strstr(command, "evmcs")))
+		return false;
 	snprintf(path, sizeof(path), "%s/%.*s", dir, (int)strcspn(command, " "), command);
 	return !access(path, X_OK);
 }
@@ -345,7 +351,7 @@ static void judge(const char *dir, const struct selftest *selftest, int before)
 
 int main(int argc, char **argv)
 {
-	int before[COUNT], file, i;
+	int before[COUNT], file, i, passed = 0;
 	bool quick = argc == 4;
 
 	if (argc < 3) {
@@ -361,7 +367,10 @@ int main(int argc, char **argv)
 		printf("# without the module: %s: %s\n", selftests[i].command, word_for(before[i]));
 		if (before[i])
 			print_log();
+		else
+			passed++;
 	}
+	check(passed >= (quick ? 8 : 20), "enough of KVM's tests pass without the module to judge by", "%d", passed);
 	file = open(argv[1], O_RDONLY | O_CLOEXEC);
 	CHECK_RETURNS("the module loads for KVM's tests", 0, syscall(SYS_finit_module, file, "", 0));
 	close(file);
