@@ -132,8 +132,9 @@ int main(int argc, char **argv)
 		usleep(PAUSE_US);
 	}
 	info = info_of(fd);
-	printf("# %lu pages moved, %lu times one stayed; %lu harvests, %lu 2 MiB mappings in them; %llu landmines, %llu faults, %lu samples\n",
-	       counts.moves, counts.stayed, counts.harvests, counts.large, info.armed, info.faults, counts.samples);
+	printf("# %lu pages moved, %lu times one stayed; ", counts.moves, counts.stayed);
+	printf("%lu harvests, %lu 2 MiB mappings in them; ", counts.harvests, counts.large);
+	printf("%llu landmines, %llu faults, %lu samples\n", info.armed, info.faults, counts.samples);
 	check(counts.moves >= wanted, "pages were moved", "%lu", counts.moves);
 	check(counts.harvests > 10 && !counts.failed, "harvested all the while", "%lu harvests, %lu failed", counts.harvests,
 	      counts.failed);

@@ -32,7 +32,6 @@ static const struct selftest {
 	bool quick;		/* among those that are run where time is short */
 	bool both_cpus;
 } selftests[] = {
-	{ .command = "set_memory_region_test", .quick = true },
 	{ .command = "dirty_log_test -M dirty-log -i 8", .quick = true },
 	{ .command = "dirty_log_test -M clear-log -i 8", .quick = true },
 	{ .command = "dirty_log_test -M dirty-ring -i 8" },
@@ -113,6 +112,7 @@ static const struct selftest {
 	{ .command = "xapic_state_test" },
 	{ .command = "xen_shinfo_test", .both_cpus = true },
 	{ .command = "xen_vmcall_test" },
+	{ .command = "set_memory_region_test" },
 };
 
 #define COUNT	(sizeof(selftests) / sizeof(selftests[0]))
@@ -318,67 +318,75 @@ static bool is_there(const char *dir, const char *command)
 	return !access(path, X_OK);
 }
 
-/* Run a test with the companion, until that has held its guest, and judge. */
-static void judge(const char *dir, const struct selftest *selftest, int before)
+static int load(const char *module)
+{
+	int file = open(module, O_RDONLY | O_CLOEXEC), err;
+
+	err = syscall(SYS_finit_module, file, "", 0);
+	close(file);
+	return err;
+}
+
+/* Run a test without the module, and then with the companion until that has held its guest; whether it passed without. */
+static bool judge(const char *module, const char *dir, const struct selftest *selftest)
 {
 	struct holder holder = { 0 };
-	int after = before, i;
+	int before, after, i;
 
+	if (syscall(SYS_delete_module, MODULE, O_NONBLOCK)) {
+		check(0, selftest->command, "the module cannot be unloaded: %s", strerror(errno));
+		return false;
+	}
+	before = run(dir, selftest, NULL);
+	if (before) {
+		printf("# %s, without the module, %s:\n", selftest->command, word_for(before));
+		print_log();
+	}
+	if (load(module)) {
+		check(0, selftest->command, "the module cannot be loaded: %s", strerror(errno));
+		return false;
+	}
+	after = before;
 	for (i = 0; i < TRIES && !holder.held && after == before; i++) {
 		holder = (struct holder){ 0 };
 		after = run(dir, selftest, &holder);
 	}
-	printf("# %s: without %s, ", selftest->command, word_for(before));
-	printf("with %s; %lu holds, %lu harvests, %lu landmines, %lu samples\n", word_for(after), holder.held, holder.harvests,
-	       holder.armed, holder.samples);
+	printf("# %s: %lu times held, %lu harvests, %lu landmines, %lu samples; in run %d\n", selftest->command, holder.held,
+	       holder.harvests, holder.armed, holder.samples, i);
 	total.held += holder.held;
 	total.harvests += holder.harvests;
 	total.armed += holder.armed;
 	total.samples += holder.samples;
-	if (after != before)
+	if (after != before) {
 		print_log();
-	if (after != before)
 		check(0, selftest->command, "%s with the module", word_for(after));
-	else if (after == SKIPPED)
+	} else if (after == SKIPPED) {
 		skip(selftest->command, "skips itself, without the module too");
-	else if (after)
+	} else if (after) {
 		skip(selftest->command, "fails on this host, without the module too");
-	else if (!holder.held || !holder.harvests)
+	} else if (!holder.harvests) {
 		check(0, selftest->command, "its guest was never %s in %d runs", holder.held ? "harvested" : "found", i);
-	else
+	} else {
 		check(!holder.failed, selftest->command, "%lu harvests failed: %s", holder.failed, strerror(holder.error));
+	}
+	return !before;
 }
 
 int main(int argc, char **argv)
 {
-	int before[COUNT], file, i, passed = 0;
 	bool quick = argc == 4;
+	int i, passed = 0;
 
 	if (argc < 3) {
 		fprintf(stderr, "usage: kvm_selftests KVM_EPT_SAMPLE.KO DIRECTORY [quick]\n");
 		return 2;
 	}
-	syscall(SYS_delete_module, MODULE, O_NONBLOCK);
-	check(access(KVM_EPT_SAMPLE_PATH, F_OK), "KVM's tests run without the module first", "it is loaded");
-	for (i = 0; i < COUNT; i++) {
-		if ((quick && !selftests[i].quick) || !is_there(argv[2], selftests[i].command))
-			continue;
-		before[i] = run(argv[2], &selftests[i], NULL);
-		printf("# without the module: %s: %s\n", selftests[i].command, word_for(before[i]));
-		if (before[i])
-			print_log();
-		else
-			passed++;
-	}
-	check(passed >= (quick ? 8 : 20), "enough of KVM's tests pass without the module to judge by", "%d", passed);
-	file = open(argv[1], O_RDONLY | O_CLOEXEC);
-	CHECK_RETURNS("the module loads for KVM's tests", 0, syscall(SYS_finit_module, file, "", 0));
-	close(file);
 	for (i = 0; i < COUNT; i++)
 		if ((!quick || selftests[i].quick) && is_there(argv[2], selftests[i].command))
-			judge(argv[2], &selftests[i], before[i]);
+			passed += judge(argv[1], argv[2], &selftests[i]);
+	check(passed >= (quick ? 8 : 20), "enough of KVM's tests pass without the module to judge by", "%d", passed);
 	check(total.armed > 100 && total.samples > 100 && total.harvests > 20, "KVM's tests were sampled and harvested",
-	      "%lu holds, %lu harvests, %lu landmines, %lu samples", total.held, total.harvests, total.armed, total.samples);
+	      "%lu times held, %lu harvests, %lu landmines, %lu samples", total.held, total.harvests, total.armed, total.samples);
 	check(returns_to(MODULE, 0), "all of their guests were let go", "%d references", references(MODULE));
 	return checks_failed != 0;
 }

@@ -45,7 +45,7 @@ static int over(void)
 
 /* ---- guests ---- */
 
-/* Give the guest something to do, half of it in its memslot that comes and goes, if it has it: no fetches, so they stay in the code. */
+/* Give the guest something to do, half of it in its memslot that comes and goes, if it has it; fetches stay in the code. */
 static void give_work(struct vm *vm, unsigned int *seed, bool in_slot)
 {
 	unsigned long gfns[512], i;
@@ -103,7 +103,7 @@ static void keep_guest(int number)
 					has_slot = !vm_add_slot(&vm, SLOT_GFN, SLOT_PAGES);
 				break;
 			case 3:
-				/* What it mapped there goes with it, landmines and all; what it touches later would be no memory. */
+				/* What was mapped there goes with it, landmines and all; touched later, it would be no memory. */
 				give_work(&vm, &seed, false);
 				if (has_slot && !vm_remove_slot(&vm))
 					__sync_fetch_and_add(&shared->slots, touched);
