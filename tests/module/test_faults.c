@@ -660,7 +660,7 @@ static void spared_flushes(int fd, struct vm *vm)
 	before = info_of(fd);
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_PROT, 7);
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 100);
-	/* Not flushed: then nothing is known of any page, and the next window has to, though hardly any page of it was accessed. */
+	/* Not flushed: nothing is known of any page, and the next window has to, though it mines hardly any that was accessed. */
 	for (i = 0; i < UNFLUSHED; i++) {
 		vm_wait(vm);
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h);
