@@ -80,7 +80,7 @@ static const struct selftest {
 	{ .command = "hyperv_ipi", .both_cpus = true },
 	{ .command = "hyperv_svm_test", .quick = true },
 	{ .command = "hyperv_tlb_flush", .both_cpus = true },
-	{ .command = "memslot_perf_test -s 1000 -l 1", .both_cpus = true },
+	{ .command = "memslot_perf_test -s 500 -l 1 -f 3 -e 4", .both_cpus = true },
 	{ .command = "kvm_page_table_test -v 1 -b 64M -s anonymous_hugetlb_2mb" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M -s anonymous_hugetlb_2mb -g -e" },
@@ -112,6 +112,7 @@ static const struct selftest {
 	{ .command = "xen_shinfo_test", .both_cpus = true },
 	{ .command = "xen_vmcall_test" },
 	{ .command = "dirty_log_test -M dirty-ring -i 4" },
+	{ .command = "memslot_perf_test -s 500 -l 1", .both_cpus = true },
 	{ .command = "set_memory_region_test" },
 };
 
@@ -183,6 +184,7 @@ static void hold(struct holder *holder, int fd)
 {
 	struct kvm_ept_sample_info info = { .size = sizeof(info) };
 	struct kvm_ept_sample_sample samples[1000];
+	unsigned long armed = 0;
 	ssize_t n;
 	int i;
 
@@ -192,11 +194,33 @@ static void hold(struct holder *holder, int fd)
 	for (i = 0; i < HELD_HARVESTS && !holder->over; i++) {
 		harvest(holder, fd);
 		usleep(HARVEST_US);
+		if (ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info))
+			break;		/* the guest has gone */
+		armed = info.armed;
 		while ((n = read(fd, samples, sizeof(samples))) > 0)
 			holder->samples += n / sizeof(samples[0]);
 	}
-	if (!ioctl(fd, KVM_EPT_SAMPLE_CMD_GET_INFO, &info))
-		holder->armed += info.armed;
+	holder->armed += armed;
+}
+
+/* Take hold of the guest that a test runs, itself or in a process that it made for a part of it: whether there is one. */
+static bool take_hold(struct holder *holder, int fd)
+{
+	char path[64];
+	FILE *children;
+	pid_t pid = holder->pid;
+	bool held;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	children = fopen(path, "r");
+	do {
+		held = !ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, pid);
+		if (!held && errno != ENXIO && errno != ESRCH)
+			holder->refusal = errno;
+	} while (!held && children && fscanf(children, "%d", &pid) == 1);
+	if (children)
+		fclose(children);
+	return held;
 }
 
 /* On the CPU that the tests' guests do not have, for some live for a moment only. */
@@ -212,12 +236,10 @@ static void *hold_guests(void *arg)
 		int fd = open(KVM_EPT_SAMPLE_PATH, O_RDWR | O_CLOEXEC);
 
 		while (!holder->over) {
-			if (!ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, holder->pid)) {
+			if (take_hold(holder, fd)) {
 				hold(holder, fd);
 				break;
 			}
-			if (errno != ENXIO && errno != ESRCH)
-				holder->refusal = errno;
 			sched_yield();
 		}
 		close(fd);
