@@ -66,8 +66,8 @@ static void harvest(int fd, struct counts *counts)
 static void move_some(pid_t pid, bool blocks, unsigned int *seed, struct counts *counts)
 {
 	unsigned long step = blocks ? PAGES_PER_BLOCK : 1;
-	void *places[BURST];
-	int before[BURST], nodes[BURST], after[BURST], i, count = 0;
+	void *places[BURST], *ends[BURST];
+	int before[BURST], nodes[BURST], after[BURST], end_before[BURST], end_after[BURST], i, j, count = 0;
 
 	for (i = 0; i < BURST; i++) {
 		const struct kvm_ept_sample_memslot *slot = &slots[rand_r(seed) % slot_count];
@@ -78,19 +78,27 @@ static void move_some(pid_t pid, bool blocks, unsigned int *seed, struct counts 
 	}
 	if (syscall(SYS_move_pages, pid, (long)BURST, places, NULL, before, 0))
 		return;
-	for (i = 0; i < BURST; i++)
-		if (before[i] == 0 || before[i] == 1) {
+	for (i = 0; i < BURST; i++) {
+		for (j = 0; j < count && places[j] != places[i]; j++)
+			;
+		if (j == count && (before[i] == 0 || before[i] == 1)) {
 			places[count] = places[i];
 			before[count] = before[i];
 			nodes[count] = 1 - before[i];
-			after[count++] = -1;
+			after[count] = -1;
+			ends[count] = (char *)places[count] + (step - 1) * PAGE;
+			count++;
 		}
+	}
 	if (!count)
 		return;
+	syscall(SYS_move_pages, pid, (long)count, ends, NULL, end_before, 0);
 	syscall(SYS_move_pages, pid, (long)count, places, nodes, after, 2);
+	syscall(SYS_move_pages, pid, (long)count, ends, NULL, end_after, 0);
+	/* Of a block that is one page for the kernel, the last 4 KiB go along; else only the first were moved. */
 	for (i = 0; i < count; i++)
 		if (after[i] == nodes[i])
-			counts->moves += step;
+			counts->moves += end_before[i] != nodes[i] && end_after[i] == nodes[i] ? step : 1;
 		else
 			counts->stayed++;
 }
