@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook
+.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
 .PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -98,6 +98,14 @@ module-matrix: deps ## every kernel, vendor and flavour, for hours; puts the res
 
 on-metal: ## as root, on an idle host with KVM: MINUTES=10 of a throw-away guest and one page that says whether the module is good there
 	MINUTES=$(MINUTES) kernel-module/on-metal
+
+KVM_KERNELS ?= 6.1 7.3
+
+test-kvm-selftests: deps ## KVM's own tests, with and without the module watching their guests: HOST=amd KVM_KERNELS="6.1 7.3"
+	MINUTES=1000 tests/module/matrix $(KVM_KERNELS:%=$(HOST)/%/kvm)
+
+test-harmless: deps ## guests that check their own memory while it is harvested, sampled, moved and tiered: PARTS="module agent" MOVES=100000
+	tests/harmless
 
 test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
 	HOST=amd KERNEL=6.1-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Everything at once: guests start and die, lose pages, gain and lose memslots, are dirty-logged
- * and moved between nodes, while samplers attach, harvest, arm, detach and are killed, and a fuzzer
- * throws commands and arguments at the module, as root and as nobody.
+ * Everything at once: guests, some with 2 MiB pages, some with guests of their own, start and die,
+ * lose pages, gain memslots and lose them with what they have mapped there, are dirty-logged and moved
+ * between nodes, while samplers attach, harvest, arm, detach and are killed, and a fuzzer throws
+ * commands and arguments at the module, as root and as nobody.
  *
  * What it checks: the guests that live compute on, no process hangs, and the module and KVM end
  * with the references they began with.  The kernel's log is the caller's to look at.
@@ -21,11 +22,17 @@
 #define MEMORY		(16 * MIB)
 #define PAGES		(MEMORY / PAGE)
 #define GUESTS		2
+#define SLOT_GFN	0x80000UL	/* the memslot that comes and goes */
+#define SLOT_PAGES	512
+#define NESTED_PAGES	64
 
 /* What the processes of the storm share. */
 struct shared {
 	volatile pid_t guest[GUESTS];
 	volatile unsigned long started, died, harvests, samples, attached, fuzzed, sick;
+	volatile unsigned long large;		/* 2 MiB mappings seen in harvests */
+	volatile unsigned long nested;		/* passes of the guests' guests */
+	volatile unsigned long slots;		/* memslots taken away that the guest had touched */
 };
 
 static struct shared *shared;
@@ -38,13 +45,14 @@ static int over(void)
 
 /* ---- guests ---- */
 
-/* Give the guest something to do: writes to random pages, so that fetches stay in the code. */
-static void give_work(struct vm *vm, unsigned int *seed)
+/* Give the guest something to do, half of it in its memslot that comes and goes, if it has it; fetches stay in the code. */
+static void give_work(struct vm *vm, unsigned int *seed, bool in_slot)
 {
 	unsigned long gfns[512], i;
 
 	for (i = 0; i < 512; i++)
-		gfns[i] = VM_FREE_GFN + rand_r(seed) % (PAGES - VM_FREE_GFN);
+		gfns[i] = in_slot && i % 2 ? SLOT_GFN + rand_r(seed) % SLOT_PAGES :
+			  VM_FREE_GFN + rand_r(seed) % (PAGES - VM_FREE_GFN);
 	vm_work(vm, gfns, 512, rand_r(seed) % 2 ? VM_WRITE : VM_READ);
 }
 
@@ -68,25 +76,38 @@ static void keep_guest(int number)
 
 	while (!over()) {
 		int rounds = 5 + rand_r(&seed) % 40;
+		bool has_slot = false, touched = false;
+		struct vm_config config = {
+			.memory = MEMORY, .vcpus = 1 + rand_r(&seed) % 2,
+			.huge = rand_r(&seed) % 2, .nested = rand_r(&seed) % 3 == 0,
+		};
 		struct vm vm;
 
-		vm_start(&vm, (struct vm_config){ .memory = MEMORY, .vcpus = 1 + rand_r(&seed) % 2 });
+		vm_start(&vm, config);
+		if (config.nested)
+			vm.ctl->nested_pages = NESTED_PAGES;
 		shared->guest[number] = vm.pid;
 		__sync_fetch_and_add(&shared->started, 1);
 		while (rounds-- && !over()) {
 			switch (rand_r(&seed) % 7) {
 			case 0:
-				give_work(&vm, &seed);
+				give_work(&vm, &seed, has_slot);
+				touched = has_slot;
 				break;
 			case 1:
 				vm_discard(&vm, VM_FREE_GFN + rand_r(&seed) % 2048,
 					   1 + rand_r(&seed) % 1024);
 				break;
 			case 2:
-				vm_add_slot(&vm, 0x80000, 512);
+				if (!has_slot)
+					has_slot = !vm_add_slot(&vm, SLOT_GFN, SLOT_PAGES);
 				break;
 			case 3:
-				vm_remove_slot(&vm);
+				/* What was mapped there goes with it, landmines and all; touched later, it would be no memory. */
+				give_work(&vm, &seed, false);
+				if (has_slot && !vm_remove_slot(&vm))
+					__sync_fetch_and_add(&shared->slots, touched);
+				has_slot = touched = false;
 				break;
 			case 4:
 				vm_dirty_log(&vm, rand_r(&seed) % 2);
@@ -102,6 +123,7 @@ static void keep_guest(int number)
 		}
 		if (!vm_wait(&vm))
 			__sync_fetch_and_add(&shared->sick, 1);
+		__sync_fetch_and_add(&shared->nested, vm.ctl->nested_passes);
 		vm_kill(&vm);
 		__sync_fetch_and_add(&shared->died, 1);
 	}
@@ -113,18 +135,22 @@ static void *harvest_on(void *arg)
 {
 	static unsigned char bits[4][PAGES / 8];
 	struct kvm_ept_sample_harvest h;
-	int fd = (long)arg, i;
+	int fd = (long)arg, i, block;
 
 	for (i = 0; i < 50; i++) {
 		h = (struct kvm_ept_sample_harvest){
-			.size = sizeof(h), .flags = i % 4, .end = PAGES,
+			.size = sizeof(h), .flags = i % 8, .end = PAGES,
 			.accessed = (uintptr_t)bits[0],
 			.dirty = i % 3 ? 0 : (uintptr_t)bits[1],
 			.present = i % 3 ? 0 : (uintptr_t)bits[2],
 			.sizes = (uintptr_t)bits[3],
 		};
-		if (ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h) == 0)
+		if (ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h) == 0) {
 			__sync_fetch_and_add(&shared->harvests, 1);
+			for (block = 0; block < PAGES / 512; block++)
+				if (bits[3][block] == KVM_EPT_SAMPLE_SIZE_2M)
+					__sync_fetch_and_add(&shared->large, 1);
+		}
 		usleep(500);
 	}
 	return NULL;
@@ -242,9 +268,10 @@ static void fuzz(int as_nobody)
 
 static void print_counts(void)
 {
-	printf("# guests %lu started, %lu died; %lu attached, %lu harvests, %lu samples, %lu commands fuzzed\n",
+	printf("# guests %lu started, %lu died; %lu attached, %lu harvests, %lu samples, %lu commands fuzzed; "
+	       "%lu 2 MiB mappings seen, %lu passes of nested guests, %lu memslots taken away\n",
 	       shared->started, shared->died, shared->attached, shared->harvests, shared->samples,
-	       shared->fuzzed);
+	       shared->fuzzed, shared->large, shared->nested, shared->slots);
 	fflush(stdout);
 }
 
@@ -299,8 +326,10 @@ int main(int argc, char **argv)
 	      sick, shared->sick);
 	check(returns_to(kvm, kvm_before), "storm: every guest was let go", "%d references, %d before",
 	      references(kvm), kvm_before);
+	check(shared->nested > 0 && shared->slots > 0, "storm: guests ran guests, and lost memslots", "see the line above");
 	if (alone)
 		return checks_failed != 0;
+	check(shared->large > 0, "storm: guests had 2 MiB mappings", "none seen");
 	check(shared->attached > 0 && shared->harvests > 0 && shared->samples > 0 && shared->fuzzed > 0,
 	      "storm: something happened", "see the line above");
 	check(returns_to("kvm_ept_sample", 0), "storm: the module is free", "%d references",

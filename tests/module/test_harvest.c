@@ -492,7 +492,9 @@ static void report(bool huge)
 		seen[i] = referenced(&vm) - seen[i];
 	}
 	snprintf(name, sizeof(name), "report, %s: reclaim is told what was accessed", huge ? "2M" : "4K");
-	check(seen[0] < TOLD && seen[1] >= TOLD * 4, name, "%ld KiB without, %ld with", seen[0], seen[1]);
+	/* Of 2 MiB mappings, all: each has some of these pages. */
+	check(seen[0] < TOLD && seen[1] >= TOLD * 4 && (huge || seen[1] < TOLD * 5), name,
+	      "%ld KiB without, %ld with", seen[0], seen[1]);
 	close(fd);
 	vm_kill(&vm);
 }

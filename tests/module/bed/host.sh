@@ -83,7 +83,7 @@ CONFIG
 		die "xorriso: $(tail -n 1 "$work/log")"
 	: > "$work/console"
 	cat > "$work/bochsrc" <<CONFIG
-megs: 1024
+megs: ${BED_MEMORY:-1024}
 cpu: model=corei7_haswell_4770, count=2, ips=${BED_IPS:-100000000}, reset_on_triple_fault=0, ignore_bad_msrs=1
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest

@@ -163,3 +163,15 @@ hooked_kvm() {
 	fi
 	echo "$root/kvm-hook/$release"
 }
+
+# kvm_selftests KERNEL: the folder of KVM's own tests from Debian's source of that series, built unless they are there.
+kvm_selftests() {
+	local root=$KERNELS/$1/root series=${1%-*}
+	if [ ! -d "$root/kvm-selftests" ] || ! cmp -s "$BED/kvm-selftests" "$root/build-kvm-selftests"; then
+		say "building KVM's own tests of $series, once ..."
+		cp "$BED/kvm-selftests" "$root/build-kvm-selftests"
+		unshare --mount sh -c "mount -t proc proc '$root/proc' && exec chroot '$root' nice /build-kvm-selftests $series" > "$root/kvm-selftests.log" 2>&1 ||
+			die "KVM's own tests do not build for $1: $(tail -n 3 "$root/kvm-selftests.log")"
+	fi
+	echo "$root/kvm-selftests"
+}
