@@ -101,7 +101,11 @@ internal static class Completions
                 script.Append(CultureInfo.InvariantCulture, $" -d '{Escaped(option.Description)}'\n");
             }
             if (node.TakesDomain)
-                script.Append(CultureInfo.InvariantCulture, $"complete -c virttier -n '{condition}' -a '({DomainNames})'\n");
+            {
+                // Without this fish asks for the names where an option is begun, too.
+                script.Append(CultureInfo.InvariantCulture,
+                    $"complete -c virttier -n '{condition}; and not string match -q -- \"-*\" (commandline -ct)' -a '({DomainNames})'\n");
+            }
         }
         return script.ToString();
     }
