@@ -29,8 +29,8 @@ public sealed class ManualTests : IDisposable
         Assert.DoesNotContain("manual scdoc", page);
     }
 
-    /// <summary>A line, what may follow it among other things, and whether that needs a word from the agent. Options are said with
-    /// a dash before the Tab: not each shell offers them without.</summary>
+    /// <summary>A line, what may follow it among other things, and whether that needs a word from the agent. Options are wanted
+    /// behind a dash: not each shell offers them without.</summary>
     public static TheoryData<string, string, bool> Lines => new()
     {
         { "virttier ", "status set hook", false },
@@ -134,7 +134,7 @@ public sealed class ManualTests : IDisposable
         ];
     }
 
-    // Its line editor wants a terminal, which zpty makes. All that is offered is inserted, and the line told without its beginning.
+    // Its line editor wants a terminal, which zpty makes. All that is offered is inserted; the line's beginning is not told.
     private string[] Zsh(string line)
     {
         Write("_virttier", Completions.Zsh(_root));

@@ -64,7 +64,8 @@ internal sealed class ModuleCheck : IDoctorCheck
 
     private static Finding Absent(DoctorHost host)
     {
-        const string Package = "kvm-ept-sample-dkms", NotLoaded = "kvm_ept_sample is not loaded", Load = "modprobe kvm_ept_sample";
+        const string Package = "kvm-ept-sample-dkms", Load = "modprobe kvm_ept_sample";
+        const string NotLoaded = "kvm_ept_sample is not loaded";
         string release = host.Read("/proc/sys/kernel/osrelease") ?? "unknown";
         string modules = $"/lib/modules/{release}";
         if (host.Has(modules)

@@ -103,8 +103,8 @@ internal static class Completions
             if (node.TakesDomain)
             {
                 // Without this fish asks for the names where an option is begun, too.
-                script.Append(CultureInfo.InvariantCulture,
-                    $"complete -c virttier -n '{condition}; and not string match -q -- \"-*\" (commandline -ct)' -a '({DomainNames})'\n");
+                string isName = $"{condition}; and not string match -q -- \"-*\" (commandline -ct)";
+                script.Append(CultureInfo.InvariantCulture, $"complete -c virttier -n '{isName}' -a '({DomainNames})'\n");
             }
         }
         return script.ToString();
