@@ -33,6 +33,7 @@ public sealed class DoctorTests : IDisposable
     {
         new HookInstaller(_tree.Root).Install(null);
         _tree.Write("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n")
+            .Write("/lib/modules/6.1.0-18-amd64/build/Makefile", "")
             .Write("/proc/sys/kernel/numa_balancing", "0\n")
             .Write("/proc/cpuinfo", "flags : fpu svm npt\n")
             .Write("/sys/module/kvm_amd/parameters/npt", "1\n")
@@ -441,6 +442,38 @@ public sealed class DoctorTests : IDisposable
 
         Assert.Equal(severity, finding.Severity);
         Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("6.1.0-18-amd64", true, false, false, "apt install kvm-ept-sample-dkms && ")]
+    [InlineData("6.1.0-18-amd64", true, true, false, "apt install --reinstall kvm-ept-sample-dkms && ")]
+    [InlineData("6.1.0-18-amd64", false, false, false, "apt install linux-headers-6.1.0-18-amd64 kvm-ept-sample-dkms && ")]
+    [InlineData("6.1.0-18-amd64", false, true, false, "apt install linux-headers-6.1.0-18-amd64 && ")]
+    [InlineData("6.8.12-4-pve", false, true, false, "apt install proxmox-headers-6.8.12-4-pve && ")]
+    [InlineData("6.12.0-55.el10.x86_64", false, true, true, "dnf install kernel-devel-6.12.0-55.el10.x86_64 && ")]
+    public async Task What_a_module_that_is_absent_lacks_is_installed_the_kernels_headers_among_it(
+        string release, bool headers, bool sources, bool rpm, string mend)
+    {
+        _module = new GuestMemoryException(GuestMemoryError.ModuleAbsent, "absent");
+        _tree.Write("/proc/sys/kernel/osrelease", release + "\n");
+        Directory.CreateDirectory(_tree.At($"/lib/modules/{release}"));
+        if (!headers)
+        {
+            // As a kernel's package leaves it.
+            string build = _tree.At($"/lib/modules/{release}/build");
+            if (Directory.Exists(build))
+                Directory.Delete(build, recursive: true);
+            File.CreateSymbolicLink(build, "/usr/src/linux-headers-of-nothing");
+        }
+        if (sources)
+            _tree.Write("/usr/src/kvm_ept_sample-0.1.0/dkms.conf", "");
+        if (rpm)
+            _tree.Write("/usr/bin/dnf", "");
+
+        Finding finding = (await MakeAsync()).Findings.First(f => f.Check == "module");
+
+        Assert.Equal((Severity.Error, mend + "modprobe kvm_ept_sample"), (finding.Severity, finding.Mend));
+        Assert.Equal(!headers, finding.Text.Contains($"no headers of kernel {release}", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -4,6 +4,7 @@ using VirtTier.Libvirt;
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -73,6 +74,15 @@ internal sealed record DoctorHost(
 
     /// <summary>The command that installs a package once more.</summary>
     public string Reinstall(string package) => IsRpm ? $"dnf reinstall {package}" : $"apt install --reinstall {package}";
+
+    /// <summary>The command that installs a kernel's headers; names of more packages may follow it.</summary>
+    /// <param name="release">The kernel's release.</param>
+    public string InstallHeaders(string release)
+    {
+        // Proxmox builds kernels of its own.
+        string kind = release.EndsWith("-pve", StringComparison.Ordinal) ? "proxmox" : "linux";
+        return Install(ShellLine.Of($"{kind}-headers-{release}"), ShellLine.Of($"kernel-devel-{release}"));
+    }
 
     private bool IsRpm => Has("/usr/bin/dnf") && !Has("/usr/bin/apt");
 }

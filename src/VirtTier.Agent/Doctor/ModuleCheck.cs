@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Memory;
 using VirtTier.Memory.Sampling;
+using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
 
@@ -26,7 +27,7 @@ internal sealed class ModuleCheck : IDoctorCheck
             return e.Kind switch
             {
                 GuestMemoryError.NotAGuest => Usable(host),
-                GuestMemoryError.ModuleAbsent => Finding.Error(Check, "kvm_ept_sample is not loaded", InstallOrLoad(host)),
+                GuestMemoryError.ModuleAbsent => Absent(host),
                 GuestMemoryError.ModuleIncompatible => Finding.Error(
                     Check, e.Message,
                     host.Reinstall("kvm-ept-sample-dkms") + " && rmmod kvm_ept_sample && modprobe kvm_ept_sample"),
@@ -61,11 +62,27 @@ internal sealed class ModuleCheck : IDoctorCheck
                 "apt install --only-upgrade kvm-ept-sample-dkms");
     }
 
-    private static string InstallOrLoad(DoctorHost host)
+    private static Finding Absent(DoctorHost host)
     {
-        string modules = host.At($"/lib/modules/{host.Read("/proc/sys/kernel/osrelease")}");
-        bool installed = Directory.Exists(modules)
-            && Directory.EnumerateFiles(modules, "kvm_ept_sample.ko*", SearchOption.AllDirectories).Any();
-        return installed ? "modprobe kvm_ept_sample" : host.Install("kvm-ept-sample-dkms") + " && modprobe kvm_ept_sample";
+        const string Package = "kvm-ept-sample-dkms", Load = "modprobe kvm_ept_sample";
+        const string NotLoaded = "kvm_ept_sample is not loaded";
+        string release = host.Read("/proc/sys/kernel/osrelease") ?? "unknown";
+        string modules = $"/lib/modules/{release}";
+        if (host.Has(modules)
+            && Directory.EnumerateFiles(host.At(modules), "kvm_ept_sample.ko*", SearchOption.AllDirectories).Any())
+        {
+            return Finding.Error(Check, NotLoaded, Load);
+        }
+
+        bool sources = host.Has("/usr/src") && Directory.EnumerateDirectories(host.At("/usr/src"), "kvm_ept_sample-*").Any();
+        // The link that a kernel's package brings leads nowhere without them.
+        if (!host.Has(modules + "/build/Makefile"))
+        {
+            // Their package has DKMS build what is installed; so they may come after it.
+            return Finding.Error(
+                Check, $"{NotLoaded}, and there are no headers of kernel {Shorten.ForMessage(release)} to build it with",
+                $"{host.InstallHeaders(release)}{(sources ? "" : " " + Package)} && {Load}");
+        }
+        return Finding.Error(Check, NotLoaded, (sources ? host.Reinstall(Package) : host.Install(Package)) + " && " + Load);
     }
 }

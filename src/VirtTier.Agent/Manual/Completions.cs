@@ -101,7 +101,11 @@ internal static class Completions
                 script.Append(CultureInfo.InvariantCulture, $" -d '{Escaped(option.Description)}'\n");
             }
             if (node.TakesDomain)
-                script.Append(CultureInfo.InvariantCulture, $"complete -c virttier -n '{condition}' -a '({DomainNames})'\n");
+            {
+                // Without this fish asks for the names where an option is begun, too.
+                string isName = $"{condition}; and not string match -q -- \"-*\" (commandline -ct)";
+                script.Append(CultureInfo.InvariantCulture, $"complete -c virttier -n '{isName}' -a '({DomainNames})'\n");
+            }
         }
         return script.ToString();
     }

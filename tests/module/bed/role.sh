@@ -41,23 +41,10 @@ examples_hold() {
 	[ "$count" -ge 5 ]
 }
 wants() { cat > "$work/root/role/vars.yml"; }
-guest_runs() { in_boot sh -c "kill -0 $guest && grep -q qemu-system /proc/$guest/comm"; }
-# The agent knows the guest as its configuration says.
-guest_is_known() {
-	local second
-	for ((second = 0; second < 60; second++)); do
-		in_boot virttier status --json | grep -q '"name": *"lodger"' && return 0
-		sleep 1
-	done
-	in_boot virttier status --json
-	return 1
-}
 agent_pid() { in_boot systemctl show --property=MainPID --value virttier; }
-is_installed() { in_root dpkg-query --show --showformat='${db:Status-Status}' virttier | grep -qx installed; }
-# finds_nothing FIND-EXPRESSION...
-finds_nothing() { ! in_root find "$@" | grep .; }
 
 test_role() {
+	# shellcheck disable=SC2034  # guest is set by start_guest
 	local agent guest good
 	mkdir -p "$work/root/role/roles" "$work/root/role/debs" "$work/root/repository"
 	cp -r "$HERE/../../packaging/ansible/roles/virttier" "$work/root/role/roles/"
@@ -85,8 +72,7 @@ test_role() {
 	apt_get install python3-apt >> "$work/log" 2>&1 || die "no python3-apt: $(tail -n 1 "$work/log")"
 
 	check "role: the root boots" boot dbus.service
-	check "role: a guest runs" in_boot qemu-system-x86_64 -name lodger -accel tcg -m 64 -display none -nodefaults -daemonize -pidfile /run/lodger.pid
-	guest=$(in_boot cat /run/lodger.pid)
+	check "role: a guest runs" start_guest
 	check "role: check mode, on a host without VirtTier" changes '[1-9]' in_boot --check
 	check "role: which has none afterwards" not is_installed
 
