@@ -30,8 +30,8 @@ public sealed partial class PlacementPlanner
 
     /// <summary>Decides, after <see cref="EndRound"/>, which pages of slower tiers are to go one tier up: those that earn twice
     /// the move within some rounds, for a colder page may have to make room; the hottest first.</summary>
-    /// <param name="kinds">One byte a page: 0 for one that is to stay, else the place in <paramref name="gains"/> of what it would
-    /// gain.</param>
+    /// <param name="kinds">One byte a page: 0 for one that is to stay, else the place in <paramref name="gains"/> of what it
+    /// would gain.</param>
     /// <param name="gains">What an access gains, as a part of what it gains by being fast rather than slow.</param>
     /// <param name="maxMoves">Most pages to move.</param>
     /// <param name="runs">Filled with the pages and blocks.</param>
