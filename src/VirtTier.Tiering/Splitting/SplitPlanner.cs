@@ -56,6 +56,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
     private readonly List<int> _split = [];
     private double[] _gains = [];
     private int[] _candidates = [];
+    private bool _isOpen;
     private double _right;
     private double _wrong;
     private int _round;
@@ -91,11 +92,17 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         _right *= Memory;
         _wrong *= Memory;
         int tried = Review(residency, limits, room, plan);
+        _isOpen = false;
         if (!model.HasLearned || limits.Share <= 0)
             return;
         int most = Math.Max(1, (int)(limits.Share * resident));
-        PlanSplits(Math.Min(limits.PerRound, Allowance(most, tried)), moveCost, plan);
+        int allowed = Allowance(most, tried);
+        PlanSplits(Math.Min(limits.PerRound, allowed), moveCost, plan);
+        _isOpen = allowed > plan.Splits.Length;
     }
+
+    /// <summary>Whether a block of which few pages are in use is split, once another is worth its room.</summary>
+    public bool IsSplitInstead(int block) => _isOpen && MayBeSplit(block);
 
     /// <summary>Takes in that a block was split.</summary>
     public void TakeSplit(int block)
