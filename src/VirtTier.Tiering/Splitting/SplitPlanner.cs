@@ -97,7 +97,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
             return;
         int most = Math.Max(1, (int)(limits.Share * resident));
         int allowed = Allowance(most, tried);
-        PlanSplits(Math.Min(limits.PerRound, allowed), moveCost, plan);
+        PlanSplits(residency, room, Math.Min(limits.PerRound, allowed), moveCost, plan);
         _isOpen = allowed > plan.Splits.Length;
     }
 
@@ -230,7 +230,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         return Math.Min(left, trials - tried);
     }
 
-    private void PlanSplits(int most, double moveCost, SplitPlan plan)
+    private void PlanSplits(ReadOnlySpan<byte> residency, long room, int most, double moveCost, SplitPlan plan)
     {
         if (most <= 0)
             return;
@@ -238,6 +238,10 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         for (int block = 0; block < sizes.Length; block++)
         {
             if (sizes[block] != MappingSize.Size2M || !MayBeSplit(block) || samples.Repeats(block) < LeastRepeats)
+                continue;
+            // While more is fast than may be, much has to go, and a block goes in one piece for far less than page by page. Its
+            // hot pages come back by themselves once it is split on the slow tier.
+            if (room < 0 && Residency.Tier(residency[block * PageSizes.BlockPages]) == Residency.Fast)
                 continue;
             double used = samples.Used(block);
             if (used > MostUsed)
