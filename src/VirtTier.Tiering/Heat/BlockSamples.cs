@@ -93,7 +93,7 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
 
     /// <summary>Works out the weight of each block that was sampled since the last time.</summary>
     /// <param name="writeWeight">Reads that a write weighs as much as.</param>
-    /// <param name="isSplitInstead">Whether a block of which few pages are in use is split, and so is not to go as a whole.</param>
+    /// <param name="isSplitInstead">Whether a block is split where few of its pages are in use, and not to go as a whole.</param>
     public void Weigh(double writeWeight, Func<int, bool> isSplitInstead)
     {
         // As if as many of both kinds had been laid.
