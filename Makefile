@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
+.PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
 .PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
@@ -29,6 +29,9 @@ demo-sockets-dram: deps build ## on two sockets without a slow tier: hot pages f
 
 demo-tiers: deps build ## on three tiers: cold pages go down one step at a time
 	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build -- tiers
+
+demo-splits: deps build ## huge pages that a few small pages carry: split, placed one by one, and joined again
+	dotnet run --project testbed/VirtTier.Demo --configuration Release --no-build -- splits
 
 deb: deps ## Debian packages of the agent, its hook and the module, in out/debs, judged by lintian
 	LINTIAN=yes packaging/build-debs

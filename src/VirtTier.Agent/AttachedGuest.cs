@@ -54,7 +54,6 @@ internal sealed class AttachedGuest
         _progress = progress;
         _nodes = new GuestNodes(context.Host, context.Mover, process.Pid);
         _harvester = new GuestHarvester(sampler, context.Time, progress, report: HostReclaim.RanksGuests());
-        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight);
         _memory = context.Mover.Target(process.Pid, _harvester.Layout);
         _memory.Progress = progress;
         _moveCost = new MoveCostWatch(process.Pid, _memory.Counters, context.Time);
@@ -65,6 +64,7 @@ internal sealed class AttachedGuest
                 new VcpuResidence(process.Pid, context.Host.Nodes, context.Time, context.Procfs));
         if (context is { HugePages: { } calls, Sampling.SplitShare: > 0 })
             _splits = new GuestSplits(process.Pid, calls, context.Sampling.SplitShare, progress);
+        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight, splits: _splits is not null);
         _planner = NewPlanner();
         _record = context.Records.Open(process, _memory.Layout);
         Tell(sampler.GetInfo().Features);

@@ -10,12 +10,18 @@ namespace VirtTier.Agent;
 /// <param name="sampler">The guest's sampler.</param>
 /// <param name="rate">Samples a second; 0 for none.</param>
 /// <param name="writeWeight">What a write weighs, a read being 1.</param>
-internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writeWeight)
+/// <param name="splits">Whether 2 MiB pages may be split, for which samples are the way in.</param>
+internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writeWeight, bool splits = false)
 {
+    // How many times the rate samples are taken of a guest that is to be split, until there are enough for each of its blocks.
+    private const int Hurry = 10;
+    private const int EnoughOfBlock = 8;
+
     private const AccessKinds AnyAccess = AccessKinds.Read | AccessKinds.Write | AccessKinds.Execute;
 
     private readonly AccessSample[] _samples = new AccessSample[256];
     private AccessKinds _kinds;
+    private int _rate;
     private long _landmines;
 
     /// <summary>Whether there can be any.</summary>
@@ -36,13 +42,15 @@ internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writ
         AccessKinds kinds = !IsPossible || (writeWeight == 1 && !sizes.Contains(MappingSize.Size2M)) ? AccessKinds.None
             : writeWeight != 1 && _kinds == AnyAccess ? AccessKinds.Write
             : AnyAccess;
-        Change(kinds, layout, planner);
+        bool isNew = splits && Count < (long)EnoughOfBlock * sizes.Count(MappingSize.Size2M);
+        Change(kinds, isNew ? Math.Min(Hurry * rate, (int)Limits.FaultRate.Highest) : rate, layout, planner);
     }
 
     /// <summary>Takes no more until <see cref="Choose"/>.</summary>
     /// <param name="layout">As for <see cref="Take"/>.</param>
     /// <param name="planner">As for <see cref="Take"/>.</param>
-    public void Stop(GuestLayout layout, PlacementPlanner planner) => Change(AccessKinds.None, layout, planner);
+    public void Stop(GuestLayout layout, PlacementPlanner planner) =>
+        Change(AccessKinds.None, 0, layout, planner);
 
     /// <summary>Tells the planner how many landmines were laid since this was last called.</summary>
     /// <param name="armed">All that were laid since the sampler was attached.</param>
@@ -75,12 +83,13 @@ internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writ
         }
     }
 
-    private void Change(AccessKinds kinds, GuestLayout layout, PlacementPlanner planner)
+    private void Change(AccessKinds kinds, int perSecond, GuestLayout layout, PlacementPlanner planner)
     {
-        if (kinds == _kinds)
+        perSecond = kinds == AccessKinds.None ? 0 : perSecond;
+        if (kinds == _kinds && perSecond == _rate)
             return;
         Take(layout, planner); // what there is, is of the old kinds
-        sampler.SampleFaults(kinds, kinds == AccessKinds.None ? 0 : rate);
-        _kinds = kinds;
+        sampler.SampleFaults(kinds, perSecond);
+        (_kinds, _rate) = (kinds, perSecond);
     }
 }

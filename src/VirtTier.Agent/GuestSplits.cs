@@ -14,13 +14,13 @@ namespace VirtTier.Agent;
 /// <param name="progress">Called before each that takes long.</param>
 internal sealed class GuestSplits(int pid, IHugePages calls, double share, Action progress)
 {
-    // A split or a join takes some tens of microseconds to a millisecond: so it is some ten milliseconds a round at most.
-    private const int MostPerRound = 32;
+    // A split or a join takes some tens of microseconds to a millisecond: so it is some tens of milliseconds a round at most.
+    private const int MostPerRound = 64;
     private const int BlockBytes = PageSizes.BlockPages * PageSizes.PageBytes;
 
     private readonly SplitPlan _plan = new();
-    private readonly ulong[] _address = new ulong[1];
-    private readonly SplitOutcome[] _outcome = new SplitOutcome[1];
+    private readonly ulong[] _addresses = new ulong[MostPerRound];
+    private readonly SplitOutcome[] _outcomes = new SplitOutcome[MostPerRound];
     private readonly long[] _unsplit = new long[Enum.GetValues<SplitOutcome>().Length];
 
     /// <summary>Splits so far.</summary>
@@ -40,9 +40,11 @@ internal sealed class GuestSplits(int pid, IHugePages calls, double share, Actio
     public void Run(PlacementPlanner planner, GuestLayout layout, Span<byte> tiers)
     {
         planner.PlanSplits(tiers, new SplitLimits(share, MostPerRound), _plan);
-        foreach (int block in _plan.Splits)
+        ReadOnlySpan<SplitOutcome> outcomes = Try(layout, _plan.Splits, calls.Split);
+        for (int i = 0; i < outcomes.Length; i++)
         {
-            if (!Try(layout, block, calls.Split))
+            int block = _plan.Splits[i];
+            if (!Count(outcomes[i]))
             {
                 planner.TakeRefusal(block);
                 continue;
@@ -50,9 +52,11 @@ internal sealed class GuestSplits(int pid, IHugePages calls, double share, Actio
             planner.TakeSplit(block);
             Splits++;
         }
-        foreach (int block in _plan.Joins)
+        outcomes = Try(layout, _plan.Joins, calls.Join);
+        for (int i = 0; i < outcomes.Length; i++)
         {
-            if (!Try(layout, block, calls.Join))
+            int block = _plan.Joins[i];
+            if (!Count(outcomes[i]))
             {
                 planner.TakeRefusal(block);
                 continue;
@@ -65,18 +69,24 @@ internal sealed class GuestSplits(int pid, IHugePages calls, double share, Actio
         }
     }
 
-    private bool Try(GuestLayout layout, int block, Attempt attempt)
+    // All in one call: it opens some files of the process.
+    private ReadOnlySpan<SplitOutcome> Try(GuestLayout layout, ReadOnlySpan<int> blocks, Attempt attempt)
     {
+        Span<SplitOutcome> outcomes = _outcomes.AsSpan(0, blocks.Length);
+        if (blocks.IsEmpty)
+            return outcomes;
         progress();
-        _address[0] = layout.HvaOf(block * PageSizes.BlockPages);
-        // The guest's mapping is of 2 MiB only where the host's is; what lies otherwise is left alone.
-        if (_address[0] % BlockBytes == 0)
-            attempt(pid, _address, _outcome);
-        else
-            _outcome[0] = SplitOutcome.Refused;
-        if (_outcome[0] == SplitOutcome.Done)
+        for (int i = 0; i < blocks.Length; i++)
+            _addresses[i] = layout.HvaOf(blocks[i] * PageSizes.BlockPages);
+        attempt(pid, _addresses.AsSpan(0, blocks.Length), outcomes);
+        return outcomes;
+    }
+
+    private bool Count(SplitOutcome outcome)
+    {
+        if (outcome == SplitOutcome.Done)
             return true;
-        _unsplit[(int)_outcome[0]]++;
+        _unsplit[(int)outcome]++;
         return false;
     }
 

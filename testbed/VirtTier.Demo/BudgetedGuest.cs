@@ -3,10 +3,11 @@ using VirtTier.Testbed;
 
 namespace VirtTier.Demo;
 
-/// <summary>A guest with exactly known accesses and a budget, on a host of several nodes.</summary>
+/// <summary>A guest with exactly known accesses and a budget, on a host other than that of the main job.</summary>
 /// <param name="Payload">The guest.</param>
 /// <param name="BudgetMebibytes">Most fast memory that it may have, in MiB.</param>
-internal sealed record BudgetedGuest(PayloadGuest Payload, int BudgetMebibytes)
+/// <param name="HugePages">Whether its memory comes in 2 MiB pages.</param>
+internal sealed record BudgetedGuest(PayloadGuest Payload, int BudgetMebibytes, bool HugePages = false)
 {
     public const int PagesInMebibyte = 256;
 

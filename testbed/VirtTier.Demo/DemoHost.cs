@@ -12,6 +12,7 @@ namespace VirtTier.Demo;
 internal sealed class DemoHost(EmulatedHost host)
 {
     private const string Folder = "demo";
+    private const int KibibytesInBlock = 2048;
     private const string AskStatus =
         "busctl --json=short call org.virttier.Agent1 /org/virttier/Agent1 org.virttier.Agent1 GetStatus";
 
@@ -117,37 +118,57 @@ internal sealed class DemoHost(EmulatedHost host)
         return await File.ReadAllBytesAsync(Path.Combine(_share, file), cancel);
     }
 
-    /// <summary>
-    /// Shifts a guest's hot set, and reads before it and then again and again where its pages are and what the agent's rounds
-    /// have come to; all in one script in the host, so that what happens outside of it does not count.
-    /// </summary>
-    /// <param name="guest">The guest.</param>
-    /// <param name="rounds">Rounds after which it ends.</param>
-    /// <param name="limit">Time of the host after which it ends if the rounds do not come.</param>
-    /// <param name="cancel">Ends it.</param>
-    /// <returns>The rounds before the shift, and the readings, in order of time; the first is from before the shift, as the agent
-    /// may have followed it before anyone can look.</returns>
+    /// <summary>Shifts a guest's hot set and watches it, see <see cref="WatchGuestAsync"/>.</summary>
+    /// <returns>The rounds before the shift, and the share of the new hot set that is in DRAM, in order of time; the first is
+    /// from before the shift, as the agent may have followed it before anyone can look.</returns>
     public async Task<(long RoundsBefore, IReadOnlyList<(double HotShare, long Rounds)> Readings)> ShiftAndWatchAsync(
         PayloadDemoGuest guest, int rounds, TimeSpan limit, CancellationToken cancel)
     {
         IReadOnlySet<int> hotFrames = guest.Payload.HotFrames((await host.LogOfAsync(guest.Payload, cancel)).Shifts + 1);
-        string files = Path.Combine(_share, Folder, "shift");
+        string shift = Tell(guest.Payload, PayloadGuest.ShiftCommand, answer: 'x');
+        (long before, IReadOnlyList<Reading> readings) = await WatchGuestAsync(guest.Name, shift, rounds, limit, cancel);
+        return (before, [.. readings.Select(r => (Placement.Of(r.Nodes, hotFrames).HotShare, r.Status.Rounds))]);
+    }
+
+    /// <summary>A script that sends a payload a byte and waits for the answer.</summary>
+    public static string Tell(PayloadGuest guest, char command, char answer) => $"""
+        printf {command} 1<> {EmulatedHost.GuestFolder}/{guest.Name}.com1.in
+        until grep -q {answer} {guest.LogPath}; do sleep 0.1; done
+        """;
+
+    /// <summary>
+    /// Has something happen to a guest, and reads before it and then again and again where its pages are and what the agent's
+    /// rounds have come to; all in one script in the host, so that what happens outside of it does not count.
+    /// </summary>
+    /// <param name="guest">The guest's name.</param>
+    /// <param name="happens">A script; may be empty.</param>
+    /// <param name="rounds">Rounds after which it ends.</param>
+    /// <param name="limit">Time of the host after which it ends if the rounds do not come.</param>
+    /// <param name="cancel">Ends it.</param>
+    /// <returns>The rounds before it, and the readings, in order of time; the first is from before it.</returns>
+    public async Task<(long RoundsBefore, IReadOnlyList<Reading> Readings)> WatchGuestAsync(
+        string guest, string happens, int rounds, TimeSpan limit, CancellationToken cancel)
+    {
+        string files = Path.Combine(_share, Folder, "watch");
         Directory.CreateDirectory(files);
+        foreach (string old in Directory.GetFiles(files))
+            File.Delete(old);
         Task<string> script = RunAsync($$"""
             set -e
-            cd /share/{{Folder}}/shift
-            pid=$(cat /run/libvirt/qemu/{{guest.Name}}.pid) n=1
-            residency $pid --pages 1.pages > /dev/null
-            {{AskStatus}} > 0.status
-            cp 0.status status
-            mv status 1.status
-            printf {{PayloadGuest.ShiftCommand}} 1<> {{EmulatedHost.GuestFolder}}/{{guest.Name}}.com1.in
-            until grep -q x {{guest.Payload.LogPath}}; do sleep 0.1; done
-            while [ ! -e enough ]; do
-                n=$((n + 1))
+            cd /share/{{Folder}}/watch
+            pid=$(cat /run/libvirt/qemu/{{guest}}.pid) n=1
+            look() {
                 residency $pid --pages $n.pages > /dev/null
+                grep -E '^(AnonHugePages|ShmemPmdMapped):' /proc/$pid/smaps_rollup > $n.huge
                 {{AskStatus}} > status
                 mv status $n.status
+            }
+            {{AskStatus}} > 0.status
+            look
+            {{happens}}
+            while [ ! -e enough ]; do
+                n=$((n + 1))
+                look
             done
             echo $n
             """, cancel);
@@ -156,23 +177,26 @@ internal sealed class DemoHost(EmulatedHost host)
         {
             while (File.Exists(Path.Combine(files, $"{n + 1}.status")))
                 n++;
-            if (n > 0 && await RoundsAsync(n) - await RoundsAsync(0) >= rounds)
+            if (n > 0 && (await StatusAsync(n)).Rounds - (await StatusAsync(0)).Rounds >= rounds)
                 break;
         }
         await File.WriteAllTextAsync(Path.Combine(files, "enough"), "", cancel);
         int count = int.Parse(await script, CultureInfo.InvariantCulture);
-        List<(double, long)> readings = [];
+        List<Reading> readings = [];
         for (int n = 1; n <= count; n++)
         {
-            Placement placement = Placement.Of(
-                await File.ReadAllBytesAsync(Path.Combine(files, $"{n}.pages"), cancel), hotFrames);
-            readings.Add((placement.HotShare, await RoundsAsync(n)));
+            string[] huge = await File.ReadAllLinesAsync(Path.Combine(files, $"{n}.huge"), cancel);
+            readings.Add(new Reading(
+                await File.ReadAllBytesAsync(Path.Combine(files, $"{n}.pages"), cancel),
+                huge.Sum(line => long.Parse(
+                    line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture)) / KibibytesInBlock,
+                await StatusAsync(n)));
         }
-        return (await RoundsAsync(0), readings);
+        return ((await StatusAsync(0)).Rounds, readings);
 
-        async Task<long> RoundsAsync(int n) =>
-            StatusOf(await File.ReadAllTextAsync(Path.Combine(files, $"{n}.status"),
-                cancel)).Domains.Single(d => d.Name == guest.Name).Rounds;
+        async Task<DomainStatus> StatusAsync(int n) =>
+            StatusOf(await File.ReadAllTextAsync(Path.Combine(files, $"{n}.status"), cancel))
+                .Domains.Single(d => d.Name == guest);
     }
 
     /// <summary>The guest frames in what <c>virttier record</c> writes of a guest, harvest by harvest;
@@ -206,6 +230,12 @@ internal sealed class DemoHost(EmulatedHost host)
         _readingsTaken += end;
         return text[..end].Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
+
+    /// <summary>One look at a guest.</summary>
+    /// <param name="Nodes">The node of each of its pages, by the kernel's word, in order of frames; 255 for none.</param>
+    /// <param name="WholeBlocks">Blocks of 2 MiB that its process has mapped as one, by the kernel's word.</param>
+    /// <param name="Status">What the agent said right after.</param>
+    public sealed record Reading(byte[] Nodes, long WholeBlocks, DomainStatus Status);
 
     private static AgentStatus StatusOf(string reply)
     {

@@ -25,6 +25,10 @@ internal sealed record DemoKind(
     public static DemoKind Tiers { get; } =
         new("tiers", "three-tiers", TiersScenario.CheckNames, (host, view) => new TiersScenario(host, view));
 
+    /// <summary>2 MiB pages that are split and joined.</summary>
+    public static DemoKind Splits { get; } =
+        new("splits", "one-socket", SplitsScenario.CheckNames, (host, view) => new SplitsScenario(host, view));
+
     /// <summary>All of them.</summary>
-    public static IReadOnlyList<DemoKind> All { get; } = [Main, Sockets, DramSockets, Tiers];
+    public static IReadOnlyList<DemoKind> All { get; } = [Main, Sockets, DramSockets, Tiers, Splits];
 }

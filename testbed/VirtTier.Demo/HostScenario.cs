@@ -53,7 +53,7 @@ internal abstract class HostScenario(DemoHost host, IDemoView view)
     protected async Task StartAsync(BudgetedGuest guest, CancellationToken cancel)
     {
         Step($"virsh start {guest.Name} ({guest.Payload.MemoryMebibytes} MiB, CPUs {guest.Payload.Cpus})");
-        await Host.Host.StartAsync(guest.Payload, $"dram=\"{guest.BudgetMebibytes}MiB\"", cancel: cancel);
+        await Host.Host.StartAsync(guest.Payload, $"dram=\"{guest.BudgetMebibytes}MiB\"", guest.HugePages, cancel);
     }
 
     /// <summary>Puts a guest's virtual CPU on a processor of a socket, as the scheduler might: on two sockets, guests' processors

@@ -6,7 +6,7 @@ using VirtTier.Demo;
 using VirtTier.Testbed;
 
 // The main job, shown: `make demo`; with an argument the same on another kind of host: `make demo-sockets`, `demo-sockets-dram`,
-// `demo-tiers`. Exit code 0 when every check passed, 1 when one failed (each is named), 2 for another argument.
+// `demo-tiers`, `demo-splits`. Exit code 0 when every check passed, 1 when one failed (each is named), 2 for another argument.
 using CancellationTokenSource stop = new();
 Console.CancelKeyPress += (_, e) =>
 {

@@ -36,7 +36,7 @@ internal static class GuestDomain
             new XElement("name", name),
             tiering is null ? null : new XElement("metadata", TieringElement(tiering)),
             new XElement("memory", new XAttribute("unit", "MiB"), mebibytes.ToString(CultureInfo.InvariantCulture)),
-            memory == GuestMemory.SharedMemfd ? SharedMemfd() : null,
+            memory == GuestMemory.Anonymous ? null : SharedMemfd(),
             new XElement("vcpu", new XAttribute("cpuset", cpus), Math.Max(1, cells.Count)),
             cells.Count == 0 ? null : new XElement("cputune", cells.Select((cell, vcpu) => new XElement("vcpupin",
                 new XAttribute("vcpu", vcpu), new XAttribute("cpuset", cell.Cpus)))),
@@ -51,7 +51,8 @@ internal static class GuestDomain
                     new XAttribute("id", vcpu), new XAttribute("cpus", vcpu), new XAttribute("memory", cell.MemoryMebibytes),
                     new XAttribute("unit", "MiB"))))),
             new XElement("devices",
-                new XElement("emulator", "/usr/bin/qemu-system-x86_64"),
+                new XElement("emulator",
+                    memory == GuestMemory.AlignedMemfd ? "/usr/local/bin/qemu-aligned" : "/usr/bin/qemu-system-x86_64"),
                 new XElement("controller", new XAttribute("type", "usb"), new XAttribute("model", "none")),
                 new XElement("memballoon", new XAttribute("model", "none")),
                 ports)).ToString();

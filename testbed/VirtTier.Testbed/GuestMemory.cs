@@ -9,4 +9,8 @@ public enum GuestMemory
 
     /// <summary>A memfd mapped shared, as vhost-user needs it.</summary>
     SharedMemfd,
+
+    /// <summary>The same, at an address that is a multiple of 2 MiB, so that it can be mapped in 2 MiB pages (the tool
+    /// <c>qemu-aligned</c>).</summary>
+    AlignedMemfd,
 }

@@ -14,6 +14,9 @@ public sealed class PayloadGuest
     /// <summary>The byte that shifts the hot set when sent to the guest's first serial port.</summary>
     public const char ShiftCommand = 's';
 
+    /// <summary>The byte after which it touches all of its memory in every pass.</summary>
+    public const char EvenCommand = 'e';
+
     /// <summary>The first frame of the range written once: 1 MiB, above the PC's low memory.</summary>
     public const int FirstFrame = 0x100;
 

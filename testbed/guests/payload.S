@@ -7,7 +7,8 @@
  * half the set's size, so half of the pages stay hot and as many new ones become hot. A pass goes by hot_step pages,
  * around the set; if that is more than one, each pass begins a page further on than the one before, so that the pages
  * of a neighbourhood are touched first by turns. Each pass also reads the lone pages, one in each of so many neighbours
- * of 2 MiB, which never change.
+ * of 2 MiB, which never change. After the byte 'e' on COM1 each pass also reads the whole cold range, so that all memory
+ * is evenly hot.
  *
  * Every page proves that it is whole. Its first word is its own address, written by the cold range's pass and checked by
  * every pass over the hot set, so a page that lost its contents or came to a wrong place is seen. Its second word, of
@@ -19,6 +20,7 @@
  *	C	the cold range is written
  *	h	still alive: report_every passes are done
  *	x	the hot set was shifted
+ *	e	from now on all memory is hot
  *	!	a page was damaged
  *
  * The parameters below are patched into the ROM by PayloadGuest.cs, which keeps the same list.
@@ -61,6 +63,7 @@
 #define PASSES		(STATE + 4)	/* passes since the set last changed */
 #define UNREPORTED	(STATE + 8)	/* passes until the next 'h' */
 #define BEGIN		(STATE + 12)	/* page of the set with which the next pass begins */
+#define EVENLY		(STATE + 16)	/* whether passes go over all memory */
 #define STACK_TOP	0x2000
 
 #define SAY(byte)	movb $byte, %al; outb %al, $DEBUG_CONSOLE
@@ -115,6 +118,7 @@ cold_done:
 	SAY('C')
 
 	movl	$0, FIRST
+	movl	$0, EVENLY
 	movl	REPORT_EVERY, %eax
 	movl	%eax, UNREPORTED
 
@@ -147,8 +151,14 @@ sleep:
 	movw	$COM1, %dx
 	inb	%dx, %al
 	cmpb	$'s', %al
+	je	shift
+	cmpb	$'e', %al
 	jne	pass
+	movl	$1, EVENLY
+	SAY('e')
+	jmp	pass
 
+shift:
 	movl	HOT_PAGES, %eax
 	shrl	$1, %eax
 	addl	FIRST, %eax
@@ -205,7 +215,7 @@ next:
 begin_kept:
 	movl	LONE_START, %edi
 	movl	LONE_PAGES, %ecx
-	jecxz	passed
+	jecxz	lone_done
 lone:
 	cmpl	(%edi), %edi
 	je	1f
@@ -213,6 +223,19 @@ lone:
 1:	addl	$LARGE_PAGE, %edi
 	decl	%ecx
 	jnz	lone
+lone_done:
+	cmpl	$0, EVENLY
+	je	passed
+	movl	COLD_START, %edi
+	movl	COLD_PAGES, %ecx
+	jecxz	passed
+even:
+	cmpl	(%edi), %edi
+	je	1f
+	SAY('!')
+1:	addl	$PAGE, %edi
+	decl	%ecx
+	jnz	even
 passed:
 	ret
 damaged:

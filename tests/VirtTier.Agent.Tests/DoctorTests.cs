@@ -117,6 +117,23 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains(mend, finding.Mend, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0.1, "4096", "always [madvise] never", true)]
+    [InlineData(0.1, "0", "always [madvise] never", false)]
+    [InlineData(0.1, "4096", "always madvise [never]", false)]
+    [InlineData(0, "4096", "always [madvise] never", null)] // nothing is split that could be joined
+    public async Task Khugepaged_is_found_where_huge_pages_are_split(double share, string scan, string enabled, bool? joins)
+    {
+        const string Huge = "/sys/kernel/mm/transparent_hugepage";
+        _tree.Write($"{Huge}/khugepaged/pages_to_scan", scan + "\n").Write($"{Huge}/enabled", enabled + "\n");
+        _config = new AgentConfig { SplitShare = share };
+        Finding? finding = (await MakeAsync()).Findings.SingleOrDefault(f => f.Check == "khugepaged");
+        Assert.Equal(
+            joins is null ? null : joins.Value ? Severity.Warning : Severity.Ok, finding?.Severity);
+        if (joins == true)
+            Assert.Equal($"echo 0 > {Huge}/khugepaged/pages_to_scan", finding!.Mend);
+    }
+
     [Fact]
     public async Task A_host_with_one_tier_is_ready_to_be_watched()
     {

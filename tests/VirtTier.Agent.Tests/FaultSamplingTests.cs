@@ -4,6 +4,7 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Memory.Sampling;
+using VirtTier.Memory.Splitting;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Tests;
@@ -36,6 +37,27 @@ public sealed class FaultSamplingTests : IDisposable
 
         Assert.Equal(100, _host.FaultRate);
         Assert.InRange(loop.Status.FaultSamples, 8, long.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(0.1, 100, 1000)]
+    [InlineData(0.1, 7, 70)]
+    [InlineData(0.1, 300, 1000)] // the most that there may be
+    [InlineData(0, 100, 100)]
+    public async Task A_guest_that_may_be_split_is_sampled_faster_at_first(double splitShare, int rate, int atFirst)
+    {
+        bool stepped = false;
+        _host.HugePages = true;
+        _host.Splitter = new NeverSplit();
+        _host.Faults = _ => stepped ? Enumerable.Range(0, 8).Select(block => Sample(block * BlockPages, AccessKinds.Read)) : [];
+        await using DomainLoop loop = Start(new AgentConfig { SplitShare = splitShare, FaultRate = rate });
+
+        await Eventually.IsTrue(() => loop.Status.Rounds >= 5);
+        Assert.Equal(atFirst, _host.FaultRate);
+
+        stepped = true;
+        await Eventually.IsTrue(() => _host.FaultRate == rate);
+        Assert.InRange(loop.Status.FaultSamples, splitShare > 0 ? 8 * 8 : 0, long.MaxValue);
     }
 
     [Fact]
@@ -113,4 +135,11 @@ public sealed class FaultSamplingTests : IDisposable
 
     private DomainLoop Start(AgentConfig config) =>
         new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+
+    private sealed class NeverSplit : IHugePages
+    {
+        public void Split(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes) => outcomes.Fill(SplitOutcome.Pinned);
+
+        public void Join(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes) => outcomes.Fill(SplitOutcome.Pinned);
+    }
 }

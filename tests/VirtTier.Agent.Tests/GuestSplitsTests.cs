@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using Spectre.Console;
 using VirtTier.Agent.Configuration;
+using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Splitting;
@@ -18,7 +20,9 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     private static readonly AgentConfig s_splitting = new() { SplitShare = 1 };
 
     private readonly FakeHost _host = new();
+    private readonly HashSet<int> _refused = [];
     private SplitOutcome _outcome;
+    private int _mostAtOnce;
 
     public GuestSplitsTests()
     {
@@ -45,6 +49,17 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
 
         Assert.Equal(tierer.Status.Splits - tierer.Status.Joins, tierer.Status.SplitBlocks);
         Assert.Empty(tierer.Status.Unsplit);
+        Assert.InRange(_mostAtOnce, 2, Blocks); // and not one by one
+    }
+
+    [Fact]
+    public async Task One_that_cannot_be_split_is_not_taken_for_another()
+    {
+        _refused.Add(2);
+        await using DomainLoop tierer = Start(s_splitting);
+        await Eventually.IsTrue(() => tierer.Status.Splits >= Blocks - 2 && tierer.Status.Unsplit.ContainsKey("Shared"));
+        Assert.DoesNotContain(2, _host.SplitBlocks);
+        Assert.Equal(1, tierer.Status.Unsplit["Shared"]);
     }
 
     [Fact]
@@ -66,6 +81,14 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
         await Eventually.IsTrue(() => tierer.Status.Rounds >= rounds + 20);
         Assert.Equal(Blocks, tierer.Status.Unsplit["Hugetlb"]); // none was asked for again
         Assert.Equal((0, 0), (tierer.Status.Splits, tierer.Status.SplitBlocks));
+        StringWriter shown = new();
+        StatusTable.WriteTo(
+            AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(shown) }),
+            new AgentStatus("1", 5, new LibvirtStatus(true, null), [], 0, [tierer.Status]));
+        Assert.Contains(
+            $"{tierer.Status.Name}: its hugetlb pages cannot be split, and are placed as a whole", shown.ToString(),
+            StringComparison.Ordinal);
+        Assert.Contains("\"unsplit\":{\"Hugetlb\":", tierer.Status.ToJson(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -80,18 +103,26 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     void IHugePages.Split(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes)
     {
         Assert.Equal(Environment.ProcessId, pid);
-        outcomes.Fill(_outcome);
-        if (_outcome == SplitOutcome.Done)
-            Assert.True(_host.SplitBlocks.Add(FakeHost.BlockAt(blocks[0])));
+        _mostAtOnce = Math.Max(_mostAtOnce, blocks.Length);
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            int block = FakeHost.BlockAt(blocks[i]);
+            outcomes[i] = _refused.Contains(block) ? SplitOutcome.Shared : _outcome;
+            if (outcomes[i] == SplitOutcome.Done)
+                Assert.True(_host.SplitBlocks.Add(block));
+        }
     }
 
     void IHugePages.Join(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes)
     {
-        int block = FakeHost.BlockAt(blocks[0]);
-        Span<int> nodes = _host.NodeOf.AsSpan(block * Block, Block);
-        nodes.Fill(nodes.Count(0) > Block / 2 ? 0 : 1);
-        Assert.True(_host.SplitBlocks.Remove(block));
         outcomes.Clear(); // done
+        foreach (ulong address in blocks)
+        {
+            int block = FakeHost.BlockAt(address);
+            Span<int> nodes = _host.NodeOf.AsSpan(block * Block, Block);
+            nodes.Fill(nodes.Count(0) > Block / 2 ? 0 : 1);
+            Assert.True(_host.SplitBlocks.Remove(block));
+        }
     }
 
     private DomainLoop Start(AgentConfig config) => 

@@ -6,9 +6,9 @@ public sealed class GuestLogTests
     [Fact]
     public void A_payloads_log_is_counted_by_letter()
     {
-        Assert.Equal(new PayloadLog(1, true, 4, 1, 0), PayloadLog.Parse("SChhxhh"));
-        Assert.Equal(new PayloadLog(2, true, 1, 0, 2), PayloadLog.Parse("SC!!hS"));
-        Assert.Equal(new PayloadLog(0, false, 0, 0, 0), PayloadLog.Parse(""));
+        Assert.Equal(new PayloadLog(1, true, 4, 1, true, 0), PayloadLog.Parse("SChhxehh"));
+        Assert.Equal(new PayloadLog(2, true, 1, 0, false, 2), PayloadLog.Parse("SC!!hS"));
+        Assert.Equal(new PayloadLog(0, false, 0, 0, false, 0), PayloadLog.Parse(""));
     }
 
     [Fact]

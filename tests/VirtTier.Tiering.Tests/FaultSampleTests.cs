@@ -140,7 +140,7 @@ public sealed class FaultSampleTests
         BlockSamples samples = new(new PageHistory(Block), sizes, sampled: true);
         for (int i = 0; i < 80; i++)
             samples.Add(i % 2);
-        samples.Weigh(writeWeight: 1);
+        samples.Weigh(writeWeight: 1, _ => false);
         Assert.Equal(split, samples.Weight(0) != 0);
         if (split)
             samples.Split(0);
@@ -150,8 +150,20 @@ public sealed class FaultSampleTests
         // What was known is gone: a few samples of one page prove nothing.
         sizes[0] = MappingSize.Size2M;
         samples.Add(9);
-        samples.Weigh(writeWeight: 1);
+        samples.Weigh(writeWeight: 1, _ => false);
         Assert.Equal(0, samples.Weight(0));
+    }
+
+    [Theory]
+    [InlineData(false, 0.125)]
+    [InlineData(true, 1)]
+    public void A_block_that_few_pages_carry_weighs_less_unless_it_is_split_instead(bool isSplitInstead, double weight)
+    {
+        BlockSamples samples = new(new PageHistory(Block), [MappingSize.Size2M], sampled: true);
+        for (int i = 0; i < 40; i++)
+            samples.Add(7);
+        samples.Weigh(writeWeight: 1, _ => isSplitInstead);
+        Assert.Equal(weight, AccessWeight.Factor(samples.Weight(0)));
     }
 
     [Fact]
@@ -166,7 +178,7 @@ public sealed class FaultSampleTests
         census.Take(residency, quarters: 4, round: 1);
         for (int i = 0; i < 40; i++)
             samples.Add(7);
-        samples.Weigh(writeWeight: 1);
+        samples.Weigh(writeWeight: 1, _ => false);
         Assert.NotEqual(0, samples.Weight(0));
 
         Array.Fill(residency, Residency.Absent);
@@ -188,7 +200,7 @@ public sealed class FaultSampleTests
                 samples.AddWrite(1);
             samples.CountLandmines(any: 2, write: 2);
         }
-        samples.Weigh(writeWeight: 4);
+        samples.Weigh(writeWeight: 4, _ => false);
         // The other block is written now, which is half of what the guest does.
         Assert.Equal(0.5, AccessWeight.Factor(samples.Weight(1)));
     }
@@ -207,7 +219,7 @@ public sealed class FaultSampleTests
                 samples.AddWrite(turn == 0 ? 1 : Block);
                 samples.CountLandmines(any: 2, write: 2);
             }
-            samples.Weigh(writeWeight: 4);
+            samples.Weigh(writeWeight: 4, _ => false);
             weights[turn] = AccessWeight.Factor(samples.Weight(0)) / AccessWeight.Factor(samples.Weight(1));
         }
         Assert.InRange(weights[0], 2, 8);

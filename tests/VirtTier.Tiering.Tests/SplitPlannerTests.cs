@@ -46,6 +46,21 @@ public sealed class SplitPlannerTests
         Assert.InRange(FastHotPages(), 1, Blocks / 8);
     }
 
+    [Fact]
+    public void While_more_is_fast_than_may_be_only_what_is_slow_is_split()
+    {
+        bool wasOver = false;
+        Run(30, s_unlimited, TouchHotPages, maxMoves: 3 * Block, canSplit: block =>
+        {
+            bool isOver = _guest.Fast > Budget;
+            Assert.False(isOver && _guest.Residencies[block * Block] == Residency.Fast, $"block {block} is split in DRAM");
+            wasOver |= isOver;
+            return true;
+        });
+        Assert.True(wasOver);
+        Assert.InRange(FastHotPages(), Blocks * 0.95, Blocks);
+    }
+
     [Theory]
     [InlineData(0.04)]
     [InlineData(0.1)]
@@ -190,7 +205,8 @@ public sealed class SplitPlannerTests
     private int FastHotPages() => Enumerable.Range(0, Blocks).Count(b => _guest.Residencies[HotPage(b)] == Residency.Fast);
 
     private void Run(
-        int rounds, SplitLimits limits, Action access, Func<int, bool>? canSplit = null, long budget = Budget)
+        int rounds, SplitLimits limits, Action access, Func<int, bool>? canSplit = null, long budget = Budget,
+        long maxMoves = long.MaxValue)
     {
         for (int round = 0; round < rounds; round++)
         {
@@ -220,7 +236,7 @@ public sealed class SplitPlannerTests
                 _guest.Planner.TakeJoin(block);
                 _joins++;
             }
-            _guest.EndRound(budget);
+            _guest.EndRound(budget, maxMoves);
         }
     }
 

@@ -2,6 +2,7 @@
 using System.Globalization;
 using VirtTier.Agent.Status;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Splitting;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Pictures;
@@ -82,6 +83,10 @@ internal static class DetailText
                 + $"up {Sizes.Show(d.RaisedPages * PageSizes.PageBytes)}, down {Sizes.Show(d.SunkPages * PageSizes.PageBytes)}";
         foreach ((string reason, long pages) in d.Unmoved.OrderByDescending(u => u.Value))
             yield return $"unmoved  {Sizes.Show(pages * PageSizes.PageBytes)}: {Why(reason)}";
+        if (d.Splits > 0)
+            yield return $"split    {d.SplitBlocks} of its 2 MiB pages; {d.Joins} were joined again, {d.CameBackWhole} by others";
+        foreach ((string reason, long blocks) in d.Unsplit.OrderByDescending(u => u.Value))
+            yield return $"unsplit  {blocks} of its 2 MiB pages: {WhyWhole(reason)}";
     }
 
     /// <summary>The last hour's moves, minute by minute; nothing where there were none.</summary>
@@ -113,6 +118,19 @@ internal static class DetailText
         nameof(MoveOutcome.TargetFull) => "no room on the node that it was to go to",
         nameof(MoveOutcome.ForbiddenByCpuset) => "a cpuset forbids the node that it was to go to",
         nameof(MoveOutcome.Refused) => "the kernel refused it",
+        _ => Shorten.ForMessage(reason),
+    };
+
+    /// <summary>What keeps 2 MiB pages from being split, or small ones from being joined, in words.</summary>
+    internal static string WhyWhole(string reason) => reason switch
+    {
+        nameof(SplitOutcome.Gone) => "not there any more",
+        nameof(SplitOutcome.Shared) => "another process maps them too",
+        nameof(SplitOutcome.Locked) => "locked in memory",
+        nameof(SplitOutcome.Hugetlb) => "hugetlb pages, which cannot be split",
+        nameof(SplitOutcome.Pinned) => "pinned, or in use at that moment",
+        nameof(SplitOutcome.NoRoom) => "no 2 MiB are free in one piece",
+        nameof(SplitOutcome.Refused) => "the kernel refused it",
         _ => Shorten.ForMessage(reason),
     };
 

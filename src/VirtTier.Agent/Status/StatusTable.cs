@@ -2,6 +2,7 @@
 using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
+using VirtTier.Memory.Splitting;
 
 namespace VirtTier.Agent.Status;
 
@@ -125,6 +126,8 @@ internal static class StatusTable
         {
             if (d.Reason is not null)
                 yield return $"[{(d.NeedsAttention ? "yellow" : "grey")}]{Name(d, status.Domains)}:[/] {d.Reason.EscapeMarkup()}";
+            if (d.Unsplit.ContainsKey(nameof(SplitOutcome.Hugetlb)))
+                yield return $"[grey]{Name(d, status.Domains)}:[/] its hugetlb pages cannot be split, and are placed as a whole";
             foreach (SettingProblemStatus p in d.Problems)
                 yield return $"[yellow]{Name(d, status.Domains)}:[/] "
                     + $"{p.Attribute.EscapeMarkup()}=\"{p.Value.EscapeMarkup()}\": {p.Message.EscapeMarkup()}";

@@ -46,15 +46,13 @@ public sealed class LinuxHugePages(string procfs = "/proc") : IHugePages
         if (outcomes.Length != blocks.Length)
             throw new ArgumentException($"{outcomes.Length} outcomes for {blocks.Length} blocks: there must be one for each",
                 nameof(outcomes));
-        foreach (ulong block in blocks)
-        {
-            if (block % BlockBytes != 0)
-                throw new ArgumentException($"{block:x} is not the address of a block: it must be a multiple of 2 MiB",
-                    nameof(blocks));
-        }
         using Files files = Files.Open(procfs, pid, out SplitOutcome opened);
         for (int i = 0; i < blocks.Length; i++)
-            outcomes[i] = opened == SplitOutcome.Done ? one(files, blocks[i]) : opened;
+        {
+            outcomes[i] = blocks[i] % BlockBytes != 0 ? SplitOutcome.Refused
+                : opened == SplitOutcome.Done ? one(files, blocks[i])
+                : opened;
+        }
     }
 
     private static SplitOutcome SplitOne(Files files, ulong block)

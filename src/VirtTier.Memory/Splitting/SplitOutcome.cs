@@ -26,6 +26,6 @@ public enum SplitOutcome
     NoRoom,
 
     /// <summary>The kernel does not have the call, the agent lacks the right, or the memory is of no
-    /// kind that can be joined.</summary>
+    /// kind that can be joined, or lies where no 2 MiB page can.</summary>
     Refused,
 }

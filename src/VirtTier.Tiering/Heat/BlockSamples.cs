@@ -93,7 +93,8 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
 
     /// <summary>Works out the weight of each block that was sampled since the last time.</summary>
     /// <param name="writeWeight">Reads that a write weighs as much as.</param>
-    public void Weigh(double writeWeight)
+    /// <param name="isSplitInstead">Whether a block is split where few of its pages are in use, and not to go as a whole.</param>
+    public void Weigh(double writeWeight, Func<int, bool> isSplitInstead)
     {
         // As if as many of both kinds had been laid.
         double perWrite = _write.Laid > 0 ? _any.Laid / _write.Laid : 0;
@@ -103,7 +104,7 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
         {
             double writes = ((perWrite * _writes[block]) + (PriorSamples * guestWrites)) / (_samples[block] + PriorSamples);
             double weight = Math.Log2((1 + ((writeWeight - 1) * Math.Min(1, writes))) / guest);
-            if (sizes[block] == MappingSize.Size2M)
+            if (sizes[block] == MappingSize.Size2M && !isSplitInstead(block))
                 weight += Evenness * (UsedPages.Log2(DistinctOf(block), _samples[block]) - s_believedLog2);
             _weights[block] = AccessWeight.ClassOf(weight, _weights[block]);
         }

@@ -31,7 +31,7 @@ public sealed partial class PlacementPlanner
         plan.Clear();
         if (_samples.Weights == 1)
             return;
-        _samples.Weigh(_writeWeight);
+        Weigh();
         long resident = (Pages - _census.Absent) / PageSizes.BlockPages;
         long fast = residency.Count(Residency.Fast) + residency.Count((byte)(Residency.Fast | Residency.Immovable));
         _splits.Plan(residency, limits, resident, _budgetPages - fast, _moveCost, plan);

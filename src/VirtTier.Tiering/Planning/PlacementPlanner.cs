@@ -220,7 +220,7 @@ public sealed partial class PlacementPlanner
         ArgumentOutOfRangeException.ThrowIfNegative(maxMoves);
 
         plan.Clear();
-        _samples.Weigh(_writeWeight);
+        Weigh();
         TakeCensus(residency, plan);
         plan.BudgetPages = budgetPages;
         plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages, _decisionSpacing);
@@ -375,6 +375,14 @@ public sealed partial class PlacementPlanner
     {
         if (actual != expected)
             throw new ArgumentException($"{name} has {actual} elements; this domain needs {expected}.", name);
+    }
+
+    // Not before it was seen how rounds turn out: until then a block that a few pages carry would be demoted as a whole,
+    // and only then be split.
+    private void Weigh()
+    {
+        if (_model.HasLearned)
+            _samples.Weigh(_writeWeight, _splits.IsSplitInstead);
     }
 
     private void SetSize(int block, MappingSize size)

@@ -56,6 +56,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
     private readonly List<int> _split = [];
     private double[] _gains = [];
     private int[] _candidates = [];
+    private bool _isOpen;
     private double _right;
     private double _wrong;
     private int _round;
@@ -91,11 +92,17 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         _right *= Memory;
         _wrong *= Memory;
         int tried = Review(residency, limits, room, plan);
+        _isOpen = false;
         if (!model.HasLearned || limits.Share <= 0)
             return;
         int most = Math.Max(1, (int)(limits.Share * resident));
-        PlanSplits(Math.Min(limits.PerRound, Allowance(most, tried)), moveCost, plan);
+        int allowed = Allowance(most, tried);
+        PlanSplits(residency, room, Math.Min(limits.PerRound, allowed), moveCost, plan);
+        _isOpen = allowed > plan.Splits.Length;
     }
+
+    /// <summary>Whether a block of which few pages are in use is split, once another is worth its room.</summary>
+    public bool IsSplitInstead(int block) => _isOpen && MayBeSplit(block);
 
     /// <summary>Takes in that a block was split.</summary>
     public void TakeSplit(int block)
@@ -223,7 +230,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         return Math.Min(left, trials - tried);
     }
 
-    private void PlanSplits(int most, double moveCost, SplitPlan plan)
+    private void PlanSplits(ReadOnlySpan<byte> residency, long room, int most, double moveCost, SplitPlan plan)
     {
         if (most <= 0)
             return;
@@ -231,6 +238,10 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         for (int block = 0; block < sizes.Length; block++)
         {
             if (sizes[block] != MappingSize.Size2M || !MayBeSplit(block) || samples.Repeats(block) < LeastRepeats)
+                continue;
+            // While more is fast than may be, much has to go, and a block goes in one piece for far less than page by page. Its
+            // hot pages come back by themselves once it is split on the slow tier.
+            if (room < 0 && Residency.Tier(residency[block * PageSizes.BlockPages]) == Residency.Fast)
                 continue;
             double used = samples.Used(block);
             if (used > MostUsed)

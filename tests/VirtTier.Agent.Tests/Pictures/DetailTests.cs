@@ -4,6 +4,7 @@ using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Agent.Tests.Metrics;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Splitting;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Agent.Tests.Pictures;
@@ -116,6 +117,23 @@ public sealed class DetailTests
             [MoveOutcome.Moved, MoveOutcome.NotTried, MoveOutcome.ProcessGone]))
             Assert.NotEqual(outcome.ToString(), DetailText.Why(outcome.ToString()));
         Assert.Equal("Unheard", DetailText.Why("Unheard"));
+    }
+
+    [Fact]
+    public void Splits_and_what_cannot_be_split_are_shown_and_none_take_no_place()
+    {
+        string[] lines = Lines(
+            _web1 with
+            {
+                Splits = 20, Joins = 5, SplitBlocks = 12, CameBackWhole = 3,
+                Unsplit = new Dictionary<string, long> { ["Hugetlb"] = 2, ["Shared"] = 7 },
+            }, s_curve, 80);
+        int split = Array.IndexOf(lines, "split    12 of its 2 MiB pages; 5 were joined again, 3 by others");
+        Assert.Equal("unsplit  7 of its 2 MiB pages: another process maps them too", lines[split + 1]);
+        Assert.Equal("unsplit  2 of its 2 MiB pages: hugetlb pages, which cannot be split", lines[split + 2]);
+        Assert.DoesNotContain(Lines(_web1, s_curve, 80), line => line.Contains("split", StringComparison.Ordinal));
+        foreach (SplitOutcome outcome in Enum.GetValues<SplitOutcome>().Except([SplitOutcome.Done]))
+            Assert.NotEqual(outcome.ToString(), DetailText.WhyWhole(outcome.ToString()));
     }
 
     [Fact]

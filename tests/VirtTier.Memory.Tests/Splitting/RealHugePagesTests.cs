@@ -88,7 +88,12 @@ public sealed class RealHugePagesTests(RealHugePagesTests.Program program) : ICl
     public void An_address_within_a_block_is_refused()
     {
         using TargetProcess target = StartHuge("thp");
-        Assert.Throws<ArgumentException>(() => _huge.Split(target.Pid, [target.Address + 4096], new SplitOutcome[1]));
+        SplitOutcome[] outcomes = new SplitOutcome[2];
+        ulong[] blocks = [AddressOf(target, 1) + 4096, AddressOf(target, 1)];
+        _huge.Split(target.Pid, blocks, outcomes);
+        Assert.Equal([SplitOutcome.Refused, SplitOutcome.Done], outcomes);
+        _huge.Join(target.Pid, blocks, outcomes);
+        Assert.Equal([SplitOutcome.Refused, SplitOutcome.Done], outcomes);
         Assert.Throws<ArgumentException>(() => _huge.Join(target.Pid, [target.Address], []));
     }
 
