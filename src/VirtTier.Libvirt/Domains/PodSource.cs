@@ -167,7 +167,8 @@ internal sealed class PodSource(
                 RequireOwn(pod, process);
                 if (domain.Process != process && ++pod.Runs > MostRuns)
                     throw new ForeignException($"it has had more than {MostRuns} QEMUs: a pod has one");
-                known.AddressSpace = processes.ReadAddressSpace(process.Pid);
+                known.MostMemory = Math.Min(processes.ReadAddressSpace(process.Pid),
+                    CgroupMemory.Limit(options().CgroupRoot, processes.ReadCgroup(process.Pid) ?? "") ?? ulong.MaxValue);
             }
             known.Tracked.UpdateProcess(lookup, processes, work.Wake);
             known.Take(_annotations.Find(known.Namespace, domain.Name));
@@ -268,9 +269,10 @@ internal sealed class PodSource(
 
         internal string? Namespace { get; set; }
 
-        internal ulong AddressSpace { get; set; }
+        /// <summary>What its process can have at most, in bytes.</summary>
+        internal ulong MostMemory { get; set; }
 
-        private ulong Memory => Math.Min(Tracked.Domain!.MemoryBytes, AddressSpace);
+        private ulong Memory => Math.Min(Tracked.Domain!.MemoryBytes, MostMemory);
 
         private TieringSettings Settings { get; set; } = TieringSettings.Default;
 

@@ -26,6 +26,7 @@ public sealed class PodSourceTests : IDisposable
             Pods = Directory.CreateDirectory(At("pods")).FullName,
             PodLogs = At("logs"),
             VmiSettings = At("settings.json"),
+            CgroupRoot = At("cgroup"),
         };
         _monitor = new(work => new PodSource(_processes, work, () => options, () => { }, _log), new DomainMonitorOptions(),
             TimeProvider.System, _log);
@@ -53,6 +54,43 @@ public sealed class PodSourceTests : IDisposable
             (domain.Settings, domain.Labels.Flavor, domain.Labels.Metadata, domain.Labels.FlavorSettings));
         Assert.Equal(DomainState.Running, domain.State);
         Assert.Equal(LibvirtLink.Up, _monitor.Current.Link);
+    }
+
+    [Theory]
+    [InlineData("memory.max", "3145728", 3)]
+    [InlineData("memory.max", "max", 1 << 20)]
+    [InlineData("memory.max", "nonsense", 1 << 20)]
+    [InlineData("../memory.max", "2097152", 2)] // the pod's
+    [InlineData("memory/kubepods.slice/{pod}/memory.limit_in_bytes", "5242880", 5)] // cgroups of version 1
+    [InlineData("memory/kubepods.slice/{pod}/memory.limit_in_bytes", "9223372036854771712", 1 << 20)] // its "no limit"
+    public async Task Its_memory_is_no_more_than_its_cgroup_may_have(string file, string limit, int mebibytes)
+    {
+        string pod = $"kubepods-pod{Good.Replace('-', '_')}.slice";
+        WriteLimit(file.Contains("{pod}", StringComparison.Ordinal)
+            ? file.Replace("{pod}", pod, StringComparison.Ordinal) : $"kubepods.slice/{pod}/crio-1.scope/{file}", limit);
+        await LookAsync();
+        Assert.Equal((ulong)mebibytes << 20, Assert.Single(_monitor.Current.Domains).MemoryBytes);
+    }
+
+    [Theory]
+    [InlineData("4194304", "1073741824", (4UL << 20) + (1UL << 30))]
+    [InlineData("4194304", "max", 4UL << 20)]
+    public async Task Huge_pages_that_its_cgroup_may_have_are_beside_that(string memory, string huge, ulong bytes)
+    {
+        string pod = $"kubepods.slice/kubepods-pod{Good.Replace('-', '_')}.slice";
+        WriteLimit($"{pod}/memory.max", memory);
+        WriteLimit($"{pod}/hugetlb.2MB.max", "0");
+        WriteLimit($"{pod}/hugetlb.1GB.max", huge);
+        WriteLimit($"{pod}/hugetlb.1GB.rsvd.max", "max");
+        await LookAsync();
+        Assert.Equal(bytes, Assert.Single(_monitor.Current.Domains).MemoryBytes);
+    }
+
+    private void WriteLimit(string file, string limit)
+    {
+        string path = Path.GetFullPath(At("cgroup", file));
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        File.WriteAllText(path, limit + "\n");
     }
 
     [Fact]
