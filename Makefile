@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
-.PHONY: document-pictures footprint test-packages test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
+.PHONY: document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -89,7 +89,7 @@ test-module: deps ## the module's tests on one host: HOST=amd|intel KERNEL=6.1|6
 storm: deps ## guests and samplers live, die and are killed for MINUTES=10: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 900)) tests/module/run storm
 
-test-packages: browser ## the packages install, build the module and go in a root of KERNEL=6.1 (Debian 12), 6.12 or 7.3 (13), by hand and by Ansible: PARTS=role
+test-packages: browser ## the packages install, build the module and go in a root of KERNEL=6.1 (Debian 12), 6.12 or 7.3 (13), by hand, from the last release, and by Ansible: PARTS=role
 	KERNEL=$(KERNEL) tests/module/packages
 
 bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
@@ -113,6 +113,9 @@ test-harmless: deps ## guests that check their own memory while it is harvested,
 test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
 	HOST=amd KERNEL=6.1-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \
 		test_abi test_harvest test_faults test_seed_demo test_nested test_lifecycle storm test_harvest@legacy_mmu test_faults@legacy_mmu
+
+test-role-on-host: deps ## the Ansible role over SSH on an emulated host where a guest runs: DKMS builds, the agent tiers, removal; DEBS=built packages
+	$(call run-class,VirtTier.EndToEnd.Tests,RoleOnHostTests,-diagnostics)
 
 test-kvm-hook: deps ## kernel_patch/kvm-hook on a host: builds KVM from Debian's source
 	$(call run-class,VirtTier.Testbed.Tests,KvmHookTests)

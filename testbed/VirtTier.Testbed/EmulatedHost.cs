@@ -27,6 +27,13 @@ public sealed class EmulatedHost(string script, string name)
     /// <summary>What nodes it has: see TESTBED_MACHINE in the script's help.</summary>
     public string Machine { get; init; } = "one-socket";
 
+    /// <summary>More of Debian's packages in its image, separated by spaces.</summary>
+    public string Packages { get; init; } = "";
+
+    /// <summary>The port of this machine's loopback that leads to its SSH; null for none. <see cref="Packages"/> must have a
+    /// server for it.</summary>
+    public int? SshPort { get; init; }
+
     /// <summary>Finds the script in the repository that holds the running program.</summary>
     /// <exception cref="TestbedException">The program does not run from a checkout.</exception>
     public static EmulatedHost Named(string name, string machine = "one-socket")
@@ -182,6 +189,8 @@ public sealed class EmulatedHost(string script, string name)
         };
         start.Environment["TESTBED"] = name;
         start.Environment["TESTBED_MACHINE"] = Machine;
+        start.Environment["TESTBED_PACKAGES"] = Packages;
+        start.Environment["TESTBED_SSH"] = SshPort?.ToString(CultureInfo.InvariantCulture);
         using Process process = Process.Start(start) ?? throw new TestbedException($"{script} did not start");
         Task<string> output = ReadAsync(process.StandardOutput, echo, cancel);
         Task<string> error = ReadAsync(process.StandardError, progress, cancel);

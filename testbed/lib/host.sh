@@ -51,6 +51,17 @@ node() {
     memory=$((memory + $2))
 }
 
+# choose_network: fills network with what QEMU needs so that a port of this machine's loopback is the host's SSH; nothing else of the
+# host's network goes anywhere.
+choose_network() {
+    network=()
+    case ${TESTBED_SSH:-} in
+        '') ;;
+        *[!0-9]*) die "TESTBED_SSH='$TESTBED_SSH' is not the number of a port" 2 ;;
+        *) network=(-netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$TESTBED_SSH-10.0.2.15:22" -device "virtio-net-pci,netdev=net") ;;
+    esac
+}
+
 # distance FROM TO VALUE
 distance() { numa+=(-numa "dist,src=$1,dst=$2,val=$3"); }
 
@@ -90,8 +101,9 @@ choose_machine() {
 }
 
 start_qemu() {
-    local base=$1 initrd=$2 accel=$3 cpus memory numa machine
+    local base=$1 initrd=$2 accel=$3 cpus memory numa network machine
     choose_machine
+    choose_network
     if [ "$accel" = kvm ]; then
         machine=(-accel kvm -cpu host)
     else
@@ -104,7 +116,7 @@ start_qemu() {
     # shellcheck disable=SC2016
     setsid bash -c '"$@" & echo $! > "$0/pid"; wait $!; echo "$(date -u +%T) the emulator ended with status $?"' "$RUN" \
         "$(emulator)" -name "testbed-$INSTANCE" "${machine[@]}" -machine q35,hmat=on -smp "$cpus" -m "$memory" \
-        "${numa[@]}" \
+        "${numa[@]}" "${network[@]}" \
         -nodefaults -display none -no-reboot -d cpu_reset -kernel "$base/vmlinuz" -initrd "$initrd" \
         -append "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check systemd.default_timeout_start_sec=$UP_LIMIT numa_balancing=disable transparent_hugepage=never${TESTBED_APPEND:+ $TESTBED_APPEND}" \
         -drive "file=$base/root.ext4,format=raw,if=none,id=disk,snapshot=on" -device virtio-blk-pci,drive=disk \

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # The host's image, in two layers, each cached under a hash of its inputs:
 #   base-HASH/    the root file system from Debian packages, its kernel, the modules of the initrd   (two minutes)
+#   more-HASH/    the same with more packages (TESTBED_PACKAGES)
 #   initrd-HASH   our own initrd: it finds the root, and lays over it what this repository adds      (a second)
 # Everything is made beside its final name and renamed into place, so a killed build leaves no half image.
 
@@ -13,7 +14,9 @@ digest() {
     (cd "$TESTBED_DIR" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-16
 }
 
-base_dir() { echo "$IMAGES/base-$(digest image/packages.txt lib/image.sh)"; }
+# base_kind: base, or more where TESTBED_PACKAGES asks for more.
+base_kind() { [ -n "${TESTBED_PACKAGES:-}" ] && echo more || echo base; }
+base_dir() { echo "$IMAGES/$(base_kind)-$({ digest image/packages.txt lib/image.sh; echo "${TESTBED_PACKAGES:-}"; } | sha256sum | cut -c1-16)"; }
 initrd_file() { echo "$IMAGES/initrd-$(digest image lib/image.sh guests tools)"; }
 
 # apt_sources: the machine's own apt sources for $SUITE, as one-line entries. Both formats of apt are read.
@@ -51,7 +54,7 @@ build_root() {
     local root=$1 sources packages
     sources=$(apt_sources)
     [ -n "$sources" ] || die "no apt source for Debian $SUITE (component main) under /etc/apt; add one, then: apt-get update"
-    packages=$(sed 's/#.*//' "$TESTBED_DIR/image/packages.txt" | xargs | tr ' ' ,)
+    packages=$({ sed 's/#.*//' "$TESTBED_DIR/image/packages.txt"; echo "${TESTBED_PACKAGES:-}"; } | xargs | tr ' ' ,)
     # INITRD=No: the kernel's package makes no initrd; ours is smaller and boots faster.
     INITRD=No mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
         --aptopt='APT::Install-Recommends "false"' \
@@ -177,7 +180,7 @@ build() {
         [ -d "$base" ] || build_base "$base"
         [ -f "$initrd" ] || build_initrd "$base" "$initrd"
         [ -d "$emulator" ] || build_emulator "$emulator"
-        drop_others base "$base"
+        drop_others "$(base_kind)" "$base"
         drop_others initrd "$initrd"
         drop_others qemu "$emulator"
     ) 9> "$IMAGES/.lock"
