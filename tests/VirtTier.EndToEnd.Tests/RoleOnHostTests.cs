@@ -116,7 +116,7 @@ public sealed partial class RoleOnHostTests : IAsyncLifetime
         Placement placement = await TieredAsync(guest);
         TestContext.Current.SendDiagnosticMessage($"tiered: {placement}");
 
-        Assert.Contains("libvirt's files", await _host.RunAsync("virttier status", Cancel), StringComparison.Ordinal);
+        Assert.Contains("libvirt by its files", await _host.RunAsync("virttier status", Cancel), StringComparison.Ordinal);
 
         await CompanyAsync();
 

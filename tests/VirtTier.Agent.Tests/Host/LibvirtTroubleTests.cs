@@ -20,7 +20,7 @@ public sealed class LibvirtTroubleTests(AgentHost agent) : IClassFixture<AgentHo
 
         Assert.Equal("usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus", await MendAsync("--clear-groups"));
         await agent.RunAsync("mv", "/run/libvirt/libvirt-sock", "/run/libvirt/away");
-        Assert.Equal("systemctl start libvirtd", await MendAsync("--groups", "libvirt"));
+        Assert.Equal("systemctl start libvirtd.socket libvirtd.service", await MendAsync("--groups", "libvirt"));
     }
 
     private async Task<string?> MendAsync(params string[] groups)
