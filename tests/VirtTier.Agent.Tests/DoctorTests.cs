@@ -389,7 +389,9 @@ public sealed class DoctorTests : IDisposable
     [InlineData("", "", "", "apt install libvirt-dbus")]
     [InlineData("", "", "/usr/sbin/libvirt-dbus", "systemctl start libvirt-dbus")]
     [InlineData("org.freedesktop.DBus.Error.Spawn.ChildExited", "exit 1", "", "systemctl start libvirt-dbus")]
-    [InlineData(BusException.AccessDenied, "rejected send message", "", "sudo virttier doctor")]
+    [InlineData(BusException.AccessDenied, "rejected send message", "", "systemctl stop libvirt-dbus")]
+    [InlineData(BusException.AccessDenied, "rejected send message", "/usr/sbin/libvirt-dbus",
+        "apt install --reinstall libvirt-dbus")]
     [InlineData("org.libvirt.Error", "Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied",
         "/usr/sbin/libvirtd",
         "usermod -aG libvirt libvirtdbus && systemctl restart libvirt-dbus")]
@@ -421,6 +423,9 @@ public sealed class DoctorTests : IDisposable
 
         Assert.Equal((Severity.Error, "libvirtd is away"), (finding.Severity, finding.Text));
         Assert.Equal(mend, finding.Mend!.Split(" # if")[0]);
+        _root = false;
+        if (error == BusException.AccessDenied)
+            Assert.Equal("sudo virttier doctor", (await MakeAsync()).Findings.First(f => f.Check == "libvirt").Mend);
     }
 
     [Theory]

@@ -100,7 +100,9 @@ public sealed partial class RoleOnHostTests : IAsyncLifetime
             new PayloadGuest { Name = "lodger", MemoryMebibytes = 96, HotPages = 3500, StrideFrames = 3 }, null, BudgetMebibytes);
         await guest.StartAsync(_host.Host, Cancel);
         int pid = await _host.PidAsync(guest, Cancel);
-        await _host.RunAsync("systemctl stop libvirt-dbus; dpkg --purge --force-depends libvirt-dbus", Cancel);
+        await _host.RunAsync(
+            "dpkg --purge --force-depends libvirt-dbus; pkill -x libvirt-dbus; while pgrep -x libvirt-dbus; do sleep 1; done",
+            Cancel);
 
         Assert.NotEqual(0, await RoleAsync("present", "--check"));
         Assert.Equal("", await _host.RunAsync("dpkg-query --list | grep -E 'virttier|kvm-ept-sample' || true", Cancel));
