@@ -51,7 +51,8 @@ internal sealed class PodChaos : SourceChaos
         await base.DisposeAsync();
     }
 
-    protected override IHostProcesses Seen(LinuxProcesses processes) => new InPods(processes, _pods);
+    protected override IHostProcesses Seen(LinuxProcesses processes) => new ProcessesInPods(
+        processes, pid => Array.Find(_pods, pod => pod.Host.Owns(pid))?.Uid);
 
     protected override async Task<Vm> StartQemuAsync(int number)
     {
@@ -139,24 +140,5 @@ internal sealed class PodChaos : SourceChaos
     private sealed record Pod(string Namespace, string Uid)
     {
         internal PrivateHost Host { get; set; } = null!;
-    }
-
-    private sealed class InPods(LinuxProcesses real, Pod[] pods) : IHostProcesses
-    {
-        public string? ReadCgroup(int pid) => Array.Find(pods, pod => pod.Host.Owns(pid)) is { } own
-            ? $"/kubepods.slice/kubepods-pod{own.Uid.Replace('-', '_')}.slice/crio-1.scope" : real.ReadCgroup(pid);
-
-        public int? FindLockHolder(string pidFile) => real.FindLockHolder(pidFile);
-
-        public ProcessIdentity? Identify(int pid) => real.Identify(pid);
-
-        public IReadOnlyList<string> ReadCommandLine(int pid) => real.ReadCommandLine(pid);
-
-        public ulong ReadAddressSpace(int pid) => real.ReadAddressSpace(pid);
-
-        public IDisposable? WatchEnd(ProcessIdentity process, Action ended) => real.WatchEnd(process, ended);
-
-        public IDisposable? WatchFiles(string directory, string names, Action<string> changed) =>
-            real.WatchFiles(directory, names, changed);
     }
 }

@@ -35,7 +35,8 @@ public sealed class SeveralSourcesTests : IAsyncLifetime
         _watched = WatchedHost.Of(_node);
         SourceOptions sources = new() { Pods = At("pods"), PodLogs = At("logs"), PidFiles = [At("*.pid")] };
         DomainMonitorOptions often = new() { Heartbeat = TimeSpan.FromMilliseconds(200) };
-        _domains = new(_watched.Monitor, new InPod(_processes), sources, often, TimeProvider.System, _watched.Log);
+        _domains = new(
+            _watched.Monitor, new ProcessesInPods(_processes, _ => Uid), sources, often, TimeProvider.System, _watched.Log);
         AgentConfig config = ConfigReader.Read(
             "virttier.yaml", "rules: [{match: {source: kubevirt, namespace: prod}, set: {shares: 7}}]");
         DomainLoopContext context = _kernel.Context(TimeSpan.FromMilliseconds(200), _watched.Log);
@@ -126,23 +127,4 @@ public sealed class SeveralSourcesTests : IAsyncLifetime
         () => condition(_service.Status().Domains), () => $"{_service.Status().ToJson()} {_watched}");
 
     private string At(string path) => Path.Combine(_root, path);
-
-    /// <summary>The host's processes as a node's, all of them in the pod's cgroup.</summary>
-    private sealed class InPod(LinuxProcesses real) : IHostProcesses
-    {
-        public string? ReadCgroup(int pid) => $"/kubepods.slice/kubepods-pod{Uid.Replace('-', '_')}.slice/crio-1.scope";
-
-        public int? FindLockHolder(string pidFile) => real.FindLockHolder(pidFile);
-
-        public ProcessIdentity? Identify(int pid) => real.Identify(pid);
-
-        public IReadOnlyList<string> ReadCommandLine(int pid) => real.ReadCommandLine(pid);
-
-        public ulong ReadAddressSpace(int pid) => real.ReadAddressSpace(pid);
-
-        public IDisposable? WatchEnd(ProcessIdentity process, Action ended) => real.WatchEnd(process, ended);
-
-        public IDisposable? WatchFiles(string directory, string names, Action<string> changed) =>
-            real.WatchFiles(directory, names, changed);
-    }
 }
