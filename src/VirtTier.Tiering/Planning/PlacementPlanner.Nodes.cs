@@ -23,9 +23,10 @@ public sealed partial class PlacementPlanner
     public long PickHot(ReadOnlySpan<byte> away, ReadOnlySpan<double> gains, long maxMoves, List<PageRun> runs)
     {
         double[] gain = gains.ToArray();
+        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
         return Pick(
             away, maxMoves, runs, hottestFirst: true, (state, kind) => gain[kind] > 0 && IsHot(state),
-            (state, kind) => Earns(state, gain[kind], moves: 1));
+            (state, kind) => Earns(state, gain[kind], cost));
     }
 
     /// <summary>Decides, after <see cref="EndRound"/>, which pages of slower tiers are to go one tier up: those that earn twice
@@ -39,7 +40,8 @@ public sealed partial class PlacementPlanner
     public void PickWarm(ReadOnlySpan<byte> kinds, ReadOnlySpan<double> gains, long maxMoves, List<PageRun> runs)
     {
         double[] gain = gains.ToArray();
-        Pick(kinds, maxMoves, runs, hottestFirst: true, (state, kind) => Earns(state, gain[kind], moves: 2), (_, _) => true);
+        double cost = 2 * MoveMatcher.Cost(_moveCost, _pingPong.Share);
+        Pick(kinds, maxMoves, runs, hottestFirst: true, (state, kind) => Earns(state, gain[kind], cost), (_, _) => true);
     }
 
     /// <summary>Decides, after <see cref="EndRound"/>, which cold pages are to make room in their tier,
@@ -52,14 +54,16 @@ public sealed partial class PlacementPlanner
     /// a move; 0 for none to stay for that.</param>
     /// <exception cref="ArgumentException">A span has the wrong length, or a number is negative.</exception>
     public void PickCold(
-        ReadOnlySpan<byte> kinds, Func<int, bool> isCrowded, long maxMoves, List<PageRun> runs, double gain = 0) =>
+        ReadOnlySpan<byte> kinds, Func<int, bool> isCrowded, long maxMoves, List<PageRun> runs, double gain = 0)
+    {
+        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
         Pick(
             kinds, maxMoves, runs, hottestFirst: false,
-            (state, kind) => isCrowded(kind) && !IsHot(state) && !Earns(state, gain, moves: 1),
+            (state, kind) => isCrowded(kind) && !IsHot(state) && !Earns(state, gain, cost),
             (_, _) => _model.HasLearned);
+    }
 
-    private bool Earns(int state, double gain, int moves) =>
-        _model.HasLearned && _model.Rate[state] * gain * Horizon > moves * MoveMatcher.Cost(_moveCost, _pingPong.Share);
+    private bool Earns(int state, double gain, double cost) => _model.HasLearned && _model.Rate[state] * gain * Horizon > cost;
 
     private bool IsHot(int state) => _model.ChanceOfAccess(state) >= 0.5;
 
