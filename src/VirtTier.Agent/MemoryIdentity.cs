@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Buffers.Binary;
+using System.IO.Hashing;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Memory.Layout;
 
@@ -13,10 +12,10 @@ internal static class MemoryIdentity
     /// <summary>A number that changes when page indexes come to mean other memory.</summary>
     public static ulong Of(ProcessIdentity process, GuestLayout layout)
     {
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(MemoryMarshal.AsBytes<ulong>([(ulong)process.Pid, process.StartTime]));
+        XxHash3 hash = new();
+        hash.Append(MemoryMarshal.AsBytes<ulong>([(ulong)process.Pid, process.StartTime]));
         foreach (GfnRange range in layout.GfnRanges)
-            hash.AppendData(MemoryMarshal.AsBytes<ulong>([range.FirstGfn, (ulong)range.FirstIndex, (ulong)range.PageCount]));
-        return BinaryPrimitives.ReadUInt64LittleEndian(hash.GetHashAndReset());
+            hash.Append(MemoryMarshal.AsBytes<ulong>([range.FirstGfn, (ulong)range.FirstIndex, (ulong)range.PageCount]));
+        return hash.GetCurrentHashAsUInt64();
     }
 }

@@ -120,6 +120,8 @@ public sealed partial class RoleOnHostTests : IAsyncLifetime
 
         Assert.Contains("libvirt by its files", await _host.RunAsync("virttier status", Cancel), StringComparison.Ordinal);
 
+        await CompanyAsync();
+
         Assert.Equal(0, await RoleAsync("present"));
         Assert.Equal(0, await RoleAsync("present", "--check"));
 
@@ -136,6 +138,27 @@ public sealed partial class RoleOnHostTests : IAsyncLifetime
             async () => (await guest.LifeAsync(_host.Host, Cancel)).Heartbeats > before + 2, "no heartbeat came");
         (long _, int starts, int damaged) = await guest.LifeAsync(_host.Host, Cancel);
         Assert.Equal((1, 0), (starts, damaged));
+    }
+
+    /// <summary>With nine more guests the agent, as installed, takes no more memory than is promised.</summary>
+    private async Task CompanyAsync()
+    {
+        const int More = 9, MostKibibytes = 40 * 1024;
+        for (int i = 0; i < More; i++)
+        {
+            await _host.Host.StartAsync(
+                new PayloadGuest
+                {
+                    Name = $"guest{i}", MemoryMebibytes = 24, HotPages = 200, PassPeriod = TimeSpan.FromSeconds(1),
+                }, cancel: Cancel);
+        }
+        await EventuallyAsync(
+            async () => (await _host.StatusAsync(Cancel))?.Domains.Count(domain => domain.Rounds > 2) == More + 1,
+            "not all guests are followed");
+        string resident = await _host.RunAsync("awk '/^VmRSS:/ { print $2 }' /proc/$(pgrep -x virttier)/status", Cancel);
+        TestContext.Current.SendDiagnosticMessage($"the agent with {More + 1} guests: {resident.Trim()} KiB");
+        Assert.InRange(int.Parse(resident, CultureInfo.InvariantCulture), 1, MostKibibytes);
+        await _host.RunAsync($"for i in $(seq 0 {More - 1}); do virsh --quiet destroy guest$i; done", Cancel);
     }
 
     /// <summary>Waits until the guest is within its budget, with what it touches in DRAM, by the kernel's word.</summary>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Security.Cryptography;
+using System.IO.Hashing;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Planning;
@@ -109,7 +109,7 @@ public sealed class HeatFileFormatTests
             StringComparison.Ordinal);
         byte[] otherVersion = [.. state];
         otherVersion[8]++;
-        Assert.Contains("version 5", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
+        Assert.Contains("version 6", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
         for (int at = 20; at < state.Length; at += 7)
         {
             byte[] broken = [.. state];
@@ -186,7 +186,7 @@ public sealed class HeatFileFormatTests
         {
             byte[] forged = [.. good];
             forged[at] ^= 0x55;
-            SHA256.HashData(forged.AsSpan(SavedState.HeaderBytes), forged.AsSpan(20));
+            XxHash128.Hash(forged.AsSpan(SavedState.HeaderBytes), forged.AsSpan(20));
             PlacementPlanner planner = new(Pages);
             if (planner.RestoreState(forged, layout: 42) is not null)
                 Assert.Equal(untouched, planner.SaveState(layout: 42));

@@ -7,7 +7,7 @@ namespace VirtTier.Tiering.Tests;
 internal static class SavedState
 {
     /// <summary>Magic, version, layout, checksum.</summary>
-    public const int HeaderBytes = 8 + 4 + 8 + 32;
+    public const int HeaderBytes = 8 + 4 + 8 + 16;
 
     /// <summary>What is behind the checksum, unpacked.</summary>
     public static byte[] Contents(byte[] state)

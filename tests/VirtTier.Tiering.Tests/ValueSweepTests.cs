@@ -73,7 +73,7 @@ public sealed class ValueSweepTests
     {
         long[] fast = [1, 0, 0, 3, 0];
         long[] slow = [0, 2, 0, 1, 7];
-        Assert.Equal([4, 0, 3, 1], new StateOrder(5).Sort(fast, slow, [2, 9, 0, 3, -1]));
+        Assert.Equal([4, 0, 3, 1], new StateOrder().Sort(fast, slow, [2, 9, 0, 3, -1]));
     }
 
     // As if it had seen anything at all.

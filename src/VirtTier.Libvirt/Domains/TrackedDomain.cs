@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Security.Cryptography;
+using System.IO.Hashing;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using VirtTier.Libvirt.Processes;
@@ -44,7 +44,7 @@ internal sealed class TrackedDomain(
     /// <exception cref="FormatException">It is not the XML of a domain that runs.</exception>
     internal void UpdateFromXml(string xml, string? name = null)
     {
-        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(xml));
+        byte[] hash = XxHash128.Hash(Encoding.UTF8.GetBytes(xml));
         if (Domain is not null && hash.AsSpan().SequenceEqual(_xmlHash))
             return;
         DomainXml parsed = DomainXml.Parse(xml);

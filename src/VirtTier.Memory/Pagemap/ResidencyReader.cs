@@ -28,7 +28,8 @@ public sealed class ResidencyReader
     private const ulong FrameMask = (1UL << 55) - 1;
     private const ulong KpfZeroPage = 1UL << 24;
 
-    private const int EntriesPerRead = 64 * 1024;
+    // As many as a call takes a hundred times as long for as for itself, and no more, since each reader has an array of them.
+    private const int EntriesPerRead = 8 * 1024;
     private const int PagesPerQuery = 1024;
 
     private readonly INumaCalls _calls;

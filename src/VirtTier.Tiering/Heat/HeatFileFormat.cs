@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers.Binary;
 using System.IO.Compression;
-using System.Security.Cryptography;
+using System.IO.Hashing;
 
 namespace VirtTier.Tiering.Heat;
 
 /// <summary>
-/// The heat of a domain as bytes, so that it outlives the agent: magic and version, what the layout was, a SHA-256 of the
-/// rest, and the rest, compressed.
+/// The heat of a domain as bytes, so that it outlives the agent: magic and version, what the layout was, an XXH128 of the
+/// rest, and the rest, compressed. The hash is against damage, not against who can write the file.
 /// </summary>
 internal static class HeatFileFormat
 {
-    private const uint Version = 4;
-    private const int HeaderBytes = 8 + 4 + 8 + SHA256.HashSizeInBytes;
+    private const uint Version = 5;
+    private const int AtHash = 8 + 4 + 8;
+    private const int HashBytes = 16;
+    private const int HeaderBytes = AtHash + HashBytes;
 
     private static ReadOnlySpan<byte> Magic => "VTHEAT\r\n"u8;
 
@@ -32,7 +34,7 @@ internal static class HeatFileFormat
         Magic.CopyTo(header);
         BinaryPrimitives.WriteUInt32LittleEndian(header[8..], Version);
         BinaryPrimitives.WriteUInt64LittleEndian(header[12..], layout);
-        SHA256.HashData(state.AsSpan(HeaderBytes), header[20..]);
+        XxHash128.Hash(state.AsSpan(HeaderBytes), header[AtHash..]);
         return state;
     }
 
@@ -46,7 +48,7 @@ internal static class HeatFileFormat
             return $"it has version {version}, this agent reads {Version}";
         if (BinaryPrimitives.ReadUInt64LittleEndian(state[12..]) != layout)
             return "the domain's memory is laid out otherwise now";
-        if (!SHA256.HashData(state[HeaderBytes..]).AsSpan().SequenceEqual(state.Slice(20, SHA256.HashSizeInBytes)))
+        if (!XxHash128.Hash(state[HeaderBytes..]).AsSpan().SequenceEqual(state.Slice(AtHash, HashBytes)))
             return "its checksum is wrong";
         return null;
     }

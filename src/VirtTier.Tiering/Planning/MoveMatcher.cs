@@ -26,7 +26,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
 
     private readonly CandidateList _coldest = new(samples.States);
     private readonly CandidateList _hottest = new(samples.States);
-    private readonly StateOrder _byValue = new(samples.States);
+    private readonly StateOrder _byValue = new();
     private readonly int[] _bestFirst = new int[samples.States];
     private int _nextCold;
 

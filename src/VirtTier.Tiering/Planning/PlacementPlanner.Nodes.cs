@@ -93,7 +93,7 @@ public sealed partial class PlacementPlanner
             page += pages;
         }
 
-        int[] order = new StateOrder(_samples.States).Sort(census.Pages, new long[_samples.States], _model.Rate).ToArray();
+        int[] order = new StateOrder().Sort(census.Pages, new long[_samples.States], _model.Rate).ToArray();
         if (hottestFirst)
             Array.Reverse(order);
         CandidateList list = new(_samples.States);

@@ -2,11 +2,10 @@
 namespace VirtTier.Tiering.Value;
 
 /// <summary>Puts the states in which there are pages in order: of a guest's, few.</summary>
-/// <param name="states">Weighted states.</param>
-internal sealed class StateOrder(int states)
+internal sealed class StateOrder
 {
-    private readonly int[] _states = new int[states];
-    private readonly float[] _keys = new float[states];
+    private int[] _states = [];
+    private float[] _keys = [];
 
     /// <summary>The states with pages in either tier, the one of the lowest key first; valid until the next call.</summary>
     /// <param name="fast">Fast pages by state.</param>
@@ -19,6 +18,11 @@ internal sealed class StateOrder(int states)
         {
             if ((fast[state] | slow[state]) == 0)
                 continue;
+            if (count == _states.Length)
+            {
+                Array.Resize(ref _states, Math.Max(64, count * 2));
+                Array.Resize(ref _keys, _states.Length);
+            }
             _states[count] = state;
             _keys[count++] = keys[state];
         }

@@ -29,7 +29,7 @@ internal sealed class ValueModel
     private readonly float[] _rate;
     private readonly float[] _value;
     private readonly float[] _spareValue;
-    private readonly StateOrder _byRate;
+    private readonly StateOrder _byRate = new();
     private readonly bool[] _solved;
     private double _firstAccesses = 1;
 
@@ -41,7 +41,6 @@ internal sealed class ValueModel
         _rate = new float[states];
         _value = new float[states];
         _spareValue = new float[states];
-        _byRate = new StateOrder(states);
         _solved = new bool[weights];
         EstimateRates();
     }
