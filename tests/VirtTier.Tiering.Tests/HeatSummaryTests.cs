@@ -143,11 +143,14 @@ public sealed class HeatSummaryTests
         residency[100] = Residency.Fast | Residency.Immovable;
         MovePlan plan = new();
 
-        planner.DemoteBeforeItRuns(residency, budgetPages: 4096 - 300, plan);
+        planner.DemoteBeforeItRuns(residency, budgetPages: 4096 - 300, maxMoves: long.MaxValue, plan);
         Assert.Equal(300, plan.DemotedPages);
         Assert.DoesNotContain(plan.Demotions.ToArray(), run => run.First == 100);
 
-        planner.DemoteBeforeItRuns(residency, budgetPages: 0, plan);
+        planner.DemoteBeforeItRuns(residency, budgetPages: 0, maxMoves: 70, plan);
+        Assert.Equal(70, plan.DemotedPages);
+
+        planner.DemoteBeforeItRuns(residency, budgetPages: 0, maxMoves: long.MaxValue, plan);
         int[] gone = [.. plan.Demotions.ToArray().Select(run => run.First)];
         Assert.Equal(4096 - 1024 - 1, gone.Length);
         Assert.All(gone, page => Assert.False(page is >= 1024 and < 2048));

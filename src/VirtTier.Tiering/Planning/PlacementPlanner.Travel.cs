@@ -39,8 +39,9 @@ public sealed partial class PlacementPlanner
     /// </summary>
     /// <param name="residency">One <see cref="Residency"/> a page.</param>
     /// <param name="budgetPages">Most fast pages that it may have.</param>
+    /// <param name="maxMoves">Most pages to move.</param>
     /// <param name="plan">Filled with demotions, page by page: how the pages are mapped is not known yet.</param>
-    public void DemoteBeforeItRuns(ReadOnlySpan<byte> residency, long budgetPages, MovePlan plan)
+    public void DemoteBeforeItRuns(ReadOnlySpan<byte> residency, long budgetPages, long maxMoves, MovePlan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
         RequireLength(residency.Length, Pages, nameof(residency));
@@ -58,7 +59,7 @@ public sealed partial class PlacementPlanner
                     continue;
                 for (int page = first; page < first + PageSizes.BlockPages; page++)
                 {
-                    if (plan.FastPages - plan.DemotedPages <= budgetPages)
+                    if (plan.FastPages - plan.DemotedPages <= budgetPages || plan.DemotedPages >= maxMoves)
                         return;
                     if (residency[page] == Residency.Fast)
                         plan.Demote(new PageRun(page, 1), 0);
