@@ -20,13 +20,17 @@ public static class HeatSummary
     private const int BytesPerGiB = 4 << 10;
     private const int PagesPerGiB = 1 << 18;
 
-    // Each run is a byte at least before it is packed, and costs time at both ends.
-    private const int MostRuns = 1 << 20;
+    // More runs than this would hardly pack into the limit, and cost time at both ends.
+    private const int RunsPerByte = 4;
+    private const int MostRuns = MostBytes * RunsPerByte;
     private const int MostRanges = 1024;
     private const int LevelBits = 3;
 
     // A guest frame number on x86-64 has 40 bits.
     private const ulong MostFrames = 1UL << 40;
+
+    // What each level is written as: itself, or cold and hot.
+    private static readonly ReadOnlyMemory<byte>[] s_levels = [new byte[] { 0, 1, 2, 3, 4, 5 }, new byte[] { 1, 1, 1, 4, 4, 4 }];
 
     private static readonly HeatFileKind s_kind = new("VTTRAVEL", 1, "summary of heat", CompressionLevel.Optimal);
 
@@ -38,9 +42,8 @@ public static class HeatSummary
 
     /// <summary>Packs a guest's heat.</summary>
     /// <param name="ranges">The runs of frames that its pages have, in the order of the pages: whole blocks.</param>
-    /// <param name="level">The level, below <see cref="Levels"/>, of the hottest page of a run, by its first page and length; and
-    /// how many of the pages from there on, up to the end that is told, are all of that level for sure, 1 run at least.</param>
-    /// <returns>Null if there is no heat in it, or no way to have it small enough.</returns>
+    /// <param name="level">Gives the levels, each below <see cref="Levels"/>.</param>
+    /// <returns>Null if all pages are alike, or there is no way to have it small enough.</returns>
     public static byte[]? Pack(IReadOnlyList<HeatRange> ranges, LevelOfRun level)
     {
         ArgumentNullException.ThrowIfNull(ranges);
@@ -50,15 +53,20 @@ public static class HeatSummary
             return null;
         foreach (byte shift in UnitShifts)
         {
-            using MemoryStream contents = new();
-            using BinaryWriter writer = new(contents);
-            if (!Write(writer, ranges, level, shift, out bool isAllCold))
-                continue;
-            if (isAllCold)
-                return null;
-            byte[] packed = HeatFileFormat.Pack(0, whole => whole.Write(contents.GetBuffer(), 0, (int)contents.Length), s_kind);
-            if (packed.Length <= limit)
-                return packed;
+            // Two levels that are told page by page say more than six of coarse units.
+            foreach (ReadOnlyMemory<byte> levels in s_levels)
+            {
+                using MemoryStream contents = new();
+                using BinaryWriter writer = new(contents);
+                if (!Write(writer, ranges, level, levels.Span, shift, limit * RunsPerByte, out bool isAllAlike))
+                    continue;
+                if (isAllAlike)
+                    return null;
+                byte[] packed = HeatFileFormat.Pack(
+                    0, whole => whole.Write(contents.GetBuffer(), 0, (int)contents.Length), s_kind);
+                if (packed.Length <= limit)
+                    return packed;
+            }
         }
         return null;
     }
@@ -78,9 +86,11 @@ public static class HeatSummary
     }
 
     private static bool Write(
-        BinaryWriter writer, IReadOnlyList<HeatRange> ranges, LevelOfRun levelOf, int shift, out bool isAllCold)
+        BinaryWriter writer, IReadOnlyList<HeatRange> ranges, LevelOfRun levelOf, ReadOnlySpan<byte> levels, int shift,
+        int mostRuns, out bool isAllAlike)
     {
-        isAllCold = true;
+        isAllAlike = true;
+        int before = -1;
         writer.Write((byte)shift);
         writer.Write((ushort)ranges.Count);
         foreach (HeatRange range in ranges)
@@ -96,23 +106,25 @@ public static class HeatSummary
             for (int page = first; page < end;)
             {
                 int unit = Math.Min(1 << shift, end - page);
-                (int next, int alike) = levelOf(page, unit, end);
+                (int found, int alike) = levelOf(page, unit, end);
+                int next = levels[found];
                 // Whole units only, but for the last.
                 int units = page + alike >= end ? (end - page + (1 << shift) - 1) >> shift : Math.Max(1, alike >> shift);
                 if (next != level && length > 0)
                 {
                     WriteRun(writer, level, length);
                     length = 0;
-                    if (++runs > MostRuns)
+                    if (++runs > mostRuns)
                         return false;
                 }
                 level = next;
                 length += units;
                 page = (int)Math.Min(end, page + ((long)units << shift));
-                isAllCold &= level == 0;
+                isAllAlike &= level == before || before < 0;
+                before = level;
             }
             WriteRun(writer, level, length);
-            if (++runs > MostRuns)
+            if (++runs > mostRuns)
                 return false;
             first = end;
         }

@@ -191,10 +191,20 @@ internal sealed class PageHistory(int pages)
         int alike = _heat.AsSpan(first, end - first).IndexOfAnyExcept(heat);
         if (alike < 0 || alike >= count)
             return (LevelOf(heat), alike < 0 ? end - first : alike);
-        byte hottest = heat;
-        foreach (byte page in _heat.AsSpan(first, count))
+        return (LevelOf(Hottest(_heat.AsSpan(first, count))), count);
+    }
+
+    private static byte Hottest(ReadOnlySpan<byte> heat)
+    {
+        byte hottest = 0;
+        Vector256<byte> most = Vector256<byte>.Zero;
+        for (; heat.Length >= Vector256<byte>.Count; heat = heat[Vector256<byte>.Count..])
+            most = Vector256.Max(most, Vector256.Create(heat));
+        for (int i = 0; i < Vector256<byte>.Count; i++)
+            hottest = Math.Max(hottest, most[i]);
+        foreach (byte page in heat)
             hottest = Math.Max(hottest, page);
-        return (LevelOf(hottest), count);
+        return hottest;
     }
 
     /// <summary>Gives a run of pages the history of a level of <see cref="HeatSummary"/>.</summary>

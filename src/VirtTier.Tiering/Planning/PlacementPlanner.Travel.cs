@@ -10,6 +10,9 @@ public sealed partial class PlacementPlanner
     // What is not in use, of which the kernel need not be believed that it belongs in fast memory.
     private const int ColdLevels = 3;
 
+    // Far enough for long runs, near enough that looking ahead stays cheap.
+    private const int BlocksAhead = 16;
+
     /// <summary>The heat of all pages in a few KiB, for the planner of the same guest elsewhere.</summary>
     /// <param name="ranges">The guest frames of the pages, in their order.</param>
     /// <returns>Null if there is nothing to tell.</returns>
@@ -51,11 +54,19 @@ public sealed partial class PlacementPlanner
         plan.HeadroomPages = 0;
         foreach (byte page in residency)
             plan.FastPages += Residency.Tier(page) == Residency.Fast ? 1 : 0;
+        if (plan.FastPages <= budgetPages)
+            return;
+        byte[] levels = new byte[Pages / PageSizes.BlockPages];
+        for (int block = 0; block < levels.Length; block++)
+        {
+            int first = block * PageSizes.BlockPages;
+            levels[block] = (byte)LevelOf(first, PageSizes.BlockPages, first + PageSizes.BlockPages).Level;
+        }
         for (int level = 0; level < ColdLevels && plan.FastPages - plan.DemotedPages > budgetPages; level++)
         {
             for (int first = 0; first < Pages; first += PageSizes.BlockPages)
             {
-                if (LevelOf(first, PageSizes.BlockPages, first + PageSizes.BlockPages).Level != level)
+                if (levels[first / PageSizes.BlockPages] != level)
                     continue;
                 for (int page = first; page < first + PageSizes.BlockPages; page++)
                 {
@@ -87,7 +98,10 @@ public sealed partial class PlacementPlanner
 
     private int EndOfSmall(int block)
     {
-        int next = _sizes.AsSpan(block).IndexOf(MappingSize.Size2M);
-        return next < 0 ? Pages : (block + next) * PageSizes.BlockPages;
+        int last = Math.Min(_sizes.Length, block + BlocksAhead);
+        for (; block < last && _sizes[block] != MappingSize.Size2M; block++)
+        {
+        }
+        return block * PageSizes.BlockPages;
     }
 }
