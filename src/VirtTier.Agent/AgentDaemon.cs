@@ -37,6 +37,8 @@ internal static class AgentDaemon
         HostMemory host = HostMemory.Read(config, NumaTopology.Read());
         LinuxNumaCalls numaCalls = new();
         PageMover mover = new(numaCalls, new PageMoverOptions { BytesPerSecond = (long)config.HostRate.BytesPerSecond }, time);
+        await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
+        using HeatCarrier carrier = new(bus);
         DomainLoopContext context = new(
             host,
             new KvmSamplerFactory(),
@@ -51,9 +53,9 @@ internal static class AgentDaemon
             log)
         {
             HugePages = new LinuxHugePages(),
+            Carrier = carrier,
         };
 
-        await using SystemBus bus = new(logs.CreateLogger<SystemBus>());
         using LinuxProcesses processes = new();
         SettingsStore settings = new(ServiceDirectory.State, log);
         using WatchedLoop watching = loops.Add("watching domains", LoopWatch.UsualLimit);

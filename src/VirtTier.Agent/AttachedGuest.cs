@@ -7,6 +7,7 @@ using VirtTier.Memory.Migration;
 using VirtTier.Memory.Processes;
 using VirtTier.Memory.Sampling;
 using VirtTier.Primitives;
+using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Planning;
 using VirtTier.Tiering.Value;
 
@@ -43,6 +44,7 @@ internal sealed class AttachedGuest
     private TimeSpan _watched; // by the harvests since the last round
     private TimeSpan _harvestTime;
     private (long Fast, long Slow) _boundPages;
+    private long _nextDemotion; // before the guest runs, by the clock's timestamps
     private string? _moveProblem; // of the last round
     private HomeOrders? _homeOrders; // of this round
 
@@ -113,6 +115,75 @@ internal sealed class AttachedGuest
     /// <returns>Null, or why it cannot be used.</returns>
     public string? RestoreHeat(ReadOnlySpan<byte> state) =>
         _planner.RestoreState(state, MemoryIdentity.Of(_process, _memory.Layout));
+
+    /// <summary>What was learned of the guest's pages in a few KiB, for a guest in another process or on another host; null if there
+    /// is nothing to tell.</summary>
+    public byte[]? SummarizeHeat() => _planner.Summarize(
+        [.. _memory.Layout.GfnRanges.Select(range => new HeatRange(range.FirstGfn, range.PageCount))]);
+
+    /// <summary>Takes over what <see cref="SummarizeHeat"/> gave elsewhere, before the first harvest.</summary>
+    /// <returns>Null, or why it cannot be used; then nothing was taken over.</returns>
+    public string? SeedHeat(ReadOnlySpan<byte> summary)
+    {
+        GuestLayout layout = _memory.Layout;
+        long known = 0;
+        string? refusal = HeatSummary.Unpack(
+            summary, layout.PageCount, run => ForEachPart(layout, run, (_, count) => known += count));
+        if (refusal is not null)
+            return refusal;
+        if (known < layout.PageCount / 2)
+            return $"only {known} of the guest's {layout.PageCount} pages have frames that it tells of";
+        return HeatSummary.Unpack(
+            summary, layout.PageCount, run => ForEachPart(layout, run, (first, count) => _planner.Seed(first, count, run.Level)));
+    }
+
+    private static void ForEachPart(GuestLayout layout, HeatRun run, Action<int, int> take)
+    {
+        foreach (GfnRange range in layout.GfnRanges)
+        {
+            ulong first = Math.Max(range.FirstGfn, run.FirstGfn), end = Math.Min(range.EndGfn, run.FirstGfn + (ulong)run.Pages);
+            if (first < end)
+                take(range.FirstIndex + (int)(first - range.FirstGfn), (int)(end - first));
+        }
+    }
+
+    /// <summary>A step towards the budget for a guest that arrives and does not run yet: what is cold by the heat that came along
+    /// is demoted, as much as its rate allows in a round.</summary>
+    /// <param name="orders">What to do.</param>
+    /// <param name="stop">Ends the moves.</param>
+    public async Task DemoteBeforeItRunsAsync(DomainOrders orders, CancellationToken stop)
+    {
+        long start = _context.Time.GetTimestamp();
+        if (start < _nextDemotion)
+            return;
+        if (_nodes.Check(orders.Domain))
+            _bound.Forget();
+        if (!MayMove(orders))
+            return;
+        RoundScratch scratch = _context.Scratch.Rent();
+        try
+        {
+            Span<byte> tiers = ReadNodes(scratch);
+            _context.Host.ToTiers(tiers);
+            _ = _bound.Find(_memory.Layout).TakeOut(tiers);
+            _planner.DemoteBeforeItRuns(
+                tiers, orders.BudgetPages, _moveCost.MostMoves(orders.Limits, _context.Sampling), _plan);
+        }
+        finally
+        {
+            _context.Scratch.Return(scratch);
+        }
+        // Looking costs as harvesting does, and is not done more often.
+        TimeSpan wait = _context.Time.GetElapsedTime(start) / _context.Sampling.CpuShare;
+        wait = wait > _context.Sampling.Round ? wait : _context.Sampling.Round;
+        _nextDemotion = start + (long)(wait.TotalSeconds * _context.Time.TimestampFrequency);
+        if (_plan.Demotions.IsEmpty)
+            return;
+        LimitMoves(orders.Limits);
+        MoveReport report = await _context.Mover.MoveAsync(
+            _memory, _plan.Demotions, _homes?.UsualWayDown ?? _nodes.SlowAllowed, stop);
+        CountMoves(demoted: report.Moved, promoted: 0);
+    }
 
     /// <summary>Clears the accessed bits, which are of longer than an interval, so that the next harvest is of one.</summary>
     /// <returns>False if the layout had changed, so that not all were cleared.</returns>
@@ -307,8 +378,7 @@ internal sealed class AttachedGuest
     /// <returns>What a person must mend before all pages can be moved; null if nothing.</returns>
     private async Task<string?> ExchangeAsync(MoveLimits limits, CancellationToken stop)
     {
-        _memory.Rate.PerSecond = limits.BytesPerSecond;
-        _memory.Work.PerSecond = (long)(limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
+        LimitMoves(limits);
         HomeOrders moves = _homeOrders ?? new HomeOrders(
             new MoveOrder(_plan.Demotions, _nodes.SlowAllowed), new MoveOrder(_plan.Promotions, _nodes.FastAllowed));
         // Room in the tier below comes first, for what is demoted there.
@@ -326,6 +396,12 @@ internal sealed class AttachedGuest
         };
         // A home without room is nothing that a person must mend: its pages are in the fast tier.
         return report.Demoted.Problem ?? report.Promoted.Problem;
+    }
+
+    private void LimitMoves(MoveLimits limits)
+    {
+        _memory.Rate.PerSecond = limits.BytesPerSecond;
+        _memory.Work.PerSecond = (long)(limits.CpuShare * TimeSpan.NanosecondsPerTick * TimeSpan.TicksPerSecond);
     }
 
     private async Task<MoveReport?> MoveAsync(MoveOrder? order, CancellationToken stop) =>

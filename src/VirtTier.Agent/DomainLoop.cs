@@ -33,6 +33,7 @@ internal sealed class DomainLoop : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _changed = new(0, 1);
     private readonly WatchedLoop _progress;
+    private readonly HeatTravel _travel;
     private readonly Task _loop;
     private volatile DomainOrders _orders;
     private volatile CancellationTokenSource _pause = new(); // cancelled while the orders are to pause
@@ -52,6 +53,7 @@ internal sealed class DomainLoop : IAsyncDisposable
         _progress = context.Loops.Add(
             $"tiering domain {orders.Domain.Key}",
             LoopWatch.UsualLimit + s_limitPerGiB * (orders.Domain.MemoryBytes / (double)(1 << 30)));
+        _travel = new HeatTravel(context);
         _loop = Task.Run(() => RunAsync(before ?? Task.CompletedTask));
     }
 
@@ -171,6 +173,7 @@ internal sealed class DomainLoop : IAsyncDisposable
         AttachedGuest guest = new(_process, sampler, _context, _progress.Progress);
         _log.Attached(_orders.Domain.Key, _process.Pid, Sizes.Show((long)_orders.Domain.MemoryBytes));
         RestoreHeat(guest);
+        _travel.Arrive(_orders.Domain, guest);
         guest.Look();
         try
         {
@@ -201,6 +204,8 @@ internal sealed class DomainLoop : IAsyncDisposable
                 Publish(guest, TieringState.Paused, Reasons.Paused(orders.Domain));
                 guest.StopSampling();
                 watching = false;
+                if (_travel.HasArrived && orders.Domain.State == DomainState.Paused)
+                    await guest.DemoteBeforeItRunsAsync(orders, stop);
                 await Task.Delay(sampling.Interval, _context.Time, stop);
                 continue;
             }
@@ -210,6 +215,8 @@ internal sealed class DomainLoop : IAsyncDisposable
             watching = harvest ? guest.Harvest() : guest.BeginWatching();
             if (!watching)
                 _log.LayoutChanged(orders.Domain.Key);
+            else if (!harvest)
+                _travel.Begin(orders.Domain, guest);
             if (!harvest || !watching)
                 continue;
             if (++harvests % sampling.HarvestsPerRound != 0)
@@ -224,6 +231,7 @@ internal sealed class DomainLoop : IAsyncDisposable
             }
 
             await RoundAsync(guest, orders, pacer, stop);
+            _travel.EndRound(orders, guest);
             if (_context.Time.GetElapsedTime(saved) >= saveInterval)
             {
                 saveInterval = SaveHeat(guest) * SaveRarity;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Pictures;
+using VirtTier.Libvirt.Domains;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Splitting;
@@ -34,6 +35,12 @@ internal sealed record DomainLoopContext(
 {
     /// <summary>Where the threads of virtual CPUs are looked at.</summary>
     public string Procfs { get; init; } = "/proc";
+
+    /// <summary>Has libvirt carry heat along; null where nothing can.</summary>
+    public IHeatCarrier? Carrier { get; init; }
+
+    /// <summary>Least time between two times that a domain's heat is given to libvirt.</summary>
+    public TimeSpan CarryInterval { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Splits and joins 2 MiB pages; null where nothing can.</summary>
     public IHugePages? HugePages { get; init; }

@@ -16,6 +16,9 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
     /// <summary>Where each setting is from.</summary>
     public IReadOnlyList<SettingOrigin> Origins { get; init; } = [];
 
+    /// <summary>Whether libvirt is to carry its heat along; null where libvirt is not to be called.</summary>
+    public bool? CarriesHeat { get; init; }
+
     /// <summary>Whether its pages may be moved.</summary>
     public TieringMode Mode => Settings.Mode ?? TieringMode.Enforce;
 

@@ -63,6 +63,15 @@ internal static partial class LogMessages
     [LoggerMessage(19, LogLevel.Warning, "{Domain}: heat is learned anew; {File} cannot be used: {Reason}")]
     public static partial void HeatRefused(this ILogger log, DomainKey domain, string file, string reason);
 
+    [LoggerMessage(24, LogLevel.Information, "{Domain}: begins with the heat that came with it")]
+    public static partial void HeatTaken(this ILogger log, DomainKey domain);
+
+    [LoggerMessage(25, LogLevel.Warning, "{Domain}: heat is learned anew; what came with it cannot be used: {Reason}")]
+    public static partial void HeatNotTaken(this ILogger log, DomainKey domain, string reason);
+
+    [LoggerMessage(26, LogLevel.Information, "{Domain}: its heat would not go along if it migrated now: {Reason}")]
+    public static partial void HeatNotCarried(this ILogger log, DomainKey domain, string reason);
+
     [LoggerMessage(17, LogLevel.Debug,
         "{Domain}: round {Round}: {Fast} fast, {Slow} slow, {Hot} hot; promoted {Promoted}, demoted {Demoted} pages")]
     public static partial void Round(

@@ -366,6 +366,7 @@ internal sealed class Reconciler : IAsyncDisposable
             DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare))
             {
                 Origins = effective.Origins,
+                CarriesHeat = _config.LibvirtSource is LibvirtSource.Auto or LibvirtSource.DBus ? _config.CarryHeat : null,
             };
             orders.Add(order);
             Announce(order);

@@ -35,6 +35,7 @@ public sealed class ConfigReaderTests
             libvirt:
               heartbeat: 5s
               source: files
+              carry_heat: off
             hook:
               admission_control: on
             """);
@@ -55,6 +56,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(40UL << 20, config.HostRate.BytesPerSecond);
         Assert.Equal(TimeSpan.FromSeconds(5), config.Heartbeat);
         Assert.Equal(LibvirtSource.Files, config.LibvirtSource);
+        Assert.False(config.CarryHeat);
         Assert.True(config.AdmissionControl);
     }
 
@@ -106,6 +108,7 @@ public sealed class ConfigReaderTests
     [InlineData("pool:\n  dram: auto\n", "t.yaml:2:9: 'auto' is not a size for the pool")]
     [InlineData("migration:\n  host_rate: 200MiB\n", "t.yaml:2:14: '200MiB' is not a rate")]
     [InlineData("hook:\n  admission_control: maybe\n", "t.yaml:2:22: 'maybe' must be on or off")]
+    [InlineData("libvirt:\n  carry_heat: 5\n", "t.yaml:2:15: '5' must be on or off")]
     [InlineData("libvirt:\n  source: files,dbus\n", "t.yaml:2:11: 'files,dbus' must be auto, dbus, files or off")]
     [InlineData("sources:\n  pods: kubelet\n", "t.yaml:2:9: 'kubelet' must be on, off, or the kubelet's directory")]
     [InlineData("sources:\n  pid_files: [/run/*.pid, run/x]\n", "t.yaml:2:27: 'run/x' must be a path from the root on")]

@@ -7,6 +7,7 @@ namespace VirtTier.TestSupport;
 internal sealed class CountingBus(IBus bus) : IBus
 {
     private readonly Lock _lock = new();
+    private readonly Dictionary<string, int> _members = []; // under _lock
     private int _calls, _underWay, _mostAtOnce; // under _lock
 
     public event Action<BusState>? StateChanged
@@ -27,6 +28,13 @@ internal sealed class CountingBus(IBus bus) : IBus
         }
     }
 
+    /// <summary>Of these, the calls of a method.</summary>
+    internal int CallsOf(string member)
+    {
+        lock (_lock)
+            return _members.GetValueOrDefault(member);
+    }
+
     /// <summary>The most calls that waited for their answers at the same time.</summary>
     internal int MostAtOnce
     {
@@ -42,6 +50,7 @@ internal sealed class CountingBus(IBus bus) : IBus
         lock (_lock)
         {
             _calls++;
+            _members[request.Member] = _members.GetValueOrDefault(request.Member) + 1;
             _mostAtOnce = Math.Max(_mostAtOnce, ++_underWay);
         }
 

@@ -82,6 +82,9 @@ internal sealed record AgentConfig
     /// <summary>How libvirt's domains are learned of (<c>libvirt.source</c>).</summary>
     public LibvirtSource LibvirtSource { get; init; } = LibvirtSource.Auto;
 
+    /// <summary>Whether a domain's heat goes along when libvirt migrates or saves it (<c>libvirt.carry_heat</c>).</summary>
+    public bool CarryHeat { get; init; } = true;
+
     /// <summary>Where VMs are found that are not the host's own libvirt's (<c>sources</c>).</summary>
     public SourceOptions Sources { get; init; } = new();
 

@@ -175,6 +175,7 @@ internal sealed class ConfigReader
             {
                 ["heartbeat"] = n => config = config with { Heartbeat = Duration(n, Limits.Heartbeat) },
                 ["source"] = n => config = config with { LibvirtSource = Source(n) },
+                ["carry_heat"] = n => config = config with { CarryHeat = OnOff(n) },
             }),
             ["sources"] = node => ReadMapping(node, "sources", new()
             {

@@ -39,6 +39,9 @@ internal sealed class DomainHints : IDisposable
 
     private void OnLibvirtSignal(BusSignal signal)
     {
+        if (signal is { Interface: LibvirtClient.DomainInterface, Member: "MetadataChange" }
+            && signal.Body.Values is [_, HeatMetadata.Namespace])
+            return; // the agent's own writing
         if (signal.Interface == LibvirtClient.DomainInterface)
             _work.Mark(signal.Path);
         else if (signal is not { Interface: LibvirtClient.ConnectInterface, Member: "DomainEvent" })

@@ -19,6 +19,9 @@ internal sealed record DomainXml(
     /// is none.</summary>
     internal string? OddNamespace { get; private init; }
 
+    /// <summary>The heat in the metadata; null if there is none.</summary>
+    internal string? Heat { get; private init; }
+
     /// <summary>What rules go by.</summary>
     internal DomainLabels Labels { get; private init; } = DomainLabels.None;
 
@@ -52,6 +55,7 @@ internal sealed record DomainXml(
         {
             RunId = (string?)domain.Attribute("id"),
             OddNamespace = FindOddNamespace(domain),
+            Heat = HeatMetadata.Find(domain),
             Labels = DomainLabels.Read(domain, ReadName(domain), ordinary),
         };
     }
@@ -96,7 +100,7 @@ internal sealed record DomainXml(
     /// a virtio-mem at its full size.</summary>
     private static string? FindOddNamespace(XElement domain) => domain.Element("metadata")?.Elements()
         .Select(element => element.Name.NamespaceName)
-        .FirstOrDefault(name => name != TieringSettings.MetadataNamespace
+        .FirstOrDefault(name => name is not (TieringSettings.MetadataNamespace or HeatMetadata.Namespace)
             && name.StartsWith(TieringSettings.NamespacePrefix, StringComparison.OrdinalIgnoreCase));
 
     private static ulong ReadUnusable(XElement domain)

@@ -54,6 +54,14 @@ public sealed record RunningDomain
     /// <summary>What rules go by.</summary>
     public DomainLabels Labels { get; init; } = DomainLabels.None;
 
+    /// <summary>Whether its metadata has heat in it, as of when they were last read; what the agent itself has written since is
+    /// no reason to read them again.</summary>
+    public bool HasHeat { get; init; }
+
+    /// <summary>The heat that came with it, when its QEMU was started to take over another's memory (a migration, a saved image);
+    /// null if there is none. A guest that starts anew has none, whatever its metadata say.</summary>
+    public CarriedHeat? CarriedHeat { get; init; }
+
     /// <summary>The settings that hold: the last ones without a problem.</summary>
     public required TieringSettings Settings { get; init; }
 

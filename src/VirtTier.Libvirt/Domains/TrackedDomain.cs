@@ -16,6 +16,8 @@ internal sealed class TrackedDomain(
     private string? _runId;
     private TieringSettings? _lastGoodSettings;
     private WatchedProcess? _process;
+    private CarriedHeat? _heat; // of this run's first definition
+    private bool _isIncoming;
     private DomainJob _job = DomainJob.None;
 
     internal string Path { get; } = path;
@@ -67,6 +69,8 @@ internal sealed class TrackedDomain(
             LogProblems(parsed.Name, problems);
 
         RunningDomain domain = Domain ?? NewDomain(parsed);
+        if (Domain is null || parsed.RunId != _runId)
+            _heat = parsed.Heat is { } heat ? new CarriedHeat(heat) : null;
         Domain = domain with
         {
             Uuid = parsed.Uuid,
@@ -77,6 +81,8 @@ internal sealed class TrackedDomain(
             Labels = parsed.Labels,
             Settings = _lastGoodSettings ??= remembered.GetValueOrDefault((domain.Key, parsed.Uuid), TieringSettings.Default),
             SettingsProblems = problems,
+            HasHeat = parsed.Heat is not null,
+            CarriedHeat = _isIncoming ? _heat : null,
         };
         HasEnded &= parsed.RunId == _runId;
         _runId = parsed.RunId;
@@ -122,10 +128,16 @@ internal sealed class TrackedDomain(
             _process?.Dispose();
             _process = null;
             _process = lookup.Process is { } process ? new(process, processes, ended) : null;
+            _isIncoming = lookup.Process is { } found && processes.ReadCommandLine(found.Pid).Contains("-incoming");
         }
 
         HasEnded = lookup.Process is null && (HasEnded || Domain.Process is not null);
-        Domain = Domain with { Process = lookup.Process, ProcessProblem = lookup.Problem };
+        Domain = Domain with
+        {
+            Process = lookup.Process,
+            ProcessProblem = lookup.Problem,
+            CarriedHeat = _isIncoming ? _heat : null,
+        };
     }
 
     private RunningDomain NewDomain(DomainXml parsed) => new()

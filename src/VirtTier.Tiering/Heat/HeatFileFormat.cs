@@ -2,6 +2,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.IO.Hashing;
+using System.Text;
 
 namespace VirtTier.Tiering.Heat;
 
@@ -11,41 +12,44 @@ namespace VirtTier.Tiering.Heat;
 /// </summary>
 internal static class HeatFileFormat
 {
-    private const uint Version = 5;
     private const int AtHash = 8 + 4 + 8;
     private const int HashBytes = 16;
     private const int HeaderBytes = AtHash + HashBytes;
 
-    private static ReadOnlySpan<byte> Magic => "VTHEAT\r\n"u8;
+    /// <summary>What is kept on this host for the agent alone.</summary>
+    private static readonly HeatFileKind s_state = new("VTHEAT\r\n", 5, "heat state", CompressionLevel.Fastest);
 
     /// <summary>Packs a domain's state.</summary>
     /// <param name="layout">Anything that changes when page numbers come to mean other memory.</param>
     /// <param name="write">Writes the contents.</param>
-    public static byte[] Pack(ulong layout, Action<BinaryWriter> write)
+    /// <param name="kind">What it is; null for the agent's own state.</param>
+    public static byte[] Pack(ulong layout, Action<BinaryWriter> write, HeatFileKind? kind = null)
     {
+        kind ??= s_state;
         using MemoryStream packed = new();
         packed.SetLength(HeaderBytes);
         packed.Position = HeaderBytes;
-        using (DeflateStream deflate = new(packed, CompressionLevel.Fastest, leaveOpen: true))
+        using (DeflateStream deflate = new(packed, kind.Compression, leaveOpen: true))
         using (BinaryWriter writer = new(deflate))
             write(writer);
         byte[] state = packed.ToArray();
         Span<byte> header = state.AsSpan(0, HeaderBytes);
-        Magic.CopyTo(header);
-        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], Version);
+        Encoding.ASCII.GetBytes(kind.Magic, header);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], kind.Version);
         BinaryPrimitives.WriteUInt64LittleEndian(header[12..], layout);
         XxHash128.Hash(state.AsSpan(HeaderBytes), header[AtHash..]);
         return state;
     }
 
     /// <summary>Says why a state cannot be used, or null if it can.</summary>
-    public static string? Refusal(ReadOnlySpan<byte> state, ulong layout)
+    public static string? Refusal(ReadOnlySpan<byte> state, ulong layout, HeatFileKind? kind = null)
     {
-        if (state.Length < HeaderBytes || !state.StartsWith(Magic))
-            return "it is no heat state";
+        kind ??= s_state;
+        if (state.Length < HeaderBytes || !state.StartsWith(Encoding.ASCII.GetBytes(kind.Magic)))
+            return $"it is no {kind.Name}";
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(state[8..]);
-        if (version != Version)
-            return $"it has version {version}, this agent reads {Version}";
+        if (version != kind.Version)
+            return $"it has version {version}, this agent reads {kind.Version}";
         if (BinaryPrimitives.ReadUInt64LittleEndian(state[12..]) != layout)
             return "the domain's memory is laid out otherwise now";
         if (!XxHash128.Hash(state[HeaderBytes..]).AsSpan().SequenceEqual(state.Slice(AtHash, HashBytes)))
@@ -86,3 +90,10 @@ internal static class HeatFileFormat
             throw new InvalidDataException($"it is damaged: no agent writes such a {what}");
     }
 }
+
+/// <summary>What a <see cref="HeatFileFormat"/> has in it.</summary>
+/// <param name="Magic">Its first eight bytes.</param>
+/// <param name="Version">The version of its contents.</param>
+/// <param name="Name">Its name for people.</param>
+/// <param name="Compression">How hard it is packed.</param>
+internal sealed record HeatFileKind(string Magic, uint Version, string Name, CompressionLevel Compression);

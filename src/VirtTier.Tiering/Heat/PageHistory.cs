@@ -166,6 +166,54 @@ internal sealed class PageHistory(int pages)
         _recency.AsSpan(firstPage, count).Fill(untouched);
     }
 
+    // The least heat of each level of a summary, and what stands for the level where it is taken over: a heat within it, and a
+    // recency that fits.
+    private static ReadOnlySpan<byte> LevelFloors => [0, 1, 8, 30, 72, 150];
+
+    private static ReadOnlySpan<byte> SeededHeat => [0, 4, 16, 48, 108, 210];
+
+    private static ReadOnlySpan<byte> SeededRecency => [PageState.NeverAccessed, 14, 11, 8, 3, 7];
+
+    /// <summary>The level of <see cref="HeatSummary"/> of a page's heat.</summary>
+    public static int LevelOf(byte heat)
+    {
+        int level = HeatSummary.Levels - 1;
+        while (heat < LevelFloors[level])
+            level--;
+        return level;
+    }
+
+    /// <summary>The level of the hottest page of a run, and how many pages from the first on, before the end, surely
+    /// have it.</summary>
+    public (int Level, int Alike) LevelOf(int first, int count, int end)
+    {
+        byte heat = _heat[first];
+        int alike = _heat.AsSpan(first, end - first).IndexOfAnyExcept(heat);
+        if (alike < 0 || alike >= count)
+            return (LevelOf(heat), alike < 0 ? end - first : alike);
+        return (LevelOf(Hottest(_heat.AsSpan(first, count))), count);
+    }
+
+    private static byte Hottest(ReadOnlySpan<byte> heat)
+    {
+        byte hottest = 0;
+        Vector256<byte> most = Vector256<byte>.Zero;
+        for (; heat.Length >= Vector256<byte>.Count; heat = heat[Vector256<byte>.Count..])
+            most = Vector256.Max(most, Vector256.Create(heat));
+        for (int i = 0; i < Vector256<byte>.Count; i++)
+            hottest = Math.Max(hottest, most[i]);
+        foreach (byte page in heat)
+            hottest = Math.Max(hottest, page);
+        return hottest;
+    }
+
+    /// <summary>Gives a run of pages the history of a level of <see cref="HeatSummary"/>.</summary>
+    public void Seed(int first, int count, int level)
+    {
+        _heat.AsSpan(first, count).Fill(SeededHeat[level]);
+        _recency.AsSpan(first, count).Fill((byte)(SeededRecency[level] << PageState.Quarters));
+    }
+
     /// <summary>Takes over a run of another history, without the round that was under way there.</summary>
     public void CopyFrom(PageHistory other, int from, int to, int count)
     {

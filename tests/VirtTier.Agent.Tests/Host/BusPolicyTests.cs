@@ -14,7 +14,7 @@ public sealed class BusPolicyTests : AgentOnBus
     private static readonly string[] s_agent = ["setpriv", "--reuid", AgentUser, "--regid", AgentUser, "--clear-groups"];
 
     [Fact]
-    public async Task The_agents_user_may_own_its_name_and_ask_libvirt_and_nobody_else_may()
+    public async Task The_agents_user_may_own_its_name_ask_libvirt_and_set_metadata_and_nobody_else_may()
     {
         string[] own =
         [
@@ -27,6 +27,7 @@ public sealed class BusPolicyTests : AgentOnBus
             ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "GetAllDomainStats", "uu", "1", "0"],
             ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetXMLDesc", "u", "0"],
             ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetJobStats", "u", "0"],
+            ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "SetMetadata", "isssu", "2", "<heat/>", "k", "u", "1"],
         ];
         string[] change = ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "Destroy", "u", "0"];
         Bus.OwnName("org.libvirt"); // a name that nobody owns is not looked up in the policy

@@ -61,6 +61,17 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
     /// <summary>A node that the cpuset of each guest's process forbids; null for none.</summary>
     public ForbiddenNode? Forbidden { get; set; }
 
+    /// <summary>The frames of its first memory that a guest touches between any two harvests, by process and by how many harvests
+    /// it has had; none while null.</summary>
+    public Func<int, int, IEnumerable<int>>? Touched { get; set; }
+
+    /// <summary>Of some frames of its first memory, those that are on the fast node.</summary>
+    public int CountFast(int pid, IEnumerable<int> frames)
+    {
+        ulong hva = ReadRam(pid)[0].Hva;
+        return frames.Count(frame => _moved.GetValueOrDefault((pid, hva + ((ulong)frame * PageSizes.PageBytes))) == 0);
+    }
+
     /// <summary>How many pages of a part of a process's RAM were moved to the slow node.</summary>
     public int CountSlow(int pid, Memslot ram) => _moved.Count(
         page => page.Key.Pid == pid && page.Value == 1 && page.Key.Address - ram.Hva < ram.PageCount * PageSizes.PageBytes);
@@ -249,6 +260,11 @@ internal sealed class StandInKernel : IGuestSamplerFactory, INumaCalls, IDisposa
         public HarvestResult Harvest(GfnRange range, HarvestBuffers buffers, HarvestOptions options)
         {
             buffers.Accessed.Clear();
+            if (kernel.Touched is { } touched && range.FirstGfn == 0)
+            {
+                foreach (int frame in touched(pid, kernel.WorkOn(pid).Harvests))
+                    buffers.Accessed[frame / 64] |= 1UL << (frame % 64);
+            }
             Interlocked.Increment(ref kernel._harvests);
             kernel.Count(pid, new GuestWork(Harvests: 1, 0, 0));
             ulong end = range.FirstGfn + (ulong)range.PageCount;

@@ -10,11 +10,17 @@ internal sealed class TieredHost : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _follow;
+    private readonly HeatCarrier _carrier;
 
-    private TieredHost(WatchedHost watched, StandInKernel kernel, TimeSpan interval)
+    private TieredHost(WatchedHost watched, StandInKernel kernel, TimeSpan interval, TimeSpan? carry)
     {
         Watched = watched;
-        DomainLoopContext context = kernel.Context(interval, Watched.Log);
+        _carrier = new HeatCarrier(Watched.Bus);
+        DomainLoopContext context = kernel.Context(interval, Watched.Log) with
+        {
+            Carrier = carry is null ? null : _carrier,
+            CarryInterval = carry ?? default,
+        };
         Reconciler = new Reconciler(new AgentConfig(), context);
         _follow = Reconciler.ReconcileForeverAsync(
             Watched.Monitor.WaitForChangeAsync, _ => { },
@@ -29,9 +35,10 @@ internal sealed class TieredHost : IAsyncDisposable
     /// <param name="kernel">What their samplers are opened in.</param>
     /// <param name="interval">Time between two harvests.</param>
     /// <param name="source">How domains are learned of.</param>
+    /// <param name="carry">Time between two times that heat is given to libvirt; null for never.</param>
     internal static TieredHost Of(
-        PrivateHost host, StandInKernel kernel, TimeSpan interval, LibvirtSource source = LibvirtSource.DBus) =>
-        new(WatchedHost.Of(host, source), kernel, interval);
+        PrivateHost host, StandInKernel kernel, TimeSpan interval, LibvirtSource source = LibvirtSource.DBus,
+        TimeSpan? carry = null) => new(WatchedHost.Of(host, source), kernel, interval, carry);
 
     public override string ToString() => $"{Reconciler.Status().ToJson()} {Watched}";
 
@@ -41,6 +48,7 @@ internal sealed class TieredHost : IAsyncDisposable
         await _stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => _follow);
         await Reconciler.DisposeAsync();
+        _carrier.Dispose();
         await Watched.DisposeAsync();
         _stop.Dispose();
     }
