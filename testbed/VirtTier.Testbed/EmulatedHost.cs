@@ -30,19 +30,22 @@ public sealed class EmulatedHost(string script, string name)
     /// <summary>More of Debian's packages in its image, separated by spaces.</summary>
     public string Packages { get; init; } = "";
 
+    /// <summary>Its release of Debian, and so its kernel: see TESTBED_DEBIAN in the script's help.</summary>
+    public string Debian { get; init; } = "bookworm";
+
     /// <summary>The port of this machine's loopback that leads to its SSH; null for none. <see cref="Packages"/> must have a
     /// server for it.</summary>
     public int? SshPort { get; init; }
 
     /// <summary>Finds the script in the repository that holds the running program.</summary>
     /// <exception cref="TestbedException">The program does not run from a checkout.</exception>
-    public static EmulatedHost Named(string name, string machine = "one-socket")
+    public static EmulatedHost Named(string name, string machine = "one-socket", string debian = "bookworm")
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             string candidate = Path.Combine(folder.FullName, "testbed", "testbed");
             if (File.Exists(candidate))
-                return new EmulatedHost(candidate, name) { Machine = machine };
+                return new EmulatedHost(candidate, name) { Machine = machine, Debian = debian };
         }
         throw new TestbedException($"no testbed/testbed above {AppContext.BaseDirectory}; run from a checkout of the repository");
     }
@@ -190,6 +193,7 @@ public sealed class EmulatedHost(string script, string name)
         start.Environment["TESTBED"] = name;
         start.Environment["TESTBED_MACHINE"] = Machine;
         start.Environment["TESTBED_PACKAGES"] = Packages;
+        start.Environment["TESTBED_DEBIAN"] = Debian;
         start.Environment["TESTBED_SSH"] = SshPort?.ToString(CultureInfo.InvariantCulture);
         using Process process = Process.Start(start) ?? throw new TestbedException($"{script} did not start");
         Task<string> output = ReadAsync(process.StandardOutput, echo, cancel);

@@ -17,8 +17,15 @@ public sealed class PayloadGuest
     /// <summary>The byte after which it touches all of its memory in every pass.</summary>
     public const char EvenCommand = 'e';
 
+    /// <summary>The byte after which it touches all of its memory once.</summary>
+    public const char OnceCommand = 'o';
+
     /// <summary>The first frame of the range written once: 1 MiB, above the PC's low memory.</summary>
     public const int FirstFrame = 0x100;
+
+    /// <summary>The first frame from which to <see cref="FirstFrame"/> a PC has no memory, but a display and firmware: the guest
+    /// never has what QEMU's process may hold there.</summary>
+    public const int FirstHoleFrame = 0xa0;
 
     /// <summary>The frame of the payload's own state and stack: touched in every pass, so always hot.</summary>
     public const int StateFrame = 1;

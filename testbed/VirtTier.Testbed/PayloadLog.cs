@@ -12,7 +12,7 @@ namespace VirtTier.Testbed;
 /// <param name="DamagedPages">Times that a page was not what it must be: always 0 unless memory was damaged.</param>
 public sealed record PayloadLog(int Starts, bool ColdPassDone, int Heartbeats, int Shifts, bool EvenlyHot, int DamagedPages)
 {
-    private static readonly SearchValues<char> s_letters = SearchValues.Create("SChxe!");
+    private static readonly SearchValues<char> s_letters = SearchValues.Create("SChxeo!");
 
     /// <summary>Reads the log's text.</summary>
     /// <exception cref="FormatException">The text has a letter that the payload never writes.</exception>
@@ -21,7 +21,7 @@ public sealed record PayloadLog(int Starts, bool ColdPassDone, int Heartbeats, i
         ArgumentNullException.ThrowIfNull(text);
         int unknown = text.AsSpan().IndexOfAnyExcept(s_letters);
         if (unknown >= 0)
-            throw new FormatException($"payload log: character {(int)text[unknown]} at {unknown} is none of S C h x e !");
+            throw new FormatException($"payload log: character {(int)text[unknown]} at {unknown} is none of S C h x e o !");
         int Count(char letter) => text.AsSpan().Count(letter);
         return new PayloadLog(Count('S'), Count('C') > 0, Count('h'), Count('x'), Count('e') > 0, Count('!'));
     }

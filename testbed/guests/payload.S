@@ -8,7 +8,7 @@
  * around the set; if that is more than one, each pass begins a page further on than the one before, so that the pages
  * of a neighbourhood are touched first by turns. Each pass also reads the lone pages, one in each of so many neighbours
  * of 2 MiB, which never change. After the byte 'e' on COM1 each pass also reads the whole cold range, so that all memory
- * is evenly hot.
+ * is evenly hot; after the byte 'o' only the next pass does.
  *
  * Every page proves that it is whole. Its first word is its own address, written by the cold range's pass and checked by
  * every pass over the hot set, so a page that lost its contents or came to a wrong place is seen. Its second word, of
@@ -21,6 +21,7 @@
  *	h	still alive: report_every passes are done
  *	x	the hot set was shifted
  *	e	from now on all memory is hot
+ *	o	all memory is read once
  *	!	a page was damaged
  *
  * The parameters below are patched into the ROM by PayloadGuest.cs, which keeps the same list.
@@ -63,8 +64,9 @@
 #define PASSES		(STATE + 4)	/* passes since the set last changed */
 #define UNREPORTED	(STATE + 8)	/* passes until the next 'h' */
 #define BEGIN		(STATE + 12)	/* page of the set with which the next pass begins */
-#define EVENLY		(STATE + 16)	/* whether passes go over all memory */
+#define EVENLY		(STATE + 16)	/* passes that go over all memory, from the next */
 #define STACK_TOP	0x2000
+#define FOR_EVER	-1
 
 #define SAY(byte)	movb $byte, %al; outb %al, $DEBUG_CONSOLE
 
@@ -152,10 +154,16 @@ sleep:
 	inb	%dx, %al
 	cmpb	$'s', %al
 	je	shift
+	cmpb	$'o', %al
+	je	once
 	cmpb	$'e', %al
 	jne	pass
-	movl	$1, EVENLY
+	movl	$FOR_EVER, EVENLY
 	SAY('e')
+	jmp	pass
+once:
+	movl	$1, EVENLY
+	SAY('o')
 	jmp	pass
 
 shift:
@@ -226,7 +234,10 @@ lone:
 lone_done:
 	cmpl	$0, EVENLY
 	je	passed
-	movl	COLD_START, %edi
+	cmpl	$FOR_EVER, EVENLY
+	je	1f
+	decl	EVENLY
+1:	movl	COLD_START, %edi
 	movl	COLD_PAGES, %ecx
 	jecxz	passed
 even:

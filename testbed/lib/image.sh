@@ -2,11 +2,12 @@
 # shellcheck shell=bash
 # The host's image, in two layers, each cached under a hash of its inputs:
 #   base-HASH/    the root file system from Debian packages, its kernel, the modules of the initrd   (two minutes)
-#   more-HASH/    the same with more packages (TESTBED_PACKAGES)
+#   more-HASH/    the same with more packages (TESTBED_PACKAGES); trixie-HASH/ and the like, of another release (TESTBED_DEBIAN)
 #   initrd-HASH   our own initrd: it finds the root, and lays over it what this repository adds      (a second)
 # Everything is made beside its final name and renamed into place, so a killed build leaves no half image.
 
-SUITE=bookworm
+DEBIAN=${TESTBED_DEBIAN:-bookworm}
+SUITE=${DEBIAN%-backports}
 INITRD_MODULES="virtio_pci virtio_blk ext4 9pnet_virtio 9p"
 
 # digest PATH...: one hash over names and contents, relative to the test bed's folder.
@@ -14,18 +15,28 @@ digest() {
     (cd "$TESTBED_DIR" && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-16
 }
 
-# base_kind: base, or more where TESTBED_PACKAGES asks for more.
-base_kind() { [ -n "${TESTBED_PACKAGES:-}" ] && echo more || echo base; }
-base_dir() { echo "$IMAGES/$(base_kind)-$({ digest image/packages.txt lib/image.sh; echo "${TESTBED_PACKAGES:-}"; } | sha256sum | cut -c1-16)"; }
-initrd_file() { echo "$IMAGES/initrd-$(digest image lib/image.sh guests tools)"; }
+# base_kind: base; more where TESTBED_PACKAGES asks for more; of another release by its name.
+base_kind() {
+    case $DEBIAN/${TESTBED_PACKAGES:-} in
+        bookworm/) echo base ;;
+        bookworm/*) echo more ;;
+        *) echo "$DEBIAN" ;;
+    esac
+}
+base_dir() { echo "$IMAGES/$(base_kind)-$({ digest image/packages.txt lib/image.sh; echo "${TESTBED_PACKAGES:-} $DEBIAN"; } | sha256sum | cut -c1-16)"; }
+# initrd_kind: likewise; it has modules of the base's kernel.
+initrd_kind() { [ "$DEBIAN" = bookworm ] && echo initrd || echo "initrd.$DEBIAN"; }
+initrd_file() { echo "$IMAGES/$(initrd_kind)-$(digest image lib/image.sh guests tools)"; }
 
-# apt_sources: the machine's own apt sources for $SUITE, as one-line entries. Both formats of apt are read.
+# apt_sources: apt sources for $SUITE, and its backports where these are asked for, from the mirror of the machine's own, as one-line
+# entries. Both formats of apt are read. For another release than the machine's the suite's name is put into those of Debian 12.
 apt_sources() {
     local files=() f
     for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
         [ -r "$f" ] && files+=("$f")
     done
-    [ ${#files[@]} -eq 0 ] || awk -v suite="$SUITE" -f "$TESTBED_DIR/lib/apt-sources.awk" "${files[@]}"
+    [ ${#files[@]} -eq 0 ] || awk -v suite=bookworm -f "$TESTBED_DIR/lib/apt-sources.awk" "${files[@]}" |
+        sed "s/ bookworm/ $SUITE/; / $SUITE main\$/ { p; s/ $SUITE main/ $DEBIAN main/ }" | sort -u
 }
 
 # step TEXT: the next step of the build, which takes minutes, with its number and the time since the first. Every 15 seconds it
@@ -55,6 +66,8 @@ build_root() {
     sources=$(apt_sources)
     [ -n "$sources" ] || die "no apt source for Debian $SUITE (component main) under /etc/apt; add one, then: apt-get update"
     packages=$({ sed 's/#.*//' "$TESTBED_DIR/image/packages.txt"; echo "${TESTBED_PACKAGES:-}"; } | xargs | tr ' ' ,)
+    # What backports have is chosen by nobody else; of it the kernel is wanted.
+    [ "$DEBIAN" = "$SUITE" ] || packages=${packages/linux-image-amd64/linux-image-amd64\/$DEBIAN}
     # INITRD=No: the kernel's package makes no initrd; ours is smaller and boots faster.
     INITRD=No mmdebstrap --quiet --mode=root --variant=minbase --include="$packages" \
         --aptopt='APT::Install-Recommends "false"' \
@@ -78,30 +91,34 @@ configure_root() {
     done
 }
 
-# unpack_kernel VMLINUZ: the ELF kernel inside a bzImage. The Linux guest boots it by PVH and so saves itself the xz,
+# unpack_kernel VMLINUZ: the ELF kernel inside a bzImage. The Linux guest boots it by PVH and so saves itself the xz (newer: zstd),
 # which an emulated CPU takes long over. Offsets are those of the kernel's Documentation/arch/x86/boot.rst; the payload ends
-# with four bytes of size that are not xz.
+# with four bytes of size that are not compressed.
 unpack_kernel() {
     local setup_sectors offset length
     setup_sectors=$(od -An -tu1 -j $((0x1f1)) -N 1 "$1")
     offset=$(od -An -tu4 -j $((0x248)) -N 4 "$1")
     length=$(od -An -tu4 -j $((0x24c)) -N 4 "$1")
     dd status=none if="$1" bs=1M iflag=skip_bytes,count_bytes \
-        skip=$(((setup_sectors + 1) * 512 + offset)) count=$((length - 4)) | xz -dc
+        skip=$(((setup_sectors + 1) * 512 + offset)) count=$((length - 4)) |
+        case $SUITE in bookworm) xz -dc ;; *) zstd -dc ;; esac
 }
 
 # save_boot_files ROOT DEST: the kernel, and in load order the modules that the initrd needs.
 save_boot_files() {
     local root=$1 dest=$2 version module file
     version=$(basename "$(echo "$root"/lib/modules/*)")
-    cp "$root/boot/vmlinuz-$version" "$dest/vmlinuz"
-    unpack_kernel "$dest/vmlinuz" > "$root/boot/vmlinux" || die "the payload of vmlinuz-$version is not xz"
+    file=$root/boot/vmlinuz-$version
+    [ -e "$file" ] || file=$root/lib/modules/$version/vmlinuz
+    cp "$file" "$dest/vmlinuz"
+    unpack_kernel "$dest/vmlinuz" > "$root/boot/vmlinux" || die "the payload of vmlinuz-$version is not compressed as that of Debian's $SUITE"
     mkdir "$dest/modules"
     for module in $INITRD_MODULES; do
         modprobe --set-version "$version" --dirname "$root" --show-depends "$module" | awk '$1 == "insmod" { print $2 }'
     done | awk '!seen[$0]++' | while read -r file; do
-        cp "$file" "$dest/modules/"
-        basename "$file" >> "$dest/modules/order"
+        module=$(basename "${file%.xz}")
+        if [ "$module" = "$(basename "$file")" ]; then cp "$file" "$dest/modules/"; else xz -dc "$file" > "$dest/modules/$module"; fi
+        echo "$module" >> "$dest/modules/order"
     done
 }
 
@@ -181,7 +198,7 @@ build() {
         [ -f "$initrd" ] || build_initrd "$base" "$initrd"
         [ -d "$emulator" ] || build_emulator "$emulator"
         drop_others "$(base_kind)" "$base"
-        drop_others initrd "$initrd"
+        drop_others "$(initrd_kind)" "$initrd"
         drop_others qemu "$emulator"
     ) 9> "$IMAGES/.lock"
 }

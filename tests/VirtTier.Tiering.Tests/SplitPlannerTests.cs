@@ -86,6 +86,16 @@ public sealed class SplitPlannerTests
     }
 
     [Fact]
+    public void What_is_slow_is_joined_there_also_while_more_is_fast_than_may_be()
+    {
+        Run(20, s_unlimited, TouchHotPages);
+        int split = _guest.Planner.SplitBlocks;
+        Run(20, s_unlimited, TouchAll, budget: 0, maxMoves: 0);
+        Assert.InRange(_guest.Fast, 1, Blocks * Block);
+        Assert.InRange(_guest.Planner.SplitBlocks, 0, split / 10);
+    }
+
+    [Fact]
     public void What_becomes_cold_is_joined_on_the_slow_tier()
     {
         Run(20, s_unlimited, TouchHotPages);

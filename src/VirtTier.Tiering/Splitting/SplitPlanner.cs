@@ -189,7 +189,8 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
             bool cold = age >= ColdRounds && use.Ever == 0 && use.Fast == 0;
             bool even = use.Recent >= EvenlyUsed && Math.Max(use.Fast, PageSizes.BlockPages - use.Fast) >= Majority;
             long arrive = use.Fast >= Majority ? PageSizes.BlockPages - use.Fast : 0;
-            if ((!cold && !even) || arrive > room)
+            // What is joined on the slow tier needs no room in DRAM: also not where more is there already than may be.
+            if ((!cold && !even) || (arrive > 0 && arrive > room))
                 continue;
             room -= arrive;
             plan.Join(block);
