@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <regex.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -25,12 +26,17 @@
 
 /*
  * The guest's memory is small, as the host is slow.  A test that a kernel's source has not is left out.  What has two
- * threads that wait for each other in a loop needs both CPUs; the others get the one that vm.h has for guests.
+ * threads that wait for each other in a loop needs two CPUs: where there are three, not CPU 0 (vm.h); the others get the
+ * one that vm.h has for guests.
+ *
+ * No landmines where a fault cannot be had: when the delivery of a virtual interrupt to a nested guest faults, QEMU notes
+ * an exception of that number for KVM to inject again, and then refuses it, for there is none (testbed/README.md).
  */
 static const struct selftest {
 	const char *command;
 	bool quick;		/* among those that are run where time is short */
-	bool both_cpus;
+	bool two_cpus;
+	bool no_faults;		/* harvested only: no landmines */
 } selftests[] = {
 	{ .command = "dirty_log_test -M dirty-log -i 4", .quick = true },
 	{ .command = "dirty_log_test -M clear-log -i 4", .quick = true },
@@ -53,7 +59,7 @@ static const struct selftest {
 	{ .command = "nested_vmsave_vmload_test" },
 	{ .command = "nested_x2apic_test" },
 	{ .command = "svm_vmcall_test", .quick = true },
-	{ .command = "svm_int_ctl_test" },
+	{ .command = "svm_int_ctl_test", .no_faults = true },
 	{ .command = "svm_lbr_nested_state" },
 	{ .command = "svm_nested_clear_efer_svme" },
 	{ .command = "svm_nested_pat_test" },
@@ -77,10 +83,10 @@ static const struct selftest {
 	{ .command = "hyperv_evmcs" },
 	{ .command = "hyperv_extended_hypercalls" },
 	{ .command = "hyperv_features", .quick = true },
-	{ .command = "hyperv_ipi", .both_cpus = true },
+	{ .command = "hyperv_ipi", .two_cpus = true },
 	{ .command = "hyperv_svm_test", .quick = true },
-	{ .command = "hyperv_tlb_flush", .both_cpus = true },
-	{ .command = "memslot_perf_test -s 500 -l 1 -f 3 -e 4", .both_cpus = true },
+	{ .command = "hyperv_tlb_flush", .two_cpus = true },
+	{ .command = "memslot_perf_test -s 500 -l 1 -f 3 -e 4", .two_cpus = true },
 	{ .command = "kvm_page_table_test -v 1 -b 64M -s anonymous_hugetlb_2mb" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M -s anonymous_hugetlb_2mb -g -e" },
@@ -107,12 +113,12 @@ static const struct selftest {
 	{ .command = "triple_fault_event_test" },
 	{ .command = "userspace_io_test" },
 	{ .command = "userspace_msr_exit_test" },
-	{ .command = "xapic_ipi_test -s 3", .both_cpus = true },
+	{ .command = "xapic_ipi_test -s 3", .two_cpus = true },
 	{ .command = "xapic_state_test" },
-	{ .command = "xen_shinfo_test", .both_cpus = true },
+	{ .command = "xen_shinfo_test", .two_cpus = true },
 	{ .command = "xen_vmcall_test" },
 	{ .command = "dirty_log_test -M dirty-ring -i 4" },
-	{ .command = "memslot_perf_test -s 500 -l 1", .both_cpus = true },
+	{ .command = "memslot_perf_test -s 500 -l 1", .two_cpus = true },
 	{ .command = "set_memory_region_test" },
 };
 
@@ -121,6 +127,7 @@ static const struct selftest {
 /* The companion of one run. */
 struct holder {
 	pid_t pid;
+	bool no_faults;
 	volatile bool over;
 	unsigned long held, harvests, failed, samples, armed, refused;
 	int error;		/* of a harvest that failed */
@@ -190,7 +197,7 @@ static void hold(struct holder *holder, int fd)
 
 	holder->held++;
 	/* Guests whose registers are kept from the host are only harvested. */
-	holder->refused += ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, RATE) != 0;
+	holder->refused += holder->no_faults || ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, RATE) != 0;
 	for (i = 0; i < HELD_HARVESTS && !holder->over; i++) {
 		harvest(holder, fd);
 		usleep(HARVEST_US);
@@ -257,8 +264,9 @@ static void become(const char *dir, const struct selftest *selftest)
 
 	CPU_ZERO(&set);
 	CPU_SET(VM_CPU, &set);
-	if (!selftest->both_cpus)
-		sched_setaffinity(0, sizeof(set), &set);
+	if (selftest->two_cpus)
+		CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) > 2 ? 2 : !VM_CPU, &set);
+	sched_setaffinity(0, sizeof(set), &set);
 	snprintf(command, sizeof(command), "%s", selftest->command);
 	for (next = strtok(command, " "); next && i < 31; next = strtok(NULL, " "))
 		words[i++] = next;
@@ -291,6 +299,8 @@ static int run(const char *dir, const struct selftest *selftest, struct holder *
 	}
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		if (now() > limit) {
+			printf("# %s stands still:\n", selftest->command);
+			vm_tell(pid);
 			kill(-pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			status = -1;
@@ -379,7 +389,7 @@ static bool judge(const char *module, const char *dir, const struct selftest *se
 	after = before;
 	i = 0;
 	do {
-		holder = (struct holder){ 0 };
+		holder = (struct holder){ .no_faults = selftest->no_faults };
 		after = run(dir, selftest, &holder);
 	} while (++i < TRIES && !before && !after && !holder.held);
 	printf("# %s: %lu times held (%lu only harvested), %lu harvests, ", selftest->command, holder.held, holder.refused,
@@ -407,19 +417,22 @@ static bool judge(const char *module, const char *dir, const struct selftest *se
 
 int main(int argc, char **argv)
 {
-	bool quick = argc == 4;
-	int i, passed = 0;
+	bool quick = argc == 4 && !strcmp(argv[3], "quick");
+	int i, passed = 0, enough = quick ? 8 : argc == 4 ? 1 : 20;
+	regex_t only;
 
-	if (argc < 3) {
-		fprintf(stderr, "usage: kvm_selftests KVM_EPT_SAMPLE.KO DIRECTORY [quick]\n");
+	if (argc < 3 || regcomp(&only, argc == 4 && !quick ? argv[3] : "", REG_EXTENDED | REG_NOSUB)) {
+		fprintf(stderr, "usage: kvm_selftests KVM_EPT_SAMPLE.KO DIRECTORY [quick | REGULAR-EXPRESSION]\n");
 		return 2;
 	}
 	for (i = 0; i < COUNT; i++)
-		if ((!quick || selftests[i].quick) && is_there(argv[2], selftests[i].command))
+		if ((!quick || selftests[i].quick) && !regexec(&only, selftests[i].command, 0, NULL, 0) &&
+		    is_there(argv[2], selftests[i].command))
 			passed += judge(argv[1], argv[2], &selftests[i]);
-	check(passed >= (quick ? 8 : 20), "enough of KVM's tests pass without the module to judge by", "%d", passed);
-	check(total.armed > 100 && total.samples > 100 && total.harvests > 20, "KVM's tests were sampled and harvested",
-	      "%lu times held, %lu harvests, %lu landmines, %lu samples", total.held, total.harvests, total.armed, total.samples);
+	check(passed >= enough, "enough of KVM's tests pass without the module to judge by", "%d", passed);
+	if (enough > 1)
+		check(total.armed > 100 && total.samples > 100 && total.harvests > 20, "KVM's tests were sampled and harvested",
+		      "%lu times held, %lu harvests, %lu landmines, %lu samples", total.held, total.harvests, total.armed, total.samples);
 	check(returns_to(MODULE, 0), "all of their guests were let go", "%d references", references(MODULE));
 	return checks_failed != 0;
 }

@@ -103,7 +103,7 @@ static void misfit(struct vm *vm, const char *path)
 {
 	const char *what = strrchr(path, '/') + 1;
 	int len = strchr(what, '.') - what, fd;
-	bool walk = !strncmp(what, "roots", len) || !strncmp(what, "accessed", len);
+	bool walk = !strncmp(what, "roots", len) || !strncmp(what, "tables", len) || !strncmp(what, "accessed", len);
 	bool late = !strncmp(what, "tracepoint", len);	/* only a landmine shows it */
 	char name[128], line[64];
 

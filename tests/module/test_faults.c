@@ -420,37 +420,20 @@ static void logging_begins(int fd, struct vm *vm)
 	check(!missed, "no write is missed by a log that begins while sampling", "%zu missed", missed);
 }
 
-/* Entries of the guest's that map memory and grant nothing, by the helper module. */
-static long denied(const struct vm *vm)
-{
-	int helper = open("/proc/denied", O_RDWR | O_CLOEXEC);
-	char text[64];
-	ssize_t n;
-
-	snprintf(text, sizeof(text), "%d %lu", vm->pid, PAGES);
-	n = write(helper, text, strlen(text)) > 0 ? pread(helper, text, sizeof(text) - 1, 0) : -1;
-	close(helper);
-	if (n <= 0)
-		return -1;
-	text[n] = 0;
-	return atol(text);
-}
-
-static bool set_eager_split(bool on)
-{
-	FILE *file = fopen("/sys/module/kvm/parameters/eager_page_split", "w");
-
-	return file && fputs(on ? "Y" : "N", file) >= 0 && !fclose(file);
-}
+/* When KVM splits what is large. */
+enum moment { AT_ONCE, AS_TOUCHED, CLEARED, RING, JOINED, MOMENTS };
 
 /*
- * Landmines lie in 2 MiB entries when logging begins, and KVM splits those: at once (@eager), or one by
- * one as they are stepped on. Of each it makes 512 entries without permissions. None may be left
- * without when sampling stops.
+ * Landmines lie in 2 MiB entries when logging begins, and KVM splits those: at once, with the log as a bitmap or as a
+ * ring; when the log is cleared; or one by one as they are stepped on. Of each it makes 512 entries without permissions,
+ * and where logging ends again at once, newer kernels make one of those. None may be left without when sampling stops.
  */
-static void split(bool eager)
+static void split(enum moment moment)
 {
-	const char *how = eager ? "at once" : "as they are touched";
+	static const char *const names[] = {
+		[AT_ONCE] = "splits at once", [AS_TOUCHED] = "splits as it is touched", [CLEARED] = "splits when the log is cleared",
+		[RING] = "splits at once, logging to a ring", [JOINED] = "splits and joins",
+	};
 	unsigned long hot[PAGES / 512 - 1], i;
 	unsigned long long laid;
 	long most = 0, left;
@@ -458,12 +441,14 @@ static void split(bool eager)
 	struct vm vm;
 	int fd, round;
 
-	snprintf(name, sizeof(name), "2M: nothing stays denied of what KVM splits %s", how);
-	if (!set_eager_split(eager)) {
+	snprintf(name, sizeof(name), "2M: nothing stays denied of what KVM %s", names[moment]);
+	if (!vm_set_eager_split(moment != AS_TOUCHED)) {
 		skip(name, "this kernel does not split large pages at once");
 		return;
 	}
-	vm_start(&vm, (struct vm_config){ .memory = MEMORY, .huge = true });
+	vm_start(&vm, (struct vm_config){
+		.memory = MEMORY, .huge = true, .manual_log = moment == CLEARED, .ring_log = moment == RING,
+	});
 	fd = attach(&vm);
 	for (i = 0; i < PAGES / 512 - 1; i++)
 		hot[i] = (i + 1) * 512 + 77;
@@ -476,18 +461,18 @@ static void split(bool eager)
 		 * Cold when logging begins at once, else touched by the way, so that some landmines
 		 * lie and some are stepped on.
 		 */
-		if (eager)
-			vm_work(&vm, hot, 1, VM_READ);
-		else
-			vm_work(&vm, hot, PAGES / 512 - 1, VM_READ);
-		vm.ctl->pause = eager ? 0 : 600000;
+		vm_work(&vm, hot, moment == AS_TOUCHED ? PAGES / 512 - 1 : 1, VM_READ);
+		vm.ctl->pause = moment == AS_TOUCHED ? 600000 : 0;
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 20000);
 		usleep(100000 + 1000 * round);
-		vm_dirty_log(&vm, true);
-		if (!eager)
+		if (vm_dirty_log(&vm, true))
+			check(0, name, "logging does not begin");
+		if (moment == AS_TOUCHED)
 			vm_wait(&vm);
+		if (moment == JOINED)
+			vm_dirty_log(&vm, false);
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
-		left = denied(&vm);
+		left = vm_denied(&vm);
 		most = left < 0 || left > most ? left : most;
 		if (left < 0)
 			break;
@@ -503,29 +488,9 @@ static void split(bool eager)
 	laid = info_of(fd).armed - laid;
 	check(!most && laid > 100, name, "%ld entries, %llu landmines", most, laid);
 	check(vm_wait(&vm), "2M: the guest goes on after a split", "no pass in 60 s");
-	set_eager_split(true);
+	vm_set_eager_split(true);
 	close(fd);
 	vm_kill(&vm);
-}
-
-/* Let the vCPU go into system management mode and stay there: false if it did not in 60 s. */
-static bool enter_management_mode(struct vm *vm)
-{
-	unsigned int before = vm->ctl->smis;
-	int i;
-
-	vm->ctl->smm_stay = 1;
-	vm->ctl->exits = 1;
-	for (i = 0; i < 6000 && __atomic_load_n(&vm->ctl->smis, __ATOMIC_ACQUIRE) == before; i++)
-		usleep(10000);
-	return i < 6000;
-}
-
-static void leave_management_mode(struct vm *vm)
-{
-	vm->ctl->exits = 0;
-	vm->ctl->smm_stay = 0;
-	vm_wait(vm);
 }
 
 /*
@@ -559,21 +524,21 @@ static void management_mode(void)
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
 		for (i = 0; i < 300 && info_of(fd).armed - before < 1000; i++)
 			usleep(100 * 1000);
-		entered &= i < 300 && enter_management_mode(&vm);
+		entered &= i < 300 && vm_enter_smm(&vm);
 		/*
 		 * A hundred windows, then sampling stops and all of them have been taken up. In the
 		 * last round it goes on past that.
 		 */
 		usleep(1000 * 1000);
 		if (round == 2)
-			leave_management_mode(&vm);
+			vm_leave_smm(&vm);
 		ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 0);
 		if (round < 2) {
 			CHECK_RETURNS("HARVEST in system management mode", 0, ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, &h));
 			seen = h.pages_present < seen ? h.pages_present : seen;
-			leave_management_mode(&vm);
+			vm_leave_smm(&vm);
 		}
-		left = denied(&vm);
+		left = vm_denied(&vm);
 		most = left < 0 || left > most ? left : most;
 		if (left < 0)
 			break;
@@ -725,6 +690,7 @@ static void confidential(int fd, struct vm *vm)
 
 int main(int argc, char **argv)
 {
+	enum moment moment;
 	struct vm vm;
 	int fd;
 
@@ -747,8 +713,8 @@ int main(int argc, char **argv)
 	close(fd);
 	vm_kill(&vm);
 	huge_pages();
-	split(true);
-	split(false);
+	for (moment = 0; moment < MOMENTS; moment++)
+		split(moment);
 	management_mode();
 	pieces();
 	early();

@@ -26,6 +26,8 @@
 #define GDT		(IDT + PAGE)
 #define INTERRUPT	0x20		/* the vector */
 
+#define RING_SIZE	65536UL		/* bytes */
+
 /*
  * The guest: 32-bit, flat, no paging, no interrupts but those that the test sends.  %ebp points to the vCPU's control block.
  * Within a page, byte 0 is a `ret` for VM_EXEC, byte 4 is read, byte 8 is written.
@@ -150,6 +152,18 @@ static void interrupt(int fd)
 	self->ctl->interrupts++;
 }
 
+/* Give a vCPU's dirty ring back to KVM, which protects the pages in it again. */
+static void empty_ring(struct kvm_dirty_gfn *ring)
+{
+	unsigned int i;
+
+	for (i = 0; i < RING_SIZE / sizeof(*ring); i++)
+		if (__atomic_load_n(&ring[i].flags, __ATOMIC_ACQUIRE) == KVM_DIRTY_GFN_F_DIRTY)
+			__atomic_store_n(&ring[i].flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+	if (ioctl(vm_fd, KVM_RESET_DIRTY_RINGS, 0) < 0)
+		die("KVM_RESET_DIRTY_RINGS");
+}
+
 static void *run_vcpu(void *arg)
 {
 	int number = (long)arg;
@@ -162,6 +176,7 @@ static void *run_vcpu(void *arg)
 		.rbp = VM_CTL_GPA + number * VM_CTL_SIZE,
 		.rflags = 0x202,
 	};
+	struct kvm_dirty_gfn *ring = NULL;
 	struct kvm_sregs sregs;
 	struct kvm_run *run;
 	int fd = ioctl(vm_fd, KVM_CREATE_VCPU, number);
@@ -181,6 +196,11 @@ static void *run_vcpu(void *arg)
 		sregs.idt = (struct kvm_dtable){ .base = IDT, .limit = INTERRUPT * 8 + 7 };
 		sregs.gdt = (struct kvm_dtable){ .base = GDT, .limit = 15 };
 	}
+	if (self->config.ring_log) {
+		ring = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, KVM_DIRTY_LOG_PAGE_OFFSET * PAGE);
+		if (ring == MAP_FAILED)
+			die("dirty ring");
+	}
 	if (self->config.nested && nested_allow(fd, &sregs))
 		die("nested virtualization");
 	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
@@ -188,6 +208,10 @@ static void *run_vcpu(void *arg)
 	for (;;) {
 		if (ioctl(fd, KVM_RUN, 0) < 0 && errno != EINTR)
 			die("KVM_RUN");
+		if (run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
+			empty_ring(ring);
+			continue;
+		}
 		if (run->exit_reason != KVM_EXIT_IO && run->exit_reason != KVM_EXIT_INTR) {
 			ioctl(fd, KVM_GET_REGS, &regs);
 			printf("FAIL test guest: exit reason %u at %#llx, eax %#llx, nested exit %#x\n", run->exit_reason,
@@ -222,6 +246,24 @@ static char *map_aligned(unsigned long size)
 	return (char *)(((uintptr_t)map + 2 * MIB - 1) & ~(2 * MIB - 1));
 }
 
+static int enable(uint32_t cap, uint64_t arg)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args[0] = arg };
+
+	return ioctl(vm_fd, KVM_ENABLE_CAP, &enable);
+}
+
+static int log_writes(bool on, uint8_t *bitmap)
+{
+	struct kvm_clear_dirty_log clear = { .dirty_bitmap = bitmap, .num_pages = self->config.memory / PAGE };
+	int err = set_slot(0, on ? KVM_MEM_LOG_DIRTY_PAGES : 0, 0, self->config.memory, memory);
+
+	if (err || !on || !self->config.manual_log)
+		return err;
+	memset(bitmap, 0xff, clear.num_pages / 8);
+	return ioctl(vm_fd, KVM_CLEAR_DIRTY_LOG, &clear) < 0 ? -errno : 0;
+}
+
 static long obey(const struct message *message, uint8_t *bitmap)
 {
 	struct kvm_dirty_log log = { .dirty_bitmap = bitmap };
@@ -231,8 +273,7 @@ static long obey(const struct message *message, uint8_t *bitmap)
 
 	switch (message->command) {
 	case DIRTY_LOG:
-		return set_slot(0, message->arg ? KVM_MEM_LOG_DIRTY_PAGES : 0, 0,
-				self->config.memory, memory);
+		return log_writes(message->arg, bitmap);
 	case DIRTY_PAGES:
 		return ioctl(vm_fd, KVM_GET_DIRTY_LOG, &log) < 0 ? -errno : 0;
 	case DISCARD:
@@ -278,6 +319,11 @@ static void run_vm(void)
 	vcpu_mmap_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	ioctl(vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);	/* Intel wants one */
 
+	if (self->config.manual_log &&
+	    enable(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET))
+		die("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
+	if (self->config.ring_log && enable(KVM_CAP_DIRTY_LOG_RING, RING_SIZE))
+		die("KVM_CAP_DIRTY_LOG_RING");
 	if (self->config.giant) {
 		memory = map_giant(self->config.memory);
 	} else {
@@ -374,8 +420,7 @@ void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op)
 	ctl->count = count;
 }
 
-/* What a guest that stands still is doing, for whoever has to find out why: its threads, and KVM's counters, twice; its exits. */
-static void tell(const struct vm *vm)
+void vm_tell(pid_t pid)
 {
 	char command[400];
 	int i;
@@ -385,7 +430,7 @@ static void tell(const struct vm *vm)
 		snprintf(command, sizeof(command),
 			 "for t in /proc/%d/task/*; do cut -d' ' -f1-3,14,15,39 $t/stat; cat $t/stack; done;"
 			 "cd /sys/kernel/debug/kvm/%d-* && grep -Hv '^0$' * 2>/dev/null | tr '\\n' ' '; echo; sleep 1",
-			 vm->pid, vm->pid);
+			 pid, pid);
 		if (system(command))
 			break;
 	}
@@ -405,7 +450,7 @@ bool vm_wait(struct vm *vm)
 			return true;
 		usleep(1000);
 	}
-	tell(vm);
+	vm_tell(vm->pid);
 	return false;
 }
 
@@ -468,6 +513,47 @@ int vm_remove_slot(struct vm *vm)
 unsigned long vm_hva(struct vm *vm)
 {
 	return command(vm, HVA, 0, 0);
+}
+
+bool vm_enter_smm(struct vm *vm)
+{
+	unsigned int before = vm->ctl->smis;
+	int i;
+
+	vm->ctl->smm_stay = 1;
+	vm->ctl->exits = 1;
+	for (i = 0; i < 6000 && __atomic_load_n(&vm->ctl->smis, __ATOMIC_ACQUIRE) == before; i++)
+		usleep(10000);
+	return i < 6000;
+}
+
+void vm_leave_smm(struct vm *vm)
+{
+	vm->ctl->exits = 0;
+	vm->ctl->smm_stay = 0;
+	vm_wait(vm);
+}
+
+long vm_denied(const struct vm *vm)
+{
+	int helper = open("/proc/denied", O_RDWR | O_CLOEXEC);
+	char text[64];
+	ssize_t n;
+
+	snprintf(text, sizeof(text), "%d %lu", vm->pid, vm->config.memory / PAGE);
+	n = write(helper, text, strlen(text)) > 0 ? pread(helper, text, sizeof(text) - 1, 0) : -1;
+	close(helper);
+	if (n <= 0)
+		return -1;
+	text[n] = 0;
+	return atol(text);
+}
+
+bool vm_set_eager_split(bool on)
+{
+	FILE *file = fopen("/sys/module/kvm/parameters/eager_page_split", "w");
+
+	return file && fputs(on ? "Y" : "N", file) >= 0 && !fclose(file);
 }
 
 int vm_add_vcpu(struct vm *vm)

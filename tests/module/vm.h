@@ -76,6 +76,8 @@ struct vm_config {
 	bool smm;			/* send each vCPU into system management mode at each exit */
 	bool interrupts;		/* send vCPU 0 an interrupt at each exit */
 	bool nested;			/* run a nested guest after each pass */
+	bool manual_log;		/* what is logged is protected when the log is cleared: right after it began */
+	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, and not by a bitmap */
 };
 
 struct vm {
@@ -89,6 +91,9 @@ struct vm {
 void vm_start(struct vm *vm, struct vm_config config);
 /* Kill it with SIGKILL and reap it. */
 void vm_kill(struct vm *vm);
+
+/* Print what a guest that stands still is doing: its process's threads, and KVM's counters, twice; its exits. */
+void vm_tell(pid_t pid);
 
 /* Let vCPU 0 do @op to each of @count pages from now on. */
 void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op);
@@ -106,6 +111,13 @@ int vm_add_slot(struct vm *vm, unsigned long gfn, unsigned long pages);
 int vm_log_slot(struct vm *vm, bool on);
 int vm_remove_slot(struct vm *vm);
 unsigned long vm_hva(struct vm *vm);
+/* Let vCPU 0 (of a guest with @smm) go into system management mode and stay there: false if it did not in 60 s. */
+bool vm_enter_smm(struct vm *vm);
+void vm_leave_smm(struct vm *vm);
+/* Entries of the guest's that map memory and grant nothing, by the helper module; -1 if it does not tell. */
+long vm_denied(const struct vm *vm);
+/* Whether KVM is to split large entries when logging begins: false if this kernel does not know that. */
+bool vm_set_eager_split(bool on);
 /* Plug in one more vCPU, which works through the table in its own ctl. */
 int vm_add_vcpu(struct vm *vm);
 

@@ -35,7 +35,7 @@ watch_console() {
 # Kernel options that keep CPU 1 free of ticks, and of all that is not put there.
 TICK_FREE="nohz_full=1 isolcpus=nohz,domain,1 rcu_nocbs=1"
 
-# What differs from the usual host is in BED_LA57 (+), BED_MEMORY (MiB), BED_IPS (instructions a second of the
+# What differs from the usual host is in BED_LA57 (+), BED_MEMORY (MiB), BED_CPUS (of the AMD host), BED_IPS (instructions a second of the
 # Intel host's clock), BED_KVM (a folder of other kvm*.ko) and BED_APPEND (kernel options; MODULE.OPTION=VALUE goes to KVM's modules too).
 
 # Neither host's CPU has fast strings: what copies sixty bytes at a time in a real one copies one in an emulator.
@@ -44,7 +44,7 @@ TICK_FREE="nohz_full=1 isolcpus=nohz,domain,1 rcu_nocbs=1"
 boot_amd() {
 	local console status pid
 	console=$(mktemp)
-	"$("$HERE/../../testbed/testbed" emulator)" -accel tcg,thread=multi,tb-size=512 -cpu "max,${BED_LA57:--}la57,+svm,+npt,-erms,-fsrm" -machine q35 -smp 2 -m "${BED_MEMORY:-1536}" \
+	"$("$HERE/../../testbed/testbed" emulator)" -accel tcg,thread=multi,tb-size=512 -cpu "max,${BED_LA57:--}la57,+svm,+npt,-erms,-fsrm" -machine q35 -smp "${BED_CPUS:-2}" -m "${BED_MEMORY:-1536}" \
 		-nodefaults -display none -no-reboot -kernel "$KERNELS/$1/vmlinuz" -initrd "$2" \
 		-append "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable no_timer_check watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 ${BED_APPEND:-}" \
 		-d cpu_reset -D "$console.cpu" -serial "file:$console" < /dev/null > "$console.qemu" 2>&1 &
