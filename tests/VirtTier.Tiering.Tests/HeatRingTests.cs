@@ -154,7 +154,7 @@ public sealed class HeatRingTests
         Assert.NotNull(history.Restore(state, 8));
         Assert.NotNull(history.Restore(state.AsSpan(0, state.Length - 1), 7));
         Assert.NotNull(history.Restore([], 7));
-        Assert.Equal("it is something else than a history",
+        Assert.Equal("it is no history",
             history.Restore(new VirtTier.Tiering.Planning.PlacementPlanner(512).SaveState(7), 7));
         Assert.Same(_ring, history.Ring);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.IO.Compression;
 using VirtTier.Tiering.Heat;
 
 namespace VirtTier.Tiering.History;
@@ -9,6 +10,9 @@ namespace VirtTier.Tiering.History;
 /// <param name="curve">What DRAM would have done for it.</param>
 public sealed class GuestHistory(HeatRing ring, LongCurve curve)
 {
+    // Of its own version, so that what is learned outlives a change of what is only shown.
+    private static readonly HeatFileKind s_kind = new("VTSHOWN\n", 1, "history", CompressionLevel.Fastest);
+
     /// <summary>Where the guest accessed its memory, and when.</summary>
     public HeatRing Ring { get; private set; } = ring;
 
@@ -32,11 +36,10 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
     /// <param name="guest">A number that is another one for another guest.</param>
     public byte[] Save(ulong guest) => HeatFileFormat.Pack(guest, writer =>
     {
-        writer.Write(Mark);
         Ring.Write(writer);
         Curve.Write(writer);
         Moves.Write(writer);
-    });
+    }, s_kind);
 
     /// <summary>Takes over what was saved, in place of what is here.</summary>
     /// <param name="state">What <see cref="Save"/> gave.</param>
@@ -44,23 +47,16 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
     /// <returns>Null, or why it does not fit; then nothing was taken over.</returns>
     public string? Restore(ReadOnlySpan<byte> state, ulong guest)
     {
-        if (HeatFileFormat.Refusal(state, guest) is { } refusal)
+        if (HeatFileFormat.Refusal(state, guest, s_kind) is { } refusal)
             return refusal;
         int pages = Ring.Pages;
         (HeatRing Ring, LongCurve Curve, MoveRing Moves) read = (Ring, Curve, Moves);
-        string? damage = HeatFileFormat.Unpack(state, reader =>
-        {
-            if (reader.ReadInt32() != Mark)
-                throw new InvalidDataException("it is something else than a history");
-            read = (HeatRing.Read(reader), LongCurve.Read(reader), MoveRing.Read(reader));
-        });
+        string? damage = HeatFileFormat.Unpack(
+            state, reader => read = (HeatRing.Read(reader), LongCurve.Read(reader), MoveRing.Read(reader)));
         if (damage is not null)
             return damage;
         (Ring, Curve, Moves) = read;
         Resize(pages);
         return null;
     }
-
-    // Tells it from a planner's state, which begins with a multiple of 512.
-    private const int Mark = 0x54534948;
 }
