@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Concurrent;
+using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Tiering.Heat;
@@ -80,6 +81,26 @@ public sealed class HeatTravelTests : IDisposable
     }
 
     [Fact]
+    public async Task The_configuration_switches_it_and_by_libvirts_files_nobody_is_called()
+    {
+        RunningDomain domain = Domains.Running() with { HasHeat = true };
+        await using Reconciler reconciler = new(
+            new AgentConfig { CarryHeat = false, LibvirtSource = LibvirtSource.Files }, _source.Context() with { Carrier = _carrier });
+        await reconciler.ReconcileAsync(Domains.Snapshot(domain));
+        await Eventually.IsTrue(() => reconciler.Status().Domains[0].HeatRounds > 12);
+        Assert.Empty(_carrier.Written);
+
+        await reconciler.ReconfigureAsync(
+            new AgentConfig { CarryHeat = false, LibvirtSource = LibvirtSource.DBus }, _source.Context().Host);
+        await Eventually.IsTrue(() => !_carrier.Written.IsEmpty);
+        Assert.Null(_carrier.Written.Last());
+
+        _source.Time.Skip(TimeSpan.FromMinutes(5));
+        await reconciler.ReconfigureAsync(new AgentConfig(), _source.Context().Host);
+        await Eventually.IsTrue(() => _carrier.Written.Last() is not null);
+    }
+
+    [Fact]
     public async Task What_libvirt_refuses_is_said_once_and_tried_again_later()
     {
         _carrier.Problem = "the domain has a job";
@@ -157,7 +178,8 @@ public sealed class HeatTravelTests : IDisposable
         { "have frames that it tells of", Of(new HeatRange(1 << 24, FakeHost.GuestPages)) },
     };
 
-    private static string Of(HeatRange range) => Convert.ToBase64String(HeatSummary.Pack([range], (_, count, _) => (5, count))!);
+    private static string Of(HeatRange range) =>
+        Convert.ToBase64String(HeatSummary.Pack([range], (first, count, _) => (first < 512 ? 1 : 5, count))!);
 
     [Theory]
     [MemberData(nameof(Bad))]

@@ -79,6 +79,20 @@ public sealed class HeatSummaryTests
     }
 
     [Fact]
+    public void What_packs_badly_is_told_coarsely()
+    {
+        Random random = new(5);
+        byte[] levels = new byte[1 << 18];
+        for (int page = 0, length; page < levels.Length; page += length)
+        {
+            length = Math.Min(levels.Length - page, 1 + random.Next(40));
+            levels.AsSpan(page, length).Fill((byte)random.Next(HeatSummary.Levels));
+        }
+        byte[] packed = PackLevels(levels, [new HeatRange(0, levels.Length)]);
+        Assert.InRange(packed.Length, 1, 8 << 10);
+    }
+
+    [Fact]
     public void A_hot_page_in_each_block_of_a_GiB_is_told_page_by_page()
     {
         HeatRange[] ranges = [new(0, 1 << 18)];
