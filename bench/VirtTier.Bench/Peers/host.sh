@@ -46,8 +46,9 @@ ranges() {
         END { printf "%d %d\n", first * size, (last + 1) * size }'
 }
 
-# kdamond N FROM ACTION TO METRIC VALUE LEAST MOST MATCHING: one that watches node FROM and moves from it, by the recipe of DAMON's authors
-# (the kernel's samples/damon/mtier.c): accesses LEAST to MOST, a goal for node 0, at most 200 MiB a second, "young" pages checked again.
+# kdamond N FROM ACTION TO METRIC VALUE LEAST MOST YOUNG: one that watches node FROM and moves from it, by the recipe of DAMON's authors (the
+# kernel's samples/damon/mtier.c): regions with LEAST to MOST accesses, of these only pages accessed since (YOUNG=Y) or only the others (N), a goal
+# for node 0, and at most 200 MiB a second.
 kdamond() {
     echo 1 > "$damon/$1/contexts/nr_contexts"
     cd "$damon/$1/contexts/0"
@@ -98,7 +99,7 @@ kdamond() {
     [ ! -d schemes/0/ops_filters ] || filters=schemes/0/ops_filters
     echo 1 > "$filters"/nr_filters
     echo young > "$filters"/0/type
-    echo "$9" > "$filters"/0/matching
+    echo Y > "$filters"/0/matching
     echo "$9" > "$filters"/0/allow
 }
 
