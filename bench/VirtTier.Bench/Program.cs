@@ -39,6 +39,7 @@ switch (args)
         return await InsideHost.RunAsync(
             int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
-        Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | peers SECONDS [MANAGER...] | reaction");
+        Console.Error.WriteLine(
+            "usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | peers SECONDS [MANAGER...] | reaction");
         return 2;
 }

@@ -23,8 +23,8 @@ public sealed class PayloadGuest
     /// <summary>The first frame of the range written once: 1 MiB, above the PC's low memory.</summary>
     public const int FirstFrame = 0x100;
 
-    /// <summary>Frames below <see cref="FirstFrame"/> where this PC has a display's memory (from 640 KiB) and its ROM (up to 1 MiB)
-    /// instead of its own: the guest never has what QEMU's process may hold there.</summary>
+    /// <summary>Frames below <see cref="FirstFrame"/> where this PC has a display's memory (from 640 KiB) and its ROM (up to
+    /// 1 MiB) instead of its own: the guest never has what QEMU's process may hold there.</summary>
     public static IReadOnlyList<int> HoleFrames { get; } =
         [.. Enumerable.Range(0xa0, 0x20), .. Enumerable.Range(FirstFrame - RomFrames, RomFrames)];
 
