@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
-.PHONY: document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean
+.PHONY: document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -107,7 +107,7 @@ KVM_KERNELS ?= 6.1 7.3
 test-kvm-selftests: deps ## KVM's own tests, with and without the module watching their guests: HOST=amd KVM_KERNELS="6.1 7.3"
 	MINUTES=1000 tests/module/matrix $(KVM_KERNELS:%=$(HOST)/%/kvm)
 
-test-harmless: deps ## guests that check their own memory while it is harvested, sampled, moved and tiered: PARTS="module agent" MOVES=100000
+test-harmless: deps ## guests that check their own memory while it is harvested, sampled, moved, split and tiered: PARTS="module agent" MOVES=100000 AGENT_MOVES=100000
 	tests/harmless
 
 test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
@@ -139,6 +139,13 @@ microbench: ## harvest intake, plan, mover's bookkeeping, bus round trip, with B
 
 bench-migration: deps ## the bars for moving pages, in an emulated host with two NUMA nodes
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- migration
+
+PEERS ?=
+PEER_SECONDS ?= 60
+
+bench-peers: deps ## DAMON and NUMA balancing beside VirtTier with the same guests, in an emulated host with kernel 7.3: PEERS='damon virttier'
+	testbed/install-deps mmdebstrap zstd
+	dotnet run --project bench/VirtTier.Bench --configuration Release -- peers $(PEER_SECONDS) $(PEERS)
 
 bench-reaction: deps ## from a VM's start to its sampler, and from metadata to budget, in virsh round trips
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- reaction

@@ -2,9 +2,11 @@
 using System.Globalization;
 using VirtTier.Bench;
 using VirtTier.Bench.Migration;
+using VirtTier.Bench.Peers;
 
 // tiering: ratios measured in one run, and which of the bars they pass; heldout: families that nothing was tuned on, with
-// no bars; migration: the same kind of ratios from an emulated host with two nodes; reaction: how soon the agent follows, in the
+// no bars; migration: the same kind of ratios from an emulated host with two nodes; peers: DAMON and NUMA
+// balancing beside VirtTier, in one of a newer kernel; reaction: how soon the agent follows, in the
 // host of the tests' host ring. Exit status: 0 all passed, 1 not, 2 wrong use.
 switch (args)
 {
@@ -27,6 +29,8 @@ switch (args)
         return 0;
     case ["migration"]:
         return await MigrationBench.RunAsync();
+    case ["peers", string seconds, .. string[] managers]:
+        return await PeersBench.RunAsync(managers, int.Parse(seconds, CultureInfo.InvariantCulture));
     case ["reaction"]:
         BarTable reaction = new();
         await ReactionBench.RunAsync(reaction);
@@ -35,6 +39,7 @@ switch (args)
         return await InsideHost.RunAsync(
             int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
-        Console.Error.WriteLine("usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | reaction");
+        Console.Error.WriteLine(
+            "usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | peers SECONDS [MANAGER...] | reaction");
         return 2;
 }

@@ -71,7 +71,8 @@ internal sealed class SplitsScenario(DemoHost host, IDemoView view) : HostScenar
     // What QEMU has where the guest has no memory comes with the rest of the first 2 MiB page: not the guest's, so in no budget.
     private static byte[] WithoutHole(byte[] nodes)
     {
-        nodes.AsSpan(PayloadGuest.FirstHoleFrame..PayloadGuest.FirstFrame).Fill(byte.MaxValue);
+        foreach (int frame in PayloadGuest.HoleFrames)
+            nodes[frame] = byte.MaxValue;
         return nodes;
     }
 

@@ -23,9 +23,10 @@ public sealed class PayloadGuest
     /// <summary>The first frame of the range written once: 1 MiB, above the PC's low memory.</summary>
     public const int FirstFrame = 0x100;
 
-    /// <summary>The first frame from which to <see cref="FirstFrame"/> a PC has no memory, but a display and firmware: the guest
-    /// never has what QEMU's process may hold there.</summary>
-    public const int FirstHoleFrame = 0xa0;
+    /// <summary>Frames below <see cref="FirstFrame"/> where this PC has a display's memory (from 640 KiB) and its ROM (up to
+    /// 1 MiB) instead of its own: the guest never has what QEMU's process may hold there.</summary>
+    public static IReadOnlyList<int> HoleFrames { get; } =
+        [.. Enumerable.Range(0xa0, 0x20), .. Enumerable.Range(FirstFrame - RomFrames, RomFrames)];
 
     /// <summary>The frame of the payload's own state and stack: touched in every pass, so always hot.</summary>
     public const int StateFrame = 1;

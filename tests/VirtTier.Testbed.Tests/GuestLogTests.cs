@@ -6,7 +6,7 @@ public sealed class GuestLogTests
     [Fact]
     public void A_payloads_log_is_counted_by_letter()
     {
-        Assert.Equal(new PayloadLog(1, true, 4, 1, true, 0), PayloadLog.Parse("SChhxehh"));
+        Assert.Equal(new PayloadLog(1, true, 4, 1, true, 0), PayloadLog.Parse("SChhxoehh"));
         Assert.Equal(new PayloadLog(2, true, 1, 0, false, 2), PayloadLog.Parse("SC!!hS"));
         Assert.Equal(new PayloadLog(0, false, 0, 0, false, 0), PayloadLog.Parse(""));
     }

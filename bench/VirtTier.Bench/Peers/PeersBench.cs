@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using VirtTier.Testbed;
+
+namespace VirtTier.Bench.Peers;
+
+/// <summary>
+/// The same guests, one after the other, under DAMON, the kernel's own NUMA balancing in its tiering mode, and VirtTier, in an
+/// emulated host with a kernel that has all of them: how much of what a guest uses is in DRAM, by the kernel's word and the
+/// guest's own, and what that took.
+/// </summary>
+internal static class PeersBench
+{
+    private const string KernelSeries = "7.3";
+    private const string Debian = "trixie-backports";
+    private const string VirtTier = "virttier";
+    private const int PagesInMebibyte = 256;
+    private const int Mebibytes = 256;
+    private const int BudgetMebibytes = Mebibytes / 4;
+
+    // The upper part of the memory, so that what a guest touches first, and so has in DRAM, is none of it.
+    private const int HotStart = 16_000;
+
+    private static readonly string[] s_managers = ["none", "numab", "damon", "damon-fine", VirtTier];
+
+    private static readonly Guest[] s_guests =
+    [
+        new("scattered, 4 KiB", Payload("scattered"), false, 0, PayloadGuest.ShiftCommand),
+        new("scattered, 2 MiB", new PayloadGuest
+        {
+            Name = "blocks", MemoryMebibytes = Mebibytes, HotPages = 16, StrideFrames = 3 * 512, HotStartFrame = HotStart,
+        }, true, 0, PayloadGuest.ShiftCommand),
+        new("shifting", Payload("shifting"), false, 25, PayloadGuest.ShiftCommand),
+        new("scan", Payload("scan"), false, 6, PayloadGuest.OnceCommand),
+    ];
+
+    /// <summary>Runs it.</summary>
+    /// <param name="managers">Which of the managers; all if there are none.</param>
+    /// <param name="seconds">How long each manages each guest, in the host's time.</param>
+    /// <returns>0 if every bar was passed, else 1.</returns>
+    public static async Task<int> RunAsync(string[] managers, int seconds)
+    {
+        if (managers.Except(s_managers).FirstOrDefault() is { } unknown)
+        {
+            Console.Error.WriteLine($"peers: '{unknown}' is none of {string.Join(", ", s_managers)}");
+            return 2;
+        }
+        EmulatedHost host = EmulatedHost.Named("peers", debian: Debian);
+        await host.DownAsync();
+        string? packages = Environment.GetEnvironmentVariable("DEBS");
+        if (packages is null)
+        {
+            Say($"building the agent's package and the module for {KernelSeries}");
+            packages = Directory.CreateTempSubdirectory("peers").FullName;
+            await BuildAsync(host, packages);
+        }
+        try
+        {
+            Say("booting an emulated host");
+            await host.UpAsync(Say);
+            string share = await host.ShareAsync();
+            Directory.CreateDirectory(Path.Combine(share, "packages"));
+            foreach (string file in Directory.GetFiles(packages))
+                File.Copy(file, Path.Combine(share, "packages", Path.GetFileName(file)));
+            File.Copy(HostScript(), Path.Combine(share, "host.sh"));
+            await RequireKernelAsync(host, packages);
+            (await host.RunAsync($$"""
+                set -e
+                dpkg --install /share/packages/virttier_*.deb > /dev/null
+                systemctl stop virttier
+                insmod /share/packages/kvm_ept_sample.ko
+                # An emulated host works some ten times longer to move a page.
+                echo 'migration: { domain_cpu: 50% }' > /etc/virttier/virttier.yaml
+                """)).RequireSuccess();
+            List<Row> rows = [];
+            foreach (Guest guest in s_guests)
+            {
+                foreach (string manager in managers.Length > 0 ? managers : s_managers)
+                {
+                    Row row = await MeasureAsync(host, share, guest, manager, seconds);
+                    rows.Add(row);
+                    Say(row.ToString());
+                }
+            }
+            return Print(rows);
+        }
+        finally
+        {
+            await host.DownAsync();
+        }
+    }
+
+    private static async Task<Row> MeasureAsync(
+        EmulatedHost host, string share, Guest guest, string manager, int seconds)
+    {
+        string name = guest.Payload.Name;
+        string folder = $"readings/{name}-{manager}";
+        (await host.RunAsync($"sh /share/host.sh room {BudgetMebibytes}")).RequireSuccess();
+        await host.StartAsync(guest.Payload, $"""dram="{BudgetMebibytes}MiB" """, guest.HugePages);
+        string figures = (await host.RunAsync($"""
+            set -e
+            sh /share/host.sh settle {name} {BudgetMebibytes}
+            sh /share/host.sh start {manager}
+            sh /share/host.sh watch {name} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command}
+            sh /share/host.sh stop {manager} > /dev/null
+            """)).RequireSuccess();
+        PayloadLog log = await host.LogOfAsync(guest.Payload);
+        (await host.RunAsync($"virsh --quiet destroy {name}; virsh --quiet undefine {name}; rm -f {guest.Payload.LogPath}"))
+            .RequireSuccess();
+        Dictionary<string, long> of = figures.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' '))
+            .Where(words => words.Length == 2).ToDictionary(
+                words => words[0], words => long.Parse(words[1], CultureInfo.InvariantCulture));
+        List<(double Hot, double Dram)> readings = [];
+        for (int n = 1; n <= of["readings"]; n++)
+        {
+            string file = Path.Combine(share, folder, n.ToString(CultureInfo.InvariantCulture));
+            byte[] nodes = await File.ReadAllBytesAsync(file + ".pages");
+            int sent = int.Parse(await File.ReadAllTextAsync(file + ".sent"), CultureInfo.InvariantCulture);
+            IReadOnlySet<int> hot = guest.Payload.HotFrames(guest.Command == PayloadGuest.ShiftCommand ? sent : 0);
+            readings.Add((hot.Count(frame => nodes[frame] == 0) / (double)hot.Count,
+                nodes.Count(node => node == 0) / (double)(BudgetMebibytes * PagesInMebibyte)));
+        }
+        // What a manager makes of memory that it has just met is one thing, what it keeps up is another: the second half. A
+        // guest that shifts or scans is judged by all that it has gone through then.
+        (double Hot, double Dram)[] late = [.. readings.Skip(readings.Count / 2)];
+        double elapsed = of["elapsed"];
+        return new Row(guest.Title, manager, readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
+            (of["threads"] + of["agent"]) / elapsed, of["guest"] / elapsed, of["moved"], log.DamagedPages);
+    }
+
+    private static int Print(IReadOnlyList<Row> rows)
+    {
+        Console.WriteLine();
+        Console.WriteLine(Row.Heading);
+        foreach (Row row in rows)
+            Console.WriteLine(row);
+        BarTable bars = new();
+        foreach (IGrouping<string, Row> guest in rows.GroupBy(row => row.Guest))
+        {
+            if (guest.SingleOrDefault(row => row.Manager == VirtTier) is not { } ours || guest.Count() == 1)
+                continue;
+            // A hundredth is noise: pages in flight at the moment of a reading.
+            bars.AtLeast($"{guest.Key}: share of hot pages in DRAM, against the best of the others",
+                ours.Late - guest.Where(row => row != ours).Max(row => row.Late), -0.01);
+            foreach (Row damon in guest.Where(row => row.Manager.StartsWith("damon", StringComparison.Ordinal)))
+                bars.AtMost($"{guest.Key}: CPU, of that of {damon.Manager}", ours.Cpu / damon.Cpu, 1 / 30.0);
+        }
+        bars.AtMost("damaged pages", rows.Sum(row => row.Damaged), 0);
+        return bars.Print();
+    }
+
+    private static PayloadGuest Payload(string name) => new()
+    {
+        Name = name, MemoryMebibytes = Mebibytes, HotPages = BudgetMebibytes * PagesInMebibyte / 2, HotStartFrame = HotStart,
+    };
+
+    private static async Task BuildAsync(EmulatedHost host, string folder)
+    {
+        Directory.CreateDirectory(folder);
+        string script = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(host.Script)!, "../bench/peers-packages"));
+        using Process build = Process.Start(script, [KernelSeries, folder]);
+        await build.WaitForExitAsync();
+        if (build.ExitCode != 0)
+            throw new TestbedException($"{script} failed with exit code {build.ExitCode}");
+    }
+
+    private static async Task RequireKernelAsync(EmulatedHost host, string folder)
+    {
+        string built = (await File.ReadAllTextAsync(Path.Combine(folder, "release"))).Trim();
+        string runs = (await host.RunAsync("uname -r")).RequireSuccess().Trim();
+        if (built != runs)
+            throw new TestbedException($"the host runs {runs}, and the headers at hand are of {built}: remove the older of "
+                + "the two from the cache (testbed/testbed --help says where it is)");
+    }
+
+    private static void Say(string stage) => Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {stage}");
+
+    private static string HostScript([CallerFilePath] string here = "") =>
+        Path.Combine(Path.GetDirectoryName(here)!, "host.sh");
+
+    private sealed record Guest(string Title, PayloadGuest Payload, bool HugePages, int EverySeconds, char Command);
+
+    private sealed record Row(
+        string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double InGuest, long Moved, int Damaged)
+    {
+        public static string Heading =>
+            "guest             manager     hot in DRAM: all, second half   DRAM/budget   CPU      faults in guest   pages moved";
+
+        public override string ToString() => string.Create(CultureInfo.InvariantCulture,
+            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,8:P1} {InGuest,14:P1} {Moved,16}");
+    }
+}

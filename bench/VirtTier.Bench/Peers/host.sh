@@ -1,0 +1,200 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# What `make bench-peers` does in the emulated host:
+#   host.sh room MIB                leave about MIB of node 0 free for a guest that is to start
+#   host.sh settle GUEST MIB        have what the guest has of node 0, and what it could get there by promotion, be MIB together
+#   host.sh start MANAGER           have damon, damon-fine, numab or virttier manage both nodes; none: nobody
+#   host.sh stop MANAGER
+#   host.sh watch GUEST SECONDS DIR EVERY BYTE
+#                                   read where its pages are every two seconds into DIR/N.pages, send it BYTE every EVERY seconds (0: never),
+#                                   and print what was used meanwhile: "NAME VALUE" lines
+set -eu
+damon=/sys/kernel/mm/damon/admin/kdamonds
+node0=/sys/devices/system/node/node0
+huge=$node0/hugepages/hugepages-2048kB/nr_hugepages
+
+# kept: MiB of node 0 that promotion by the kernel leaves free: it stops at the watermark "promo".
+kept() { awk '$1 == "Node" { here = $2 == "0," } here && $1 == "promo" { pages += $2 } END { print int(pages / 256) + 1 }' /proc/zoneinfo; }
+free() { awk '$3 == "MemFree:" { print int($4 / 1024) }' $node0/meminfo; }
+total() { awk '$3 == "MemTotal:" { print int($4 / 1024) }' $node0/meminfo; }
+
+# take MIB: hugetlb pages, which nobody uses, take as much of node 0 besides what they have; below 0 they give.
+take() { echo $(($(cat $huge) + $1 / 2)) > $huge; }
+
+room() {
+    echo 0 > $huge
+    echo 3 > /proc/sys/vm/drop_caches
+    # QEMU's own pages come on top.
+    take $(($(free) - $(kept) - $1 - 64))
+}
+
+settle() {
+    has=$(residency "$(cat "/run/libvirt/qemu/$1.pid")" | sed 's/.*"0": *\([0-9]*\).*/\1/')
+    take $(($(free) - $(kept) - $2 + has / 256))
+    echo "settle: the guest has $((has / 256)) MiB of node 0, $(free) MiB are free, of which the kernel keeps $(kept)" >&2
+}
+
+# ranges NODE: its physical memory, "START END" lines, neighbours put together.
+ranges() {
+    size=$((0x$(cat /sys/devices/system/memory/block_size_bytes)))
+    for block in /sys/devices/system/node/node"$1"/memory[0-9]*; do
+        echo "${block##*/memory}"
+    done | sort -n | awk -v size=$size '
+        NR > 1 && $1 != last + 1 { printf "%d %d\n", first * size, (last + 1) * size }
+        NR == 1 || $1 != last + 1 { first = $1 }
+        { last = $1 }
+        END { printf "%d %d\n", first * size, (last + 1) * size }'
+}
+
+# kdamond N FROM ACTION TO METRIC VALUE LEAST MOST YOUNG: one that watches node FROM and moves from it, by the recipe of DAMON's authors (the
+# kernel's samples/damon/mtier.c): regions with LEAST to MOST accesses, of these only pages accessed since (YOUNG=Y) or only the others (N), a goal
+# for node 0, and at most 200 MiB a second.
+kdamond() {
+    echo 1 > "$damon/$1/contexts/nr_contexts"
+    cd "$damon/$1/contexts/0"
+    echo paddr > operations
+    echo 1 > targets/nr_targets
+    ranges "$2" > /run/ranges
+    wc -l < /run/ranges > targets/0/regions/nr_regions
+    n=0
+    while read -r start end; do
+        echo "$start" > targets/0/regions/$n/start
+        echo "$end" > targets/0/regions/$n/end
+        n=$((n + 1))
+    done < /run/ranges
+    echo 5000 > monitoring_attrs/intervals/sample_us
+    echo 100000 > monitoring_attrs/intervals/aggr_us
+    echo 60000000 > monitoring_attrs/intervals/update_us
+    if [ -n "$fine" ]; then
+        echo 5000 > monitoring_attrs/nr_regions/max
+        echo 1000 > monitoring_attrs/nr_regions/min
+    else
+        echo 10 > monitoring_attrs/nr_regions/min
+        echo 1000 > monitoring_attrs/nr_regions/max
+        echo 400 > monitoring_attrs/intervals/intervals_goal/access_bp
+        echo 3 > monitoring_attrs/intervals/intervals_goal/aggrs
+        echo 5000 > monitoring_attrs/intervals/intervals_goal/min_sample_us
+        echo 10000000 > monitoring_attrs/intervals/intervals_goal/max_sample_us
+    fi
+    echo 1 > schemes/nr_schemes
+    echo "$3" > schemes/0/action
+    echo "$4" > schemes/0/target_nid
+    echo 1000000 > schemes/0/apply_interval_us
+    echo 4096 > schemes/0/access_pattern/sz/min
+    echo 18446744073709551615 > schemes/0/access_pattern/sz/max
+    echo "$7" > schemes/0/access_pattern/nr_accesses/min
+    echo "$8" > schemes/0/access_pattern/nr_accesses/max
+    echo 0 > schemes/0/access_pattern/age/min
+    echo 4294967295 > schemes/0/access_pattern/age/max
+    echo $((200 << 20)) > schemes/0/quotas/bytes
+    echo 1000 > schemes/0/quotas/reset_interval_ms
+    echo 0 > schemes/0/quotas/weights/sz_permil
+    echo 100 > schemes/0/quotas/weights/nr_accesses_permil
+    echo 100 > schemes/0/quotas/weights/age_permil
+    echo 1 > schemes/0/quotas/goals/nr_goals
+    echo "$5" > schemes/0/quotas/goals/0/target_metric
+    echo "$6" > schemes/0/quotas/goals/0/target_value
+    echo 0 > schemes/0/quotas/goals/0/nid
+    filters=schemes/0/core_filters
+    [ ! -d schemes/0/ops_filters ] || filters=schemes/0/ops_filters
+    echo 1 > "$filters"/nr_filters
+    echo young > "$filters"/0/type
+    echo Y > "$filters"/0/matching
+    echo "$9" > "$filters"/0/allow
+}
+
+start_damon() {
+    [ ! -e /sys/module/damon_stat/parameters/enabled ] || echo N > /sys/module/damon_stat/parameters/enabled
+    echo 2 > $damon/nr_kdamonds
+    # Node 0 is to be full up to what the kernel keeps free, with some overlap of the two goals as in the authors' recipe.
+    left=$(($(kept) * 10000 / $(total)))
+    kdamond 0 1 migrate_hot 0 node_mem_used_bp $((10000 - left + 20)) 1 4294967295 Y
+    kdamond 1 0 migrate_cold 1 node_mem_free_bp $((left + 20)) 0 0 N
+    echo on > $damon/0/state
+    echo on > $damon/1/state
+}
+
+start() {
+    fine=
+    case $1 in
+        none) ;;
+        damon) start_damon ;;
+        damon-fine) fine=yes && start_damon ;;
+        numab)
+            echo 1 > /sys/kernel/mm/numa/demotion_enabled
+            # Tasks are scanned by the CPU time that they take: for one that sleeps much that is seldom.
+            echo 100 > /sys/kernel/debug/sched/numa_balancing/scan_delay_ms
+            echo 100 > /sys/kernel/debug/sched/numa_balancing/scan_period_min_ms
+            echo 1000 > /sys/kernel/debug/sched/numa_balancing/scan_period_max_ms
+            echo 1024 > /sys/kernel/debug/sched/numa_balancing/scan_size_mb
+            echo 200 > /proc/sys/kernel/numa_balancing_promote_rate_limit_MBps
+            echo 2 > /proc/sys/kernel/numa_balancing
+            ;;
+        virttier) systemctl start virttier ;;
+        *) echo "host.sh: start '$1'?" >&2 && exit 2 ;;
+    esac
+}
+
+stop() {
+    case $1 in
+        damon*)
+            echo off > $damon/0/state
+            echo off > $damon/1/state
+            echo 0 > $damon/nr_kdamonds
+            ;;
+        numab)
+            echo 0 > /proc/sys/kernel/numa_balancing
+            echo 0 > /sys/kernel/mm/numa/demotion_enabled
+            ;;
+        virttier) systemctl stop virttier ;;
+    esac
+}
+
+# Milliseconds of CPU so far: of kernel threads that only work for the management of memory, and of the agent with what the module does for it.
+threads_ms() {
+    for task in /proc/[0-9]*; do
+        case $(cat "$task/comm" 2> /dev/null) in
+            kdamond* | kswapd*) cat "$task/schedstat" ;;
+            *kvm_ept_sample*) cat "$task/schedstat" ;;
+        esac
+    done | awk '{ ns += $1 } END { printf "%d\n", ns / 1e6 }'
+}
+agent_ms() {
+    awk '$1 == "usage_usec" { us = $2 } END { printf "%d\n", us / 1000 }' /sys/fs/cgroup/system.slice/virttier.service/cpu.stat 2> /dev/null || echo 0
+}
+# Of the guest's process in the kernel: faults that it takes for whoever manages its memory, and what the kernel does in it by the way.
+guest_ms() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $13 * 10 }'; }
+migrated() { awk '$1 == "pgmigrate_success" { print $2 }' /proc/vmstat; }
+now_ms() { date +%s%3N; }
+
+watch() {
+    guest=$1 seconds=$2 dir=$3 every=$4 byte=$5
+    pid=$(cat "/run/libvirt/qemu/$guest.pid")
+    mkdir -p "$dir"
+    begin=$(now_ms) next=$((begin + every * 1000)) n=0 sent=0
+    threads=$(threads_ms) agent=$(agent_ms) own=$(guest_ms "$pid") moved=$(migrated)
+    while [ $(($(now_ms) - begin)) -lt $((seconds * 1000)) ]; do
+        n=$((n + 1))
+        echo $sent > "$dir/$n.sent"
+        residency "$pid" --pages "$dir/$n.pages" > /dev/null
+        sleep 2
+        if [ "$every" -gt 0 ] && [ "$(now_ms)" -ge $next ]; then
+            printf '%s' "$byte" 1<> "/var/lib/libvirt/testbed/$guest.com1.in"
+            next=$(($(now_ms) + every * 1000)) sent=$((sent + 1))
+        fi
+    done
+    threads=$(($(threads_ms) - threads)) agent=$(($(agent_ms) - agent)) own=$(($(guest_ms "$pid") - own)) moved=$(($(migrated) - moved))
+    echo "readings $n"
+    echo "elapsed $(($(now_ms) - begin))"
+    echo "threads $threads"
+    echo "agent $agent"
+    echo "guest $own"
+    echo "moved $moved"
+}
+
+verb=$1
+shift
+case $verb in
+    room | settle | start | stop | watch) "$verb" "$@" ;;
+    *) echo "host.sh: '$verb'?" >&2 && exit 2 ;;
+esac
