@@ -90,10 +90,10 @@ static const struct selftest {
 	{ .command = "kvm_page_table_test -v 1 -b 64M -s anonymous_hugetlb_2mb" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M -s anonymous_hugetlb_2mb -g -e" },
-	{ .command = "dirty_log_page_splitting_test -v 1 -b 64M" },
+	{ .command = "dirty_log_page_splitting_test -b 64M" },
 	{ .command = "demand_paging_test -v 1 -b 64M" },
 	{ .command = "demand_paging_test -v 1 -b 64M -u MISSING" },
-	{ .command = "max_guest_memory_test -c 1 -m 1 -s 1" },
+	{ .command = "max_guest_memory_test -c 1 -m 1 -s 1", .two_cpus = true },
 	{ .command = "mmu_stress_test -c 1 -m 1 -s 1" },
 	{ .command = "pre_fault_memory_test" },
 	{ .command = "guest_memfd_test" },
@@ -432,7 +432,8 @@ int main(int argc, char **argv)
 	check(passed >= enough, "enough of KVM's tests pass without the module to judge by", "%d", passed);
 	if (enough > 1)
 		check(total.armed > 100 && total.samples > 100 && total.harvests > 20, "KVM's tests were sampled and harvested",
-		      "%lu times held, %lu harvests, %lu landmines, %lu samples", total.held, total.harvests, total.armed, total.samples);
+		      "%lu times held, %lu harvests, %lu landmines, %lu samples", total.held, total.harvests, total.armed,
+		      total.samples);
 	check(returns_to(MODULE, 0), "all of their guests were let go", "%d references", references(MODULE));
 	return checks_failed != 0;
 }

@@ -77,7 +77,7 @@ struct vm_config {
 	bool interrupts;		/* send vCPU 0 an interrupt at each exit */
 	bool nested;			/* run a nested guest after each pass */
 	bool manual_log;		/* what is logged is protected when the log is cleared: right after it began */
-	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, and not by a bitmap */
+	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, not by a bitmap */
 };
 
 struct vm {
