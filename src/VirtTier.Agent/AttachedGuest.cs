@@ -116,8 +116,8 @@ internal sealed class AttachedGuest
     public string? RestoreHeat(ReadOnlySpan<byte> state) =>
         _planner.RestoreState(state, MemoryIdentity.Of(_process, _memory.Layout));
 
-    /// <summary>What was learned of the guest's pages in a few KiB, for a guest in another process or on another host; null if there
-    /// is nothing to tell.</summary>
+    /// <summary>What was learned of the guest's pages in a few KiB, for a guest in another process or on another host; null if
+    /// there is nothing to tell.</summary>
     public byte[]? SummarizeHeat() => _planner.Summarize(
         [.. _memory.Layout.GfnRanges.Select(range => new HeatRange(range.FirstGfn, range.PageCount))]);
 

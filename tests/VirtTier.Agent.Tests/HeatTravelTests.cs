@@ -56,7 +56,8 @@ public sealed class HeatTravelTests : IDisposable
         _source.Time.Skip(TimeSpan.FromMinutes(5));
         await RoundsAsync(loop, 1);
         _source.Time.Skip(TimeSpan.FromMinutes(5));
-        await Eventually.IsTrue(() => _carrier.Written.Count > 2 || _carrier.Written.Distinct().Count() == _carrier.Written.Count);
+        await Eventually.IsTrue(
+            () => _carrier.Written.Count > 2 || _carrier.Written.Distinct().Count() == _carrier.Written.Count);
         Assert.Equal(_carrier.Written.Count, _carrier.Written.Distinct().Count());
     }
 
@@ -85,7 +86,8 @@ public sealed class HeatTravelTests : IDisposable
     {
         RunningDomain domain = Domains.Running() with { HasHeat = true };
         await using Reconciler reconciler = new(
-            new AgentConfig { CarryHeat = false, LibvirtSource = LibvirtSource.Files }, _source.Context() with { Carrier = _carrier });
+            new AgentConfig { CarryHeat = false, LibvirtSource = LibvirtSource.Files },
+            _source.Context() with { Carrier = _carrier });
         await reconciler.ReconcileAsync(Domains.Snapshot(domain));
         await Eventually.IsTrue(() => reconciler.Status().Domains[0].HeatRounds > 12);
         Assert.Empty(_carrier.Written);

@@ -26,7 +26,8 @@ public sealed class HeatSummaryTests
         int start = 0;
         foreach (HeatRange range in ranges)
         {
-            foreach (HeatRun run in runs.Where(r => r.FirstGfn >= range.FirstGfn && r.FirstGfn < range.FirstGfn + (ulong)range.Pages))
+            ulong end = range.FirstGfn + (ulong)range.Pages;
+            foreach (HeatRun run in runs.Where(r => r.FirstGfn >= range.FirstGfn && r.FirstGfn < end))
                 levels.AsSpan(start + (int)(run.FirstGfn - range.FirstGfn), (int)run.Pages).Fill((byte)run.Level);
             start += range.Pages;
         }
@@ -70,7 +71,8 @@ public sealed class HeatSummaryTests
         HeatRange[] ranges = [.. Enumerable.Range(0, Math.Max(1, gibibytes >> 10)).Select(
             i => new HeatRange((ulong)i << 28, (int)(pages / Math.Max(1, gibibytes >> 10))))];
         // A level that no neighbour shares, from the place alone.
-        byte[]? packed = HeatSummary.Pack(ranges, (first, count, _) => ((first >> 15) % 2 == 0 ? 1 + (int)((uint)first * 2654435761 >> 30) : 0, count));
+        byte[]? packed = HeatSummary.Pack(
+            ranges, (first, count, _) => ((first >> 15) % 2 == 0 ? 1 + (int)((uint)first * 2654435761 >> 30) : 0, count));
         Assert.NotNull(packed);
         Assert.InRange(packed.Length, 1, Math.Min(128 << 10, (4 << 10) * (1 + gibibytes)));
         List<HeatRun> runs = [];

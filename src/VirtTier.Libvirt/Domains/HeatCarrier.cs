@@ -82,7 +82,8 @@ public sealed class HeatCarrier(IBus bus, string driverPath = "/org/libvirt/QEMU
     }
 
     private Task<BusBody> WriteAsync(string path, string? text, uint copy) => CallAsync(
-        path, "SetMetadata", new("isssu", MetadataElement, HeatMetadata.ToXml(text), HeatMetadata.Key, HeatMetadata.Namespace, copy));
+        path, "SetMetadata",
+        new("isssu", MetadataElement, HeatMetadata.ToXml(text), HeatMetadata.Key, HeatMetadata.Namespace, copy));
 
     private Task<BusBody> CallAsync(string path, string member, BusBody body) =>
         bus.CallAsync(new(LibvirtClient.Service, path, LibvirtClient.DomainInterface, member, body, s_callTimeout));

@@ -27,7 +27,8 @@ public sealed class BusPolicyTests : AgentOnBus
             ["org.libvirt", "/org/libvirt/QEMU", "org.libvirt.Connect", "GetAllDomainStats", "uu", "1", "0"],
             ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetXMLDesc", "u", "0"],
             ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "GetJobStats", "u", "0"],
-            ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "SetMetadata", "isssu", "2", "<heat/>", "k", "u", "1"],
+            ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "SetMetadata",
+                "isssu", "2", "<heat/>", "k", "u", "1"],
         ];
         string[] change = ["org.libvirt", "/org/libvirt/QEMU/domain/_1", "org.libvirt.Domain", "Destroy", "u", "0"];
         Bus.OwnName("org.libvirt"); // a name that nobody owns is not looked up in the policy

@@ -5,8 +5,8 @@ using VirtTier.Libvirt.Domains;
 namespace VirtTier.Agent.Tests.Host;
 
 /// <summary>
-/// Heat that real libvirts carry from a QEMU to another: between two hosts, and by way of a saved image. The kernel module and the
-/// slow node are stand-ins: what a guest touches is told here, and a page is where it was last moved to.
+/// Heat that real libvirts carry from a QEMU to another: between two hosts, and by way of a saved image. The kernel module and
+/// the slow node are stand-ins: what a guest touches is told here, and a page is where it was last moved to.
 /// </summary>
 [Trait("Ring", "host")]
 [Collection(HostRing.Name)]

@@ -25,7 +25,8 @@ public sealed class HeatMetadataTests : IDisposable
     private void Incoming(int pid, bool incoming)
     {
         if (incoming)
-            _host.Processes[pid] = _host.Processes[pid] with { Arguments = [.. _host.Processes[pid].Arguments, "-incoming", "defer"] };
+            _host.Processes[pid] =
+                _host.Processes[pid] with { Arguments = [.. _host.Processes[pid].Arguments, "-incoming", "defer"] };
     }
 
     [Theory]

@@ -122,6 +122,7 @@ public sealed class HostDomainsTests : IAsyncDisposable
         Task run = anew.RunOthersAsync(stop.Token);
         try
         {
+            await Eventually.IsTrue(() => anew.Current.Domains.Any(domain => domain.Name == "plain"));
             DomainSnapshot part = await anew.FirstPictureAsync(TimeSpan.FromSeconds(2), cancel);
             Assert.Equal("libvirt has not answered within 2 s", part.Link.Reason);
             Assert.Equal([("proxmox", "a look at proxmox has not answered within 2 s"), ("qemu", null)],
