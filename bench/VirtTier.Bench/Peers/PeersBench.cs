@@ -39,7 +39,8 @@ internal static class PeersBench
     /// <summary>Runs it.</summary>
     /// <param name="managers">Which of the managers; all if there are none.</param>
     /// <param name="seconds">How long each manages each guest, in the host's time.</param>
-    /// <returns>0 if every bar was passed, else 1.</returns>
+    /// <returns>0 if every bar was passed, 2 for a manager that is none, else 1.</returns>
+    /// <remarks>The environment's <c>DEBS</c> may name a folder with what <c>bench/peers-packages</c> has built.</remarks>
     public static async Task<int> RunAsync(string[] managers, int seconds)
     {
         if (managers.Except(s_managers).FirstOrDefault() is { } unknown)
@@ -49,15 +50,15 @@ internal static class PeersBench
         }
         EmulatedHost host = EmulatedHost.Named("peers", debian: Debian);
         await host.DownAsync();
-        string? packages = Environment.GetEnvironmentVariable("DEBS");
-        if (packages is null)
-        {
-            Say($"building the agent's package and the module for {KernelSeries}");
-            packages = Directory.CreateTempSubdirectory("peers").FullName;
-            await BuildAsync(host, packages);
-        }
+        string? given = Environment.GetEnvironmentVariable("DEBS");
+        string packages = string.IsNullOrEmpty(given) ? Directory.CreateTempSubdirectory("peers").FullName : given;
         try
         {
+            if (string.IsNullOrEmpty(given))
+            {
+                Say($"building the agent's package and the module for {KernelSeries}");
+                await BuildAsync(host, packages);
+            }
             Say("booting an emulated host");
             await host.UpAsync(Say);
             string share = await host.ShareAsync();
@@ -89,6 +90,8 @@ internal static class PeersBench
         finally
         {
             await host.DownAsync();
+            if (string.IsNullOrEmpty(given))
+                Directory.Delete(packages, recursive: true);
         }
     }
 
