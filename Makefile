@@ -143,7 +143,7 @@ bench-migration: deps ## the bars for moving pages, in an emulated host with two
 PEERS ?=
 PEER_SECONDS ?= 60
 
-bench-peers: deps ## DAMON and NUMA balancing beside VirtTier with the same guests, in an emulated host with kernel 7.3: PEERS='damon virttier'
+bench-peers: deps ## DAMON and NUMA balancing beside VirtTier with the same guests, in an emulated host with kernel 7.3 (never run to its end yet): PEERS='damon virttier'
 	testbed/install-deps mmdebstrap zstd
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- peers $(PEER_SECONDS) $(PEERS)
 

@@ -12,9 +12,9 @@ public sealed class GuestHistoryFileTests
     private const int Pages = 1024;
     private const long Now = 1_700_000_000;
 
-    // A mark and the pages; three rings of 160 columns with two rows each and a time; the sums of the curve and its pages; then
+    // The pages; three rings of 160 columns with two rows each and a time; the sums of the curve and its pages; then
     // three rings of moves.
-    private const int AtRing = 4 + 4;
+    private const int AtRing = 4;
     private const int RingBytes = 8 + (160 * 2);
     private const int AtCurve = AtRing + (3 * RingBytes);
     private const int AtFast = AtCurve + (4 * 8);
@@ -22,8 +22,8 @@ public sealed class GuestHistoryFileTests
     private const int MovesBytes = 8 + (2 * 160 * 4);
 
     [Theory]
-    [InlineData("number of pages", 4, new byte[] { 0, 0, 0, 0x80 })]
-    [InlineData("number of pages", 4, new byte[] { 1, 2, 0, 0 })]
+    [InlineData("number of pages", 0, new byte[] { 0, 0, 0, 0x80 })]
+    [InlineData("number of pages", 0, new byte[] { 1, 2, 0, 0 })]
     [InlineData("time of a picture", AtRing, new byte[] { 0, 0, 0, 0, 0, 0, 0, 0x80 })]
     [InlineData("time of a picture", AtRing, new byte[] { 0, 0, 0, 0, 0, 0, 0, 0x7f })]
     [InlineData("time of a picture", AtRing + (2 * RingBytes), new byte[] { 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff })]
@@ -126,5 +126,6 @@ public sealed class GuestHistoryFileTests
         history.Moves.Add(3, 4, second);
     }
 
-    private static byte[] Packed(byte[] contents) => HeatFileFormat.Pack(1, writer => writer.Write(contents));
+    private static byte[] Packed(byte[] contents) => HeatFileFormat.Pack(
+        1, writer => writer.Write(contents), GuestHistory.Kind);
 }

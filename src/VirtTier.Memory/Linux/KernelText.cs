@@ -10,6 +10,7 @@ internal static class KernelText
 {
     // sysfs gives a page at most. A list of 65,536 numbers, each by itself, has some 400 kB: no host has that.
     private const int LongestFile = 1 << 16;
+    private const int UsualFile = 1 << 11;
 
     /// <summary>The text of a file; null if there is none.</summary>
     /// <exception cref="GuestMemoryException">It may not be read, or is far longer than any file of its kind.</exception>
@@ -18,10 +19,14 @@ internal static class KernelText
         try
         {
             using SafeFileHandle handle = File.OpenHandle(file);
-            byte[] bytes = new byte[LongestFile];
+            byte[] bytes = new byte[UsualFile]; // read for each guest in each round
             int count = 0;
             for (int read = -1; read != 0 && count < bytes.Length; count += read)
+            {
                 read = RandomAccess.Read(handle, bytes.AsSpan(count), count);
+                if (count + read == bytes.Length && bytes.Length < LongestFile)
+                    Array.Resize(ref bytes, bytes.Length * 2);
+            }
             return count < bytes.Length
                 ? Encoding.UTF8.GetString(bytes, 0, count)
                 : throw Failure(file, $"it has more than {LongestFile - 1} bytes");

@@ -11,7 +11,7 @@ namespace VirtTier.Tiering.History;
 public sealed class GuestHistory(HeatRing ring, LongCurve curve)
 {
     // Of its own version, so that what is learned outlives a change of what is only shown.
-    private static readonly HeatFileKind s_kind = new("VTSHOWN\n", 1, "history", CompressionLevel.Fastest);
+    internal static readonly HeatFileKind Kind = new("VTSHOWN\n", 1, "history", CompressionLevel.Fastest);
 
     /// <summary>Where the guest accessed its memory, and when.</summary>
     public HeatRing Ring { get; private set; } = ring;
@@ -39,7 +39,7 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
         Ring.Write(writer);
         Curve.Write(writer);
         Moves.Write(writer);
-    }, s_kind);
+    }, Kind);
 
     /// <summary>Takes over what was saved, in place of what is here.</summary>
     /// <param name="state">What <see cref="Save"/> gave.</param>
@@ -47,7 +47,7 @@ public sealed class GuestHistory(HeatRing ring, LongCurve curve)
     /// <returns>Null, or why it does not fit; then nothing was taken over.</returns>
     public string? Restore(ReadOnlySpan<byte> state, ulong guest)
     {
-        if (HeatFileFormat.Refusal(state, guest, s_kind) is { } refusal)
+        if (HeatFileFormat.Refusal(state, guest, Kind) is { } refusal)
             return refusal;
         int pages = Ring.Pages;
         (HeatRing Ring, LongCurve Curve, MoveRing Moves) read = (Ring, Curve, Moves);
