@@ -120,8 +120,9 @@ test-role-on-host: deps ## the Ansible role over SSH on an emulated host where a
 test-kvm-hook: deps ## kernel_patch/kvm-hook on a host: builds KVM from Debian's source
 	$(call run-class,VirtTier.Testbed.Tests,KvmHookTests)
 
-footprint: deps ## what the agent and its tool take on a host: disk, CPU of a command, memory
+footprint: deps ## what the agent and its tool take on a host: disk, CPU of a command, memory when idle and with ten guests
 	packaging/footprint
+	$(call run-class,VirtTier.EndToEnd.Tests,RoleOnHostTests,-diagnostics)
 
 record-guests: deps ## record real Linux guests in an emulated host anew, as test data of the planner
 	testbed/recordings/record
