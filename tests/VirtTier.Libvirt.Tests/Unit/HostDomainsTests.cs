@@ -103,6 +103,7 @@ public sealed class HostDomainsTests : IAsyncDisposable
     {
         CancellationToken cancel = TestContext.Current.CancellationToken;
         StartPlain("plain", 10);
+        await UntilAsync(d => d.Domains.Any(domain => domain.Name == "plain")); // the first look may have been before it
         Task<DomainSnapshot> first = _domains.FirstPictureAsync(Eventually.Limit, cancel);
         _libvirt.StartDomain("web1", 11);
         await _libvirt.LookAsync();
