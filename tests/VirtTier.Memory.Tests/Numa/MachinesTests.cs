@@ -99,6 +99,18 @@ public sealed class MachinesTests : IDisposable
             StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(400)]
+    [InlineData(410)] // the first number of which 2,048 bytes hold a part only
+    [InlineData(3000)]
+    public void A_long_list_is_read_whole(int processors)
+    {
+        int[] every = [.. Enumerable.Range(0, processors).Select(i => 1000 + (2 * i))];
+        Machines.Write(_sys, "node 0 cpus=0-3 mem=1 dist=10");
+        _sys.File(Nodes + "node0/cpulist", string.Join(',', every) + "\n");
+        Assert.Equal(every, NumaTopology.Read(_sys.Root).Nodes[0].Cpus);
+    }
+
     [Fact]
     public void A_node_that_cannot_be_counted_is_refused_by_name_where_an_operator_asks_for_it()
     {
