@@ -64,9 +64,9 @@ internal sealed class AttachedGuest
             _homes = new GuestHomes(
                 context.Host, context.Mover, _nodes,
                 new VcpuResidence(process.Pid, context.Host.Nodes, context.Time, context.Procfs));
-        if (context is { HugePages: { } calls, Sampling.SplitShare: > 0 })
-            _splits = new GuestSplits(process.Pid, calls, context.Sampling.SplitShare, progress);
-        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight, splits: _splits is not null);
+        if (context.HugePages is { } calls)
+            _splits = new GuestSplits(process.Pid, calls, progress);
+        _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight);
         _planner = NewPlanner();
         _record = context.Records.Open(process, _memory.Layout);
         Tell(sampler.GetInfo().Features);
@@ -263,7 +263,8 @@ internal sealed class AttachedGuest
             _context.Scratch.Return(scratch);
         }
         pacer.EndRound(_plan, HarvestTime(info));
-        _faults.Choose(_harvester.Buffers.Sizes.Span, _memory.Layout, _planner);
+        _faults.Choose(
+            _harvester.Buffers.Sizes.Span, splits: _splits is not null && orders.Limits.SplitShare > 0, _memory.Layout, _planner);
         Figures = Figures with
         {
             HeatRounds = _planner.Rounds,
@@ -356,7 +357,7 @@ internal sealed class AttachedGuest
         long mostMoves = MayMove(orders) ? affordable : 0;
         _planner.MoveCost = _moveCost.Cost;
         if (MayMove(orders))
-            _splits?.Run(_planner, _memory.Layout, tiers);
+            _splits?.Run(_planner, _memory.Layout, orders.Limits.SplitShare, tiers);
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         _homeOrders = _homes?.Plan(_plan, _planner, nodes, tiers, affordable);
         if (_watched > TimeSpan.Zero)

@@ -57,9 +57,6 @@ internal readonly record struct SamplingPace(TimeSpan Interval, int HarvestsPerR
     // most.
     private const int Slowest = 4;
 
-    /// <summary>Most of a guest's blocks that may be split at the same time, 0..1; 0 splits none.</summary>
-    public double SplitShare { get; init; }
-
     /// <summary>How long a round looks at the guest, and least time between two rounds.</summary>
     public TimeSpan Round => Interval * HarvestsPerRound;
 

@@ -48,4 +48,5 @@ internal sealed record DomainOrders(RunningDomain Domain, TieringSettings Settin
 /// <summary>Limits of one domain's migration.</summary>
 /// <param name="BytesPerSecond">Its traffic.</param>
 /// <param name="CpuShare">Of one CPU, what moving its pages may take, 0..1.</param>
-internal readonly record struct MoveLimits(long BytesPerSecond, double CpuShare);
+/// <param name="SplitShare">Of its 2 MiB blocks, what may be split at the same time, 0..1.</param>
+internal readonly record struct MoveLimits(long BytesPerSecond, double CpuShare, double SplitShare = 0);

@@ -38,7 +38,7 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
             ("defaults", config.Defaults),
         ];
         TieringSettings asked = layers.Select(layer => layer.Settings).Aggregate((over, under) => over.Over(under));
-        TieringSettings settings = rule is null ? asked : Limit(asked, rule.Limit, domain.UsableMemoryBytes, config.DomainRate);
+        TieringSettings settings = rule is null ? asked : Limit(asked, rule.Limit, domain.UsableMemoryBytes, config);
 
         Dictionary<string, string>[] said = [.. layers.Select(layer => layer.Settings.ToAttributes().ToDictionary())];
         Dictionary<string, string> before = asked.ToAttributes().ToDictionary(), after = settings.ToAttributes().ToDictionary();
@@ -60,10 +60,11 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
         "max" => "100%",
         "shares" => TieringSettings.DefaultShares.ToString(CultureInfo.InvariantCulture),
         "mode" => TieringMode.Enforce.ToAttribute(),
+        "split" => config.Split.ToString(),
         _ => config.DomainRate.ToString(),
     };
 
-    private static TieringSettings Limit(TieringSettings asked, TieringSettings limit, ulong memory, ByteRate hostRate)
+    private static TieringSettings Limit(TieringSettings asked, TieringSettings limit, ulong memory, AgentConfig config)
     {
         TieringSettings cut = asked with
         {
@@ -71,7 +72,8 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
             Shares = limit.Shares is { } shares ? Math.Min(asked.Shares ?? TieringSettings.DefaultShares, shares) : asked.Shares,
             // From what moves pages to what does not even look at them.
             Mode = limit.Mode is { } mode && mode > (asked.Mode ?? TieringMode.Enforce) ? mode : asked.Mode,
-            Rate = limit.Rate is { } rate && rate.BytesPerSecond < (asked.Rate ?? hostRate).BytesPerSecond ? rate : asked.Rate,
+            Rate = limit.Rate is { } rate && rate.BytesPerSecond < (asked.Rate ?? config.DomainRate).BytesPerSecond ? rate : asked.Rate,
+            Split = limit.Split is { } split && split.Share < (asked.Split ?? config.Split).Share ? split : asked.Split,
         };
         // What auto may choose is bounded by its max; the others say themselves how much they want.
         return asked.Dram.Kind is SizeKind.Auto or SizeKind.Unset

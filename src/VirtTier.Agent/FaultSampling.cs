@@ -10,8 +10,7 @@ namespace VirtTier.Agent;
 /// <param name="sampler">The guest's sampler.</param>
 /// <param name="rate">Samples a second; 0 for none.</param>
 /// <param name="writeWeight">What a write weighs, a read being 1.</param>
-/// <param name="splits">Whether 2 MiB pages may be split, for which samples are the way in.</param>
-internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writeWeight, bool splits = false)
+internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writeWeight)
 {
     // How many times the rate samples are taken of a guest that is to be split, until there are enough for each of its blocks.
     private const int Hurry = 10;
@@ -35,9 +34,10 @@ internal sealed class FaultSampling(IGuestSampler sampler, int rate, double writ
     /// write is a read's like. Elsewhere rounds of any access and of writes alone take turns.
     /// </summary>
     /// <param name="sizes">How the guest's blocks are mapped.</param>
+    /// <param name="splits">Whether these may be split, for which samples are the way in.</param>
     /// <param name="layout">As for <see cref="Take"/>.</param>
     /// <param name="planner">As for <see cref="Take"/>.</param>
-    public void Choose(ReadOnlySpan<MappingSize> sizes, GuestLayout layout, PlacementPlanner planner)
+    public void Choose(ReadOnlySpan<MappingSize> sizes, bool splits, GuestLayout layout, PlacementPlanner planner)
     {
         AccessKinds kinds = !IsPossible || (writeWeight == 1 && !sizes.Contains(MappingSize.Size2M)) ? AccessKinds.None
             : writeWeight != 1 && _kinds == AnyAccess ? AccessKinds.Write

@@ -10,9 +10,8 @@ namespace VirtTier.Agent;
 /// <summary>Carries out which blocks of a guest the planner wants split or joined, and counts what came of it.</summary>
 /// <param name="pid">The guest's process.</param>
 /// <param name="calls">Splits and joins.</param>
-/// <param name="share">Most of its blocks that may be split at the same time, 0..1.</param>
 /// <param name="progress">Called before each that takes long.</param>
-internal sealed class GuestSplits(int pid, IHugePages calls, double share, Action progress)
+internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
 {
     // A split or a join takes some tens of microseconds to a millisecond: so it is some tens of milliseconds a round at most.
     private const int MostPerRound = 64;
@@ -22,6 +21,7 @@ internal sealed class GuestSplits(int pid, IHugePages calls, double share, Actio
     private readonly ulong[] _addresses = new ulong[MostPerRound];
     private readonly SplitOutcome[] _outcomes = new SplitOutcome[MostPerRound];
     private readonly long[] _unsplit = new long[Enum.GetValues<SplitOutcome>().Length];
+    private bool _begun;
 
     /// <summary>Splits so far.</summary>
     public long Splits { get; private set; }
@@ -36,9 +36,14 @@ internal sealed class GuestSplits(int pid, IHugePages calls, double share, Actio
     /// <summary>Does it, before the round is ended.</summary>
     /// <param name="planner">Decides, and is told.</param>
     /// <param name="layout">Where blocks lie.</param>
+    /// <param name="share">Most blocks that may be split at the same time, 0..1. With 0 those that were split are still joined
+    /// when that is right.</param>
     /// <param name="tiers">One <see cref="Residency"/> a page; kept up to date.</param>
-    public void Run(PlacementPlanner planner, GuestLayout layout, Span<byte> tiers)
+    public void Run(PlacementPlanner planner, GuestLayout layout, double share, Span<byte> tiers)
     {
+        _begun |= share > 0;
+        if (!_begun)
+            return;
         planner.PlanSplits(tiers, new SplitLimits(share, MostPerRound), _plan);
         ReadOnlySpan<SplitOutcome> outcomes = Try(layout, _plan.Splits, calls.Split);
         for (int i = 0; i < outcomes.Length; i++)

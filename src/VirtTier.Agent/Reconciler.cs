@@ -363,7 +363,8 @@ internal sealed class Reconciler : IAsyncDisposable
             if (!budgets.TryGetValue(domain.Key, out long budget))
                 budget = PoolDivider.Divide([demand], poolPages, out _)[0];
             ByteRate rate = settings.Rate ?? _config.DomainRate;
-            DomainOrders order = new(domain, settings, budget, new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare))
+            DomainOrders order = new(domain, settings, budget,
+                new MoveLimits((long)rate.BytesPerSecond, _config.MoveCpuShare, (settings.Split ?? _config.Split).Share))
             {
                 Origins = effective.Origins,
                 CarriesHeat = _config.LibvirtSource is LibvirtSource.Auto or LibvirtSource.DBus ? _config.CarryHeat : null,

@@ -114,6 +114,7 @@ public static class Limits
             ["max"] = [Share, Size],
             ["shares"] = [Shares],
             ["rate"] = [Rate],
+            ["split"] = [SplitShare],
             ["top --delay"] = [TopDelay],
             ["top --count"] = [TopCount],
             ["heatmap --last"] = [HeatmapTime],

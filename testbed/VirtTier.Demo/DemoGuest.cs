@@ -10,6 +10,9 @@ internal abstract record DemoGuest(string Name, int MemoryMebibytes, string? Tie
 
     public int BudgetPages => BudgetMebibytes * PagesInMebibyte;
 
+    /// <summary>Most pages of its process that may be on the fast node: also those in the hole of its first 2 MiB page.</summary>
+    public virtual int ProcessPages => BudgetPages;
+
     public bool Observed => Tiering?.Contains("observe", StringComparison.Ordinal) ?? false;
 
     /// <summary>Starts it and returns when all of its memory has been touched.</summary>
@@ -27,6 +30,8 @@ internal abstract record DemoGuest(string Name, int MemoryMebibytes, string? Tie
 internal sealed record PayloadDemoGuest(PayloadGuest Payload, string? Tiering, int BudgetMebibytes, bool HugePages = false)
     : DemoGuest(Payload.Name, Payload.MemoryMebibytes, Tiering, BudgetMebibytes)
 {
+    public override int ProcessPages => BudgetPages + (HugePages ? PayloadGuest.HoleFrames.Count : 0);
+
     public override Task StartAsync(EmulatedHost host, CancellationToken cancel) =>
         host.StartAsync(Payload, Tiering, HugePages, cancel);
 
@@ -100,6 +105,10 @@ internal static class DemoGuests
         },
         "dram=\"96MiB\"", 96, HugePages: true);
 
-    /// <summary>All, in the order of their start: guests of 4 KiB pages before the one of 2 MiB pages.</summary>
-    public static IReadOnlyList<DemoGuest> All { get; } = [Size, Percent, Plain, Observe, Shared, Linux, Huge];
+    /// <summary>Its hot set is one small page in each of its 2 MiB pages, of which a part only has room in its budget.</summary>
+    public static PayloadDemoGuest Strewn { get; } = new(
+        PayloadGuest.Strewn("strewn", blocks: 128), "dram=\"32MiB\" split=\"100%\"", 32, HugePages: true);
+
+    /// <summary>All, in the order of their start: guests of 4 KiB pages before those of 2 MiB pages.</summary>
+    public static IReadOnlyList<DemoGuest> All { get; } = [Size, Percent, Plain, Observe, Shared, Linux, Huge, Strewn];
 }

@@ -27,6 +27,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
     public static IReadOnlyList<string> CheckNames { get; } =
     [
         HookTells, .. DemoGuests.All.Select(Settles), SamplesWhereTheyTell, DoctorFindsAllWell, DoctorNamesWhatIsNot,
+        DoctorStopsKhugepaged,
         ObserveMovesNothing, ObserveReportsHotSet, EnableTiers, ObserveStops, HalvedIsKnown, HalvedIsFollowed,
         ShiftIsFollowedSoon, ShiftIsFollowed, ShiftIsShown, SuspendStops, ResumeGoesOn, BadSizeChangesNothing,
         BadSizeIsNamed, MendedIsForgotten, WritesAreWeighed, KilledAgentComesBack, KilledAgentDisturbsNobody, DestroyDetaches,
@@ -35,9 +36,11 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
     ];
 
     private const string HookTells = "hook: libvirt's qemu hook tells the agent of each start";
-    private const string SamplesWhereTheyTell = "huge: faults are sampled of its 2 MiB mappings, and of no guest without any";
+    private const string SamplesWhereTheyTell =
+        "huge, strewn: faults are sampled of 2 MiB mappings, and of no guest without any";
     private const string DoctorFindsAllWell = "doctor: the host is ready, its two tiers and every guest found";
     private const string DoctorNamesWhatIsNot = "doctor: a hook that cannot run is named, and its command mends it";
+    private const string DoctorStopsKhugepaged = "doctor: a khugepaged that would join what is split is named, and its command stops it";
     private const string ObserveMovesNothing = "observe: not a page was moved";
     private const string ObserveReportsHotSet = "observe: the hot set is reported all the same";
     private const string EnableTiers = "observe: virttier enable has its pages moved within five rounds";
@@ -67,6 +70,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         await StartGuestsAsync(cancel);
         await SettleAsync(cancel);
         await ConsultDoctorAsync(cancel);
+        await StopKhugepagedAsync(cancel);
         await ObserveAsync(cancel);
         await SwitchModeAsync(cancel);
         await HalveBudgetAsync(cancel);
@@ -93,7 +97,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         long hookCalls = Status?.Libvirt.HookCalls ?? 0;
         Report(HookTells, hookCalls >= DemoGuests.All.Count, $"{hookCalls} messages for {DemoGuests.All.Count} starts");
         foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
-            _budgets.Begin(_pids[guest.Name], guest.BudgetPages);
+            _budgets.Begin(_pids[guest.Name], guest.ProcessPages);
         await Host.WatchAsync(_pids.Values, cancel);
     }
 
@@ -120,9 +124,10 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         foreach (DemoGuest guest in unsettled)
             Report(Settles(guest), false, details.GetValueOrDefault(guest, "never looked at"));
         bool sampled = await UntilAsync(
-            () => Task.FromResult(StatusOf(DemoGuests.Huge)?.FaultSamples > 0), s_followLimit, cancel);
+            () => Task.FromResult(StatusOf(DemoGuests.Huge)?.FaultSamples > 0 && StatusOf(DemoGuests.Strewn)?.FaultSamples > 0),
+            s_followLimit, cancel);
         DomainStatus[] all = [.. (Status?.Domains ?? []).Where(d => d.FaultSamples > 0)];
-        Report(SamplesWhereTheyTell, sampled && all.Length == 1,
+        Report(SamplesWhereTheyTell, sampled && all.Length == 2,
             string.Join(", ", all.Select(d => $"{d.FaultSamples} of {d.Name}")));
     }
 
@@ -144,6 +149,26 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         int mended = (await Host.ConsultDoctorAsync(cancel)).ExitCode;
         Report(DoctorNamesWhatIsNot, exitCode == 1 && warnings is [{ Check: "hook" }] && mended == 0,
             $"exit status {exitCode}, {string.Join("; ", warnings.Select(l => l.Text))}; after \"{mend}\" exit status {mended}");
+    }
+
+    // It is woken for a single page of this host's guests, and what doctor says ends that.
+    private async Task StopKhugepagedAsync(CancellationToken cancel)
+    {
+        const string Folder = "/sys/kernel/mm/transparent_hugepage";
+        await Host.RunAsync($"""
+            set -e
+            echo 1 > {Folder}/khugepaged/pages_to_scan
+            echo 600000 > {Folder}/khugepaged/scan_sleep_millisecs
+            echo madvise > {Folder}/enabled
+            """, cancel);
+        (_, IReadOnlyList<DoctorLine> lines) = await Host.ConsultDoctorAsync(cancel);
+        DoctorLine[] warnings = [.. lines.Where(l => l.Severity != "Ok")];
+        string mend = warnings.Length == 1 ? warnings[0].Mend ?? "" : "";
+        await Host.RunAsync(mend, cancel);
+        int mended = (await Host.ConsultDoctorAsync(cancel)).ExitCode;
+        await Host.RunAsync($"echo never > {Folder}/enabled", cancel);
+        Report(DoctorStopsKhugepaged, warnings is [{ Check: "khugepaged" }] && mended == 0,
+            $"{string.Join("; ", warnings.Select(l => l.Text))}; after \"{mend}\" exit status {mended}");
     }
 
     private async Task ObserveAsync(CancellationToken cancel)

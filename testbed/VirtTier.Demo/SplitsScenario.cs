@@ -15,7 +15,6 @@ internal sealed class SplitsScenario(DemoHost host, IDemoView view) : HostScenar
     private const int BlockFrames = 512;
     private const int MostRounds = 20;
     private const double JoinedShare = 0.9;
-    private const int FirstHotFrame = PayloadGuest.FirstFrame + 77;
 
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(6);
 
@@ -48,7 +47,7 @@ internal sealed class SplitsScenario(DemoHost host, IDemoView view) : HostScenar
         Step($"{guest.Name} touches one page in each of its {Blocks} blocks");
         (long before, IReadOnlyList<DemoHost.Reading> readings) =
             await Host.WatchGuestAsync(guest.Name, "", MostRounds + 1, s_limit, cancel);
-        Placement[] placements = [.. readings.Select(r => Placement.Of(WithoutHole(r.Nodes), guest.Hot))];
+        Placement[] placements = [.. readings.Select(r => Placement.Of(r.Nodes, guest.Hot))];
         // All memory of a new guest is in DRAM: it counts from when that is within the budget.
         (bool soon, string course) = ShiftWatch.Judge(
             before, [.. placements.Zip(readings, (p, r) => (p.Dram <= guest.BudgetPages ? p.HotShare : 0, r.Status.Rounds))],
@@ -68,14 +67,6 @@ internal sealed class SplitsScenario(DemoHost host, IDemoView view) : HostScenar
         Report(IsJoined(guest), soon, $"{course}; {Told(readings)}");
     }
 
-    // What QEMU has where the guest has no memory comes with the rest of the first 2 MiB page: not the guest's, so in no budget.
-    private static byte[] WithoutHole(byte[] nodes)
-    {
-        foreach (int frame in PayloadGuest.HoleFrames)
-            nodes[frame] = byte.MaxValue;
-        return nodes;
-    }
-
     private static string Told(IReadOnlyList<DemoHost.Reading> readings)
     {
         DomainStatus last = readings[^1].Status;
@@ -84,12 +75,7 @@ internal sealed class SplitsScenario(DemoHost host, IDemoView view) : HostScenar
     }
 
     private static BudgetedGuest Strewn(string name, GuestMemory memory) => new(
-        new PayloadGuest
-        {
-            Name = name, MemoryMebibytes = Blocks * BlockFrames / BudgetedGuest.PagesInMebibyte, Memory = memory,
-            HotPages = 2, StrideFrames = BlockFrames, HotStartFrame = FirstHotFrame,
-            LonePages = Blocks - 2, LoneStartFrame = FirstHotFrame + (2 * BlockFrames),
-        }, Blocks * BlockFrames / BudgetedGuest.PagesInMebibyte / 8, HugePages: true);
+        PayloadGuest.Strewn(name, Blocks, memory), Blocks * BlockFrames / BudgetedGuest.PagesInMebibyte / 8, HugePages: true);
 
     private static string HotIsInDram(BudgetedGuest guest) =>
         $"{guest.Name}: of {Blocks} hot pages in as many blocks .95 are in DRAM within {MostRounds} rounds";

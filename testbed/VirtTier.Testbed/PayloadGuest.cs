@@ -41,6 +41,7 @@ public sealed class PayloadGuest
     private const int ParametersOffset = 0x10;
     private const int FramesInMebibyte = 256;
     private const int BlockFrames = 512;
+    private const int StrewnStartFrame = FirstFrame + 77;
     private static readonly TimeSpan s_longestPeriod = TimeSpan.FromSeconds(4);
 
     /// <summary>The domain's name.</summary>
@@ -93,6 +94,17 @@ public sealed class PayloadGuest
     /// <summary>Its own NUMA cells, in the order of their memory, which must be all of it; none for a guest without. Each has a
     /// virtual CPU, of which the payload uses the first.</summary>
     public IReadOnlyList<PayloadCell> Cells { get; init; } = [];
+
+    /// <summary>A guest of which one small page in each 2 MiB is hot, and no other but its own state's.</summary>
+    /// <param name="name">The domain's name.</param>
+    /// <param name="blocks">Its memory, in blocks of 2 MiB.</param>
+    /// <param name="memory">What backs it.</param>
+    public static PayloadGuest Strewn(string name, int blocks, GuestMemory memory = GuestMemory.Anonymous) => new()
+    {
+        Name = name, MemoryMebibytes = blocks * BlockFrames / FramesInMebibyte, Memory = memory,
+        HotPages = 2, StrideFrames = BlockFrames, HotStartFrame = StrewnStartFrame,
+        LonePages = blocks - 2, LoneStartFrame = StrewnStartFrame + (2 * BlockFrames),
+    };
 
     /// <summary>Guest memory in pages, with those below 1 MiB.</summary>
     public int Frames => MemoryMebibytes * FramesInMebibyte;

@@ -47,13 +47,14 @@ public sealed class ConfigReaderTests
         Assert.Equal(50UL << 20, config.Defaults.Rate!.Value.BytesPerSecond);
         Assert.Equal(SizeSpec.Parse("64GiB"), config.Pool);
         Assert.Equal(TimeSpan.FromMilliseconds(100), config.HarvestInterval);
-        Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025, 20) { SplitShare = 0.05 }, config.Sampling);
+        Assert.Equal(new SamplingPace(TimeSpan.FromMilliseconds(100), 8, 0.025, 20), config.Sampling);
         Assert.Equal(2.5, config.WriteWeight);
         Assert.Equal([0, 1], config.FastNodes!);
         Assert.Equal([[2]], config.SlowTiers!);
         Assert.Equal(10UL << 20, config.DomainRate.BytesPerSecond);
         Assert.Equal(0.2, config.MoveCpuShare);
         Assert.Equal(40UL << 20, config.HostRate.BytesPerSecond);
+        Assert.Equal(0.05, config.Split.Share);
         Assert.Equal(TimeSpan.FromSeconds(5), config.Heartbeat);
         Assert.Equal(LibvirtSource.Files, config.LibvirtSource);
         Assert.False(config.CarryHeat);

@@ -118,20 +118,27 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
-    [InlineData(0.1, "4096", "always [madvise] never", true)]
-    [InlineData(0.1, "0", "always [madvise] never", false)]
-    [InlineData(0.1, "4096", "always madvise [never]", false)]
-    [InlineData(0, "4096", "always [madvise] never", null)] // nothing is split that could be joined
-    public async Task Khugepaged_is_found_where_huge_pages_are_split(double share, string scan, string enabled, bool? joins)
+    [InlineData(0.1, null, "10000", "always [madvise] never", true)]
+    [InlineData(0.1, null, "4294967295", "always [madvise] never", false)]
+    [InlineData(0.1, null, "10000", "always madvise [never]", false)]
+    [InlineData(0, 0.1, "10000", "always [madvise] never", true)] // of this domain
+    [InlineData(0, null, "10000", "always [madvise] never", null)] // nothing is split that could be joined
+    [InlineData(0, 0.0, "10000", "always [madvise] never", null)]
+    public async Task Khugepaged_is_found_where_huge_pages_are_split(
+        double share, double? ofDomain, string sleep, string enabled, bool? joins)
     {
         const string Huge = "/sys/kernel/mm/transparent_hugepage";
-        _tree.Write($"{Huge}/khugepaged/pages_to_scan", scan + "\n").Write($"{Huge}/enabled", enabled + "\n");
-        _config = new AgentConfig { SplitShare = share };
+        _tree.Write($"{Huge}/khugepaged/scan_sleep_millisecs", sleep + "\n").Write($"{Huge}/enabled", enabled + "\n");
+        _config = new AgentConfig
+        {
+            Split = new BlockShare(share),
+            Defaults = new TieringSettings { Split = ofDomain is { } own ? new BlockShare(own) : null },
+        };
         Finding? finding = (await MakeAsync()).Findings.SingleOrDefault(f => f.Check == "khugepaged");
         Assert.Equal(
             joins is null ? null : joins.Value ? Severity.Warning : Severity.Ok, finding?.Severity);
         if (joins == true)
-            Assert.Equal($"echo 0 > {Huge}/khugepaged/pages_to_scan", finding!.Mend);
+            Assert.Equal($"echo 4294967295 > {Huge}/khugepaged/scan_sleep_millisecs", finding!.Mend);
     }
 
     [Fact]

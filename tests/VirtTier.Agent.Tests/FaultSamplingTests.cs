@@ -50,7 +50,7 @@ public sealed class FaultSamplingTests : IDisposable
         _host.HugePages = true;
         _host.Splitter = new NeverSplit();
         _host.Faults = _ => stepped ? Enumerable.Range(0, 8).Select(block => Sample(block * BlockPages, AccessKinds.Read)) : [];
-        await using DomainLoop loop = Start(new AgentConfig { SplitShare = splitShare, FaultRate = rate });
+        await using DomainLoop loop = Start(new AgentConfig { FaultRate = rate }, splitShare);
 
         await Eventually.IsTrue(() => loop.Status.Rounds >= 5);
         Assert.Equal(atFirst, _host.FaultRate);
@@ -133,8 +133,8 @@ public sealed class FaultSamplingTests : IDisposable
 
     private static AccessSample Sample(int gfn, AccessKinds kinds) => new((uint)gfn | ((ulong)kinds << 61));
 
-    private DomainLoop Start(AgentConfig config) =>
-        new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+    private DomainLoop Start(AgentConfig config, double splitShare = 0) =>
+        new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget, splitShare));
 
     private sealed class NeverSplit : IHugePages
     {

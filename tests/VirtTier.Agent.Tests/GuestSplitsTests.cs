@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using Spectre.Console;
-using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Memory.Sampling;
@@ -16,8 +15,6 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     private const int Blocks = FakeHost.GuestPages / Block;
     private const int Offset = 7;
     private const long Budget = Block;
-
-    private static readonly AgentConfig s_splitting = new() { SplitShare = 1 };
 
     private readonly FakeHost _host = new();
     private readonly HashSet<int> _refused = [];
@@ -41,7 +38,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     [Fact]
     public async Task Pages_that_are_in_use_come_to_be_fast_and_figures_say_how()
     {
-        await using DomainLoop tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(share: 1);
 
         await Eventually.IsTrue(() => tierer.Status.Splits >= Blocks - 1
             && tierer.Status.FastBytes <= Budget * PageSizes.PageBytes
@@ -56,7 +53,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     public async Task One_that_cannot_be_split_is_not_taken_for_another()
     {
         _refused.Add(2);
-        await using DomainLoop tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(share: 1);
         await Eventually.IsTrue(() => tierer.Status.Splits >= Blocks - 2 && tierer.Status.Unsplit.ContainsKey("Shared"));
         Assert.DoesNotContain(2, _host.SplitBlocks);
         Assert.Equal(1, tierer.Status.Unsplit["Shared"]);
@@ -65,16 +62,35 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     [Fact]
     public async Task Nothing_is_split_unless_the_settings_say_so()
     {
-        await using DomainLoop tierer = Start(new AgentConfig());
+        await using DomainLoop tierer = Start(share: 0);
         await Eventually.IsTrue(() => tierer.Status.Rounds >= 20);
         Assert.Empty(_host.SplitBlocks);
+    }
+
+    [Fact]
+    public async Task While_it_runs_its_owner_may_have_it_split_and_end_that()
+    {
+        await using DomainLoop tierer = Start(share: 0);
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= 5);
+        tierer.Update(Domains.Running().Orders(Budget, splitShare: 0.5));
+        await Eventually.IsTrue(() => tierer.Status.SplitBlocks == Blocks / 2);
+
+        tierer.Update(Domains.Running().Orders(Budget, splitShare: 0));
+        long rounds = tierer.Status.Rounds;
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= rounds + 2); // the round that was under way has ended
+        long splits = tierer.Status.Splits;
+
+        // All of them are in use: split blocks are joined all the same, and no other is split.
+        _host.BeforeHarvest = () => _host.HotPages = [.. Enumerable.Range(0, FakeHost.GuestPages)];
+        await Eventually.IsTrue(() => tierer.Status.SplitBlocks == 0);
+        Assert.Equal(splits, tierer.Status.Splits);
     }
 
     [Fact]
     public async Task What_cannot_be_split_is_said_and_placed_as_a_whole()
     {
         _outcome = SplitOutcome.Hugetlb;
-        await using DomainLoop tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(share: 1);
         await Eventually.IsTrue(() => tierer.Status.Unsplit.GetValueOrDefault("Hugetlb") == Blocks);
         await Eventually.IsTrue(() => tierer.Status.FastBytes <= Budget * PageSizes.PageBytes);
         long rounds = tierer.Status.Rounds;
@@ -94,7 +110,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
     [Fact]
     public async Task What_comes_back_whole_is_counted_and_left_alone()
     {
-        await using DomainLoop tierer = Start(s_splitting);
+        await using DomainLoop tierer = Start(share: 1);
         await Eventually.IsTrue(() => tierer.Status.SplitBlocks >= Blocks / 2);
         _host.BeforeHarvest = _host.SplitBlocks.Clear;
         await Eventually.IsTrue(() => tierer.Status.CameBackWhole >= Blocks / 2);
@@ -125,6 +141,6 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
         }
     }
 
-    private DomainLoop Start(AgentConfig config) => 
-        new(_host.Context(config), Domains.ThisProcess, Domains.Running().Orders(Budget));
+    private DomainLoop Start(double share) =>
+        new(_host.Context(), Domains.ThisProcess, Domains.Running().Orders(Budget, share));
 }

@@ -54,7 +54,7 @@ public sealed class SettingsChangeTests
         TieringSettings settings = new()
         {
             Dram = SizeSpec.FromBytes(1536), Min = SizeSpec.FromPercent(12.5m), Max = SizeSpec.FromBytes(3UL << 30),
-            Shares = 7, Mode = TieringMode.Observe, Rate = ByteRate.Parse("10MiB/s"),
+            Shares = 7, Mode = TieringMode.Observe, Rate = ByteRate.Parse("10MiB/s"), Split = new BlockShare(0.125),
         };
 
         Assert.Equal(settings, TieringSettings.FromAttributes(settings.ToAttributes()).Settings);
@@ -78,6 +78,7 @@ public sealed class SettingsChangeTests
             shares  -       -
             mode    -       -
             rate    -       -
+            split   -       -
             colour  red     -
             live: colour="red": unknown attribute
 

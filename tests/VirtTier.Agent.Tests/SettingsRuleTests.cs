@@ -68,6 +68,7 @@ public sealed class SettingsRuleTests
             shares  300      flavor m1.large
             mode    enforce  built in
             rate    10MiB/s  defaults
+            split   off      built in
 
             """, ExplainCommand.ToText(effective.Origins));
     }
@@ -90,6 +91,26 @@ public sealed class SettingsRuleTests
         Assert.Equal("60% was cut by the limit of the rule at t.yaml:2",
             effective.Origins.Single(o => o.Attribute == "dram").Cut);
         Assert.Equal("metadata", effective.Origins.Single(o => o.Attribute == "dram").From);
+    }
+
+    [Theory]
+    [InlineData("", "", "off", "built in")]
+    [InlineData("migration: {split: 20%}\n", "", "20%", "built in")]
+    [InlineData("migration: {split: 20%}\n", "5%", "5%", "metadata")]
+    [InlineData("", "50%", "50%", "metadata")]
+    [InlineData("defaults: {split: 3%}\n", "", "3%", "defaults")]
+    [InlineData("rules:\n- limit: {split: 10%}\n", "50%", "10%", "metadata")]
+    [InlineData("rules:\n- limit: {split: 10%}\n", "2.5%", "2.5%", "metadata")]
+    [InlineData("rules:\n- limit: {split: off}\n", "50%", "off", "metadata")]
+    [InlineData("migration: {split: 20%}\nrules:\n- limit: {split: 10%}\n", "", "10%", "built in")]
+    public void Splits_are_the_owners_to_ask_for_and_the_hosts_to_limit(string config, string asked, string holds, string from)
+    {
+        BlockShare? split = asked.Length > 0 && BlockShare.TryParse(asked, out BlockShare share, out _) ? share : null;
+        RunningDomain domain = s_domain with { Settings = s_domain.Settings with { Split = split } };
+
+        SettingOrigin origin = EffectiveSettings.Of(domain, Read(config), _ => null).Origins.Single(o => o.Attribute == "split");
+
+        Assert.Equal((holds, from), (origin.Value, origin.From));
     }
 
     [Theory]

@@ -19,6 +19,7 @@ internal static class SetCommand
         ["shares"] = $"Weight among auto domains, {Limits.Shares}",
         ["mode"] = "enforce, observe (measure, move nothing) or off",
         ["rate"] = "Most migration traffic: 200MiB/s",
+        ["split"] = "Most of its huge pages that may be split at the same time: 10% or off",
     };
 
     public static Command Create()

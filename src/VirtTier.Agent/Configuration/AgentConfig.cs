@@ -39,10 +39,7 @@ internal sealed record AgentConfig
     public int FaultRate { get; init; } = 100;
 
     /// <summary>How guests are looked at (<c>sampling</c>).</summary>
-    public SamplingPace Sampling => new(HarvestInterval, HarvestsPerRound, HarvestCpuShare, FaultRate)
-    {
-        SplitShare = SplitShare,
-    };
+    public SamplingPace Sampling => new(HarvestInterval, HarvestsPerRound, HarvestCpuShare, FaultRate);
 
     /// <summary>NUMA nodes of the fast tier (<c>tiers.fast</c>); null: found on the host.</summary>
     public IReadOnlyList<int>? FastNodes { get; init; }
@@ -61,8 +58,9 @@ internal sealed record AgentConfig
     /// <summary>Most that moving the pages of one domain may take of one CPU, 0..1 (<c>migration.domain_cpu</c>).</summary>
     public double MoveCpuShare { get; init; } = 0.04;
 
-    /// <summary>Most of a domain's 2 MiB pages that may be split at the same time, 0..1 (<c>migration.split</c>).</summary>
-    public double SplitShare { get; init; }
+    /// <summary>Most of a domain's 2 MiB blocks that may be split at the same time, unless its metadata says otherwise
+    /// (<c>migration.split</c>).</summary>
+    public BlockShare Split { get; init; }
 
     /// <summary>Most migration traffic of the host (<c>migration.host_rate</c>).</summary>
     public ByteRate HostRate { get; init; } = ByteRate.Parse("1GiB/s");

@@ -161,7 +161,7 @@ internal sealed class ConfigReader
                 ["domain_rate"] = n => config = config with { DomainRate = Rate(n) },
                 ["domain_cpu"] = n => config = config with { MoveCpuShare = CpuShare(n) },
                 ["host_rate"] = n => config = config with { HostRate = Rate(n) },
-                ["split"] = n => config = config with { SplitShare = SplitShare(n) },
+                ["split"] = n => config = config with { Split = Split(n) },
             }),
             ["pool"] = node => ReadMapping(node, "pool", new()
             {
@@ -323,9 +323,8 @@ internal sealed class ConfigReader
     private double CpuShare(YamlNode node) => Share(node, Limits.CpuShare) ??
         throw Error(node, $"'{Shorten.ForMessage(Scalar(node))}' must be a share of one CPU from {Limits.CpuShare}, such as 5%");
 
-    private double SplitShare(YamlNode node) => Scalar(node) == "off" ? 0 : Share(node, Limits.SplitShare) ??
-        throw Error(node, $"'{Shorten.ForMessage(Scalar(node))}' must be 'off', or a share of a domain's huge pages from "
-            + $"{Limits.SplitShare}, such as 5%");
+    private BlockShare Split(YamlNode node) =>
+        BlockShare.TryParse(Scalar(node), out BlockShare share, out string? error) ? share : throw Error(node, error);
 
     private double? Share(YamlNode node, Limit limit)
     {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+using System.Globalization;
 using VirtTier.Primitives;
 
 namespace VirtTier.Agent.Doctor;
@@ -40,17 +41,20 @@ internal sealed class InterferenceCheck : IDoctorCheck
                 ShellLine.Write(damon.Off, damon.File)));
     }
 
-    // Only where huge pages are split at all. With pages_to_scan at 0 the kernel makes huge pages at the first touch as before.
+    // Only where huge pages are split of any domain. The kernel takes no 0 for pages_to_scan, and makes huge pages at the first
+    // touch however long khugepaged sleeps.
     private static IEnumerable<Finding> Khugepaged(DoctorHost host)
     {
-        const string Huge = "/sys/kernel/mm/transparent_hugepage", Scan = Huge + "/khugepaged/pages_to_scan";
-        if (host.Config.SplitShare == 0)
+        const string Huge = "/sys/kernel/mm/transparent_hugepage", Sleep = Huge + "/khugepaged/scan_sleep_millisecs";
+        if (host.Config.Split.Share == 0
+            && host.Domains.Domains.All(domain => EffectiveSettings.Of(domain, host.Config).Settings.Split is null or { Share: 0 }))
             return [];
-        bool joins = host.Read(Scan) is not (null or "0")
+        bool joins = uint.TryParse(host.Read(Sleep), NumberStyles.None, CultureInfo.InvariantCulture, out uint milliseconds)
+            && milliseconds < TimeSpan.MillisecondsPerDay
             && host.Read(Huge + "/enabled")?.Contains("[never]", StringComparison.Ordinal) == false;
         return joins
             ? [Finding.Warning("khugepaged", "joins the huge pages that VirtTier splits, which then leaves them alone",
-                ShellLine.Write("0", Scan))]
+                ShellLine.Write(uint.MaxValue.ToString(CultureInfo.InvariantCulture), Sleep))]
             : [Finding.Ok("khugepaged", "leaves split huge pages as they are")];
     }
 

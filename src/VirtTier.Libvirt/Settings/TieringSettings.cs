@@ -21,7 +21,7 @@ public sealed record TieringSettings
     public const int DefaultShares = 100;
 
     /// <summary>The attributes that there are.</summary>
-    public static IReadOnlyList<string> AttributeNames { get; } = ["dram", "min", "max", "shares", "mode", "rate"];
+    public static IReadOnlyList<string> AttributeNames { get; } = ["dram", "min", "max", "shares", "mode", "rate", "split"];
 
     /// <summary>The settings of a domain that says nothing.</summary>
     public static TieringSettings Default { get; } = new();
@@ -43,6 +43,9 @@ public sealed record TieringSettings
 
     /// <summary>The most migration traffic for this domain; null leaves it to the host.</summary>
     public ByteRate? Rate { get; init; }
+
+    /// <summary>The most of this domain's 2 MiB blocks that may be split at the same time; null leaves it to the host.</summary>
+    public BlockShare? Split { get; init; }
 
     /// <summary>Reads settings from attributes, of a domain or, such as the host's defaults, of none.</summary>
     /// <param name="attributes">Names and values.</param>
@@ -80,6 +83,7 @@ public sealed record TieringSettings
             ("shares", Shares?.ToString(CultureInfo.InvariantCulture)),
             ("mode", Mode?.ToAttribute()),
             ("rate", Rate?.ToString()),
+            ("split", Split?.ToString()),
         ];
         return [.. attributes.Where(a => !string.IsNullOrEmpty(a.Value)).Select(a => KeyValuePair.Create(a.Name, a.Value!))];
     }
@@ -96,6 +100,7 @@ public sealed record TieringSettings
             Shares = Shares ?? defaults.Shares,
             Mode = Mode ?? defaults.Mode,
             Rate = Rate ?? defaults.Rate,
+            Split = Split ?? defaults.Split,
         };
     }
 
@@ -145,6 +150,8 @@ public sealed record TieringSettings
                     return settings with { Mode = ReadMode(name, value) };
                 case "rate":
                     return settings with { Rate = ReadRate(name, value) };
+                case "split":
+                    return settings with { Split = ReadSplit(name, value) };
                 default:
                     Refuse(name, value, $"unknown attribute: there are {string.Join(", ", TieringSettings.AttributeNames)}");
                     return settings;
@@ -199,6 +206,14 @@ public sealed record TieringSettings
         {
             if (ByteRate.TryParse(value, out ByteRate rate, out string? error))
                 return rate;
+            Refuse(name, value, error);
+            return null;
+        }
+
+        private BlockShare? ReadSplit(string name, string value)
+        {
+            if (BlockShare.TryParse(value, out BlockShare share, out string? error))
+                return share;
             Refuse(name, value, error);
             return null;
         }

@@ -23,8 +23,8 @@ internal static class Domains
     };
 
     /// <summary>Orders for a domain with a budget of so many pages.</summary>
-    public static DomainOrders Orders(this RunningDomain domain, long budgetPages) =>
-        new(domain, domain.Settings, budgetPages, new MoveLimits(BytesPerSecond: 1L << 40, CpuShare: 1));
+    public static DomainOrders Orders(this RunningDomain domain, long budgetPages, double splitShare = 0) =>
+        new(domain, domain.Settings, budgetPages, new MoveLimits(BytesPerSecond: 1L << 40, CpuShare: 1, splitShare));
 
     public static DomainSnapshot Snapshot(params IReadOnlyList<RunningDomain> domains) => new(1, LibvirtLink.Up, domains);
 }

@@ -163,10 +163,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             mover,
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
-            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate)
-            {
-                SplitShare = config.SplitShare,
-            },
+            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
             new GuestRecords(new HeatStore(PicturesDirectory, Log), Time, Log),
             Loops,

@@ -11,7 +11,7 @@ public sealed class TieringSettingsTests
     [Fact]
     public void Every_attribute_is_read()
     {
-        var (settings, problems) = Parse("dram='auto' min='10%' max='512MiB' shares='250' mode='observe' rate='200MiB/s'");
+        var (settings, problems) = Parse("dram='auto' min='10%' max='512MiB' shares='250' mode='observe' rate='200MiB/s' split='2.5%'");
 
         Assert.Empty(problems);
         Assert.Equal(SizeSpec.Auto, settings.Dram);
@@ -20,6 +20,7 @@ public sealed class TieringSettingsTests
         Assert.Equal(250, settings.Shares);
         Assert.Equal(TieringMode.Observe, settings.Mode);
         Assert.Equal(new ByteRate(200 << 20), settings.Rate);
+        Assert.Equal(new BlockShare(0.025), settings.Split);
     }
 
     [Theory]
@@ -31,7 +32,11 @@ public sealed class TieringSettingsTests
     [InlineData("shares='1.5'", "shares", "whole number from 1 to 10000")]
     [InlineData("mode='on'", "mode", "there are enforce, observe and off")]
     [InlineData("rate='fast'", "rate", "such as 200MiB/s")]
-    [InlineData("Dram='1GiB'", "Dram", "unknown attribute: there are dram, min, max, shares, mode, rate")]
+    [InlineData("split='5'", "split", "must be 'off', or a share of a domain's huge pages from 0.1% to 100%, such as 5%")]
+    [InlineData("split='0%'", "split", "from 0.1% to 100%")]
+    [InlineData("split='101%'", "split", "from 0.1% to 100%")]
+    [InlineData("split='on'", "split", "must be 'off'")]
+    [InlineData("Dram='1GiB'", "Dram", "unknown attribute: there are dram, min, max, shares, mode, rate, split")]
     public void A_problem_names_the_attribute_and_what_would_be_right(string attributes, string attribute, string message)
     {
         SettingsProblem problem = Assert.Single(Parse(attributes).Problems);
