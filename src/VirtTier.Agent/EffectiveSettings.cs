@@ -72,7 +72,9 @@ internal sealed record EffectiveSettings(TieringSettings Settings, IReadOnlyList
             Shares = limit.Shares is { } shares ? Math.Min(asked.Shares ?? TieringSettings.DefaultShares, shares) : asked.Shares,
             // From what moves pages to what does not even look at them.
             Mode = limit.Mode is { } mode && mode > (asked.Mode ?? TieringMode.Enforce) ? mode : asked.Mode,
-            Rate = limit.Rate is { } rate && rate.BytesPerSecond < (asked.Rate ?? config.DomainRate).BytesPerSecond ? rate : asked.Rate,
+            Rate = limit.Rate is { } rate && rate.BytesPerSecond < (asked.Rate ?? config.DomainRate).BytesPerSecond
+                ? rate
+                : asked.Rate,
             Split = limit.Split is { } split && split.Share < (asked.Split ?? config.Split).Share ? split : asked.Split,
         };
         // What auto may choose is bounded by its max; the others say themselves how much they want.

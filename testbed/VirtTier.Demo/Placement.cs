@@ -14,7 +14,8 @@ internal sealed record Placement(int Dram, int Slow, int Hot, int HotInDram)
     public static Placement Of(ReadOnlySpan<byte> nodes, IReadOnlySet<int> hotFrames)
     {
         int dram = nodes.Count((byte)0), slow = nodes.Count((byte)1), hotInDram = 0;
-        // What QEMU has where the guest has no memory comes with the rest of a first 2 MiB page: not the guest's, so in no budget.
+        // What QEMU has where the guest has no memory comes with the rest of a first 2 MiB page: not the guest's, so in no
+        // budget.
         foreach (int frame in PayloadGuest.HoleFrames)
         {
             if (frame >= nodes.Length)

@@ -40,7 +40,8 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         "huge, strewn: faults are sampled of 2 MiB mappings, and of no guest without any";
     private const string DoctorFindsAllWell = "doctor: the host is ready, its two tiers and every guest found";
     private const string DoctorNamesWhatIsNot = "doctor: a hook that cannot run is named, and its command mends it";
-    private const string DoctorStopsKhugepaged = "doctor: a khugepaged that would join what is split is named, and its command stops it";
+    private const string DoctorStopsKhugepaged =
+        "doctor: a khugepaged that would join what is split is named, and its command stops it";
     private const string ObserveMovesNothing = "observe: not a page was moved";
     private const string ObserveReportsHotSet = "observe: the hot set is reported all the same";
     private const string EnableTiers = "observe: virttier enable has its pages moved within five rounds";

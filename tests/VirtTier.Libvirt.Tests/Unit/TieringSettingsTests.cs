@@ -11,7 +11,8 @@ public sealed class TieringSettingsTests
     [Fact]
     public void Every_attribute_is_read()
     {
-        var (settings, problems) = Parse("dram='auto' min='10%' max='512MiB' shares='250' mode='observe' rate='200MiB/s' split='2.5%'");
+        var (settings, problems) = Parse(
+            "dram='auto' min='10%' max='512MiB' shares='250' mode='observe' rate='200MiB/s' split='2.5%'");
 
         Assert.Empty(problems);
         Assert.Equal(SizeSpec.Auto, settings.Dram);
