@@ -46,8 +46,9 @@ internal sealed class InterferenceCheck : IDoctorCheck
     private static IEnumerable<Finding> Khugepaged(DoctorHost host)
     {
         const string Huge = "/sys/kernel/mm/transparent_hugepage", Sleep = Huge + "/khugepaged/scan_sleep_millisecs";
-        if (host.Config.Split.Share == 0
-            && host.Domains.Domains.All(domain => EffectiveSettings.Of(domain, host.Config).Settings.Split is null or { Share: 0 }))
+        bool splits = host.Config.Split.Share > 0 || host.Domains.Domains.Any(
+            domain => EffectiveSettings.Of(domain, host.Config).Settings.Split is { Share: > 0 });
+        if (!splits)
             return [];
         bool joins = uint.TryParse(host.Read(Sleep), NumberStyles.None, CultureInfo.InvariantCulture, out uint milliseconds)
             && milliseconds < TimeSpan.MillisecondsPerDay
