@@ -51,11 +51,11 @@ public sealed class TouchRatesTests
     {
         bool moved = false;
         Func<int, bool> isFast = _ => false;
-        // Half of the hot units are calm; later as many others are in use instead, busier than all.
-        double Rate(int unit) => moved != unit >= HotUnits ? 0 : unit % 2 == 0 ? 800 : 25;
+        // DRAM holds half of the hot units, all of them calm; later as many others come into use, busier than all.
+        double Rate(int unit) => unit < HotUnits ? 25 : moved && unit % 2 == 0 ? 800 : 0;
         Play(MappingSize.Size4K, glances: true, Rate, out _, (round, fast) =>
         {
-            moved = round > Rounds - 12;
+            moved = round > Rounds - 24;
             isFast = fast;
         });
 
@@ -133,6 +133,20 @@ public sealed class TouchRatesTests
         // Of 64 hot units half are touched 32 times as often; equal harvests find all of them every time.
         Assert.InRange(BusiestInDram(size, glances: true), 0.9, 1);
         Assert.InRange(BusiestInDram(size, glances: false), 0, 0.75);
+    }
+
+    [Fact]
+    public void Pages_that_are_alike_but_for_their_rates_are_told_apart()
+    {
+        // All are found every time and are on the slow tier until there is a budget, so neighbours are alike.
+        int[] fast = [0, 0];
+        Play(MappingSize.Size4K, glances: true, unit => unit >= HotUnits ? 0 : unit % 2 == 0 ? 800 : 100, out _, (_, isFast) =>
+        {
+            for (int odd = 0; odd < 2; odd++)
+                fast[odd] = Enumerable.Range(0, HotUnits).Count(unit => unit % 2 == odd && isFast(unit));
+        }, budget: round => round < Rounds - 1 ? 0 : HotUnits / 2);
+
+        Assert.Equal([HotUnits / 2, 0], fast);
     }
 
     [Fact]
@@ -222,7 +236,8 @@ public sealed class TouchRatesTests
     }
 
     private PlacementPlanner Play(
-        MappingSize size, bool glances, Func<int, double> rate, out int glanced, Action<int, Func<int, bool>>? look = null)
+        MappingSize size, bool glances, Func<int, double> rate, out int glanced, Action<int, Func<int, bool>>? look = null,
+        Func<int, int>? budget = null)
     {
         int each = size == MappingSize.Size2M ? Block : 1, pages = 512 * each;
         PlacementPlanner planner = new(pages, glanced: true);
@@ -247,7 +262,8 @@ public sealed class TouchRatesTests
                 else
                     planner.Observe(accessed, sizes, watched: watched);
             }
-            planner.EndRound(residency, HotUnits / 2 * each, long.MaxValue, plan);
+            int most = (budget?.Invoke(round) ?? HotUnits / 2) * each;
+            planner.EndRound(residency, most, maxMoves: budget is null ? long.MaxValue : most, plan);
             foreach (PageRun run in plan.Demotions.Span)
                 residency.AsSpan(run.First, run.Count).Fill(Residency.Slow);
             foreach (PageRun run in plan.Promotions.Span)
