@@ -55,6 +55,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <see cref="HotPages"/>.</summary>
     public Dictionary<int, HashSet<int>> HotPagesOf { get; } = [];
 
+    /// <summary>Touches a second of pages that the guest touches at random times, beside <see cref="HotPages"/>.</summary>
+    public Dictionary<int, double> TouchesPerSecond { get; } = [];
+
+    /// <summary>Time between two harvests of a round.</summary>
+    public TimeSpan Interval { get; set; } = TimeSpan.FromMilliseconds(5);
+
     /// <summary>The page from which on the guest has no memory yet; see <see cref="BornPerHarvest"/>.</summary>
     public int GrownTo { get; set; } = GuestPages;
 
@@ -163,7 +169,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             mover,
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
-            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate)
+            new SamplingPace(Interval, HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate)
             {
                 SplitShare = config.SplitShare,
             },
@@ -360,8 +366,10 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private sealed class FakeSampler(FakeHost host, int number) : IGuestSampler
     {
         private readonly ConcurrentQueue<AccessSample> _samples = [];
+        private readonly Random _random = new(1);
         private TimeSpan _harvestTime;
         private ulong _armed;
+        private long _lastHarvest;
 
         public SamplerInfo GetInfo() => new(
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0)
@@ -382,6 +390,13 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             HashSet<int> hot = host.HotPagesOf.GetValueOrDefault(number, host.HotPages);
             foreach (int page in hot)
                 buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            double seconds = host.Time.GetElapsedTime(_lastHarvest).TotalSeconds;
+            _lastHarvest = host.Time.GetTimestamp();
+            foreach ((int page, double rate) in host.TouchesPerSecond)
+            {
+                if (_random.NextDouble() >= Math.Exp(-rate * seconds))
+                    buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            }
             if (host.BornPerHarvest > 0)
                 host.Grow(buffers);
             Span<MappingSize> sizes = MemoryMarshal.AsMemory(buffers.Sizes).Span;
