@@ -55,8 +55,11 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <see cref="HotPages"/>.</summary>
     public Dictionary<int, HashSet<int>> HotPagesOf { get; } = [];
 
-    /// <summary>Touches a second of pages that the guest touches at random times, beside <see cref="HotPages"/>.</summary>
-    public Dictionary<int, double> TouchesPerSecond { get; } = [];
+    /// <summary>The pages that the guest touches, beside <see cref="HotPages"/>, once in <see cref="CalmPeriod"/>.</summary>
+    public HashSet<int> CalmPages { get; set; } = [];
+
+    /// <summary>The time between two harvests in which the guest surely touches its calm pages.</summary>
+    public TimeSpan CalmPeriod { get; } = TimeSpan.FromMilliseconds(25);
 
     /// <summary>Time between two harvests of a round.</summary>
     public TimeSpan Interval { get; set; } = TimeSpan.FromMilliseconds(5);
@@ -366,7 +369,6 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private sealed class FakeSampler(FakeHost host, int number) : IGuestSampler
     {
         private readonly ConcurrentQueue<AccessSample> _samples = [];
-        private readonly Random _random = new(1);
         private TimeSpan _harvestTime;
         private ulong _armed;
         private long _lastHarvest;
@@ -390,13 +392,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             HashSet<int> hot = host.HotPagesOf.GetValueOrDefault(number, host.HotPages);
             foreach (int page in hot)
                 buffers.Accessed[page / 64] |= 1UL << (page % 64);
-            double seconds = host.Time.GetElapsedTime(_lastHarvest).TotalSeconds;
-            _lastHarvest = host.Time.GetTimestamp();
-            foreach ((int page, double rate) in host.TouchesPerSecond)
+            if (host.Time.GetElapsedTime(_lastHarvest) >= host.CalmPeriod)
             {
-                if (_random.NextDouble() >= Math.Exp(-rate * seconds))
+                foreach (int page in host.CalmPages)
                     buffers.Accessed[page / 64] |= 1UL << (page % 64);
             }
+            _lastHarvest = host.Time.GetTimestamp();
             if (host.BornPerHarvest > 0)
                 host.Grow(buffers);
             Span<MappingSize> sizes = MemoryMarshal.AsMemory(buffers.Sizes).Span;
