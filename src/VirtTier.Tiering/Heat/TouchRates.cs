@@ -172,7 +172,8 @@ internal sealed class TouchRates(int blocks)
     }
 
     /// <summary>Takes in that a page of such a block has come into use: until more is known its rate is no less than the usual. A
-    /// rate falls within few rounds but climbs slowly, and meanwhile a busy page would be worth too little.</summary>
+    /// rate falls within few rounds but climbs slowly, and meanwhile a busy page would be worth too little. It is for pages that
+    /// were hardly accessed before: others are found in all quarters by chance now and then.</summary>
     public void Restart(int page)
     {
         ref byte rate = ref RatesAt(_places[page / PageSizes.BlockPages] - 1)[page % PageSizes.BlockPages];
