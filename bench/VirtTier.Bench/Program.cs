@@ -14,6 +14,7 @@ switch (args)
         BarTable bars = new();
         TieringBench.Run(bars);
         AutoBench.Run(bars);
+        RatesBench.Run(bars);
         ThroughputBench.Run(bars);
         return bars.Print();
     case ["throughput"]:
@@ -24,6 +25,10 @@ switch (args)
         BarTable auto = new();
         AutoBench.Run(auto);
         return auto.Print();
+    case ["rates"]:
+        BarTable rates = new();
+        RatesBench.Run(rates);
+        return rates.Print();
     case ["heldout"]:
         HeldOutBench.Run();
         return 0;
@@ -40,6 +45,7 @@ switch (args)
             int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
         Console.Error.WriteLine(
-            "usage: VirtTier.Bench tiering | throughput | auto | heldout | migration | peers SECONDS [MANAGER...] | reaction");
+            "usage: VirtTier.Bench tiering | throughput | auto | rates | heldout | migration | peers SECONDS [MANAGER...] "
+                + "| reaction");
         return 2;
 }

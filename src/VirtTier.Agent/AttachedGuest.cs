@@ -43,6 +43,7 @@ internal sealed class AttachedGuest
     private bool _ranGuests; // in any harvest since the last round
     private TimeSpan _watched; // by the harvests since the last round
     private TimeSpan _harvestTime;
+    private long _intervalBegan; // by the clock's timestamps
     private (long Fast, long Slow) _boundPages;
     private long _nextDemotion; // before the guest runs, by the clock's timestamps
     private string? _moveProblem; // of the last round
@@ -102,8 +103,11 @@ internal sealed class AttachedGuest
     /// <summary>Rounds that the heat was learned from, those before a restart among them.</summary>
     public long HeatRounds => _planner.Rounds;
 
-    /// <summary>Time since the accessed bits were last cleared.</summary>
-    public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_harvester.LastHarvest);
+    /// <summary>Time since the interval began that the next <see cref="Harvest"/> is to be of.</summary>
+    public TimeSpan SinceHarvest => _context.Time.GetElapsedTime(_intervalBegan);
+
+    /// <inheritdoc cref="PlacementPlanner.WantsGlances"/>
+    public bool WantsGlances => _planner.WantsGlances;
 
     /// <summary>What was learned of the guest's pages, for another <see cref="AttachedGuest"/> of the same process.</summary>
     public byte[] SaveHeat() => _planner.SaveState(MemoryIdentity.Of(_process, _memory.Layout));
@@ -187,17 +191,32 @@ internal sealed class AttachedGuest
 
     /// <summary>Clears the accessed bits, which are of longer than an interval, so that the next harvest is of one.</summary>
     /// <returns>False if the layout had changed, so that not all were cleared.</returns>
-    public bool BeginWatching() => TakeBits();
+    public bool BeginWatching()
+    {
+        bool isWhole = TakeBits();
+        _intervalBegan = _harvester.LastHarvest;
+        return isWhole;
+    }
+
+    /// <summary>Takes the accessed bits of the first part of an interval, for rates of what is touched very often. The next
+    /// <see cref="Harvest"/> is of the rest.</summary>
+    /// <returns>False if the layout had changed, so that nothing was taken.</returns>
+    public bool Glance()
+    {
+        if (TakeWatched() is not TimeSpan watched)
+            return false;
+        _planner.Glance(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span, watched);
+        return true;
+    }
 
     /// <summary>Takes the accessed bits of the whole guest into the heat.</summary>
     /// <returns>False if the layout had changed, so that nothing was taken.</returns>
     public bool Harvest()
     {
-        long before = _harvester.LastHarvest;
-        if (!TakeBits())
+        if (TakeWatched() is not TimeSpan watched)
             return false;
-        _watched += _context.Time.GetElapsedTime(before, _harvester.LastHarvest);
-        _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span);
+        _intervalBegan = _harvester.LastHarvest;
+        _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span, watched: watched);
         _record.Harvested(_harvester.Buffers);
         _homes?.SeeVcpus();
         _faults.Take(_memory.Layout, _planner);
@@ -207,6 +226,17 @@ internal sealed class AttachedGuest
     /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that
     /// migrates is to be left alone.</summary>
     public void StopSampling() => _faults.Stop(_memory.Layout, _planner);
+
+    // The time that the bits are of; null if the layout had changed.
+    private TimeSpan? TakeWatched()
+    {
+        long before = _harvester.LastHarvest;
+        if (!TakeBits())
+            return null;
+        TimeSpan watched = _context.Time.GetElapsedTime(before, _harvester.LastHarvest);
+        _watched += watched;
+        return watched;
+    }
 
     private bool TakeBits()
     {
@@ -436,5 +466,5 @@ internal sealed class AttachedGuest
     }
 
     private PlacementPlanner NewPlanner() =>
-        new(_memory.Layout.PageCount, _faults.IsPossible) { WriteWeight = _nodes.WriteWeight };
+        new(_memory.Layout.PageCount, _faults.IsPossible, glanced: true) { WriteWeight = _nodes.WriteWeight };
 }

@@ -194,7 +194,9 @@ internal sealed class DomainLoop : IAsyncDisposable
         TimeSpan saveInterval = s_firstSave;
         int harvests = 0;
         bool watching = false;
-        for (;; await WaitForHarvestAsync(guest, stop))
+        int glances = 0; // of this interval
+        TimeSpan? glance = null; // when the next one is due, after the interval began
+        for (;; glance = NextGlance(), await WaitForHarvestAsync(guest, glance ?? sampling.Interval, stop))
         {
             _progress.Progress();
             DomainOrders orders = _orders;
@@ -212,12 +214,14 @@ internal sealed class DomainLoop : IAsyncDisposable
             if (_report.State is TieringState.Attaching or TieringState.Paused)
                 PublishWork(guest);
             bool harvest = watching;
-            watching = harvest ? guest.Harvest() : guest.BeginWatching();
+            bool isGlance = glance is not null;
+            watching = isGlance ? guest.Glance() : harvest ? guest.Harvest() : guest.BeginWatching();
             if (!watching)
                 _log.LayoutChanged(orders.Domain.Key);
             else if (!harvest)
                 _travel.Begin(orders.Domain, guest);
-            if (!harvest || !watching)
+            glances = isGlance ? glances + 1 : 0;
+            if (!harvest || !watching || isGlance)
                 continue;
             if (++harvests % sampling.HarvestsPerRound != 0)
             {
@@ -242,6 +246,18 @@ internal sealed class DomainLoop : IAsyncDisposable
             // What was accessed in a rest, or in a round with many moves, was accessed in much longer than an interval.
             watching = guest.SinceHarvest < sampling.Interval;
         }
+
+        // All in one interval, so that a round's harvests look equally long; not in the first, where moves may still go on. What
+        // is due before the last harvest has ended, as of a large guest, is left out.
+        TimeSpan? NextGlance()
+        {
+            int second = Math.Min(1, sampling.HarvestsPerRound - 1);
+            if (!watching || harvests % sampling.HarvestsPerRound != second || !guest.WantsGlances)
+                return null;
+            while (sampling.GlanceAfter(glances) <= guest.SinceHarvest)
+                glances++;
+            return sampling.GlanceAfter(glances);
+        }
     }
 
     private async Task RoundAsync(AttachedGuest guest, DomainOrders orders, RoundPacer pacer, CancellationToken stop)
@@ -256,9 +272,9 @@ internal sealed class DomainLoop : IAsyncDisposable
             Sizes.Show(figures.HotBytes), figures.PromotedPages, figures.DemotedPages);
     }
 
-    private async Task WaitForHarvestAsync(AttachedGuest guest, CancellationToken stop)
+    private async Task WaitForHarvestAsync(AttachedGuest guest, TimeSpan due, CancellationToken stop)
     {
-        TimeSpan left = _context.Sampling.Interval - guest.SinceHarvest;
+        TimeSpan left = due - guest.SinceHarvest;
         if (left > TimeSpan.Zero)
             await Task.Delay(left, _context.Time, stop);
         stop.ThrowIfCancellationRequested();

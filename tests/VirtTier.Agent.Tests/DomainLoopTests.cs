@@ -81,6 +81,35 @@ public sealed class DomainLoopTests : IDisposable
     }
 
     [Fact]
+    public async Task Of_pages_that_every_harvest_finds_accessed_the_busiest_come_to_DRAM()
+    {
+        const int busyPages = 256, budget = busyPages + 8;
+        _host.Interval = 2 * _host.CalmPeriod;
+        _host.HotPages = [.. Enumerable.Range(0, busyPages).Select(i => i * 12)];
+        _host.CalmPages = [.. Enumerable.Range(0, 4 * busyPages).Select(i => i * 3).Except(_host.HotPages)];
+        await using DomainLoop loop = Start(Domains.Running().Orders(budget));
+
+        await Eventually.IsTrue(
+            () => _host.FastPages <= budget && _host.HotFastPages >= busyPages * 9 / 10,
+            () => $"{_host.HotFastPages} of them after {loop.Status.Rounds} rounds");
+    }
+
+    [Theory]
+    [InlineData(10)]
+    [InlineData(50, 10)]
+    [InlineData(250, 10, 50)]
+    [InlineData(1000, 10, 50, 210)]
+    [InlineData(60_000, 10, 50, 210, 850, 3410, 13650)]
+    public void Glances_come_after_four_times_as_long_each_and_leave_half_of_the_interval(int interval, params int[] due)
+    {
+        SamplingPace pace = new(TimeSpan.FromMilliseconds(interval), 4, 1, 0);
+        for (int i = 0; i < due.Length; i++)
+            Assert.Equal(TimeSpan.FromMilliseconds(due[i]), pace.GlanceAfter(i));
+        Assert.Null(pace.GlanceAfter(due.Length));
+        Assert.Null(pace.GlanceAfter(due.Length + 1));
+    }
+
+    [Fact]
     public async Task Observe_finds_the_same_hot_pages_and_moves_none()
     {
         await using DomainLoop loop = Start(Domains.Running(mode: TieringMode.Observe).Orders(Budget));

@@ -8,10 +8,10 @@ namespace VirtTier.Tiering.Heat;
 internal static class AccessWeight
 {
     /// <summary>Number of classes; 0 is the weight 1, then come the lighter ones, then the heavier.</summary>
-    public const int Classes = 1 + Lighter + Heavier;
+    public const int Classes = 1 + MostLighter + MostHeavier;
 
-    private const int Lighter = 3;
-    private const int Heavier = 2;
+    private const int MostLighter = 3;
+    private const int MostHeavier = 2;
 
     // A weight that is no more octaves off keeps its class. At a half, estimates that err would swing to and fro all the time.
     private const double Slack = 0.6;
@@ -24,12 +24,17 @@ internal static class AccessWeight
     /// <param name="before">The class that it had, which it keeps while that is not far off.</param>
     public static byte ClassOf(double log2, byte before)
     {
-        double octaves = Math.Clamp(log2, -Lighter, Heavier);
+        double octaves = Math.Clamp(log2, -MostLighter, MostHeavier);
         if (Math.Abs(octaves - OctaveOf(before)) <= Slack)
             return before;
-        int octave = (int)Math.Round(octaves);
-        return (byte)(octave <= 0 ? -octave : Lighter + octave);
+        return ClassAt((int)Math.Round(octaves));
     }
 
-    private static int OctaveOf(int weight) => weight <= Lighter ? -weight : weight - Lighter;
+    /// <summary>The class that is so many octaves heavier than another, as far as there is one.</summary>
+    public static byte Heavier(byte weight, int octaves) =>
+        ClassAt(Math.Clamp(OctaveOf(weight) + octaves, -MostLighter, MostHeavier));
+
+    private static byte ClassAt(int octave) => (byte)(octave <= 0 ? -octave : MostLighter + octave);
+
+    private static int OctaveOf(int weight) => weight <= MostLighter ? -weight : weight - MostLighter;
 }

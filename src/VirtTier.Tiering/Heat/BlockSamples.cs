@@ -19,8 +19,9 @@ namespace VirtTier.Tiering.Heat;
 /// </remarks>
 /// <param name="history">The pages' past.</param>
 /// <param name="sizes">One <see cref="MappingSize"/> for each block.</param>
-/// <param name="sampled">Whether there will be samples; without, all weigh the same.</param>
-internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, bool sampled)
+/// <param name="sampled">Whether there will be samples.</param>
+/// <param name="glanced">Whether there will be harvests after unequal times. Without either, all pages weigh the same.</param>
+internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, bool sampled, bool glanced = false)
 {
     // Samples of a block that are remembered: enough to tell 512 pages in use from 128, few enough to forget within some minutes.
     private const int Most = 64;
@@ -46,13 +47,37 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
     private Landmines _write;
 
     /// <summary>Classes of <see cref="AccessWeight"/> that occur.</summary>
-    public int Weights => sampled ? AccessWeight.Classes : 1;
+    public int Weights => sampled || glanced ? AccessWeight.Classes : 1;
+
+    /// <summary>Whether there are samples.</summary>
+    public bool IsSampled => sampled;
+
+    /// <summary>How often the busiest pages are touched; null if there are no harvests that tell.</summary>
+    public TouchRates? Rates { get; } = glanced ? new TouchRates(sizes.Length) : null;
 
     /// <summary>States in all of these classes.</summary>
     public int States => PageState.Weighted(0, Weights);
 
     /// <summary>The class of a block, as of the last <see cref="Weigh"/>.</summary>
     public byte Weight(int block) => _weights[block];
+
+    /// <summary>The class of a page in a state by itself: pages that were found accessed in all quarters have their own,
+    /// where their rates are known.</summary>
+    public byte Weight(int page, int own)
+    {
+        int block = page / PageSizes.BlockPages;
+        return HasRates(block) && PageState.IsInAllQuarters(own) ? Rates!.Weight(page, _weights[block]) : _weights[block];
+    }
+
+    /// <summary>The weighted state of a page.</summary>
+    public int StateOf(int page)
+    {
+        int state = history.State(page);
+        return PageState.Weighted(state, Weight(page, state % PageState.Own));
+    }
+
+    /// <summary>Whether pages of a block that are alike may have unlike weights.</summary>
+    public bool HasRates(int block) => Rates is not null && Rates.Has(block);
 
     /// <summary>Samples that are remembered of a block that is mapped as one, of pages that were sampled before.</summary>
     public int Repeats(int block) => _samples[block] <= 1 ? 0 : _samples[block] - Math.Max(1, DistinctOf(block));
@@ -131,8 +156,12 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
         Forget(block);
     }
 
-    /// <summary>Forgets a block's samples; those of its pages are in their history.</summary>
-    public void Forget(int block) => _samples[block] = _writes[block] = _weights[block] = 0;
+    /// <summary>Forgets a block's samples, and rates; those of its pages are in their history.</summary>
+    public void Forget(int block)
+    {
+        _samples[block] = _writes[block] = _weights[block] = 0;
+        Rates?.Forget(block);
+    }
 
     /// <summary>Takes over blocks that another planner of the domain had.</summary>
     public void CopyFrom(BlockSamples other, int from, int to, int count)

@@ -121,6 +121,12 @@ internal static class PageState
         return recency < Outcomes && QuartersOf(recency) > 1 && InLastQuarter(recency);
     }
 
+    /// <summary>Whether pages in a state by itself were accessed in less than an eighth of the quarters of late.</summary>
+    public static bool IsCool(int own) => RelativeHeat(own % Levels) < 0.125;
+
+    /// <summary>Whether pages in a state by itself were accessed in all quarters of the last round.</summary>
+    public static bool IsInAllQuarters(int own) => own / Levels == Outcomes - 1;
+
     /// <summary>Whether pages in a state by itself were never accessed.</summary>
     public static bool IsUntouched(int own) => own / Levels == NeverAccessed;
 

@@ -106,12 +106,13 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
 
     private void CollectPages(ReadOnlySpan<byte> residency, int first)
     {
+        bool apart = samples.HasRates(first / PageSizes.BlockPages);
         // As AlikeNeighbourhoods: a round comes by here for each page, and the last page of a block has a number.
         unchecked
         {
             for (int start = first; start < first + PageSizes.BlockPages; start += Neighbourhood.Pages)
             {
-                bool alike = history.AlikeNeighbourhoods(residency, start, start + Neighbourhood.Pages) > 0;
+                bool alike = !apart && history.AlikeNeighbourhoods(residency, start, start + Neighbourhood.Pages) > 0;
                 for (int page = start; page < start + Neighbourhood.Pages; page++)
                 {
                     // Where one of them is not wanted, none of its like is.
@@ -132,7 +133,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
         };
         if (list is null)
             return false;
-        int state = PageState.Weighted(history.State(page), samples.Weight(page / PageSizes.BlockPages));
+        int state = samples.StateOf(page);
         if (!list.Wants(state))
             return false;
         list.Add(state, new PageRun(page, pages));

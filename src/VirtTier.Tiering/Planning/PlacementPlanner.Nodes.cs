@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Primitives;
-using VirtTier.Tiering.Heat;
 using VirtTier.Tiering.Value;
 
 namespace VirtTier.Tiering.Planning;
@@ -136,7 +135,7 @@ public sealed partial class PlacementPlanner
     private (int State, int Pages) RunAt(int page)
     {
         int block = page / PageSizes.BlockPages;
-        return (PageState.Weighted(_history.State(page), _samples.Weight(block)),
+        return (_samples.StateOf(page),
             _sizes[block] == MappingSize.Size2M ? PageSizes.BlockPages : 1);
     }
 }

@@ -29,7 +29,7 @@ public sealed partial class PlacementPlanner
         ArgumentNullException.ThrowIfNull(plan);
         RequireLength(residency.Length, Pages, nameof(residency));
         plan.Clear();
-        if (_samples.Weights == 1)
+        if (!_samples.IsSampled)
             return;
         Weigh();
         long resident = (Pages - _census.Absent) / PageSizes.BlockPages;

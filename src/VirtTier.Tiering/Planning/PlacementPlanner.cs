@@ -22,6 +22,11 @@ public sealed partial class PlacementPlanner
 {
     private const int WordPages = 64;
 
+    // Rounds with glances until rates are known as well as ever, and how rare they are then: two more harvests in one
+    // of four rounds are an eighth more.
+    private const int RoundsWithGlances = 16;
+    private const int GlanceRarity = 4;
+
     // More rounds than a guest can have lived, and far fewer than overflow.
     private const long MostRounds = 1L << 48;
 
@@ -41,6 +46,10 @@ public sealed partial class PlacementPlanner
     private int _expectedHarvests = PageState.Quarters;
     private int _quarters;
     private double? _accesses;
+    private TimeSpan _watched; // by the harvests of the running round
+    private TimeSpan _watchedWithGlances; // by those of the last round that had glances
+    private int _glances; // of the running round
+    private bool _glanceFound; // since the last harvest that was none
     private long _rounds;
     private bool _residencyKnown;
     private long _hitFirst;
@@ -56,8 +65,10 @@ public sealed partial class PlacementPlanner
     /// <param name="pages">4 KiB pages of the domain, a multiple of 512, at least 512.</param>
     /// <param name="sampled">Whether there will be calls of <see cref="Sample"/>,
     /// for which it needs half a megabyte more.</param>
+    /// <param name="glanced">Whether there will be calls of <see cref="Glance"/>. It needs the same half
+    /// megabyte, and a byte for each page of blocks that are busy.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="pages"/> is not such a number.</exception>
-    public PlacementPlanner(int pages, bool sampled = false)
+    public PlacementPlanner(int pages, bool sampled = false, bool glanced = false)
     {
         if (pages < PageSizes.BlockPages || pages % PageSizes.BlockPages != 0)
             throw new ArgumentOutOfRangeException(
@@ -65,7 +76,7 @@ public sealed partial class PlacementPlanner
         Pages = pages;
         _history = new PageHistory(pages);
         _sizes = new MappingSize[pages / PageSizes.BlockPages];
-        _samples = new BlockSamples(_history, _sizes, sampled);
+        _samples = new BlockSamples(_history, _sizes, sampled, glanced);
         _model = new ValueModel(_samples.Weights);
         _census = new RoundCensus(_history, _sizes, _samples);
         _matcher = new MoveMatcher(_history, _sizes, _samples, _model);
@@ -142,25 +153,60 @@ public sealed partial class PlacementPlanner
     /// </summary>
     /// <param name="accessed">One bit a page: accessed since the last harvest.</param>
     /// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
+    /// <param name="watched">Time since the harvest before, <see cref="Glance"/> or not; needed in rounds with glances.</param>
     /// <param name="accesses">
     /// Accesses that the harvest stands for, where something counted them; else they are inferred from the bits, which for busy
     /// guests gives too few.
     /// </param>
     /// <exception cref="ArgumentException">A span has the wrong length, or the number of accesses is negative.</exception>
-    public void Observe(ReadOnlySpan<ulong> accessed, ReadOnlySpan<MappingSize> sizes, double? accesses = null)
+    public void Observe(
+        ReadOnlySpan<ulong> accessed, ReadOnlySpan<MappingSize> sizes, double? accesses = null, TimeSpan watched = default)
     {
         if (accesses < 0)
             throw new ArgumentOutOfRangeException(nameof(accesses), accesses, "A number of accesses is 0 or more.");
-        RequireLength(accessed.Length, Pages / WordPages, nameof(accessed));
-        RequireLength(sizes.Length, _sizes.Length, nameof(sizes));
         int quarter = PageState.QuarterOf(_harvests, _expectedHarvests);
-        if (accessed.ContainsAnyExcept(0UL))
+        Mark(accessed, sizes, quarter, watched);
+        if (_glanceFound || accessed.ContainsAnyExcept(0UL))
         {
+            _glanceFound = false;
             _harvests++;
             _quarters = quarter + 1;
         }
         if (accesses is double counted)
             _accesses = (_accesses ?? 0) + counted;
+    }
+
+    /// <summary>
+    /// Whether the coming round should have glances: most accesses go to pages that every harvest finds accessed. Then every
+    /// round has them until rates are known, and later one of four.
+    /// </summary>
+    public bool WantsGlances => _samples.Rates is { } rates && _model.IsSaturated
+        && (rates.Rounds < RoundsWithGlances || _rounds % GlanceRarity == 0);
+
+    /// <summary>
+    /// Takes a harvest that comes sooner than the usual one of its quarter of the round, which will be of the rest of its
+    /// time. It tells pages apart that are touched so often that all usual harvests find them accessed.
+    /// </summary>
+    /// <param name="accessed">One bit a page: accessed since the last harvest.</param>
+    /// <param name="sizes">One <see cref="MappingSize"/> for each 512 pages.</param>
+    /// <param name="watched">Time since the harvest before.</param>
+    /// <exception cref="ArgumentException">A span has the wrong length, or the time is not positive.</exception>
+    /// <exception cref="InvalidOperationException">The planner was made for none.</exception>
+    public void Glance(ReadOnlySpan<ulong> accessed, ReadOnlySpan<MappingSize> sizes, TimeSpan watched)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(watched, TimeSpan.Zero);
+        if (_samples.Rates is null)
+            throw new InvalidOperationException("This planner was made for no glances.");
+        _glances++;
+        _glanceFound |= accessed.ContainsAnyExcept(0UL);
+        Mark(accessed, sizes, PageState.QuarterOf(_harvests, _expectedHarvests), watched);
+    }
+
+    // Pages were accessed in this quarter of the round.
+    private void Mark(ReadOnlySpan<ulong> accessed, ReadOnlySpan<MappingSize> sizes, int quarter, TimeSpan watched)
+    {
+        RequireLength(accessed.Length, Pages / WordPages, nameof(accessed));
+        RequireLength(sizes.Length, _sizes.Length, nameof(sizes));
         for (int block = 0; block < _sizes.Length; block++)
         {
             int first = block * PageSizes.BlockPages;
@@ -178,6 +224,10 @@ public sealed partial class PlacementPlanner
             for (int word = 0; word < words.Length; word++)
                 _hitFirst += _history.Hit(first + (word * WordPages), words[word], quarter);
         }
+        _watched += watched;
+        // Suspended or stopped, as a whole: that tells of no page.
+        if (_glances > 0 && watched > TimeSpan.Zero && accessed.ContainsAnyExcept(0UL))
+            _samples.Rates!.Observe(accessed, _sizes, watched);
     }
 
     /// <summary>
@@ -191,7 +241,7 @@ public sealed partial class PlacementPlanner
     {
         ArgumentOutOfRangeException.ThrowIfNegative(page);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(page, Pages);
-        if (_samples.Weights == 1)
+        if (!_samples.IsSampled)
             throw new InvalidOperationException("This planner was made for no fault samples.");
         if (write)
             _samples.AddWrite(page);
@@ -204,6 +254,14 @@ public sealed partial class PlacementPlanner
     /// <param name="any">Those that any access would have stepped on.</param>
     /// <param name="write">Those that only a write would have.</param>
     public void CountLandmines(double any, double write) => _samples.CountLandmines(any, write);
+
+    /// <summary>Touches a second of a page, as far as glances tell; null where they do not.</summary>
+    public double? TouchRate(int page)
+    {
+        int block = page / PageSizes.BlockPages;
+        return !_samples.HasRates(block) ? null
+            : _samples.Rates!.PerSecond(_sizes[block] == MappingSize.Size2M ? block * PageSizes.BlockPages : page);
+    }
 
     /// <summary>Ends a round: decides what to demote and what to promote.</summary>
     /// <param name="residency">One <see cref="Residency"/> a page, read after the last harvest.</param>
@@ -315,7 +373,7 @@ public sealed partial class PlacementPlanner
         if (HeatFileFormat.Refusal(state, layout) is { } refusal)
             return refusal;
         // Into a planner of its own, so that a state that turns out damaged half-way leaves nothing here.
-        PlacementPlanner fresh = new(Pages, _samples.Weights > 1);
+        PlacementPlanner fresh = new(Pages, _samples.IsSampled, _samples.Rates is not null);
         if (HeatFileFormat.Unpack(state, fresh.Read) is { } damage)
             return damage;
         (_history, _sizes, _samples, _model) = (fresh._history, fresh._sizes, fresh._samples, fresh._model);
@@ -404,10 +462,15 @@ public sealed partial class PlacementPlanner
     {
         if (_harvests > 0)
             _rounds++;
+        if (_glances > 0)
+        {
+            _samples.Rates!.EndRound();
+            _watchedWithGlances = _watched;
+        }
         _census.Take(residency, _quarters, _rounds);
         if (_harvests > 0)
         {
-            _model.Learn(_census, _accesses);
+            _model.Learn(_census, _accesses, _samples.Rates?.Usual * _watchedWithGlances.TotalSeconds);
             for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
             {
                 _shareError.Observe(_model.AccessesOf(outcome) * _census.FastOutcomes[outcome], fast: true);
@@ -417,7 +480,8 @@ public sealed partial class PlacementPlanner
             _curveError.EndRound(_census, _model);
             _expectedHarvests = _harvests;
         }
-        _harvests = _quarters = 0;
+        _harvests = _quarters = _glances = 0;
+        _watched = TimeSpan.Zero;
         _hitFirst = 0;
         _accesses = null;
 

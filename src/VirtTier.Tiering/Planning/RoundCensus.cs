@@ -81,9 +81,11 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
                 samples.Split(block);
                 sizes[block] = MappingSize.Size4K;
             }
-            while (next < sizes.Length && sizes[next] == sizes[block] && samples.Weight(next) == samples.Weight(block))
+            bool apart = samples.HasRates(block);
+            while (next < sizes.Length && sizes[next] == sizes[block] && samples.Weight(next) == samples.Weight(block)
+                && !apart && !samples.HasRates(next))
                 next++;
-            CountNeighbourhoods(residency, first, next * PageSizes.BlockPages);
+            CountNeighbourhoods(residency, first, next * PageSizes.BlockPages, apart);
         }
     }
 
@@ -100,12 +102,12 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
         FirstAccessed = Born = Absent = 0;
     }
 
-    private void CountNeighbourhoods(ReadOnlySpan<byte> residency, int first, int end)
+    private void CountNeighbourhoods(ReadOnlySpan<byte> residency, int first, int end, bool apart)
     {
         for (int start = first; start < end;)
         {
             int alike = history.AlikeNeighbourhoods(residency, start, end);
-            if (alike > 0)
+            if (alike > 0 && !(apart && history.IsHit(start)))
             {
                 CountAlike(residency[start], start, alike);
                 start += alike;
@@ -153,20 +155,21 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
         }
         bool fast = Residency.Tier(residency) == Residency.Fast;
         int neighbours = history.Neighbours[page];
-        int weight = samples.Weight(page / PageSizes.BlockPages);
         int state = history.State(page);
         int own = state % PageState.Own;
         if (_quarters > 0 || !known)
         {
             int outcome = history.EndRound(page, runs, Math.Max(1, _quarters), _round);
             own = history.State(page) % PageState.Own;
+            if (outcome == PageState.Outcomes - 1 && samples.Rates is not null)
+                TakeSaturated(page, (int)pages, wasCool: PageState.IsCool(state % PageState.Own));
             _allOutcomes[outcome] += pages;
             if (known)
             {
                 _outcomes[(state * PageState.Outcomes) + outcome] += runs;
                 _pageOutcomes[(state * PageState.Outcomes) + outcome] += pages;
                 _neighbours[(((neighbours * PageState.Outcomes) + outcome) * Neighbourhood.Classes) + nextNeighbours] += runs;
-                (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages * AccessWeight.Factor(weight);
+                (fast ? _fastOutcomes : _slowOutcomes)[outcome] += pages * AccessWeight.Factor(samples.Weight(page, own));
                 if (outcome > 0 && PageState.IsUntouched(state % PageState.Own))
                     FirstAccessed += pages;
             }
@@ -175,8 +178,15 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
                 Born += pages;
             }
         }
-        (fast ? Fast : Slow).Add(PageState.Weighted((nextNeighbours * PageState.Own) + own, weight), runs, pagesEach,
-            IsMovable(residency, page));
+        int weighted = PageState.Weighted((nextNeighbours * PageState.Own) + own, samples.Weight(page, own));
+        (fast ? Fast : Slow).Add(weighted, runs, pagesEach, IsMovable(residency, page));
+    }
+
+    private void TakeSaturated(int page, int pages, bool wasCool)
+    {
+        if (wasCool && samples.HasRates(page / PageSizes.BlockPages))
+            samples.Rates!.Restart(page);
+        samples.Rates!.AddSaturated(page, pages);
     }
 
     private bool IsMovable(byte residency, int page) =>

@@ -247,7 +247,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
             double used = samples.Used(block);
             if (used > MostUsed)
                 continue;
-            int state = PageState.Weighted(history.State(block * PageSizes.BlockPages), samples.Weight(block));
+            int state = samples.StateOf(block * PageSizes.BlockPages);
             double gain = SplitGain.Of(PageSizes.BlockPages * model.MeanRate(state), used, model.MarginalValue);
             if (gain * Horizon <= used * moveCost)
                 continue;

@@ -22,10 +22,14 @@ internal sealed class AccessScale
     // Beyond this, the numbers of pages tell no more.
     private const double GreatestDensity = 3;
 
+    // What a touch stands for that was counted as if it were independent of others, as for the other outcomes.
+    private const double PerTouch = 1.3;
+
     private double _pagesInThree = UnknownPages;
     private double _pagesInFour = UnknownPages;
     private double _density = 1;
     private double _factor = 1;
+    private double? _inAll;
     private bool _measured;
 
     // By quarters: 1.5 times what independent accesses would make, and more at the end; from recorded programs, of which only a
@@ -33,14 +37,20 @@ internal sealed class AccessScale
     private static ReadOnlySpan<double> Spells => [0, 1.5, 3.5, 7, 20];
 
     /// <summary>Accesses of a page in a round that turned out so for it.</summary>
-    public double Of(int outcome) => Spells[PageState.QuartersOf(outcome)] * _density * _factor;
+    public double Of(int outcome) => Unscaled(outcome) * _density * _factor;
+
+    /// <summary>Whether most accesses go to pages of which bits tell no more than that all harvests find them
+    /// accessed.</summary>
+    public bool IsSaturated { get; private set; }
 
     /// <summary>Takes in a round.</summary>
     /// <param name="pagesByOutcome">Pages by outcome.</param>
     /// <param name="accesses">Accesses to all of them, where they were measured.</param>
-    public void Observe(ReadOnlySpan<long> pagesByOutcome, double? accesses)
+    /// <param name="touches">Touches in a round of a page accessed in all quarters, where harvests after unequal times
+    /// told.</param>
+    public void Observe(ReadOnlySpan<long> pagesByOutcome, double? accesses, double? touches)
     {
-        double inThree = 0, inFour = 0;
+        double inThree = 0, inFour = 0, all = 0;
         for (int outcome = 1; outcome < PageState.Outcomes; outcome++)
         {
             int quarters = PageState.QuartersOf(outcome);
@@ -48,21 +58,28 @@ internal sealed class AccessScale
                 inFour += pagesByOutcome[outcome];
             else if (quarters == PageState.Quarters - 1)
                 inThree += pagesByOutcome[outcome];
+            all += pagesByOutcome[outcome] * Spells[quarters];
         }
+        IsSaturated = inFour * Spells[PageState.Quarters] > all / 2;
+        _inAll = touches is double told ? Math.Max(Spells[PageState.Quarters - 1], PerTouch * told) : null;
         _pagesInThree = ((1 - NewWeight) * _pagesInThree) + inThree;
         _pagesInFour = ((1 - NewWeight) * _pagesInFour) + inFour;
         // What is measured need not be inferred.
-        _density =
-            accesses is null ? Math.Clamp((_pagesInFour + UnknownPages) / (_pagesInThree + UnknownPages), 1, GreatestDensity) : 1;
+        _density = accesses is null && touches is null
+            ? Math.Clamp((_pagesInFour + UnknownPages) / (_pagesInThree + UnknownPages), 1, GreatestDensity)
+            : 1;
         if (accesses is double measured)
             Fit(measured, pagesByOutcome);
     }
+
+    private double Unscaled(int outcome) =>
+        outcome == PageState.Outcomes - 1 && _inAll is double inAll ? inAll : Spells[PageState.QuartersOf(outcome)];
 
     private void Fit(double accesses, ReadOnlySpan<long> pagesByOutcome)
     {
         double believed = 0;
         for (int outcome = 0; outcome < PageState.Outcomes; outcome++)
-            believed += pagesByOutcome[outcome] * Spells[PageState.QuartersOf(outcome)];
+            believed += pagesByOutcome[outcome] * Unscaled(outcome);
         if (believed == 0 || accesses <= 0)
             return;
         double factor = accesses / believed;

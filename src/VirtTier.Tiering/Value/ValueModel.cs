@@ -67,6 +67,9 @@ internal sealed class ValueModel
     /// <summary>What a DRAM page is worth for a round: the accesses to the last page that finds room.</summary>
     public double MarginalValue { get; private set; }
 
+    /// <inheritdoc cref="AccessScale.IsSaturated"/>
+    public bool IsSaturated => _scale.IsSaturated;
+
     /// <summary>The accesses that an outcome stands for.</summary>
     public double AccessesOf(int outcome) => _scale.Of(outcome);
 
@@ -76,9 +79,10 @@ internal sealed class ValueModel
     /// <summary>Takes in how a round turned out.</summary>
     /// <param name="census">The round.</param>
     /// <param name="accesses">Accesses in it, where they were measured.</param>
-    public void Learn(RoundCensus census, double? accesses)
+    /// <param name="touches">Touches in a round of a page accessed in all quarters, where they were.</param>
+    public void Learn(RoundCensus census, double? accesses, double? touches)
     {
-        _scale.Observe(census.AllOutcomes, accesses);
+        _scale.Observe(census.AllOutcomes, accesses, touches);
         _statistics.Learn(census);
         EstimateRates();
         ExpectFirstAccesses(census);

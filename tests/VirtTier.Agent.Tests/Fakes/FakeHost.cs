@@ -55,6 +55,15 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <see cref="HotPages"/>.</summary>
     public Dictionary<int, HashSet<int>> HotPagesOf { get; } = [];
 
+    /// <summary>The pages that the guest touches, beside <see cref="HotPages"/>, once in <see cref="CalmPeriod"/>.</summary>
+    public HashSet<int> CalmPages { get; set; } = [];
+
+    /// <summary>The time between two harvests in which the guest surely touches its calm pages.</summary>
+    public TimeSpan CalmPeriod { get; } = TimeSpan.FromMilliseconds(25);
+
+    /// <summary>Time between two harvests of a round.</summary>
+    public TimeSpan Interval { get; set; } = TimeSpan.FromMilliseconds(5);
+
     /// <summary>The page from which on the guest has no memory yet; see <see cref="BornPerHarvest"/>.</summary>
     public int GrownTo { get; set; } = GuestPages;
 
@@ -163,7 +172,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             mover,
             new PageExchange(mover),
             new RoundScratchPool(() => new ResidencyReader(calls, Path.Combine(_root.FullName, "proc"), sys)),
-            new SamplingPace(TimeSpan.FromMilliseconds(5), HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
+            new SamplingPace(Interval, HarvestsPerRound: 4, CpuShare: 0.5, config.FaultRate),
             new HeatStore(HeatDirectory, Log),
             new GuestRecords(new HeatStore(PicturesDirectory, Log), Time, Log),
             Loops,
@@ -359,6 +368,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         private readonly ConcurrentQueue<AccessSample> _samples = [];
         private TimeSpan _harvestTime;
         private ulong _armed;
+        private long _lastHarvest;
 
         public SamplerInfo GetInfo() => new(
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0)
@@ -379,6 +389,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             HashSet<int> hot = host.HotPagesOf.GetValueOrDefault(number, host.HotPages);
             foreach (int page in hot)
                 buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            if (host.Time.GetElapsedTime(_lastHarvest) >= host.CalmPeriod)
+            {
+                foreach (int page in host.CalmPages)
+                    buffers.Accessed[page / 64] |= 1UL << (page % 64);
+            }
+            _lastHarvest = host.Time.GetTimestamp();
             if (host.BornPerHarvest > 0)
                 host.Grow(buffers);
             Span<MappingSize> sizes = MemoryMarshal.AsMemory(buffers.Sizes).Span;
