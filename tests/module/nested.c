@@ -32,7 +32,8 @@
 #define NESTED_GFN	2048
 _Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code has these numbers");
 _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, nested_pages) == 24 &&
-	       offsetof(struct vm_ctl, nested_passes) == 28 && offsetof(struct vm_ctl, nested_exit) == 32,
+	       offsetof(struct vm_ctl, nested_passes) == 28 && offsetof(struct vm_ctl, nested_exit) == 32 &&
+	       offsetof(struct vm_ctl, nested_offset) == 48 && VM_NESTED_CODE_GFN << 12 == NESTED_CODE,
 	       "the code below has these numbers");
 
 #define CR0_PE		0x1U
@@ -69,6 +70,7 @@ _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, 
 #define MSR_FEATURE_CONTROL	0x3a
 #define MSR_VMX_BASIC		0x480
 #define MSR_VMX_PROCBASED2	0x48b
+#define MSR_VMX_EPT_VPID	0x48c
 #define MSR_VMX_TRUE_PINBASED	0x48d
 #define MSR_VMX_TRUE_PROCBASED	0x48e
 #define MSR_VMX_TRUE_EXIT	0x48f
@@ -76,9 +78,11 @@ _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, 
 #define PROCBASED_HLT		(1U << 7)
 #define PROCBASED_SECONDARY	(1U << 31)
 #define PROCBASED2_EPT		(1U << 1)
+#define EPT_VPID_AD		(1U << 21)
 #define EPT_RWX			7U
 #define EPT_LARGE_PAGE		(1U << 7 | 6U << 3 | EPT_RWX)	/* write-back */
 #define EPTP_FOUR_LEVELS	(3U << 3 | 6U)			/* the table itself write-back */
+#define EPTP_AD			(1U << 6)			/* with accessed and dirty bits */
 
 #define VMCS_EPTP		0x201a
 #define VMCS_LINK		0x2800
@@ -163,6 +167,7 @@ asm(".pushsection .rodata\n"
     "nested_code:\n"
     "	movl	24(%ebp), %ecx\n"
     "	movl	$" STRING(NESTED_GFN) " << 12, %ebx\n"
+    "	addl	48(%ebp), %ebx\n"
     "	jecxz	2f\n"
     "1:	incl	8(%ebx)\n"
     "	addl	$4096, %ebx\n"
@@ -244,8 +249,9 @@ static uint32_t controls(int kvm_fd, uint32_t msr, uint32_t wanted)
 }
 
 /* A nested guest in the state of the guest that runs it: with its paging, for not every CPU lets it do without. */
-static void describe_intel(int kvm_fd, char *memory)
+static void describe_intel(int kvm_fd, char *memory, bool no_ad)
 {
+	const uint32_t ad = !no_ad && (controls(kvm_fd, MSR_VMX_EPT_VPID, 0) & EPT_VPID_AD) ? EPTP_AD : 0;
 	const uint32_t revision = controls(kvm_fd, MSR_VMX_BASIC, 0);
 	const uint32_t cr0 = CR0_PG | CR0_NE | CR0_PE, cr4 = CR4_VMXE | CR4_PSE;
 	const uint32_t fields[][2] = {
@@ -254,7 +260,7 @@ static void describe_intel(int kvm_fd, char *memory)
 		{ VMCS_PROCBASED2, controls(kvm_fd, MSR_VMX_PROCBASED2, PROCBASED2_EPT) },
 		{ VMCS_EXIT, controls(kvm_fd, MSR_VMX_TRUE_EXIT, 0) },
 		{ VMCS_ENTRY, controls(kvm_fd, MSR_VMX_TRUE_ENTRY, 0) },
-		{ VMCS_EPTP, INTEL_PML4 | EPTP_FOUR_LEVELS },
+		{ VMCS_EPTP, INTEL_PML4 | EPTP_FOUR_LEVELS | ad },
 		{ VMCS_LINK, 0xffffffff }, { VMCS_LINK + 1, 0xffffffff },	/* none; the upper half is a field */
 		{ VMCS_CR0, cr0 }, { VMCS_CR3, GUEST_TABLE }, { VMCS_CR4, cr4 },
 		{ VMCS_DR7, 0x400 }, { VMCS_RFLAGS, 2 },
@@ -290,7 +296,7 @@ static void describe_intel(int kvm_fd, char *memory)
 	put64(memory, INTEL_PD + 8 * (VM_NESTED_GFN * PAGE >> 21), VM_NESTED_AT * PAGE | EPT_LARGE_PAGE);
 }
 
-int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl)
+int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl, bool no_ad)
 {
 	uint32_t *own = (uint32_t *)(memory + GUEST_TABLE), i;
 
@@ -303,7 +309,7 @@ int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl)
 	if (has_svm()) {
 		describe_amd(memory);
 	} else if (has_vmx()) {
-		describe_intel(kvm_fd, memory);
+		describe_intel(kvm_fd, memory, no_ad);
 	} else {
 		errno = EOPNOTSUPP;
 		return -1;
