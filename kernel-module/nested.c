@@ -55,6 +55,12 @@ static unsigned long value_of(const struct kvm_rmap_head *head)
 	return READ_ONCE(*(const unsigned long *)head) & ~RMAP_LOCKED;
 }
 
+/* What may be told of an address to everybody. */
+static u64 place_of(const void *at)
+{
+	return virt_addr_valid(at) ? __pa(at) : 0;
+}
+
 /* Call the caller back, if an entry maps the frame @pfn at @level, in a table of KVM's whose accessed bits hardware keeps. */
 static bool see_entry(struct nested_tables *nested, u64 *sptep, int level, u64 pfn)
 {
@@ -64,10 +70,10 @@ static bool see_entry(struct nested_tables *nested, u64 *sptep, int level, u64 p
 
 	if (table != nested->table || level != nested->level) {
 		if (!guest_is_table(table, level, &has_ad)) {
-			check_failed(CHECK_NESTED, (u64)sptep);
+			check_failed(CHECK_NESTED, place_of(sptep));
 			return false;
 		}
-		/* The guest's tables for its guests are without accessed bits: hardware keeps none in their translation (Intel). */
+		/* The guest has its guests' tables without accessed bits: hardware keeps none in their translation (Intel). */
 		if (!has_ad)
 			return false;
 		nested->table = table;
@@ -116,7 +122,7 @@ bool nested_for_each(struct nested_tables *nested, const struct kvm_memory_slot 
 		struct rmap_part part;
 
 		if (copy_from_kernel_nofault(&part, next, sizeof(part)) || !part.count || part.count > PART_ENTRIES) {
-			check_failed(CHECK_NESTED, (u64)next);
+			check_failed(CHECK_NESTED, place_of(next));
 			return false;
 		}
 		for (i = 0; i < part.count; i++)

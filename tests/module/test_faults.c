@@ -780,7 +780,8 @@ static void strange_entries(void)
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 20000);
 	for (i = 0; i < PATIENCE * 10 && (info_of(fd).flags & KVM_EPT_SAMPLE_INFO_FAULTS); i++)
 		usleep(100 * 1000);
-	check(!(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_FAULTS), "strange entry: a bit that no KVM uses ends sampling", "it goes on");
+	check(!(info_of(fd).flags & KVM_EPT_SAMPLE_INFO_FAULTS), "strange entry: a bit that no KVM uses ends sampling",
+	      "it goes on");
 	usleep(100 * 1000);	/* the window under way ends */
 	change_entry(&vm, page, unused, 0, &armed);
 	check(armed == entry, "strange entry: and that entry is left alone", "%llx became %llx", entry, armed);

@@ -13,7 +13,8 @@
 #define ROUNDS		150
 #define SEEN		(KVM_EPT_SAMPLE_INFO_NESTED | KVM_EPT_SAMPLE_INFO_NESTED_SEEN)
 
-#define TWO_PLACES	((uint32_t)((VM_NESTED_AT - VM_NESTED_GFN) * PAGE))	/* from one place of the nested guest's pages to the other */
+/* From one place of the nested guest's pages to the other. */
+#define TWO_PLACES	((uint32_t)((VM_NESTED_AT - VM_NESTED_GFN) * PAGE))
 
 static unsigned char bits[PAGES / 8], dirty[PAGES / 8], present[PAGES / 8], sizes[PAGES / 512];
 
@@ -73,27 +74,12 @@ static bool both_say(int fd, uint32_t expected)
 	return !harvest(fd) && (state & both) == expected && (info_of(fd).flags & both) == expected;
 }
 
-/* Wait until the nested guest ran @times more: false after 60 s. */
-static bool wait_nested(const struct vm *vm, uint32_t times)
-{
-	volatile struct vm_ctl *ctl = vm->ctl;
-	uint32_t from = ctl->nested_passes;
-	int i;
-
-	for (i = 0; i < 60000; i++) {
-		if (ctl->nested_passes - from >= times)
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
 /* Harvest what is touched from now on, when the nested guest ran a few times more. */
 static void harvest_passes(int fd, const struct vm *vm)
 {
-	wait_nested(vm, 2);
+	vm_wait_nested(vm, 2);
 	harvest(fd);
-	wait_nested(vm, 2);
+	vm_wait_nested(vm, 2);
 	harvest(fd);
 }
 
@@ -175,7 +161,7 @@ static void start_nested(struct vm *vm, struct vm_config config)
 		hot[i] = 256 + 5 * i;
 	vm_work(vm, hot, HOT, VM_WRITE);
 	ctl->nested_pages = NESTED_PAGES;
-	check(wait_nested(vm, 2) && ctl->nested_exit == well, "a nested guest runs",
+	check(vm_wait_nested(vm, 2) && ctl->nested_exit == well, "a nested guest runs",
 	      "%u times, last exit %#x", ctl->nested_passes, ctl->nested_exit);
 }
 
@@ -252,7 +238,7 @@ int main(void)
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
 	for (round = 0, failed = 0, of_nested = 0; round < ROUNDS; round++) {
 		failed += vm_discard(&vm, VM_NESTED_AT, NESTED_PAGES) != 0;
-		failed += !wait_nested(&vm, 1);
+		failed += !vm_wait_nested(&vm, 1);
 		while ((n = read(fd, batch, sizeof(batch))) > 0)
 			for (i = 0; i < n / sizeof(batch[0]); i++) {
 				samples++;
@@ -273,7 +259,7 @@ int main(void)
 
 	/* Each page counted every pass since its memory went away last: all the same, give or take the pass under way. */
 	vm_discard(&vm, VM_NESTED_AT, NESTED_PAGES);
-	wait_nested(&vm, 20);
+	vm_wait_nested(&vm, 20);
 	snprintf(path, sizeof(path), "/proc/%d/mem", vm.pid);
 	memory = open(path, O_RDONLY | O_CLOEXEC);
 	first = count_in(memory, hva, 0);
@@ -286,7 +272,7 @@ int main(void)
 
 	close(memory);
 	close(fd);
-	check(wait_nested(&vm, 2) && vm_wait(&vm), "both go on when the sampler is gone", "no pass in 60 s");
+	check(vm_wait_nested(&vm, 2) && vm_wait(&vm), "both go on when the sampler is gone", "no pass in 60 s");
 	fd = attach(&vm);
 	ioctl(fd, KVM_EPT_SAMPLE_CMD_SET_FREQ, 5000);
 	vm_kill(&vm);

@@ -534,6 +534,20 @@ void vm_leave_smm(struct vm *vm)
 	vm_wait(vm);
 }
 
+bool vm_wait_nested(const struct vm *vm, uint32_t times)
+{
+	volatile struct vm_ctl *ctl = vm->ctl;
+	uint32_t from = ctl->nested_passes;
+	int i;
+
+	for (i = 0; i < 60000; i++) {
+		if (ctl->nested_passes - from >= times)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 long vm_denied(const struct vm *vm)
 {
 	int helper = open("/proc/denied", O_RDWR | O_CLOEXEC);

@@ -103,6 +103,8 @@ void vm_tell(pid_t pid);
 void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op);
 /* Wait until vCPU 0 went through its table at least twice from now on: false after 60 s. */
 bool vm_wait(struct vm *vm);
+/* Wait until its nested guest ran @times more: false after 60 s. */
+bool vm_wait_nested(const struct vm *vm, uint32_t times);
 /* The pages that vCPU 0 touches beside its table, which is then in *gfns too: how many. */
 size_t vm_own_gfns(const struct vm *vm, unsigned long gfns[VM_MAX_TABLE / 1024 + 3]);
 

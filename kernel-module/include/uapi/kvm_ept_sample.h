@@ -144,7 +144,7 @@ struct kvm_ept_sample_harvest {
 	__u64 pages_dirty;	/* out: of these, pages with the dirty bit set; see above */
 	__u64 generation;	/* out: memslot generation, as in GET_INFO */
 	/* Size 104 until here. */
-	__u32 state;		/* out: INFO_GUEST, with INFO_DIRTY_LOG, INFO_NESTED, INFO_NESTED_SEEN and INFO_CONFIDENTIAL as in GET_INFO */
+	__u32 state;		/* out: INFO_GUEST, with INFO_DIRTY_LOG, INFO_NESTED(_SEEN), INFO_CONFIDENTIAL as in GET_INFO */
 	__u32 reserved;		/* 0 */
 };
 

@@ -58,7 +58,8 @@ internal sealed class ModuleCheck : IDoctorCheck
         if (Array.TrueForAll(failed, line => line.StartsWith("nested ", StringComparison.Ordinal)))
         {
             return Finding.Warning(
-                Check, $"kvm_ept_sample{version} does not know this kernel's KVM, and guests that run guests are only observed: {what}",
+                Check,
+                $"kvm_ept_sample{version} does not know this kernel's KVM, and guests that run guests are only observed: {what}",
                 "apt install --only-upgrade kvm-ept-sample-dkms");
         }
         return Array.TrueForAll(failed, line => line.StartsWith("lock ", StringComparison.Ordinal))
