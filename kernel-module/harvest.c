@@ -550,11 +550,9 @@ static bool harvest_nested_slot(struct walk *walk, const struct kvm_memory_slot 
 static void harvest_nested(struct walk *walk, gfn_t gfn, unsigned int block, const u64 *above)
 {
 	const bool in_giant = gfn < walk->nested_giant_end;
-	struct kvm *kvm = walk->guest->kvm;
 	struct kvm_memslot_iter iter;
 	const u64 *table = NULL;
 	u64 spte = 0;
-	unsigned int i;
 
 	if (above) {
 		spte = READ_ONCE(*above);
@@ -566,15 +564,13 @@ static void harvest_nested(struct walk *walk, gfn_t gfn, unsigned int block, con
 	if (!in_giant)
 		walk->nested_giant = 0;
 	walk->nested_block = block;
-	for (i = 0; i < ARRAY_SIZE(kvm->memslots); i++) {
-		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i), gfn, gfn + BLOCK_PAGES) {
-			/* The guest's table tells nothing of the memory that system management mode has in its place. */
-			if (!harvest_nested_slot(walk, iter.slot, gfn, i ? NULL : table, i ? 0 : spte) ||
-			    (!in_giant && !nested_for_each(&walk->nested, iter.slot, max(gfn, iter.slot->base_gfn),
-							   PG_LEVEL_1G, NESTED_ANY_FRAME))) {
-				walk->nested_unseen = true;
-				return;
-			}
+	/* Not the memslots of system management mode, too: a vCPU leaves its nested guest to enter it. */
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(walk->guest->kvm), gfn, gfn + BLOCK_PAGES) {
+		if (!harvest_nested_slot(walk, iter.slot, gfn, table, spte) ||
+		    (!in_giant && !nested_for_each(&walk->nested, iter.slot, max(gfn, iter.slot->base_gfn), PG_LEVEL_1G,
+						   NESTED_ANY_FRAME))) {
+			walk->nested_unseen = true;
+			return;
 		}
 	}
 	if (!walk->nested_giant)
