@@ -165,7 +165,7 @@ static void start_nested(struct vm *vm)
 	unsigned long pages[NESTED_PAGES], i;
 	volatile struct vm_ctl *ctl;
 
-	vm_start(vm, (struct vm_config){ .memory = MEMORY, .nested = true });
+	vm_start(vm, (struct vm_config){ .memory = MEMORY, .nested = true, .nested_small = true });
 	ctl = vm->ctl;
 	for (i = 0; i < NESTED_PAGES; i++)
 		pages[i] = VM_NESTED_AT + i;

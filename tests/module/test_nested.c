@@ -115,7 +115,7 @@ static void see_nested(int fd, const struct vm *vm, bool huge)
 	      sizes[VM_NESTED_AT / 512] == (huge ? KVM_EPT_SAMPLE_SIZE_2M : KVM_EPT_SAMPLE_SIZE_4K), name,
 	      "%u and %u of %u pages, size %u", there, dirt, NESTED_PAGES, sizes[VM_NESTED_AT / 512]);
 
-	/* The same pages at the other place: two entries map each of them from now on. */
+	/* The same pages at the other place: by 4 KiB, two entries map each of them from now on; large pages share a table. */
 	ctl->nested_offset = TWO_PLACES;
 	harvest_passes(fd, vm);
 	found = found_nested(0, NESTED_PAGES);
@@ -222,7 +222,7 @@ int main(void)
 		vm_kill(&vm);
 	}
 
-	start_nested(&vm, (struct vm_config){});
+	start_nested(&vm, (struct vm_config){ .nested_small = true });
 	ctl = vm.ctl;
 	hva = vm_hva(&vm);
 	fd = attach(&vm);

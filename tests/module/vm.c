@@ -336,7 +336,7 @@ static void run_vm(void)
 	memcpy(memory + VM_CODE_GFN * PAGE, guest_code, guest_code_end - guest_code);
 	if (self->config.interrupts)
 		describe_interrupts();
-	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl, self->config.nested_no_ad))
+	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl, &self->config))
 		die("nested virtualization");
 	piece = self->config.memory / self->config.pieces;
 	for (i = 0; i < self->config.pieces; i++)

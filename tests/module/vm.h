@@ -80,6 +80,7 @@ struct vm_config {
 	bool interrupts;		/* send vCPU 0 an interrupt at each exit */
 	bool nested;			/* run a nested guest after each pass */
 	bool nested_no_ad;		/* whose page table is one without accessed bits, as Intel's may be */
+	bool nested_small;		/* whose page table maps VM_NESTED_GFN by 4 KiB pages, unlike the rest */
 	bool manual_log;		/* what is logged is protected when the log is cleared: right after it began */
 	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, not by a bitmap */
 };
