@@ -2,7 +2,8 @@
 /*
  * What is known of this kernel's KVM.  A kernel's version does not tell which KVM it holds, as distributions carry newer
  * ones back; so what this module relies on is checked where it is used.  One check that failed once ends fault sampling
- * until the module is loaded anew; a harvest fails for as long as what it meets is not as it must be.
+ * until the module is loaded anew; a harvest fails for as long as what it meets is not as it must be.  The check of nested
+ * guests' tables ends neither: a harvest then tells that what they touch is not seen.
  *
  * /sys/module/kvm_ept_sample/parameters/checks tells, one line a check: "NAME passed", "NAME untried", or "NAME failed: VALUE".
  */
@@ -20,6 +21,7 @@ static const char *const names[CHECK_COUNT] = {
 	[CHECK_TABLES] = "tables",
 	[CHECK_ACCESSED] = "accessed",
 	[CHECK_ENTRIES] = "entries",
+	[CHECK_NESTED] = "nested",
 };
 
 static unsigned long passed, failed;
@@ -49,11 +51,11 @@ void check_failed(enum check check, u64 value)
 }
 
 /**
- * any_check_failed() - whether this kernel's KVM was ever found to be other than it is known
+ * faults_check_failed() - whether this kernel's KVM was ever found to be other than fault sampling takes it for
  */
-bool any_check_failed(void)
+bool faults_check_failed(void)
 {
-	return READ_ONCE(failed);
+	return READ_ONCE(failed) & ~BIT(CHECK_NESTED);
 }
 
 static int get_checks(char *text, const struct kernel_param *param)

@@ -13,6 +13,7 @@
  * @CHECK_TABLES: the page of every table leads to KVM's note of it, which leads back and has the table's level
  * @CHECK_ACCESSED: KVM and hardware keep the accessed bit where it is looked for: every upper table was accessed
  * @CHECK_ENTRIES: a writable entry has KVM's two marks where one known layout has them, and no bit set that no KVM uses there
+ * @CHECK_NESTED: what KVM lists as the entries that map a page in tables of nested guests is such entries, of that page
  */
 enum check {
 	CHECK_LOCK,
@@ -22,11 +23,12 @@ enum check {
 	CHECK_TABLES,
 	CHECK_ACCESSED,
 	CHECK_ENTRIES,
+	CHECK_NESTED,
 	CHECK_COUNT
 };
 
 void check_passed(enum check check);
 void check_failed(enum check check, u64 value);
-bool any_check_failed(void);
+bool faults_check_failed(void);
 
 #endif

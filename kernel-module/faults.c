@@ -102,7 +102,7 @@ static struct workqueue_struct *window_wq;
  */
 bool faults_supported(void)
 {
-	return !any_check_failed();
+	return !faults_check_failed();
 }
 
 static struct fault_sampler *find_sampler(struct kvm *kvm)

@@ -23,6 +23,7 @@
 
 #include "checks.h"
 #include "guest.h"
+#include "nested.h"
 
 /*
  * What is known of KVM's entries, the likeliest first.  Those of NPT were the same from 6.1 to 7.3, but for where the kind of
@@ -422,6 +423,14 @@ struct table_note {
 	u64 *spt;
 };
 
+/* KVM's note of the page table at @table: false if the page has none that says so of that table and @level. */
+static bool read_note(const u64 *table, int level, struct table_note *note)
+{
+	/* Of a page that is something else, it may be anything. */
+	return !copy_from_kernel_nofault(note, (void *)page_private(virt_to_page(table)), sizeof(*note)) &&
+	       note->spt == table && note->role.level == level;
+}
+
 /* The table of each note leads back to the note: else it is no such note, and nothing it says counts. */
 static bool is_note(const struct table_note *note)
 {
@@ -444,16 +453,29 @@ u64 *guest_table(u64 spte, int level)
 	struct table_note note;
 
 	if (pfn_valid(pfn)) {
-		struct page *page = pfn_to_page(pfn);
-		u64 *table = page_address(page);
+		u64 *table = page_address(pfn_to_page(pfn));
 
-		/* Of a page that is something else, it may be anything. */
-		if (!copy_from_kernel_nofault(&note, (void *)page_private(page), sizeof(note)) &&
-		    note.spt == table && note.role.level == level)
+		if (read_note(table, level, &note))
 			return table;
 	}
 	check_failed(CHECK_TABLES, spte);
 	return NULL;
+}
+
+/**
+ * guest_is_table() - whether KVM notes a page table at an address, with mmu_lock held
+ * @table: the address, a page's
+ * @level: of the table
+ * @has_ad: set to whether hardware keeps accessed bits in it
+ */
+bool guest_is_table(const u64 *table, int level, bool *has_ad)
+{
+	struct table_note note;
+
+	if (!virt_addr_valid(table) || !read_note(table, level, &note))
+		return false;
+	*has_ad = !note.role.ad_disabled;
+	return true;
 }
 
 /*
@@ -666,28 +688,19 @@ bool guest_is_dirty_logged(struct kvm *kvm)
 	return logged && logged >= pages - logged;
 }
 
-/*
- * Whether the guest runs guests with page tables of their own, or did lately.  KVM translates those
- * tables into others, which show what the nested guests touch; the guest's own show nothing of it.  KVM
- * keeps count of them, until it throws them away.
- */
-static bool runs_guests(struct kvm *kvm)
-{
-	return READ_ONCE(kvm->arch.indirect_shadow_pages);
-}
-
 /**
  * guest_state() - what GET_INFO and HARVEST both tell of a guest now, as KVM_EPT_SAMPLE_INFO_*
  * @kvm: the guest, with its srcu held
+ * @nested_seen: its harvests see what guests of its own touch
  */
-u32 guest_state(struct kvm *kvm)
+u32 guest_state(struct kvm *kvm, bool nested_seen)
 {
 	u32 state = KVM_EPT_SAMPLE_INFO_GUEST;
 
 	if (guest_is_dirty_logged(kvm))
 		state |= KVM_EPT_SAMPLE_INFO_DIRTY_LOG;
-	if (runs_guests(kvm))
-		state |= KVM_EPT_SAMPLE_INFO_NESTED;
+	if (nested_runs(kvm))
+		state |= KVM_EPT_SAMPLE_INFO_NESTED | (nested_seen ? KVM_EPT_SAMPLE_INFO_NESTED_SEEN : 0);
 	if (is_confidential(kvm))
 		state |= KVM_EPT_SAMPLE_INFO_CONFIDENTIAL;
 	return state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * HARVEST: test and clear the accessed bits of a guest's second-level page tables.
+ * HARVEST: test and clear the accessed bits of a guest's second-level page tables, and of those that its own guests run on.
  */
 #include <linux/bitmap.h>
 #include <linux/page_idle.h>
@@ -12,6 +12,7 @@
 #include "checks.h"
 #include "guest.h"
 #include "harvest.h"
+#include "nested.h"
 
 /* A block is what one table of the lowest level maps: 2 MiB. */
 #define BLOCK_PAGES	512
@@ -67,6 +68,13 @@ struct harvest_buffer {
  * @giant_end: end of the 1 GiB leaf that the walk is in; it is looked at once, not 512 times
  * @giant: what was found in that leaf
  * @entry: of each root, the entry that maps the block just harvested, while mmu_lock is held; NULL if that is above level 2
+ * @nested: the tables of the guest's own guests
+ * @nested_unseen: some of these cannot be seen; what was found in others counts, and no more are looked at
+ * @nested_entries: entries of them looked at
+ * @nested_block: the block whose entries are looked at
+ * @nested_page: the page in it
+ * @nested_giant_end: end of the 1 GiB that entries of theirs map, which the walk is in, as with @giant_end
+ * @nested_giant: what was found in these
  */
 struct walk {
 	struct harvester *harvester;
@@ -82,6 +90,13 @@ struct walk {
 	gfn_t giant_end;
 	u64 giant;
 	u64 *entry[MAX_ROOTS];
+	struct nested_tables nested;
+	bool nested_unseen;
+	u64 nested_entries;
+	unsigned int nested_block;
+	unsigned int nested_page;
+	gfn_t nested_giant_end;
+	u64 nested_giant;
 };
 
 static void forget_cold(struct harvester *harvester)
@@ -473,6 +488,98 @@ static unsigned int skip_cold(struct walk *walk, gfn_t gfn, unsigned int most)
 	return i;
 }
 
+/* What one entry of a nested guest's table tells of the page that the walk is at. */
+static void harvest_nested_entry(struct nested_tables *nested, u64 *sptep, u64 spte, int level)
+{
+	struct walk *walk = container_of(nested, struct walk, nested);
+	struct harvest_buffer *found = walk->harvester->buffer;
+	const struct spte_layout *layout = walk->guest->layout;
+	unsigned int block = walk->nested_block, page = walk->nested_page;
+
+	walk->nested_entries++;
+	if (walk->clear && (spte & layout->accessed)) {
+		take_accessed(walk, sptep, spte);
+		if (walk->report)
+			report_page(spte);
+	}
+	if (level == PG_LEVEL_1G) {
+		walk->nested_giant |= spte;
+	} else if (level == PG_LEVEL_2M) {
+		note_block(walk, block, spte);
+		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_2M);
+	} else {
+		touch(walk, block);
+		__set_bit(page, found->present[block]);
+		if (spte & layout->accessed)
+			__set_bit(page, found->accessed[block]);
+		if (spte & layout->dirty)
+			__set_bit(page, found->dirty[block]);
+		note_size(walk, block, KVM_EPT_SAMPLE_SIZE_4K);
+	}
+}
+
+/* The frame that the guest's own table has for page @i of a block: in @table, or in the 2 MiB entry @above if that is NULL. */
+static u64 frame_of(const u64 *table, u64 above, unsigned int i)
+{
+	u64 spte = table ? READ_ONCE(table[i]) : above;
+
+	if (!spte_present(spte))
+		return NESTED_ANY_FRAME;
+	return ((spte & SPTE_ADDR) >> PAGE_SHIFT) + (table ? 0 : i);
+}
+
+/* The same for all entries that map what @slot has of the block at @gfn, but for those of 1 GiB. */
+static bool harvest_nested_slot(struct walk *walk, const struct kvm_memory_slot *slot, gfn_t gfn, const u64 *table, u64 above)
+{
+	gfn_t at = max(gfn, slot->base_gfn), end = min(gfn + BLOCK_PAGES, slot->base_gfn + slot->npages);
+
+	if (!nested_for_each(&walk->nested, slot, at, PG_LEVEL_2M, frame_of(table, above, at - gfn)))
+		return false;
+	for (; at < end; at++) {
+		walk->nested_page = at - gfn;
+		if (!nested_for_each(&walk->nested, slot, at, PG_LEVEL_4K, frame_of(table, above, at - gfn)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Look at the entries that map the block at @gfn for the guest's own guests; @above is the one that maps it for the guest
+ * itself, NULL if that is above level 2.  An entry of 1 GiB is looked at once, and noted for each block.
+ */
+static void harvest_nested(struct walk *walk, gfn_t gfn, unsigned int block, const u64 *above)
+{
+	const bool in_giant = gfn < walk->nested_giant_end;
+	struct kvm_memslot_iter iter;
+	const u64 *table = NULL;
+	u64 spte = 0;
+
+	if (above) {
+		spte = READ_ONCE(*above);
+		if (spte_present(spte) && !spte_is_leaf(spte, PG_LEVEL_2M)) {
+			table = guest_table(spte, PG_LEVEL_4K);
+			spte = 0;
+		}
+	}
+	if (!in_giant)
+		walk->nested_giant = 0;
+	walk->nested_block = block;
+	/* Not the memslots of system management mode, too: a vCPU leaves its nested guest to enter it. */
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(walk->guest->kvm), gfn, gfn + BLOCK_PAGES) {
+		if (!harvest_nested_slot(walk, iter.slot, gfn, table, spte) ||
+		    (!in_giant && !nested_for_each(&walk->nested, iter.slot, max(gfn, iter.slot->base_gfn), PG_LEVEL_1G,
+						   NESTED_ANY_FRAME))) {
+			walk->nested_unseen = true;
+			return;
+		}
+	}
+	if (!walk->nested_giant)
+		return;
+	walk->nested_giant_end = round_down(gfn, GIANT_PAGES) + GIANT_PAGES;
+	note_block(walk, block, walk->nested_giant);
+	note_size(walk, block, KVM_EPT_SAMPLE_SIZE_1G);
+}
+
 /* Harvest up to BATCH_BLOCKS blocks from @gfn to @end under one hold of mmu_lock; how many. */
 static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 {
@@ -481,6 +588,7 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 	struct root roots[MAX_ROOTS];
 	unsigned int block, blocks, cold;
 	int root, count;
+	bool nested;
 
 	blocks = min_t(u64, walk->report ? REPORT_BLOCKS : BATCH_BLOCKS, (end - gfn) / BLOCK_PAGES);
 	memset(found->sizes, 0, blocks);
@@ -493,12 +601,16 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 	if (count)
 		meet_root(walk, &roots[0]);
 	memset(walk->entry, 0, sizeof(walk->entry));
+	nested = nested_runs(kvm);
+	walk->nested.table = NULL;
 	for (block = 0; block < blocks; block++, gfn += BLOCK_PAGES) {
 		if (block && (need_resched() || rwlock_needbreak(&kvm->mmu_lock)))
 			break;
 		if (gfn < walk->giant_end) {	/* which begins a table, so what is in @entry is not used after it */
 			note_block(walk, block, walk->giant);
 			note_size(walk, block, KVM_EPT_SAMPLE_SIZE_1G);
+			if (nested && !walk->nested_unseen)
+				harvest_nested(walk, gfn, block, NULL);
 			continue;
 		}
 		walk->alone = true;
@@ -510,6 +622,10 @@ static unsigned int harvest_batch(struct walk *walk, gfn_t gfn, gfn_t end)
 		/* Found in any of them, a 1 GiB leaf is noted block by block. */
 		if (walk->giant_end > gfn)
 			walk->alone = false;
+		if (nested && !walk->nested_unseen) {
+			harvest_nested(walk, gfn, block, count && !roots[0].smm ? walk->entry[0] : NULL);
+			walk->alone = false;
+		}
 		cold = skip_cold(walk, gfn + BLOCK_PAGES, blocks - block - 1);
 		memset(found->sizes + block + 1, KVM_EPT_SAMPLE_SIZE_4K, cold);
 		block += cold;
@@ -600,6 +716,7 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 		.report = (request->flags & KVM_EPT_SAMPLE_HARVEST_REPORT) && (request->flags & KVM_EPT_SAMPLE_HARVEST_CLEAR),
 		.flush = request->flags & KVM_EPT_SAMPLE_HARVEST_FLUSH,
 		.only_accessed = !request->dirty && !request->present,
+		.nested.entry = harvest_nested_entry,
 	};
 	struct guest_paging paging;
 	u64 begin = ktime_get_ns();
@@ -622,13 +739,16 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 	request->pages_accessed = 0;
 	request->pages_dirty = 0;
 	while (request->next < request->end) {
-		unsigned int blocks = harvest_batch(&walk, request->next, request->end);
+		unsigned int blocks;
 
+		idx = srcu_read_lock(&guest->kvm->srcu);	/* memslots, and what they list */
+		blocks = harvest_batch(&walk, request->next, request->end);
+		srcu_read_unlock(&guest->kvm->srcu, idx);
 		err = walk.unknown ? -EOPNOTSUPP : put_batch(&walk, request, blocks);
 		if (err)
 			break;
 		/* Not within a 1 GiB leaf: its one accessed bit is cleared, a later call would miss it. */
-		if (signal_pending(current) && request->next >= walk.giant_end)
+		if (signal_pending(current) && request->next >= walk.giant_end && request->next >= walk.nested_giant_end)
 			break;
 		cond_resched();
 	}
@@ -641,14 +761,17 @@ int harvest(struct harvester *harvester, struct kvm_ept_sample_harvest *request)
 		check_passed(CHECK_TABLES);
 		check_passed(CHECK_ACCESSED);
 	}
+	if (walk.nested_entries && !walk.nested_unseen)
+		check_passed(CHECK_NESTED);
+	WRITE_ONCE(harvester->nested_unseen, walk.nested_unseen);
 
 	idx = srcu_read_lock(&guest->kvm->srcu);
 	request->generation = kvm_memslots(guest->kvm)->generation;
-	request->state = guest_state(guest->kvm);
+	request->state = guest_state(guest->kvm, !walk.nested_unseen);
 	srcu_read_unlock(&guest->kvm->srcu, idx);
 
 	atomic64_inc(&harvester->harvests);
-	atomic64_add(walk.entries, &harvester->entries);
+	atomic64_add(walk.entries + walk.nested_entries, &harvester->entries);
 	atomic64_add(ktime_get_ns() - begin, &harvester->ns);
 	return err;
 }

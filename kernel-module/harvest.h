@@ -30,6 +30,7 @@ struct cold_tables {
  * @guest: the guest, which outlives this
  * @buffer: room for one batch
  * @cold: tables that need not be looked into
+ * @nested_unseen: the last harvest could not see all that the guest's own guests touch
  * @harvests: how many there were
  * @ns: time that they took
  * @entries: entries that they looked at
@@ -38,6 +39,7 @@ struct harvester {
 	struct guest *guest;
 	struct harvest_buffer *buffer;
 	struct cold_tables cold;
+	bool nested_unseen;
 	atomic64_t harvests;
 	atomic64_t ns;
 	atomic64_t entries;

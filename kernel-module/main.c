@@ -219,7 +219,7 @@ static int guest_info(struct attachment *attachment, struct kvm_ept_sample_info 
 		info->memslots++;
 	info->gfn_end = guest_gfn_end(kvm);
 	info->generation = slots->generation;
-	info->flags |= guest_state(kvm);
+	info->flags |= guest_state(kvm, !READ_ONCE(harvester->nested_unseen));
 	srcu_read_unlock(&kvm->srcu, idx);
 
 	info->harvests = atomic64_read(&harvester->harvests);

@@ -40,7 +40,7 @@ internal sealed class AttachedGuest
     private readonly GuestRecord _record;
     private readonly GuestSplits? _splits;
     private PlacementPlanner _planner;
-    private bool _ranGuests; // in any harvest since the last round
+    private bool _ranUnseenGuests; // in any harvest since the last round
     private TimeSpan _watched; // by the harvests since the last round
     private TimeSpan _harvestTime;
     private long _intervalBegan; // by the clock's timestamps
@@ -75,7 +75,7 @@ internal sealed class AttachedGuest
 
     private void Tell(SamplerFeatures features)
     {
-        RunsGuests = _ranGuests || features.HasFlag(SamplerFeatures.NestedGuests);
+        RunsUnseenGuests = _ranUnseenGuests || features.HasUnseenGuests();
         IsConfidential = features.HasFlag(SamplerFeatures.Confidential);
     }
 
@@ -86,9 +86,9 @@ internal sealed class AttachedGuest
     /// way.</summary>
     public DomainFigures Figures { get; private set; } = DomainFigures.None;
 
-    /// <summary>Whether the guest runs guests of its own, as of the last round. What they touch is not seen:
-    /// nothing of it is moved.</summary>
-    public bool RunsGuests { get; private set; }
+    /// <summary>Whether the guest runs guests of its own whose accesses were not seen, as of the last round: nothing of it is
+    /// moved.</summary>
+    public bool RunsUnseenGuests { get; private set; }
 
     /// <summary>Whether the guest's memory is kept from its host, which cannot move its pages.</summary>
     public bool IsConfidential { get; private set; }
@@ -241,7 +241,7 @@ internal sealed class AttachedGuest
     private bool TakeBits()
     {
         bool isWhole = _harvester.Harvest();
-        _ranGuests |= _harvester.RunsGuests;
+        _ranUnseenGuests |= _harvester.RunsUnseenGuests;
         if (!isWhole)
             Relayout();
         return isWhole;
@@ -280,7 +280,7 @@ internal sealed class AttachedGuest
             _bound.Forget(); // who changes the one may have changed the other
         SamplerInfo info = _sampler.GetInfo();
         Tell(info.Features);
-        _ranGuests = false;
+        _ranUnseenGuests = false;
         _faults.CountLandmines((long)info.Armed, _planner);
         _progress();
         RoundScratch scratch = _context.Scratch.Rent();
@@ -351,7 +351,7 @@ internal sealed class AttachedGuest
     private string? Obstacle => _nodes.Forbidden;
 
     private bool MayTouch(DomainOrders orders) =>
-        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsGuests && !IsConfidential;
+        orders.Mode == TieringMode.Enforce && Obstacle is null && !RunsUnseenGuests && !IsConfidential;
 
     private bool MayMove(DomainOrders orders) => MayTouch(orders) && _nodes.SlowAllowed.Count > 0;
 

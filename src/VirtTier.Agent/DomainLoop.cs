@@ -315,8 +315,8 @@ internal sealed class DomainLoop : IAsyncDisposable
 
     private void PublishWork(AttachedGuest guest)
     {
-        if (guest.RunsGuests)
-            Publish(guest, TieringState.Observing, Reasons.RunsGuests(_orders.Domain));
+        if (guest.RunsUnseenGuests)
+            Publish(guest, TieringState.Observing, Reasons.RunsUnseenGuests(_orders.Domain));
         else if (guest.IsConfidential)
             Publish(guest, TieringState.Observing, Reasons.IsConfidential(_orders.Domain));
         else

@@ -71,7 +71,7 @@ internal sealed class HeatTravel(DomainLoopContext context)
             return;
         if (_toRemove || (!carries && !_isGone && (_isThere || orders.Domain.HasHeat)))
             _writing = WriteAsync(orders.Domain, null, context.CarryInterval);
-        else if (carries && guest.HeatRounds >= LeastRounds && !guest.RunsGuests)
+        else if (carries && guest.HeatRounds >= LeastRounds && !guest.RunsUnseenGuests)
         {
             long start = context.Time.GetTimestamp();
             string? text = guest.SummarizeHeat() is { } summary ? Convert.ToBase64String(summary) : null;

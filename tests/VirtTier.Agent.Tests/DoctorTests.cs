@@ -510,6 +510,8 @@ public sealed class DoctorTests : IDisposable
     [InlineData("lock failed: 0x0\nroots passed\n", Severity.Warning, "on a real-time kernel it does not sample faults")]
     [InlineData("lock passed\nentries failed: 0x9f7\n", Severity.Warning, "does not sample faults: entries failed: 0x9f7")]
     [InlineData("lock failed: 0x0\ntracepoint failed: 0x0\n", Severity.Warning, "lock failed: 0x0, tracepoint failed: 0x0")]
+    [InlineData("nested failed: 0x7\n", Severity.Warning, "guests that run guests are only observed: nested failed: 0x7")]
+    [InlineData("entries failed: 0x9\nnested failed: 0x7\n", Severity.Warning, "does not sample faults: entries failed: 0x9, n")]
     [InlineData("roots passed\ntables failed: 0x7\n", Severity.Error, "guests are not observed: tables failed: 0x7")]
     internal async Task What_the_module_found_of_the_kernel_is_told(string checks, Severity severity, string text)
     {

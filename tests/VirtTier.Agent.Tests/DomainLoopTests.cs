@@ -185,6 +185,21 @@ public sealed class DomainLoopTests : IDisposable
     }
 
     [Fact]
+    public async Task A_guest_whose_own_guests_are_seen_is_tiered_like_any_other()
+    {
+        (_host.NestedGuests, _host.NestedGuestsNow, _host.NestedSeen) = (true, true, true);
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        await Eventually.IsTrue(
+            () => loop.Status is { State: TieringState.Tiering, Reason: null } && _host.FastPages <= Budget);
+
+        Assert.DoesNotContain(_host.Log.Lines, line => line.Contains("runs guests of its own", StringComparison.Ordinal));
+        Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
+
+        _host.NestedSeen = false; // until the module can see them no more
+        await Eventually.IsTrue(() => loop.Status.State == TieringState.Observing);
+    }
+
+    [Fact]
     public async Task A_confidential_guest_is_observed_and_not_moved()
     {
         _host.Confidential = true;

@@ -53,7 +53,7 @@ public sealed class ReasonsTests
     public void What_is_not_libvirts_gets_no_command_of_libvirts()
     {
         RunningDomain pod = Domains.Running() with { Source = "kubevirt", Id = "UID/prod_web1", State = DomainState.Paused };
-        foreach (string reason in (string[])[Reasons.Off(pod), Reasons.Paused(pod), Reasons.RunsGuests(pod),
+        foreach (string reason in (string[])[Reasons.Off(pod), Reasons.Paused(pod), Reasons.RunsUnseenGuests(pod),
             Reasons.IsConfidential(pod)])
         {
             Assert.DoesNotContain("virsh", reason, StringComparison.Ordinal);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A guest within the test guest, run by AMD's SVM or Intel's VMX.  Its page table is one of large pages that maps
- * everything to itself but VM_NESTED_GFN.  The guest and its own guest are both 32-bit.
+ * everything to itself but VM_NESTED_GFN, which may be mapped by small ones.  The guest and its own guest are both 32-bit.
  */
 #include "nested.h"
 
@@ -17,6 +17,7 @@
 #define NESTED_CODE	0x3000
 #define GUEST_TABLE	0xb000		/* page table of the guest, and with Intel of its guest, too */
 #define RUN_CODE	0xc000
+#define PIECES		0xd000		/* of its guest's page table, for VM_NESTED_GFN, where that is mapped by 4 KiB */
 #define AMD_VMCB	0x4000
 #define AMD_HSAVE	0x5000
 #define AMD_TABLE	0x6000
@@ -32,7 +33,8 @@
 #define NESTED_GFN	2048
 _Static_assert(NESTED_GFN == VM_NESTED_GFN && VM_NESTED_WORD == 8, "nested_code has these numbers");
 _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, nested_pages) == 24 &&
-	       offsetof(struct vm_ctl, nested_passes) == 28 && offsetof(struct vm_ctl, nested_exit) == 32,
+	       offsetof(struct vm_ctl, nested_passes) == 28 && offsetof(struct vm_ctl, nested_exit) == 32 &&
+	       offsetof(struct vm_ctl, nested_offset) == 48 && VM_NESTED_CODE_GFN << 12 == NESTED_CODE,
 	       "the code below has these numbers");
 
 #define CR0_PE		0x1U
@@ -41,6 +43,7 @@ _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, 
 #define CR4_PSE		0x10U
 #define CR4_VMXE	0x2000U
 #define LARGE_PAGE	0xe7U		/* present, writable, user, accessed, dirty, large */
+#define SMALL_PAGE	0x67U
 
 /* AMD APM vol. 2, appendix B, "VMCB layout". */
 #define VMCB_MISC1	0x00c
@@ -69,6 +72,7 @@ _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, 
 #define MSR_FEATURE_CONTROL	0x3a
 #define MSR_VMX_BASIC		0x480
 #define MSR_VMX_PROCBASED2	0x48b
+#define MSR_VMX_EPT_VPID	0x48c
 #define MSR_VMX_TRUE_PINBASED	0x48d
 #define MSR_VMX_TRUE_PROCBASED	0x48e
 #define MSR_VMX_TRUE_EXIT	0x48f
@@ -76,9 +80,12 @@ _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, 
 #define PROCBASED_HLT		(1U << 7)
 #define PROCBASED_SECONDARY	(1U << 31)
 #define PROCBASED2_EPT		(1U << 1)
+#define EPT_VPID_AD		(1U << 21)
 #define EPT_RWX			7U
-#define EPT_LARGE_PAGE		(1U << 7 | 6U << 3 | EPT_RWX)	/* write-back */
+#define EPT_SMALL_PAGE	(6U << 3 | EPT_RWX)		/* write-back */
+#define EPT_LARGE_PAGE	(1U << 7 | EPT_SMALL_PAGE)
 #define EPTP_FOUR_LEVELS	(3U << 3 | 6U)			/* the table itself write-back */
+#define EPTP_AD			(1U << 6)			/* with accessed and dirty bits */
 
 #define VMCS_EPTP		0x201a
 #define VMCS_LINK		0x2800
@@ -163,6 +170,7 @@ asm(".pushsection .rodata\n"
     "nested_code:\n"
     "	movl	24(%ebp), %ecx\n"
     "	movl	$" STRING(NESTED_GFN) " << 12, %ebx\n"
+    "	addl	48(%ebp), %ebx\n"
     "	jecxz	2f\n"
     "1:	incl	8(%ebx)\n"
     "	addl	$4096, %ebx\n"
@@ -203,16 +211,18 @@ static bool has_vmx(void)
 }
 
 /* A nested guest in the state of the guest that runs it, but without paging. */
-static void describe_amd(char *memory)
+static void describe_amd(char *memory, const struct vm_config *config)
 {
 	static const int segments[] = { VMCB_ES, VMCB_CS, VMCB_SS, VMCB_DS };
-	uint32_t *table = (uint32_t *)(memory + AMD_TABLE), i;
+	uint32_t *table = (uint32_t *)(memory + AMD_TABLE), *pieces = (uint32_t *)(memory + PIECES), i;
 	char *vmcb = memory + AMD_VMCB;
 
 	memcpy(memory + RUN_CODE, amd_run, amd_run_end - amd_run);
 	for (i = 0; i < 1024; i++)
 		table[i] = i << 22 | LARGE_PAGE;
-	table[VM_NESTED_GFN * PAGE >> 22] = VM_NESTED_AT * PAGE | LARGE_PAGE;
+	table[VM_NESTED_GFN * PAGE >> 22] = config->nested_small ? PIECES | SMALL_PAGE : VM_NESTED_AT * PAGE | LARGE_PAGE;
+	for (i = 0; i < 1024 && config->nested_small; i++)
+		pieces[i] = (VM_NESTED_AT + i) * PAGE | SMALL_PAGE;
 
 	put64(vmcb, VMCB_MISC1, 1U << 31 | 1U << 24 | 3ULL << 32);	/* shutdown; HLT; VMRUN, VMMCALL */
 	put64(vmcb, VMCB_IOPM, AMD_BITMAPS);
@@ -244,8 +254,9 @@ static uint32_t controls(int kvm_fd, uint32_t msr, uint32_t wanted)
 }
 
 /* A nested guest in the state of the guest that runs it: with its paging, for not every CPU lets it do without. */
-static void describe_intel(int kvm_fd, char *memory)
+static void describe_intel(int kvm_fd, char *memory, const struct vm_config *config)
 {
+	const uint32_t ad = !config->nested_no_ad && (controls(kvm_fd, MSR_VMX_EPT_VPID, 0) & EPT_VPID_AD) ? EPTP_AD : 0;
 	const uint32_t revision = controls(kvm_fd, MSR_VMX_BASIC, 0);
 	const uint32_t cr0 = CR0_PG | CR0_NE | CR0_PE, cr4 = CR4_VMXE | CR4_PSE;
 	const uint32_t fields[][2] = {
@@ -254,7 +265,7 @@ static void describe_intel(int kvm_fd, char *memory)
 		{ VMCS_PROCBASED2, controls(kvm_fd, MSR_VMX_PROCBASED2, PROCBASED2_EPT) },
 		{ VMCS_EXIT, controls(kvm_fd, MSR_VMX_TRUE_EXIT, 0) },
 		{ VMCS_ENTRY, controls(kvm_fd, MSR_VMX_TRUE_ENTRY, 0) },
-		{ VMCS_EPTP, INTEL_PML4 | EPTP_FOUR_LEVELS },
+		{ VMCS_EPTP, INTEL_PML4 | EPTP_FOUR_LEVELS | ad },
 		{ VMCS_LINK, 0xffffffff }, { VMCS_LINK + 1, 0xffffffff },	/* none; the upper half is a field */
 		{ VMCS_CR0, cr0 }, { VMCS_CR3, GUEST_TABLE }, { VMCS_CR4, cr4 },
 		{ VMCS_DR7, 0x400 }, { VMCS_RFLAGS, 2 },
@@ -287,10 +298,13 @@ static void describe_intel(int kvm_fd, char *memory)
 	put64(memory, INTEL_PDPT + 8, (INTEL_PD + PAGE) | EPT_RWX);
 	for (i = 0; i < 1024; i++)
 		put64(memory, INTEL_PD + 8 * i, i << 21 | EPT_LARGE_PAGE);
-	put64(memory, INTEL_PD + 8 * (VM_NESTED_GFN * PAGE >> 21), VM_NESTED_AT * PAGE | EPT_LARGE_PAGE);
+	put64(memory, INTEL_PD + 8 * (VM_NESTED_GFN * PAGE >> 21),
+	      config->nested_small ? PIECES | EPT_RWX : VM_NESTED_AT * PAGE | EPT_LARGE_PAGE);
+	for (i = 0; i < 512 && config->nested_small; i++)
+		put64(memory, PIECES + 8 * i, (VM_NESTED_AT + i) * PAGE | EPT_SMALL_PAGE);
 }
 
-int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl)
+int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl, const struct vm_config *config)
 {
 	uint32_t *own = (uint32_t *)(memory + GUEST_TABLE), i;
 
@@ -301,9 +315,9 @@ int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl)
 	for (i = 0; i < 1024; i++)
 		own[i] = i << 22 | LARGE_PAGE;
 	if (has_svm()) {
-		describe_amd(memory);
+		describe_amd(memory, config);
 	} else if (has_vmx()) {
-		describe_intel(kvm_fd, memory);
+		describe_intel(kvm_fd, memory, config);
 	} else {
 		errno = EOPNOTSUPP;
 		return -1;

@@ -336,7 +336,7 @@ static void run_vm(void)
 	memcpy(memory + VM_CODE_GFN * PAGE, guest_code, guest_code_end - guest_code);
 	if (self->config.interrupts)
 		describe_interrupts();
-	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl))
+	if (self->config.nested && nested_describe(kvm_fd, memory, self->ctl, &self->config))
 		die("nested virtualization");
 	piece = self->config.memory / self->config.pieces;
 	for (i = 0; i < self->config.pieces; i++)
@@ -532,6 +532,20 @@ void vm_leave_smm(struct vm *vm)
 	vm->ctl->exits = 0;
 	vm->ctl->smm_stay = 0;
 	vm_wait(vm);
+}
+
+bool vm_wait_nested(const struct vm *vm, uint32_t times)
+{
+	volatile struct vm_ctl *ctl = vm->ctl;
+	uint32_t from = ctl->nested_passes;
+	int i;
+
+	for (i = 0; i < 60000; i++) {
+		if (ctl->nested_passes - from >= times)
+			return true;
+		usleep(1000);
+	}
+	return false;
 }
 
 long vm_denied(const struct vm *vm)

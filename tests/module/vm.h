@@ -27,11 +27,13 @@
 
 /*
  * The nested guest has its own nested page table: what it calls VM_NESTED_GFN is VM_NESTED_AT of the guest; the rest is
- * the same in both.  In each of its pages it counts up the 32-bit word at VM_NESTED_WORD.
+ * the same in both, so that it has each of those pages at two places.  In each of its pages it counts up the 32-bit word at
+ * VM_NESTED_WORD.
  */
 #define VM_NESTED_GFN	2048UL
 #define VM_NESTED_AT	1024UL
 #define VM_NESTED_WORD	8UL
+#define VM_NESTED_CODE_GFN	3UL	/* of the guest; it never touches it itself */
 #define VM_NESTED_EXIT_AMD	0x78U	/* HLT, by which it ends */
 #define VM_NESTED_EXIT_INTEL	12U
 
@@ -62,7 +64,8 @@ struct vm_ctl {
 	uint32_t interrupts;		/* sent, to vCPU 0 */
 	uint32_t handled;		/* counted up by the guest in its handler */
 	uint32_t smm_stay;		/* stay in system management mode while this is not 0 */
-	uint8_t pad[PAGE - 48];
+	uint32_t nested_offset;		/* bytes from VM_NESTED_GFN at which the nested guest's pages begin */
+	uint8_t pad[PAGE - 52];
 	uint32_t table[VM_MAX_TABLE];	/* address of the page | VM_READ, VM_WRITE or VM_EXEC */
 };
 
@@ -76,6 +79,8 @@ struct vm_config {
 	bool smm;			/* send each vCPU into system management mode at each exit */
 	bool interrupts;		/* send vCPU 0 an interrupt at each exit */
 	bool nested;			/* run a nested guest after each pass */
+	bool nested_no_ad;		/* whose page table is one without accessed bits, as Intel's may be */
+	bool nested_small;		/* whose page table maps VM_NESTED_GFN by 4 KiB pages, unlike the rest */
 	bool manual_log;		/* what is logged is protected when the log is cleared: right after it began */
 	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, not by a bitmap */
 };
@@ -99,6 +104,8 @@ void vm_tell(pid_t pid);
 void vm_work(struct vm *vm, const unsigned long *gfns, size_t count, int op);
 /* Wait until vCPU 0 went through its table at least twice from now on: false after 60 s. */
 bool vm_wait(struct vm *vm);
+/* Wait until its nested guest ran @times more: false after 60 s. */
+bool vm_wait_nested(const struct vm *vm, uint32_t times);
 /* The pages that vCPU 0 touches beside its table, which is then in *gfns too: how many. */
 size_t vm_own_gfns(const struct vm *vm, unsigned long gfns[VM_MAX_TABLE / 1024 + 3]);
 

@@ -60,9 +60,15 @@ struct kvm_ept_sample_get_memslots {
 #define KVM_EPT_SAMPLE_INFO_HOOK	(1U << 2)	/* the optional kernel patch was found */
 #define KVM_EPT_SAMPLE_INFO_DIRTY_LOG	(1U << 3)	/* half of the memory or more is dirty-logged now: live migration */
 #define KVM_EPT_SAMPLE_INFO_GUEST	(1U << 4)	/* INIT was done: the guest's fields are valid */
-#define KVM_EPT_SAMPLE_INFO_NESTED	(1U << 5)	/* the guest runs guests, or did lately: what those touch is not seen */
+#define KVM_EPT_SAMPLE_INFO_NESTED	(1U << 5)	/* the guest runs guests, or did lately */
 #define KVM_EPT_SAMPLE_INFO_CONFIDENTIAL (1U << 6)	/* the guest's memory is kept from its host (SEV, SNP): harvest only */
 #define KVM_EPT_SAMPLE_INFO_REPORT	(1U << 7)	/* the module knows HARVEST_REPORT */
+/*
+ * With INFO_NESTED: what those guests touch counts as touched by the guest.  HARVEST says so of itself, GET_INFO of the
+ * last HARVEST.
+ * INFO_NESTED without it, as from any module that does not know it: what they touch looks cold.
+ */
+#define KVM_EPT_SAMPLE_INFO_NESTED_SEEN	(1U << 8)
 
 struct kvm_ept_sample_info {
 	__u32 size;		/* in: sizeof(struct kvm_ept_sample_info) */
@@ -138,7 +144,7 @@ struct kvm_ept_sample_harvest {
 	__u64 pages_dirty;	/* out: of these, pages with the dirty bit set; see above */
 	__u64 generation;	/* out: memslot generation, as in GET_INFO */
 	/* Size 104 until here. */
-	__u32 state;		/* out: INFO_GUEST, with INFO_DIRTY_LOG, INFO_NESTED and INFO_CONFIDENTIAL as in GET_INFO */
+	__u32 state;		/* out: INFO_GUEST, with INFO_DIRTY_LOG, INFO_NESTED(_SEEN), INFO_CONFIDENTIAL as in GET_INFO */
 	__u32 reserved;		/* 0 */
 };
 

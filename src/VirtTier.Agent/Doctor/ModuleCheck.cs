@@ -46,12 +46,20 @@ internal sealed class ModuleCheck : IDoctorCheck
         if (failed.Length == 0)
             return Finding.Ok(Check, $"kvm_ept_sample{version} is loaded and of this agent's ABI");
 
-        // The names are those of kernel-module/checks.h: what a harvest, too, relies on; a real-time kernel; the rest.
+        // The names are those of kernel-module/checks.h: what a harvest, too, relies on; nothing but a guest's own guests; a
+        // real-time kernel; the rest.
         string what = string.Join(", ", failed);
         if (failed.Any(line => s_ofHarvest.Contains(line.Split(' ')[0])))
         {
             return Finding.Error(
                 Check, $"kvm_ept_sample{version} does not know this kernel's KVM, and guests are not observed: {what}",
+                "apt install --only-upgrade kvm-ept-sample-dkms");
+        }
+        if (Array.TrueForAll(failed, line => line.StartsWith("nested ", StringComparison.Ordinal)))
+        {
+            return Finding.Warning(
+                Check,
+                $"kvm_ept_sample{version} does not know this kernel's KVM, and guests that run guests are only observed: {what}",
                 "apt install --only-upgrade kvm-ept-sample-dkms");
         }
         return Array.TrueForAll(failed, line => line.StartsWith("lock ", StringComparison.Ordinal))

@@ -37,8 +37,8 @@ internal static class Reasons
         ? ShellCommand.OnDomain(domain, "virsh", "domstate", "--reason")
         : $"ask {domain.Source}";
 
-    /// <summary>What nested guests touch is not seen, so their memory would look cold.</summary>
-    public static string RunsGuests(RunningDomain domain) =>
+    /// <summary>What the guest's own guests touch is not seen, so their memory would look cold.</summary>
+    public static string RunsUnseenGuests(RunningDomain domain) =>
         "the guest runs guests of its own (nested virtualization, such as Hyper-V, VBS or WSL2), "
         + "and what those touch is not seen: it is observed, and nothing of it is moved while it does; if that is as you wish: "
         + Set(domain, "observe");

@@ -42,7 +42,7 @@ public sealed class GuestHarvester
     public long LastHarvest { get; private set; }
 
     /// <summary>Whether the guest ran guests of its own in the last harvest, whose accesses are not in it.</summary>
-    public bool RunsGuests { get; private set; }
+    public bool RunsUnseenGuests { get; private set; }
 
     /// <summary>Whether the guest's writes are being logged, as in a live migration: each harvest would cost it dearly.</summary>
     public bool IsDirtyLogging()
@@ -58,13 +58,13 @@ public sealed class GuestHarvester
     public bool Harvest()
     {
         LastHarvest = _time.GetTimestamp();
-        RunsGuests = false;
+        RunsUnseenGuests = false;
         foreach (GfnRange range in Layout.GfnRanges)
         {
             _progress();
             HarvestResult result = _sampler.Harvest(range, Buffers, _options);
             _isDirtyLogged = result.IsDirtyLogged;
-            RunsGuests |= result.RunsGuests;
+            RunsUnseenGuests |= result.RunsUnseenGuests;
             if (result.Generation == _generation)
                 continue;
             GuestLayout layout = ReadLayout();

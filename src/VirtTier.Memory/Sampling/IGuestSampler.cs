@@ -75,7 +75,7 @@ public readonly record struct HarvestResult(long Present, long Accessed, long Di
     public bool IsDirtyLogged { get; init; }
 
     /// <summary>Whether the guest ran guests of its own, whose accesses are not in the harvest.</summary>
-    public bool RunsGuests { get; init; }
+    public bool RunsUnseenGuests { get; init; }
 }
 
 /// <summary>Kinds of access.</summary>

@@ -166,7 +166,7 @@ internal sealed unsafe class KvmSampler : IGuestSampler
             return total with
             {
                 IsDirtyLogged = state.HasFlag(SamplerFeatures.DirtyLogging),
-                RunsGuests = state.HasFlag(SamplerFeatures.NestedGuests),
+                RunsUnseenGuests = state.HasUnseenGuests(),
             };
         }
     }

@@ -36,8 +36,8 @@ public enum SamplerFeatures
     /// <summary>A guest is attached: the guest's fields are valid.</summary>
     GuestAttached = 1 << 4,
 
-    /// <summary>The guest runs guests of its own, or did lately: what those touch is not seen,
-    /// so hot memory may look cold.</summary>
+    /// <summary>The guest runs guests of its own, or did lately. Unless <see cref="NestedSeen"/> is there too, what those touch
+    /// is not seen, so hot memory may look cold.</summary>
     NestedGuests = 1 << 5,
 
     /// <summary>The guest's memory is kept from its host (SEV, SNP and the like): it is harvested, faults are not sampled,
@@ -46,6 +46,18 @@ public enum SamplerFeatures
 
     /// <summary>Harvests can tell the host's reclaim what was accessed: <see cref="HarvestOptions.Report"/>.</summary>
     HarvestReport = 1 << 7,
+
+    /// <summary>What the guest's own guests touch counts as touched by the guest, in harvests.</summary>
+    NestedSeen = 1 << 8,
+}
+
+/// <summary>Questions about <see cref="SamplerFeatures"/> that take more than one of them.</summary>
+public static class SamplerFeaturesExtensions
+{
+    /// <summary>Whether the guest runs guests of its own whose accesses are not in harvests. A module that cannot see them says
+    /// nothing of <see cref="SamplerFeatures.NestedSeen"/>.</summary>
+    public static bool HasUnseenGuests(this SamplerFeatures features) =>
+        (features & (SamplerFeatures.NestedGuests | SamplerFeatures.NestedSeen)) == SamplerFeatures.NestedGuests;
 }
 
 /// <summary>State and counters of one attached guest; counters run since the guest was attached.</summary>

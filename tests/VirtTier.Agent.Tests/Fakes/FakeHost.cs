@@ -129,6 +129,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     /// <summary>The same, as asked between them.</summary>
     public bool NestedGuestsNow { get; set; }
 
+    /// <summary>Whether what they touch is in harvests.</summary>
+    public bool NestedSeen { get; set; }
+
     public bool Confidential { get; set; }
 
     public ulong Generation { get; set; } = 1;
@@ -374,6 +377,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             SamplerFeatures.AccessedBits | (host.DirtyLogging ? SamplerFeatures.DirtyLogging : 0)
                 | (host.CanSampleFaults ? SamplerFeatures.FaultSampling : 0)
                 | (host.NestedGuestsNow ? SamplerFeatures.NestedGuests : 0)
+                | (host.NestedSeen ? SamplerFeatures.NestedSeen : 0)
                 | (host.Confidential ? SamplerFeatures.Confidential : 0),
             GuestPaging.Npt, 1, 1, GuestPages, host.Generation, 0, _harvestTime, 0, 0, 0, 0, _armed, 0);
 
@@ -410,7 +414,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             return new HarvestResult(GuestPages, hot.Count, 0, host.Generation)
             {
                 IsDirtyLogged = host.DirtyLogging,
-                RunsGuests = host.NestedGuests,
+                RunsUnseenGuests = host.NestedGuests && !host.NestedSeen,
             };
         }
 

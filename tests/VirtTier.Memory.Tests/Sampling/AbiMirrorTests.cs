@@ -50,6 +50,7 @@ public sealed class AbiMirrorTests
         Number("KVM_EPT_SAMPLE_INFO_DIRTY_LOG", (long)SamplerFeatures.DirtyLogging);
         Number("KVM_EPT_SAMPLE_INFO_GUEST", (long)SamplerFeatures.GuestAttached);
         Number("KVM_EPT_SAMPLE_INFO_NESTED", (long)SamplerFeatures.NestedGuests);
+        Number("KVM_EPT_SAMPLE_INFO_NESTED_SEEN", (long)SamplerFeatures.NestedSeen);
         Number("KVM_EPT_SAMPLE_INFO_CONFIDENTIAL", (long)SamplerFeatures.Confidential);
         Number("KVM_EPT_SAMPLE_INFO_REPORT", (long)SamplerFeatures.HarvestReport);
         Number("KVM_EPT_SAMPLE_HARVEST_REPORT", (long)HarvestOptions.Report);

@@ -52,10 +52,10 @@ public sealed class GuestHarvesterTests : IDisposable
         GuestHarvester harvester = new(_guest, TimeProvider.System);
         _guest.RunsGuestsAt = 0;
         harvester.Harvest();
-        Assert.True(harvester.RunsGuests);
+        Assert.True(harvester.RunsUnseenGuests);
         _guest.RunsGuestsAt = null;
         harvester.Harvest();
-        Assert.False(harvester.RunsGuests);
+        Assert.False(harvester.RunsUnseenGuests);
     }
 
     [Theory]
@@ -149,7 +149,7 @@ public sealed class GuestHarvesterTests : IDisposable
             return new HarvestResult(0, 1, 0, Generation)
             {
                 IsDirtyLogged = DirtyLogging,
-                RunsGuests = range.FirstGfn == RunsGuestsAt,
+                RunsUnseenGuests = range.FirstGfn == RunsGuestsAt,
             };
         }
 

@@ -210,18 +210,21 @@ public sealed class KvmSamplerTests : IDisposable
     [InlineData(0b010000u, 0b111001u, false, false)] // the harvest's own word counts
     [InlineData(0b011000u, 0b010001u, true, false)]
     [InlineData(0b110000u, 0b010001u, false, true)]
+    [InlineData(0b1_0011_0000u, 0b110001u, false, false)] // what they touch is seen
+    [InlineData(0b1_0001_0000u, 0b110001u, false, false)]
     [InlineData(0u, 0b011001u, true, false)] // a module that says nothing is asked
     [InlineData(0u, 0b110001u, false, true)]
+    [InlineData(0u, 0b1_0011_0001u, false, false)]
     [InlineData(0u, 0b010001u, false, false)]
-    public void A_harvest_tells_whether_writes_are_logged_and_whether_the_guest_runs_guests(
-        uint state, uint flags, bool logged, bool nested)
+    public void A_harvest_tells_whether_writes_are_logged_and_whether_the_guest_runs_guests_unseen(
+        uint state, uint flags, bool logged, bool unseen)
     {
         GuestLayout layout = GuestLayout.FromMemslots([new Memslot(0, 0x1000_0000, 512)]);
         _device.HarvestState = state;
         _device.InfoFlags = flags;
         using KvmSampler sampler = Attach();
         HarvestResult result = sampler.Harvest(layout.GfnRanges[0], new HarvestBuffers(layout), HarvestOptions.Clear);
-        Assert.Equal((logged, nested), (result.IsDirtyLogged, result.RunsGuests));
+        Assert.Equal((logged, unseen), (result.IsDirtyLogged, result.RunsUnseenGuests));
     }
 
     private static List<int> SetBits(ReadOnlySpan<ulong> bitmap)

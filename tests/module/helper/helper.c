@@ -16,6 +16,9 @@
  * entry above the page's table points to that address (1: that of the guest's root), until the same is written
  * with 0.  Nothing may touch those 2 MiB meanwhile.
  *
+ * /proc/strange_entry: plays a KVM that makes entries of another kind.  Write "PID GFN CLEAR SET": these bits of the page's 4 KiB
+ * entry, in hexadecimal; read back the entry as it was before that, and as it is now.  Nothing may touch the page meanwhile.
+ *
  * /proc/confidential: write "PID 1": KVM calls the guest one of its protected kind, until "PID 0" is written.
  *
  * /proc/denied: write "PID PAGES", read back how many of the entries that map the guest's first PAGES
@@ -244,6 +247,53 @@ static const struct proc_ops strange_table_ops = {
 	.proc_write = strange_table_write,
 };
 
+static u64 entry_before, entry_now;
+
+static ssize_t strange_entry_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	unsigned long gfn, clear, set;
+	u64 *sptep, now;
+	char text[96] = "";
+	struct kvm *kvm;
+	int pid, err = 0;
+
+	if (len >= sizeof(text) || copy_from_user(text, buf, len) ||
+	    sscanf(text, "%d %lu %lx %lx", &pid, &gfn, &clear, &set) != 4)
+		return -EINVAL;
+	kvm = kvm_of(pid);
+	if (!kvm)
+		return -ENXIO;
+	rcu_read_lock();
+	read_lock(&kvm->mmu_lock);
+	sptep = entry_of(kvm, gfn, 1);
+	now = sptep ? READ_ONCE(*sptep) : 0;
+	if (now & PRESENT) {
+		do {
+			entry_before = now;
+			entry_now = (now & ~(u64)clear) | set;
+		} while (!try_cmpxchg64(sptep, &now, entry_now));
+	} else {
+		err = -ENOENT;
+	}
+	read_unlock(&kvm->mmu_lock);
+	rcu_read_unlock();
+	kvm_put_kvm(kvm);
+	return err ?: len;
+}
+
+static ssize_t strange_entry_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%llx %llx\n", entry_before, entry_now);
+
+	return simple_read_from_buffer(buf, len, pos, text, n);
+}
+
+static const struct proc_ops strange_entry_ops = {
+	.proc_read = strange_entry_read,
+	.proc_write = strange_entry_write,
+};
+
 static ssize_t confidential_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
 {
 #ifdef KVM_X86_SW_PROTECTED_VM
@@ -349,6 +399,7 @@ static int __init helper_init(void)
 	       proc_create("cached_walk", 0200, NULL, &cached_walk_ops) &&
 	       proc_create("late_table", 0200, NULL, &late_table_ops) &&
 	       proc_create("strange_table", 0200, NULL, &strange_table_ops) &&
+	       proc_create("strange_entry", 0600, NULL, &strange_entry_ops) &&
 	       proc_create("confidential", 0200, NULL, &confidential_ops) &&
 	       proc_create("denied", 0600, NULL, &denied_ops) &&
 	       proc_create("hold_mmu_lock", 0200, NULL, &hold_mmu_lock_ops) ? 0 : -ENOMEM;
@@ -359,6 +410,7 @@ static void __exit helper_exit(void)
 	remove_proc_entry("hold_mmu_lock", NULL);
 	remove_proc_entry("denied", NULL);
 	remove_proc_entry("confidential", NULL);
+	remove_proc_entry("strange_entry", NULL);
 	remove_proc_entry("strange_table", NULL);
 	remove_proc_entry("late_table", NULL);
 	remove_proc_entry("cached_walk", NULL);
