@@ -2,6 +2,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Text.Json;
 using VirtTier.Testbed;
 
 namespace VirtTier.Bench.Peers;
@@ -9,7 +10,7 @@ namespace VirtTier.Bench.Peers;
 /// <summary>
 /// The same guests, one after the other, under DAMON, the kernel's own NUMA balancing in its tiering mode, and VirtTier, in an
 /// emulated host with a kernel that has all of them: how much of what a guest uses is in DRAM, by the kernel's word and the
-/// guest's own, and what that took.
+/// guest's own, and what that took. It can be run in parts: rows are kept in <c>out/peers.json</c>, and each run prints all.
 /// </summary>
 internal static class PeersBench
 {
@@ -37,7 +38,8 @@ internal static class PeersBench
     ];
 
     /// <summary>Runs it.</summary>
-    /// <param name="managers">Which of the managers; all if there are none.</param>
+    /// <param name="managers">Which of the managers are run now; the rows of the others are those of the last run of each. All,
+    /// with no row of an earlier run, if there are none.</param>
     /// <param name="seconds">How long each manages each guest, in the host's time.</param>
     /// <returns>0 if every bar was passed, 2 for a manager that is none, else 1.</returns>
     /// <remarks>The environment's <c>DEBS</c> may name a folder with what <c>bench/peers-packages</c> has built.</remarks>
@@ -49,6 +51,10 @@ internal static class PeersBench
             return 2;
         }
         EmulatedHost host = EmulatedHost.Named("peers", debian: Debian);
+        string kept = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(host.Script)!, "../out/peers.json"));
+        List<Row> rows = managers.Length > 0 && File.Exists(kept)
+            ? JsonSerializer.Deserialize<List<Row>>(await File.ReadAllTextAsync(kept)) ?? []
+            : [];
         await host.DownAsync();
         string? given = Environment.GetEnvironmentVariable("DEBS");
         string packages = string.IsNullOrEmpty(given) ? Directory.CreateTempSubdirectory("peers").FullName : given;
@@ -75,17 +81,20 @@ internal static class PeersBench
                 # An emulated host works some ten times longer to move a page.
                 echo 'migration: { domain_cpu: 50% }' > /etc/virttier/virttier.yaml
                 """)).RequireSuccess();
-            List<Row> rows = [];
             foreach (Guest guest in s_guests)
             {
                 foreach (string manager in managers.Length > 0 ? managers : s_managers)
                 {
                     Row row = await MeasureAsync(host, share, guest, manager, seconds);
+                    rows.RemoveAll(old => old.Guest == row.Guest && old.Manager == manager);
                     rows.Add(row);
                     Say(row.ToString());
+                    Directory.CreateDirectory(Path.GetDirectoryName(kept)!);
+                    await File.WriteAllTextAsync(kept, JsonSerializer.Serialize(rows));
                 }
             }
-            return Print(rows);
+            return Print([.. rows.OrderBy(row => Array.FindIndex(s_guests, guest => guest.Title == row.Guest))
+                .ThenBy(row => Array.IndexOf(s_managers, row.Manager))]);
         }
         finally
         {
@@ -107,11 +116,13 @@ internal static class PeersBench
             sh /share/host.sh settle {name} {BudgetMebibytes}
             sh /share/host.sh start {manager}
             sh /share/host.sh watch {name} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command}
-            sh /share/host.sh stop {manager} > /dev/null
+            sh /share/host.sh stop {manager}
             """)).RequireSuccess();
         PayloadLog log = await host.LogOfAsync(guest.Payload);
         (await host.RunAsync($"virsh --quiet destroy {name}; virsh --quiet undefine {name}; rm -f {guest.Payload.LogPath}"))
             .RequireSuccess();
+        foreach (string line in figures.Split('\n').Where(line => line.StartsWith('#')))
+            Say(line);
         Dictionary<string, long> of = figures.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' '))
             .Where(words => words.Length == 2).ToDictionary(
                 words => words[0], words => long.Parse(words[1], CultureInfo.InvariantCulture));
@@ -129,7 +140,8 @@ internal static class PeersBench
         // guest that shifts or scans is judged by all that it has gone through then.
         (double Hot, double Dram)[] late = [.. readings.Skip(readings.Count / 2)];
         double elapsed = of["elapsed"];
-        return new Row(guest.Title, manager, readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
+        return new Row(DateTime.UtcNow, guest.Title, manager,
+            readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
             (of["threads"] + of["agent"]) / elapsed, of["guest"] / elapsed, of["moved"], log.DamagedPages);
     }
 
@@ -186,12 +198,14 @@ internal static class PeersBench
     private sealed record Guest(string Title, PayloadGuest Payload, bool HugePages, int EverySeconds, char Command);
 
     private sealed record Row(
-        string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double InGuest, long Moved, int Damaged)
+        DateTime At, string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double InGuest, long Moved,
+        int Damaged)
     {
         public static string Heading =>
-            "guest             manager     hot in DRAM: all, second half   DRAM/budget   CPU      faults in guest   pages moved";
+            "guest             manager     hot in DRAM: all, 2nd half   DRAM/budget    CPU   faults in guest   moved   when (UTC)";
 
         public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,8:P1} {InGuest,14:P1} {Moved,16}");
+            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,8:P2} {InGuest,15:P1} {Moved,8}"
+            + $"   {At:MM-dd HH:mm}");
     }
 }

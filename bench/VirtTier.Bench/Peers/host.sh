@@ -114,6 +114,19 @@ start_damon() {
     echo on > $damon/1/state
 }
 
+# told N: what kdamond N has done and to what it has tuned itself.
+told() {
+    for what in update_schemes_stats update_tuned_intervals update_schemes_effective_quotas; do
+        echo $what > "$damon/$1/state" || echo "# kdamond $1: no $what"
+    done
+    context=$damon/$1/contexts/0
+    echo "# kdamond $1: $(cat "$context/schemes/0/action"), tried $(cat "$context/schemes/0/stats/sz_tried") bytes in" \
+        "$(cat "$context/schemes/0/stats/nr_tried") regions, applied $(cat "$context/schemes/0/stats/sz_applied")," \
+        "quota $(cat "$context/schemes/0/quotas/effective_bytes") bytes, exceeded $(cat "$context/schemes/0/stats/qt_exceeds") times;" \
+        "samples every $(cat "$context/monitoring_attrs/intervals/sample_us") us," \
+        "aggregated in $(cat "$context/monitoring_attrs/intervals/aggr_us") us"
+}
+
 start() {
     fine=
     case $1 in
@@ -138,6 +151,8 @@ start() {
 stop() {
     case $1 in
         damon*)
+            told 0
+            told 1
             echo off > $damon/0/state
             echo off > $damon/1/state
             echo 0 > $damon/nr_kdamonds
