@@ -21,8 +21,12 @@ internal static class PeersBench
     private const int Mebibytes = 256;
     private const int BudgetMebibytes = Mebibytes / 4;
 
-    // The upper part of the memory, so that what a guest touches first, and so has in DRAM, is none of it.
+    // The upper part of the memory, so that no manager gets it by beginning with the first.
     private const int HotStart = 16_000;
+
+    // Small nodes: DAMON's regions are fewer than pages, and so say more of a guest that is most of the host.
+    private const string Node0 = "1024M";
+    private const string Node1 = "768M";
 
     private static readonly string[] s_managers = ["none", "numab", "damon", "damon-fine", VirtTier];
 
@@ -50,6 +54,8 @@ internal static class PeersBench
             Console.Error.WriteLine($"peers: '{unknown}' is none of {string.Join(", ", s_managers)}");
             return 2;
         }
+        Environment.SetEnvironmentVariable("TESTBED_NODE0", Node0);
+        Environment.SetEnvironmentVariable("TESTBED_NODE1", Node1);
         EmulatedHost host = EmulatedHost.Named("peers", debian: Debian);
         string kept = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(host.Script)!, "../out/peers.json"));
         List<Row> rows = managers.Length > 0 && File.Exists(kept)
@@ -142,7 +148,8 @@ internal static class PeersBench
         double elapsed = of["elapsed"];
         return new Row(DateTime.UtcNow, guest.Title, manager,
             readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
-            (of["threads"] + of["agent"]) / elapsed, of["guest"] / elapsed, of["moved"], log.DamagedPages);
+            (of["threads"] + of["agent"]) / elapsed, of["late"] / (double)of["half"], of["guest"] / elapsed, of["moved"],
+            log.DamagedPages);
     }
 
     private static int Print(IReadOnlyList<Row> rows)
@@ -160,7 +167,7 @@ internal static class PeersBench
             bars.AtLeast($"{guest.Key}: share of hot pages in DRAM, against the best of the others",
                 ours.Late - guest.Where(row => row != ours).Max(row => row.Late), -0.01);
             foreach (Row damon in guest.Where(row => row.Manager.StartsWith("damon", StringComparison.Ordinal)))
-                bars.AtMost($"{guest.Key}: CPU, of that of {damon.Manager}", ours.Cpu / damon.Cpu, 1 / 30.0);
+                bars.AtMost($"{guest.Key}: CPU, of that of {damon.Manager}", ours.LateCpu / damon.LateCpu, 1 / 30.0);
         }
         bars.AtMost("damaged pages", rows.Sum(row => row.Damaged), 0);
         return bars.Print();
@@ -198,14 +205,15 @@ internal static class PeersBench
     private sealed record Guest(string Title, PayloadGuest Payload, bool HugePages, int EverySeconds, char Command);
 
     private sealed record Row(
-        DateTime At, string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double InGuest, long Moved,
-        int Damaged)
+        DateTime At, string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double LateCpu,
+        double InGuest, long Moved, int Damaged)
     {
         public static string Heading =>
-            "guest             manager     hot in DRAM: all, 2nd half   DRAM/budget    CPU   faults in guest   moved   when (UTC)";
+            "guest             manager     hot in DRAM: all, 2nd half   DRAM/budget   CPU: all, 2nd half   faults in guest   "
+            + "moved   when (UTC)";
 
         public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,8:P2} {InGuest,15:P1} {Moved,8}"
-            + $"   {At:MM-dd HH:mm}");
+            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,10:P2} {LateCpu,10:P2} {InGuest,15:P1}"
+            + $" {Moved,8}   {At:MM-dd HH:mm}");
     }
 }
