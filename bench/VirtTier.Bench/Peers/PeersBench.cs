@@ -89,15 +89,30 @@ internal static class PeersBench
                 """)).RequireSuccess();
             foreach (Guest guest in s_guests)
             {
+                // A guest goes from one manager to the next, unless one may have split its pages.
+                long sent = -1;
                 foreach (string manager in managers.Length > 0 ? managers : s_managers)
                 {
-                    Row row = await MeasureAsync(host, share, guest, manager, seconds);
+                    if (sent < 0)
+                    {
+                        (await host.RunAsync($"sh /share/host.sh room {BudgetMebibytes}")).RequireSuccess();
+                        await host.StartAsync(guest.Payload, $"""dram="{BudgetMebibytes}MiB" """, guest.HugePages);
+                        sent = 0;
+                    }
+                    (Row row, sent) = await MeasureAsync(host, share, guest, manager, seconds, sent);
+                    if (guest.HugePages)
+                    {
+                        await EndAsync(host, guest);
+                        sent = -1;
+                    }
                     rows.RemoveAll(old => old.Guest == row.Guest && old.Manager == manager);
                     rows.Add(row);
                     Say(row.ToString());
                     Directory.CreateDirectory(Path.GetDirectoryName(kept)!);
                     await File.WriteAllTextAsync(kept, JsonSerializer.Serialize(rows));
                 }
+                if (sent >= 0)
+                    await EndAsync(host, guest);
             }
             return Print([.. rows.OrderBy(row => Array.FindIndex(s_guests, guest => guest.Title == row.Guest))
                 .ThenBy(row => Array.IndexOf(s_managers, row.Manager))]);
@@ -110,23 +125,27 @@ internal static class PeersBench
         }
     }
 
-    private static async Task<Row> MeasureAsync(
-        EmulatedHost host, string share, Guest guest, string manager, int seconds)
+    private static async Task EndAsync(EmulatedHost host, Guest guest)
+    {
+        string name = guest.Payload.Name;
+        (await host.RunAsync($"virsh --quiet destroy {name}; virsh --quiet undefine {name}; rm -f {guest.Payload.LogPath}"))
+            .RequireSuccess();
+    }
+
+    private static async Task<(Row Row, long Sent)> MeasureAsync(
+        EmulatedHost host, string share, Guest guest, string manager, int seconds, long sentBefore)
     {
         string name = guest.Payload.Name;
         string folder = $"readings/{name}-{manager}";
-        (await host.RunAsync($"sh /share/host.sh room {BudgetMebibytes}")).RequireSuccess();
-        await host.StartAsync(guest.Payload, $"""dram="{BudgetMebibytes}MiB" """, guest.HugePages);
         string figures = (await host.RunAsync($"""
             set -e
             sh /share/host.sh settle {name} {BudgetMebibytes}
             sh /share/host.sh start {manager}
-            sh /share/host.sh watch {name} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command}
+            sh /share/host.sh watch {name} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command} \
+                {sentBefore}
             sh /share/host.sh stop {manager}
             """)).RequireSuccess();
         PayloadLog log = await host.LogOfAsync(guest.Payload);
-        (await host.RunAsync($"virsh --quiet destroy {name}; virsh --quiet undefine {name}; rm -f {guest.Payload.LogPath}"))
-            .RequireSuccess();
         foreach (string line in figures.Split('\n').Where(line => line.StartsWith('#')))
             Say(line);
         Dictionary<string, long> of = figures.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' '))
@@ -146,10 +165,11 @@ internal static class PeersBench
         // guest that shifts or scans is judged by all that it has gone through then.
         (double Hot, double Dram)[] late = [.. readings.Skip(readings.Count / 2)];
         double elapsed = of["elapsed"];
-        return new Row(DateTime.UtcNow, guest.Title, manager,
+        Row row = new(DateTime.UtcNow, guest.Title, manager,
             readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
             (of["threads"] + of["agent"]) / elapsed, of["late"] / (double)of["half"], of["guest"] / elapsed, of["moved"],
             log.DamagedPages);
+        return (row, of["sent"]);
     }
 
     private static int Print(IReadOnlyList<Row> rows)

@@ -5,9 +5,9 @@
 #   host.sh settle GUEST MIB        have all of the guest on node 1, and leave it MIB of node 0 to be promoted to
 #   host.sh start MANAGER           have damon, damon-fine, numab or virttier manage both nodes; none: nobody
 #   host.sh stop MANAGER
-#   host.sh watch GUEST SECONDS DIR EVERY BYTE
+#   host.sh watch GUEST SECONDS DIR EVERY BYTE SENT
 #                                   read where its pages are every two seconds into DIR/N.pages, send it BYTE every EVERY seconds (0: never),
-#                                   and print what was used meanwhile: "NAME VALUE" lines
+#                                   which it was sent SENT times before, and print what was used meanwhile: "NAME VALUE" lines
 set -eu
 damon=/sys/kernel/mm/damon/admin/kdamonds
 node0=/sys/devices/system/node/node0
@@ -187,10 +187,10 @@ migrated() { awk '$1 == "pgmigrate_success" { print $2 }' /proc/vmstat; }
 now_ms() { date +%s%3N; }
 
 watch() {
-    guest=$1 seconds=$2 dir=$3 every=$4 byte=$5
+    guest=$1 seconds=$2 dir=$3 every=$4 byte=$5 sent=$6
     pid=$(cat "/run/libvirt/qemu/$guest.pid")
     mkdir -p "$dir"
-    begin=$(now_ms) next=$((begin + every * 1000)) n=0 sent=0
+    begin=$(now_ms) next=$((begin + every * 1000)) n=0
     threads=$(threads_ms) agent=$(agent_ms) own=$(guest_ms "$pid") moved=$(migrated)
     half=0 late=0
     while [ $(($(now_ms) - begin)) -lt $((seconds * 1000)) ]; do
@@ -215,6 +215,7 @@ watch() {
     echo "guest $own"
     echo "late $late"
     echo "half $half"
+    echo "sent $sent"
     echo "moved $moved"
 }
 
