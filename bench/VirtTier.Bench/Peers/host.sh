@@ -195,10 +195,10 @@ watch() {
     half=0 late=0
     while [ $(($(now_ms) - begin)) -lt $((seconds * 1000)) ]; do
         n=$((n + 1))
-        if [ $half = 0 ] && [ $(($(now_ms) - begin)) -ge $((seconds * 500)) ]; then
+        if [ "$half" = 0 ] && [ $(($(now_ms) - begin)) -ge $((seconds * 500)) ]; then
             half=$(now_ms) late=$(($(threads_ms) + $(agent_ms)))
         fi
-        echo $sent > "$dir/$n.sent"
+        echo "$sent" > "$dir/$n.sent"
         residency "$pid" --pages "$dir/$n.pages" > /dev/null
         sleep 2
         if [ "$every" -gt 0 ] && [ "$(now_ms)" -ge $next ]; then
