@@ -2,6 +2,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Text.Json;
 using VirtTier.Testbed;
 
 namespace VirtTier.Bench.Peers;
@@ -9,7 +10,7 @@ namespace VirtTier.Bench.Peers;
 /// <summary>
 /// The same guests, one after the other, under DAMON, the kernel's own NUMA balancing in its tiering mode, and VirtTier, in an
 /// emulated host with a kernel that has all of them: how much of what a guest uses is in DRAM, by the kernel's word and the
-/// guest's own, and what that took.
+/// guest's own, and what that took. It can be run in parts: rows are kept in <c>out/peers.json</c>, and each run prints all.
 /// </summary>
 internal static class PeersBench
 {
@@ -20,8 +21,12 @@ internal static class PeersBench
     private const int Mebibytes = 256;
     private const int BudgetMebibytes = Mebibytes / 4;
 
-    // The upper part of the memory, so that what a guest touches first, and so has in DRAM, is none of it.
+    // The upper part of the memory, so that no manager gets it by beginning with the first.
     private const int HotStart = 16_000;
+
+    // Small nodes: DAMON's regions are fewer than pages, and so say more of a guest that is most of the host.
+    private const string Node0 = "1024M";
+    private const string Node1 = "768M";
 
     private static readonly string[] s_managers = ["none", "numab", "damon", "damon-fine", VirtTier];
 
@@ -37,7 +42,8 @@ internal static class PeersBench
     ];
 
     /// <summary>Runs it.</summary>
-    /// <param name="managers">Which of the managers; all if there are none.</param>
+    /// <param name="managers">Which of the managers are run now; the rows of the others are those of the last run of each. All,
+    /// with no row of an earlier run, if there are none.</param>
     /// <param name="seconds">How long each manages each guest, in the host's time.</param>
     /// <returns>0 if every bar was passed, 2 for a manager that is none, else 1.</returns>
     /// <remarks>The environment's <c>DEBS</c> may name a folder with what <c>bench/peers-packages</c> has built.</remarks>
@@ -48,7 +54,13 @@ internal static class PeersBench
             Console.Error.WriteLine($"peers: '{unknown}' is none of {string.Join(", ", s_managers)}");
             return 2;
         }
+        Environment.SetEnvironmentVariable("TESTBED_NODE0", Node0);
+        Environment.SetEnvironmentVariable("TESTBED_NODE1", Node1);
         EmulatedHost host = EmulatedHost.Named("peers", debian: Debian);
+        string kept = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(host.Script)!, "../out/peers.json"));
+        List<Row> rows = managers.Length > 0 && File.Exists(kept)
+            ? JsonSerializer.Deserialize<List<Row>>(await File.ReadAllTextAsync(kept)) ?? []
+            : [];
         await host.DownAsync();
         string? given = Environment.GetEnvironmentVariable("DEBS");
         string packages = string.IsNullOrEmpty(given) ? Directory.CreateTempSubdirectory("peers").FullName : given;
@@ -75,17 +87,35 @@ internal static class PeersBench
                 # An emulated host works some ten times longer to move a page.
                 echo 'migration: { domain_cpu: 50% }' > /etc/virttier/virttier.yaml
                 """)).RequireSuccess();
-            List<Row> rows = [];
             foreach (Guest guest in s_guests)
             {
+                // A guest goes from one manager to the next, unless one may have split its pages.
+                long sent = -1;
                 foreach (string manager in managers.Length > 0 ? managers : s_managers)
                 {
-                    Row row = await MeasureAsync(host, share, guest, manager, seconds);
+                    if (sent < 0)
+                    {
+                        (await host.RunAsync($"sh /share/host.sh room {BudgetMebibytes}")).RequireSuccess();
+                        await host.StartAsync(guest.Payload, $"""dram="{BudgetMebibytes}MiB" """, guest.HugePages);
+                        sent = 0;
+                    }
+                    (Row row, sent) = await MeasureAsync(host, share, guest, manager, seconds, sent);
+                    if (guest.HugePages)
+                    {
+                        await EndAsync(host, guest);
+                        sent = -1;
+                    }
+                    rows.RemoveAll(old => old.Guest == row.Guest && old.Manager == manager);
                     rows.Add(row);
                     Say(row.ToString());
+                    Directory.CreateDirectory(Path.GetDirectoryName(kept)!);
+                    await File.WriteAllTextAsync(kept, JsonSerializer.Serialize(rows));
                 }
+                if (sent >= 0)
+                    await EndAsync(host, guest);
             }
-            return Print(rows);
+            return Print([.. rows.OrderBy(row => Array.FindIndex(s_guests, guest => guest.Title == row.Guest))
+                .ThenBy(row => Array.IndexOf(s_managers, row.Manager))]);
         }
         finally
         {
@@ -95,23 +125,29 @@ internal static class PeersBench
         }
     }
 
-    private static async Task<Row> MeasureAsync(
-        EmulatedHost host, string share, Guest guest, string manager, int seconds)
+    private static async Task EndAsync(EmulatedHost host, Guest guest)
+    {
+        string name = guest.Payload.Name;
+        (await host.RunAsync($"virsh --quiet destroy {name}; virsh --quiet undefine {name}; rm -f {guest.Payload.LogPath}"))
+            .RequireSuccess();
+    }
+
+    private static async Task<(Row Row, long Sent)> MeasureAsync(
+        EmulatedHost host, string share, Guest guest, string manager, int seconds, long sentBefore)
     {
         string name = guest.Payload.Name;
         string folder = $"readings/{name}-{manager}";
-        (await host.RunAsync($"sh /share/host.sh room {BudgetMebibytes}")).RequireSuccess();
-        await host.StartAsync(guest.Payload, $"""dram="{BudgetMebibytes}MiB" """, guest.HugePages);
         string figures = (await host.RunAsync($"""
             set -e
             sh /share/host.sh settle {name} {BudgetMebibytes}
             sh /share/host.sh start {manager}
-            sh /share/host.sh watch {name} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command}
-            sh /share/host.sh stop {manager} > /dev/null
+            sh /share/host.sh watch {name} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command} \
+                {sentBefore}
+            sh /share/host.sh stop {manager}
             """)).RequireSuccess();
         PayloadLog log = await host.LogOfAsync(guest.Payload);
-        (await host.RunAsync($"virsh --quiet destroy {name}; virsh --quiet undefine {name}; rm -f {guest.Payload.LogPath}"))
-            .RequireSuccess();
+        foreach (string line in figures.Split('\n').Where(line => line.StartsWith('#')))
+            Say(line);
         Dictionary<string, long> of = figures.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' '))
             .Where(words => words.Length == 2).ToDictionary(
                 words => words[0], words => long.Parse(words[1], CultureInfo.InvariantCulture));
@@ -129,8 +165,11 @@ internal static class PeersBench
         // guest that shifts or scans is judged by all that it has gone through then.
         (double Hot, double Dram)[] late = [.. readings.Skip(readings.Count / 2)];
         double elapsed = of["elapsed"];
-        return new Row(guest.Title, manager, readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
-            (of["threads"] + of["agent"]) / elapsed, of["guest"] / elapsed, of["moved"], log.DamagedPages);
+        Row row = new(DateTime.UtcNow, guest.Title, manager,
+            readings.Average(r => r.Hot), late.Average(r => r.Hot), late.Average(r => r.Dram),
+            (of["threads"] + of["agent"]) / elapsed, of["late"] / (double)of["half"], of["guest"] / elapsed, of["moved"],
+            log.DamagedPages);
+        return (row, of["sent"]);
     }
 
     private static int Print(IReadOnlyList<Row> rows)
@@ -148,7 +187,7 @@ internal static class PeersBench
             bars.AtLeast($"{guest.Key}: share of hot pages in DRAM, against the best of the others",
                 ours.Late - guest.Where(row => row != ours).Max(row => row.Late), -0.01);
             foreach (Row damon in guest.Where(row => row.Manager.StartsWith("damon", StringComparison.Ordinal)))
-                bars.AtMost($"{guest.Key}: CPU, of that of {damon.Manager}", ours.Cpu / damon.Cpu, 1 / 30.0);
+                bars.AtMost($"{guest.Key}: CPU, of that of {damon.Manager}", ours.LateCpu / damon.LateCpu, 1 / 30.0);
         }
         bars.AtMost("damaged pages", rows.Sum(row => row.Damaged), 0);
         return bars.Print();
@@ -186,12 +225,15 @@ internal static class PeersBench
     private sealed record Guest(string Title, PayloadGuest Payload, bool HugePages, int EverySeconds, char Command);
 
     private sealed record Row(
-        string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double InGuest, long Moved, int Damaged)
+        DateTime At, string Guest, string Manager, double Mean, double Late, double Dram, double Cpu, double LateCpu,
+        double InGuest, long Moved, int Damaged)
     {
         public static string Heading =>
-            "guest             manager     hot in DRAM: all, second half   DRAM/budget   CPU      faults in guest   pages moved";
+            "guest             manager     hot in DRAM: all, 2nd half   DRAM/budget   CPU: all, 2nd half   faults in guest   "
+            + "moved   when (UTC)";
 
         public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,8:P1} {InGuest,14:P1} {Moved,16}");
+            $"{Guest,-17} {Manager,-11} {Mean,15:F3} {Late,14:F3} {Dram,13:F2} {Cpu,10:P2} {LateCpu,10:P2} {InGuest,15:P1}"
+            + $" {Moved,8}   {At:MM-dd HH:mm}");
     }
 }

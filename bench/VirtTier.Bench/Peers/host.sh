@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `make bench-peers` does in the emulated host:
 #   host.sh room MIB                leave about MIB of node 0 free for a guest that is to start
-#   host.sh settle GUEST MIB        have what the guest has of node 0, and what it could get there by promotion, be MIB together
+#   host.sh settle GUEST MIB        have all of the guest on node 1, and leave it MIB of node 0 to be promoted to
 #   host.sh start MANAGER           have damon, damon-fine, numab or virttier manage both nodes; none: nobody
 #   host.sh stop MANAGER
-#   host.sh watch GUEST SECONDS DIR EVERY BYTE
+#   host.sh watch GUEST SECONDS DIR EVERY BYTE SENT
 #                                   read where its pages are every two seconds into DIR/N.pages, send it BYTE every EVERY seconds (0: never),
-#                                   and print what was used meanwhile: "NAME VALUE" lines
+#                                   which it was sent SENT times before, and print what was used meanwhile: "NAME VALUE" lines
 set -eu
 damon=/sys/kernel/mm/damon/admin/kdamonds
 node0=/sys/devices/system/node/node0
@@ -28,10 +28,11 @@ room() {
     take $(($(free) - $(kept) - $1 - 64))
 }
 
+# Where a guest begins is chance otherwise, and what has filled node 0 would have to go first.
 settle() {
-    has=$(residency "$(cat "/run/libvirt/qemu/$1.pid")" | sed 's/.*"0": *\([0-9]*\).*/\1/')
-    take $(($(free) - $(kept) - $2 + has / 256))
-    echo "settle: the guest has $((has / 256)) MiB of node 0, $(free) MiB are free, of which the kernel keeps $(kept)" >&2
+    migratepages "$(cat "/run/libvirt/qemu/$1.pid")" 0 1
+    take $(($(free) - $(kept) - $2))
+    echo "# settled: $(free) MiB of node 0 are free, of which the kernel keeps $(kept)"
 }
 
 # ranges NODE: its physical memory, "START END" lines, neighbours put together.
@@ -88,6 +89,9 @@ kdamond() {
     echo 4294967295 > schemes/0/access_pattern/age/max
     echo $((200 << 20)) > schemes/0/quotas/bytes
     echo 1000 > schemes/0/quotas/reset_interval_ms
+    # The other tuner raises the quota by the share of the goal that is missing, each second: from one byte to one page in a quarter of an
+    # hour where .8 % are. This one, of 7.1, uses all of it until the goal is met.
+    [ ! -e schemes/0/quotas/goal_tuner ] || echo temporal > schemes/0/quotas/goal_tuner
     echo 0 > schemes/0/quotas/weights/sz_permil
     echo 100 > schemes/0/quotas/weights/nr_accesses_permil
     echo 100 > schemes/0/quotas/weights/age_permil
@@ -114,6 +118,19 @@ start_damon() {
     echo on > $damon/1/state
 }
 
+# told N: what kdamond N has done and to what it has tuned itself.
+told() {
+    for what in update_schemes_stats update_tuned_intervals update_schemes_effective_quotas; do
+        echo $what > "$damon/$1/state" || echo "# kdamond $1: no $what"
+    done
+    context=$damon/$1/contexts/0
+    echo "# kdamond $1: $(cat "$context/schemes/0/action"), tried $(cat "$context/schemes/0/stats/sz_tried") bytes in" \
+        "$(cat "$context/schemes/0/stats/nr_tried") regions, applied $(cat "$context/schemes/0/stats/sz_applied")," \
+        "quota $(cat "$context/schemes/0/quotas/effective_bytes") bytes, exceeded $(cat "$context/schemes/0/stats/qt_exceeds") times;" \
+        "samples every $(cat "$context/monitoring_attrs/intervals/sample_us") us," \
+        "aggregated in $(cat "$context/monitoring_attrs/intervals/aggr_us") us"
+}
+
 start() {
     fine=
     case $1 in
@@ -138,6 +155,8 @@ start() {
 stop() {
     case $1 in
         damon*)
+            told 0
+            told 1
             echo off > $damon/0/state
             echo off > $damon/1/state
             echo 0 > $damon/nr_kdamonds
@@ -168,14 +187,18 @@ migrated() { awk '$1 == "pgmigrate_success" { print $2 }' /proc/vmstat; }
 now_ms() { date +%s%3N; }
 
 watch() {
-    guest=$1 seconds=$2 dir=$3 every=$4 byte=$5
+    guest=$1 seconds=$2 dir=$3 every=$4 byte=$5 sent=$6
     pid=$(cat "/run/libvirt/qemu/$guest.pid")
     mkdir -p "$dir"
-    begin=$(now_ms) next=$((begin + every * 1000)) n=0 sent=0
+    begin=$(now_ms) next=$((begin + every * 1000)) n=0
     threads=$(threads_ms) agent=$(agent_ms) own=$(guest_ms "$pid") moved=$(migrated)
+    half=0 late=0
     while [ $(($(now_ms) - begin)) -lt $((seconds * 1000)) ]; do
         n=$((n + 1))
-        echo $sent > "$dir/$n.sent"
+        if [ "$half" = 0 ] && [ $(($(now_ms) - begin)) -ge $((seconds * 500)) ]; then
+            half=$(now_ms) late=$(($(threads_ms) + $(agent_ms)))
+        fi
+        echo "$sent" > "$dir/$n.sent"
         residency "$pid" --pages "$dir/$n.pages" > /dev/null
         sleep 2
         if [ "$every" -gt 0 ] && [ "$(now_ms)" -ge $next ]; then
@@ -183,12 +206,16 @@ watch() {
             next=$(($(now_ms) + every * 1000)) sent=$((sent + 1))
         fi
     done
+    late=$(($(threads_ms) + $(agent_ms) - late)) half=$(($(now_ms) - half))
     threads=$(($(threads_ms) - threads)) agent=$(($(agent_ms) - agent)) own=$(($(guest_ms "$pid") - own)) moved=$(($(migrated) - moved))
     echo "readings $n"
     echo "elapsed $(($(now_ms) - begin))"
     echo "threads $threads"
     echo "agent $agent"
     echo "guest $own"
+    echo "late $late"
+    echo "half $half"
+    echo "sent $sent"
     echo "moved $moved"
 }
 
