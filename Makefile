@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
-.PHONY: document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers
+.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -126,6 +126,9 @@ footprint: deps ## what the agent and its tool take on a host: disk, CPU of a co
 
 record-guests: deps ## record real Linux guests in an emulated host anew, as test data of the planner
 	testbed/recordings/record
+
+record-programs: deps ## record redis and postgres by valgrind's lackey anew, as test data of the planner
+	testbed/recordings/programs
 
 bench-tiering: ## the bars for placement decisions, on generated workloads
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- tiering

@@ -19,7 +19,12 @@ public sealed class RecordedTests
     [InlineData("sort", Allocation.Populated, 0.823)]
     [InlineData("python", Allocation.Headroom, 0.469)]
     [InlineData("python", Allocation.Populated, 0.388)]
-    public void Planner_stays_near_the_best_with_few_moves(string name, Allocation allocation, double floor)
+    [InlineData("redis", Allocation.Headroom, 0.928)]
+    [InlineData("redis", Allocation.Populated, 0.898, 0.43)] // nearly all that it fills first is cold later
+    [InlineData("postgres", Allocation.Headroom, 0.903)]
+    [InlineData("postgres", Allocation.Populated, 0.847)]
+    public void Planner_stays_near_the_best_with_few_moves(
+        string name, Allocation allocation, double floor, double moves = 0.4)
     {
         Trace trace = Load(name);
         int budget = ReplayEngine.BudgetOf(trace, 0.2);
@@ -29,7 +34,7 @@ public sealed class RecordedTests
         ReplayResult naive = Play(ReplayPolicies.Naive);
         Assert.True(own.Net >= floor, $"net {own.Net:F3} of at least {floor}");
         Assert.True(own.Share >= freeze.Share - 0.005, $"share {own.Share:F3}, of freeze {freeze.Share:F3}");
-        Assert.True(own.Moves <= 0.4 * naive.Moves, $"{own.Moves} moves, of naive {naive.Moves}");
+        Assert.True(own.Moves <= moves * naive.Moves, $"{own.Moves} moves, of naive {naive.Moves}");
     }
 
     // What `virttier record` saw of a real guest: one access for each page found accessed in a harvest. A move costs one as well,
