@@ -284,6 +284,7 @@ internal sealed class AttachedGuest
         _faults.CountLandmines((long)info.Armed, _planner);
         _progress();
         RoundScratch scratch = _context.Scratch.Rent();
+        TimeSpan begun = _context.CpuTime();
         try
         {
             Plan(orders, pacer.Interval, scratch);
@@ -292,7 +293,8 @@ internal sealed class AttachedGuest
         {
             _context.Scratch.Return(scratch);
         }
-        pacer.EndRound(_plan, HarvestTime(info));
+        // To look where its pages are takes some 50 ns for each of 4 KiB: as long as a harvest or longer.
+        pacer.EndRound(_plan, HarvestTime(info) + (_context.CpuTime() - begun));
         _faults.Choose(
             _harvester.Buffers.Sizes.Span, splits: _splits is not null && orders.Limits.SplitShare > 0, _memory.Layout, _planner);
         Figures = Figures with

@@ -2,6 +2,7 @@
 using Microsoft.Extensions.Logging;
 using VirtTier.Agent.Pictures;
 using VirtTier.Libvirt.Domains;
+using VirtTier.Linux;
 using VirtTier.Memory.Migration;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Splitting;
@@ -33,6 +34,9 @@ internal sealed record DomainLoopContext(
     TimeProvider Time,
     ILogger Log)
 {
+    /// <summary>CPU time that the calling thread has taken so far.</summary>
+    public Func<TimeSpan> CpuTime { get; init; } = Libc.ThreadCpuTime;
+
     /// <summary>Where the threads of virtual CPUs are looked at.</summary>
     public string Procfs { get; init; } = "/proc";
 
@@ -49,7 +53,7 @@ internal sealed record DomainLoopContext(
 /// <summary>How guests are looked at (the configuration's <c>sampling</c>).</summary>
 /// <param name="Interval">Time between two harvests of a round.</param>
 /// <param name="HarvestsPerRound">Harvests of a round.</param>
-/// <param name="CpuShare">Most that harvesting one domain may use of one CPU, 0..1.</param>
+/// <param name="CpuShare">Most that harvesting one domain and deciding on it may use of one CPU, 0..1.</param>
 /// <param name="FaultRate">Fault samples a second, where they tell what harvests cannot.</param>
 internal readonly record struct SamplingPace(TimeSpan Interval, int HarvestsPerRound, double CpuShare, int FaultRate)
 {

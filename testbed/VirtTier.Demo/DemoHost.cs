@@ -46,8 +46,10 @@ internal sealed class DemoHost(EmulatedHost host)
             set -e
             dpkg --install /share/debs/virttier-module-*.deb /share/debs/virttier_*.deb
             echo 'defaults: {"{"} dram: {DemoGuests.DefaultBudget} {"}"}' > /etc/virttier/virttier.yaml
-            # An emulated host works some ten times longer to move a page, so a guest there would wait ten times longer for its own.
+            # An emulated host works some ten times longer to move a page, so a guest there would wait ten times longer for its own;
+            # and as much longer to look where a page is.
             echo 'migration: {"{"} domain_cpu: 50% {"}"}' >> /etc/virttier/virttier.yaml
+            echo 'sampling: {"{"} domain_cpu: 50% {"}"}' >> /etc/virttier/virttier.yaml
             systemctl restart virttier
             """, cancel);
     }

@@ -424,20 +424,25 @@ public sealed class DomainLoopTests : IDisposable
         await Eventually.IsTrue(() => loop.Status.RoundSeconds <= 2 * shortest);
     }
 
-    [Fact]
-    public async Task Harvesting_stays_within_its_share_of_a_cpu_and_orders_end_a_rest()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Looking_stays_within_its_share_of_a_cpu_and_orders_end_a_rest(bool harvests)
     {
         await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
         await Eventually.IsTrue(() => _host.FastPages <= Budget);
 
         // Half a CPU is the limit: one such harvest pays for two minutes, and there are four in a round, but maybe not in this.
-        _host.HarvestTime = TimeSpan.FromMinutes(1);
+        if (harvests)
+            _host.HarvestTime = TimeSpan.FromMinutes(1);
+        else
+            _host.LookTime = TimeSpan.FromMinutes(1);
         await Eventually.IsTrue(() => loop.Status.RoundSeconds >= 120);
-        int harvests = _host.Harvests;
+        int before = _host.Harvests;
         await Task.Delay(200, TestContext.Current.CancellationToken);
-        Assert.Equal(harvests, _host.Harvests);
+        Assert.Equal(before, _host.Harvests);
 
-        _host.HarvestTime = TimeSpan.Zero;
+        _host.HarvestTime = _host.LookTime = TimeSpan.Zero;
         loop.Update(Domains.Running().Orders(Budget / 2));
         await Eventually.IsTrue(() => _host.FastPages <= Budget / 2);
     }

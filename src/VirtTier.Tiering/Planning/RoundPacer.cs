@@ -3,7 +3,7 @@ namespace VirtTier.Tiering.Planning;
 
 /// <summary>
 /// How often a domain has a round: more often while its hot set moves, less often while it stands still, and never so often
-/// that harvesting costs more than its share of a CPU.
+/// that looking at it costs more than its share of a CPU.
 /// </summary>
 /// <remarks>
 /// It is the rounds that come apart, not the harvests within one: harvests that were further apart would find more pages
@@ -26,7 +26,7 @@ public sealed class RoundPacer
     /// <summary>A pacer that begins in haste.</summary>
     /// <param name="shortest">Least time between the beginnings of two rounds.</param>
     /// <param name="longest">Most time between them, unless the share of a CPU needs more.</param>
-    /// <param name="cpuShare">Share of one CPU (0..1) that harvesting the domain may use.</param>
+    /// <param name="cpuShare">Share of one CPU (0..1) that looking at the domain may use.</param>
     /// <exception cref="ArgumentOutOfRangeException">A time is not positive, or a share not within 0..1.</exception>
     public RoundPacer(TimeSpan shortest, TimeSpan longest, double cpuShare)
     {
@@ -45,15 +45,15 @@ public sealed class RoundPacer
 
     /// <summary>Takes in a round.</summary>
     /// <param name="plan">What it decided.</param>
-    /// <param name="harvestTime">CPU time that its harvests took.</param>
-    public void EndRound(MovePlan plan, TimeSpan harvestTime)
+    /// <param name="cpuTime">CPU time that its harvests took, and to look where its pages are and decide.</param>
+    public void EndRound(MovePlan plan, TimeSpan cpuTime)
     {
         ArgumentNullException.ThrowIfNull(plan);
         double moved = (plan.DemotedWithinPages + plan.DemotedPages + plan.PromotedPages) / (double)Math.Max(1, plan.FastPages);
         double factor = moved > Restless ? Faster : moved < Restful ? Slower : 1;
         double wanted = Interval.Ticks * factor;
         TimeSpan next = wanted >= _longest.Ticks ? _longest : TimeSpan.FromTicks(Math.Max((long)wanted, _shortest.Ticks));
-        TimeSpan affordable = harvestTime / _cpuShare;
+        TimeSpan affordable = cpuTime / _cpuShare;
         Interval = next > affordable ? next : affordable;
     }
 }

@@ -28,6 +28,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("virttier-test-");
     private readonly List<int> _pids = [];
     private int _attached;
+    private int _looks;
     private int _attachments;
     private int _moveCalls;
     private int _faultRate;
@@ -73,6 +74,9 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     /// <summary>What each harvest takes of a CPU.</summary>
     public TimeSpan HarvestTime { get; set; }
+
+    /// <summary>What it takes of a CPU to look where the guest's pages are.</summary>
+    public TimeSpan LookTime { get; set; }
 
     /// <summary>Whether the guest is mapped by 2 MiB.</summary>
     public bool HugePages { get; set; }
@@ -183,6 +187,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             Log)
         {
             HugePages = Splitter,
+            CpuTime = () => LookTime * _looks++, // asked before and after each
             Procfs = Path.Combine(_root.FullName, "proc"),
         };
     }
