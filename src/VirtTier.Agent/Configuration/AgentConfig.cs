@@ -31,7 +31,8 @@ internal sealed record AgentConfig
     /// <summary>Harvests between two placement decisions (<c>sampling.harvests_per_round</c>).</summary>
     public int HarvestsPerRound { get; init; } = 4;
 
-    /// <summary>Most that harvesting one domain and deciding on it may use of one CPU, 0..1 (<c>sampling.domain_cpu</c>).</summary>
+    /// <summary>Most that harvesting one domain and deciding on it may use of one CPU, 0..1
+    /// (<c>sampling.domain_cpu</c>).</summary>
     public double HarvestCpuShare { get; init; } = 0.05;
 
     /// <summary>Fault samples a second of one domain, where they tell what harvests cannot; 0 for none
