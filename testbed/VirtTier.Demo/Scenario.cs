@@ -41,7 +41,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
     private const string DoctorFindsAllWell = "doctor: the host is ready, its two tiers and every guest found";
     private const string DoctorNamesWhatIsNot = "doctor: a hook that cannot run is named, and its command mends it";
     private const string DoctorStopsKhugepaged =
-        "doctor: a khugepaged that would join what is split is named, and its command stops it";
+        "doctor: a khugepaged that would join what is split is named, and its command puts it to sleep";
     private const string ObserveMovesNothing = "observe: not a page was moved";
     private const string ObserveReportsHotSet = "observe: the hot set is reported all the same";
     private const string EnableTiers = "observe: virttier enable has its pages moved within five rounds";
@@ -152,22 +152,22 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
             $"exit status {exitCode}, {string.Join("; ", warnings.Select(l => l.Text))}; after \"{mend}\" exit status {mended}");
     }
 
-    // It is woken for a single page of this host's guests, and what doctor says ends that.
+    // Doctor alone is shown that guests have huge pages: khugepaged, which joins whatever it finds, never runs here.
     private async Task StopKhugepagedAsync(CancellationToken cancel)
     {
         const string Folder = "/sys/kernel/mm/transparent_hugepage";
         await Host.RunAsync($"""
             set -e
-            echo 1 > {Folder}/khugepaged/pages_to_scan
-            echo 600000 > {Folder}/khugepaged/scan_sleep_millisecs
-            echo madvise > {Folder}/enabled
+            echo 10000 > {Folder}/khugepaged/scan_sleep_millisecs
+            echo 'always [madvise] never' > /run/enabled
+            mount --bind /run/enabled {Folder}/enabled
             """, cancel);
         (_, IReadOnlyList<DoctorLine> lines) = await Host.ConsultDoctorAsync(cancel);
         DoctorLine[] warnings = [.. lines.Where(l => l.Severity != "Ok")];
         string mend = warnings.Length == 1 ? warnings[0].Mend ?? "" : "";
         await Host.RunAsync(mend, cancel);
         int mended = (await Host.ConsultDoctorAsync(cancel)).ExitCode;
-        await Host.RunAsync($"echo never > {Folder}/enabled", cancel);
+        await Host.RunAsync($"umount {Folder}/enabled", cancel);
         Report(DoctorStopsKhugepaged, warnings is [{ Check: "khugepaged" }] && mended == 0,
             $"{string.Join("; ", warnings.Select(l => l.Text))}; after \"{mend}\" exit status {mended}");
     }
