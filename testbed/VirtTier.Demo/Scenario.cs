@@ -98,7 +98,7 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         long hookCalls = Status?.Libvirt.HookCalls ?? 0;
         Report(HookTells, hookCalls >= DemoGuests.All.Count, $"{hookCalls} messages for {DemoGuests.All.Count} starts");
         foreach (DemoGuest guest in DemoGuests.All.Where(g => !g.Observed))
-            _budgets.Begin(_pids[guest.Name], guest.ProcessPages);
+            _budgets.Begin(_pids[guest.Name], guest.BudgetPages + guest.SparePages);
         await Host.WatchAsync(_pids.Values, cancel);
     }
 
@@ -447,15 +447,15 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
             line => Convert.ToInt32(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[2], 16))];
 
     /// <summary>
-    /// What a budget promises: with room for the whole hot set, at least 0.99 of it is in DRAM; else at least 0.97 of the
-    /// budget is used, at least 0.99 of it by hot pages.
+    /// What a budget promises: with room for the whole hot set, at least 0.99 of it is in DRAM (0.95 where blocks are split);
+    /// else at least 0.97 of the budget is used, at least 0.99 of it by hot pages.
     /// </summary>
     private static (bool InPlace, string Detail) InPlace(DemoGuest guest, int budgetPages, Placement placement)
     {
         if (placement.Dram > budgetPages)
             return (false, $"{placement.Dram} pages in DRAM, budget {budgetPages}");
         if (placement.Hot <= budgetPages)
-            return (placement.HotShare >= 0.99, placement.ToString());
+            return (placement.HotShare >= guest.LeastHotShare, placement.ToString());
         double filled = placement.Dram / (double)budgetPages;
         double hot = placement.HotInDram / (double)Math.Max(1, placement.Dram);
         return (filled >= 0.97 && hot >= 0.99, string.Create(CultureInfo.InvariantCulture,
