@@ -247,7 +247,7 @@ internal sealed class AttachedGuest
         return isWhole;
     }
 
-    /// <summary>Looks where each page is, for people to see before the first round.</summary>
+    /// <summary>Looks where each page is, for people to see and harvests to know before the next round.</summary>
     public void Look()
     {
         _progress();
@@ -362,7 +362,7 @@ internal sealed class AttachedGuest
     private Span<byte> ReadNodes(RoundScratch scratch)
     {
         Span<byte> nodes = scratch.Pages(_memory.Layout.PageCount);
-        scratch.Reader.Read(_process.Pid, _memory.Layout, 0, nodes);
+        scratch.Reader.Read(_process.Pid, _memory.Layout, 0, nodes, _harvester.Buffers.HugePages);
         return nodes;
     }
 
@@ -389,7 +389,7 @@ internal sealed class AttachedGuest
         long mostMoves = MayMove(orders) ? affordable : 0;
         _planner.MoveCost = _moveCost.Cost;
         if (MayMove(orders))
-            _splits?.Run(_planner, _memory.Layout, orders.Limits.SplitShare, tiers);
+            _splits?.Run(_planner, _memory.Layout, orders.Limits.SplitShare, tiers, _harvester.Buffers.HugePages);
         _planner.EndRound(tiers, Math.Max(0, orders.BudgetPages - _boundPages.Fast), mostMoves, _plan);
         _homeOrders = _homes?.Plan(_plan, _planner, nodes, tiers, affordable);
         if (_watched > TimeSpan.Zero)
@@ -465,6 +465,7 @@ internal sealed class AttachedGuest
         _record.Relaid(_memory.Layout);
         _planner = NewPlanner();
         _planner.TakeOver(planner, _memory.Layout.KeptFrom(before));
+        Look(); // harvests have to know what moves as one
     }
 
     private PlacementPlanner NewPlanner() =>

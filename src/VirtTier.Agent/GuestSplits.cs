@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
 using VirtTier.Memory.Layout;
+using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Splitting;
 using VirtTier.Primitives;
 using VirtTier.Tiering.Planning;
@@ -21,6 +23,8 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
     private readonly ulong[] _addresses = new ulong[MostPerRound];
     private readonly SplitOutcome[] _outcomes = new SplitOutcome[MostPerRound];
     private readonly long[] _unsplit = new long[Enum.GetValues<SplitOutcome>().Length];
+    private readonly List<int> _torn = [];
+    private int _tornNext; // the block to go on with
     private bool _begun;
 
     /// <summary>Splits so far.</summary>
@@ -39,8 +43,12 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
     /// <param name="share">Most blocks that may be split at the same time, 0..1. With 0 those that were split are still joined
     /// when that is right.</param>
     /// <param name="tiers">One <see cref="Residency"/> a page; kept up to date.</param>
-    public void Run(PlacementPlanner planner, GuestLayout layout, double share, Span<byte> tiers)
+    /// <param name="hugePages">What each block is to the kernel; kept up to date. Those that are torn are split whatever
+    /// <paramref name="share"/> is, and not counted.</param>
+    public void Run(
+        PlacementPlanner planner, GuestLayout layout, double share, Span<byte> tiers, Span<HugePage> hugePages)
     {
+        SplitTorn(layout, hugePages);
         _begun |= share > 0;
         if (!_begun)
             return;
@@ -55,6 +63,7 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
                 continue;
             }
             planner.TakeSplit(block);
+            hugePages[block] = HugePage.None;
             Splits++;
         }
         outcomes = Try(layout, _plan.Joins, calls.Join);
@@ -67,10 +76,33 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
                 continue;
             }
             planner.TakeJoin(block);
+            hugePages[block] = HugePage.Whole;
             Joins++;
             // The kernel took the pages to where most of them were.
             Span<byte> pages = tiers.Slice(block * PageSizes.BlockPages, PageSizes.BlockPages);
             pages.Fill(pages.Count(Residency.Fast) > PageSizes.BlockPages / 2 ? Residency.Fast : Residency.Slow);
+        }
+    }
+
+    // It costs the guest nothing, for which they are mapped by small entries already; and the kernel, which moves what is left of
+    // such a page as one, gets the memory back that the guest gave away. Where it cannot be done the next ones are tried first.
+    private void SplitTorn(GuestLayout layout, Span<HugePage> hugePages)
+    {
+        _torn.Clear();
+        for (int i = 0; i < hugePages.Length && _torn.Count < MostPerRound; i++)
+        {
+            int block = (_tornNext + i) % hugePages.Length;
+            if (hugePages[block] == HugePage.Torn)
+                _torn.Add(block);
+        }
+        if (_torn.Count == 0)
+            return;
+        _tornNext = (_torn[^1] + 1) % hugePages.Length;
+        ReadOnlySpan<SplitOutcome> outcomes = Try(layout, CollectionsMarshal.AsSpan(_torn), calls.Split);
+        for (int i = 0; i < outcomes.Length; i++)
+        {
+            if (outcomes[i] == SplitOutcome.Done)
+                hugePages[_torn[i]] = HugePage.None;
         }
     }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using VirtTier.Primitives;
 using VirtTier.Testbed;
 
 namespace VirtTier.Demo;
@@ -105,20 +104,16 @@ internal static class DemoGuests
             StepPages = 6151, LonePages = 32,
             LoneStartFrame = 0xc000 + 77,
         },
-        "dram=\"96MiB\"", 96, HugePages: true)
-    {
-        SparePages = PayloadGuest.HoleFrames.Count, // of its first 2 MiB page
-    };
+        "dram=\"96MiB\"", 96, HugePages: true);
 
     /// <summary>
     /// Its hot set is one small page in each of its 2 MiB pages, of which a part only has room in its budget. The first of them
-    /// has a hole (below 1 MiB), so KVM maps it by small entries, and VirtTier takes its pages for small ones; to the kernel it
-    /// is one, which comes and goes as a whole, its two hot pages in it.
+    /// has a hole (below 1 MiB), so KVM maps it by small entries; once it is split, the hole's pages stay where they are.
     /// </summary>
     public static PayloadDemoGuest Strewn { get; } = new(
         PayloadGuest.Strewn("strewn", blocks: 128), "dram=\"32MiB\" split=\"100%\"", 32, HugePages: true)
     {
-        SparePages = PageSizes.BlockPages, LeastHotShare = 0.95,
+        SparePages = PayloadGuest.HoleFrames.Count, LeastHotShare = 0.95,
     };
 
     /// <summary>All, in the order of their start: guests of 4 KiB pages before those of 2 MiB pages.</summary>

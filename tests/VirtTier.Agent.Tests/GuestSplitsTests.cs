@@ -2,6 +2,7 @@
 using Spectre.Console;
 using VirtTier.Agent.Status;
 using VirtTier.Agent.Tests.Fakes;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Splitting;
 using VirtTier.Primitives;
@@ -35,9 +36,13 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
 
     public void Dispose() => _host.Dispose();
 
-    [Fact]
-    public async Task Pages_that_are_in_use_come_to_be_fast_and_figures_say_how()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Pages_that_are_in_use_come_to_be_fast_and_figures_say_how(bool smallEntries)
     {
+        if (smallEntries)
+            MapBySmallEntries();
         await using DomainLoop tierer = Start(share: 1);
 
         await Eventually.IsTrue(() => tierer.Status.Splits >= Blocks - 1
@@ -99,7 +104,7 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
         Assert.Equal((0, 0), (tierer.Status.Splits, tierer.Status.SplitBlocks));
         StringWriter shown = new();
         StatusTable.WriteTo(
-            AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(shown) }),
+            AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(shown) }),
             new AgentStatus("1", 5, new LibvirtStatus(true, null), [], 0, [tierer.Status]));
         Assert.Contains(
             $"{tierer.Status.Name}: its hugetlb pages cannot be split, and are placed as a whole", shown.ToString(),
@@ -114,6 +119,65 @@ public sealed class GuestSplitsTests : IHugePages, IDisposable
         await Eventually.IsTrue(() => tierer.Status.SplitBlocks >= Blocks / 2);
         _host.BeforeHarvest = _host.SplitBlocks.Clear;
         await Eventually.IsTrue(() => tierer.Status.CameBackWhole >= Blocks / 2);
+    }
+
+    [Fact]
+    public async Task What_only_KVM_maps_by_small_entries_moves_as_a_whole_and_within_the_budget()
+    {
+        MapBySmallEntries();
+        HashSet<int> hot = [.. Enumerable.Range(2 * Block, Block / 2)]; // bits tell it page by page
+        _host.BeforeHarvest = () =>
+        {
+            _host.ShowFrames();
+            _host.HotPages = hot;
+        };
+        await using DomainLoop tierer = Start(share: 0);
+        await Eventually.IsTrue(() => _host.FastPages == Budget && _host.NodeOf[2 * Block] == 0);
+        _host.MostFast = 0;
+        long rounds = tierer.Status.Rounds;
+        hot = [.. Enumerable.Range(5 * Block, Block / 2)];
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= rounds + 20 && _host.NodeOf[5 * Block] == 0);
+        Assert.InRange(_host.MostFast, 0, Budget);
+        Assert.Empty(tierer.Status.Unmoved);
+        Assert.Empty(_host.SplitBlocks);
+    }
+
+    [Fact]
+    public async Task What_was_given_back_in_parts_is_split_whatever_the_settings_say()
+    {
+        _host.TornBlocks.UnionWith([1, 4, 6]);
+        _refused.Add(4);
+        MapBySmallEntries();
+        await using DomainLoop tierer = Start(share: 0);
+        await Eventually.IsTrue(() => _host.SplitBlocks.SetEquals([1, 6]));
+        long rounds = tierer.Status.Rounds;
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= rounds + 3);
+        Assert.Equal([1, 6], _host.SplitBlocks.Order());
+        Assert.Equal((0, 0), (tierer.Status.Splits, tierer.Status.SplitBlocks));
+        Assert.Empty(tierer.Status.Unsplit);
+    }
+
+    [Fact]
+    public async Task Who_may_not_move_its_pages_splits_none()
+    {
+        _host.TornBlocks.Add(1);
+        MapBySmallEntries();
+        await using DomainLoop tierer = new(
+            _host.Context(), Domains.ThisProcess, Domains.Running(mode: TieringMode.Observe).Orders(Budget));
+        await Eventually.IsTrue(() => tierer.Status.Rounds >= 5);
+        Assert.Empty(_host.SplitBlocks);
+    }
+
+    private void MapBySmallEntries()
+    {
+        Action before = _host.BeforeHarvest;
+        _host.SmallEntries = true;
+        _host.BeforeHarvest = () =>
+        {
+            _host.ShowFrames();
+            before();
+        };
+        _host.ShowFrames();
     }
 
     void IHugePages.Split(int pid, ReadOnlySpan<ulong> blocks, Span<SplitOutcome> outcomes)

@@ -26,6 +26,9 @@ public sealed class ResidencyReader
     private const ulong FileOrShared = 1UL << 61;
     private const ulong MappedOnce = 1UL << 56;
     private const ulong FrameMask = (1UL << 55) - 1;
+    private const ulong KpfAnon = 1UL << 12;
+    private const ulong KpfCompoundTail = 1UL << 16;
+    private const ulong KpfHuge = 1UL << 17;
     private const ulong KpfZeroPage = 1UL << 24;
 
     // As many as a call takes a hundred times as long for as for itself, and no more, since each reader has an array of them.
@@ -57,18 +60,30 @@ public sealed class ResidencyReader
     /// Writes the node of each page, or <see cref="Residency.Absent"/>, for the pages <paramref name="firstIndex"/> and following
     /// of the layout.
     /// </summary>
+    /// <param name="pid">The process.</param>
+    /// <param name="layout">The guest's layout.</param>
+    /// <param name="firstIndex">The first page.</param>
+    /// <param name="nodes">One element a page.</param>
+    /// <param name="hugePages">One element for each block of the layout, where all of it is read; else none. Where one is
+    /// <see cref="HugePage.Whole"/>, pages without memory behind them are where the others are: the kernel has memory for
+    /// all.</param>
     /// <exception cref="GuestMemoryException">The process has ended, or the right to look at it is missing.</exception>
-    public void Read(int pid, GuestLayout layout, int firstIndex, Span<byte> nodes)
+    public void Read(int pid, GuestLayout layout, int firstIndex, Span<byte> nodes, Span<HugePage> hugePages = default)
     {
         ArgumentNullException.ThrowIfNull(layout);
         ArgumentOutOfRangeException.ThrowIfNegative(firstIndex);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(nodes.Length, layout.PageCount - firstIndex, nameof(nodes));
+        if (!hugePages.IsEmpty && (nodes.Length, hugePages.Length) != (layout.PageCount, layout.PageCount / PageSizes.BlockPages))
+            throw new ArgumentException("There is one for each block of the layout.", nameof(hugePages));
         nodes.Fill(Residency.Absent);
+        hugePages.Clear();
         _queued = 0;
         _zeroFrame = 0;
         _nodesReloaded = false;
         using SafeFileHandle pagemap = Open(Path.Combine(_procfs, pid.ToString(CultureInfo.InvariantCulture), "pagemap"), pid);
         using SafeFileHandle kpageflags = Libc.Open(Path.Combine(_procfs, "kpageflags"), O_RDONLY, out _);
+        HugePageProbe probe = default;
+        int probed = -1; // the block
         foreach (BackedRange range in layout.Backed)
         {
             int end = Math.Min(range.EndIndex, firstIndex + nodes.Length);
@@ -83,13 +98,24 @@ public sealed class ResidencyReader
                     nodes[index + i - firstIndex] = node;
                     if (node == PfnNodeMap.Unknown)
                         Ask(pid, index + i - firstIndex, address + ((ulong)i * PageSizes.PageBytes), nodes);
+                    if (hugePages.IsEmpty)
+                        continue;
+                    int block = (index + i) / PageSizes.BlockPages;
+                    if (block != probed)
+                    {
+                        Tell(probe, probed, hugePages, kpageflags);
+                        (probe, probed) = (default, block);
+                    }
+                    probe.Add((index + i) % PageSizes.BlockPages, node == Residency.Absent ? 0 : _entries[i] & FrameMask);
                 }
 
                 index += count;
             }
         }
 
+        Tell(probe, probed, hugePages, kpageflags);
         AnswerQueries(pid, nodes);
+        FillHoles(nodes, hugePages);
     }
 
     /// <summary>Pages on each node: element n of the result is node n, for nodes 0 to <paramref name="highestNode"/>.</summary>
@@ -100,6 +126,43 @@ public sealed class ResidencyReader
         foreach (byte node in nodes)
             all[node]++;
         return all[..(highestNode + 1)].ToArray();
+    }
+
+    private static void Tell(HugePageProbe probe, int block, Span<HugePage> hugePages, SafeFileHandle kpageflags)
+    {
+        if (probe.FirstFrame == 0)
+            return;
+        // Pages lie at multiples of their size: one that begins before the middle of these frames and goes on there has them all.
+        ulong flags = FlagsOf(probe.FirstFrame + (PageSizes.BlockPages / 2), kpageflags) ?? 0;
+        if ((flags & KpfCompoundTail) == 0)
+            return;
+        if (probe.IsWhole)
+            hugePages[block] = HugePage.Whole;
+        // The kernel itself splits a file's when a part is given back.
+        else if ((flags & (KpfAnon | KpfHuge)) == KpfAnon)
+            hugePages[block] = HugePage.Torn;
+    }
+
+    private static void FillHoles(Span<byte> nodes, ReadOnlySpan<HugePage> hugePages)
+    {
+        for (int block = 0; block < hugePages.Length; block++)
+        {
+            if (hugePages[block] != HugePage.Whole)
+                continue;
+            Span<byte> pages = nodes.Slice(block * PageSizes.BlockPages, PageSizes.BlockPages);
+            if (pages.Contains(Residency.Absent))
+                pages.Replace(Residency.Absent, pages[pages.IndexOfAnyExcept(Residency.Absent)]);
+        }
+    }
+
+    // Null if they are not to be known.
+    private static ulong? FlagsOf(ulong frame, SafeFileHandle kpageflags)
+    {
+        ulong flags = 0;
+        bool isRead = !kpageflags.IsInvalid
+            && Libc.Pread(kpageflags, MemoryMarshal.AsBytes(new Span<ulong>(ref flags)), (long)(frame * sizeof(ulong)))
+                == sizeof(ulong);
+        return isRead ? flags : null;
     }
 
     private byte NodeOf(ulong entry, SafeFileHandle kpageflags)
@@ -117,10 +180,7 @@ public sealed class ResidencyReader
         {
             if (frame == _zeroFrame)
                 return Residency.Absent;
-            ulong flags = 0;
-            if (kpageflags.IsInvalid
-                || Libc.Pread(kpageflags, MemoryMarshal.AsBytes(new Span<ulong>(ref flags)), (long)(frame * sizeof(ulong)))
-                    != sizeof(ulong))
+            if (FlagsOf(frame, kpageflags) is not ulong flags)
                 return PfnNodeMap.Unknown;
             if ((flags & KpfZeroPage) != 0)
             {

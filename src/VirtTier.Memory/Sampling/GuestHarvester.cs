@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics.CodeAnalysis;
 using VirtTier.Memory.Layout;
+using VirtTier.Memory.Pagemap;
 using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Sampling;
@@ -73,6 +74,7 @@ public sealed class GuestHarvester
             Follow(layout);
             return false;
         }
+        Buffers.JoinHugePages();
         return true;
     }
 
@@ -94,7 +96,7 @@ public sealed class GuestHarvester
 
 /// <summary>
 /// What harvests fill, for a whole layout: bit (index % 64) of word (index / 64) of a bitmap is the page with that index,
-/// element (index / 512) of the sizes its block. One bit and 1/512 byte a page, and a bit more for each detail.
+/// element (index / 512) of the sizes its block. One bit and 2/512 byte a page, and a bit more for each detail.
 /// </summary>
 public sealed class HarvestBuffers
 {
@@ -102,6 +104,7 @@ public sealed class HarvestBuffers
     private readonly ulong[] _dirty;
     private readonly ulong[] _present;
     private readonly MappingSize[] _sizes;
+    private readonly HugePage[] _hugePages;
 
     /// <summary>Makes empty buffers for <paramref name="layout"/>.</summary>
     /// <param name="layout">The pages.</param>
@@ -114,6 +117,7 @@ public sealed class HarvestBuffers
         _dirty = details.HasFlag(HarvestDetails.Dirty) ? new ulong[PageCount / 64] : [];
         _present = details.HasFlag(HarvestDetails.Present) ? new ulong[PageCount / 64] : [];
         _sizes = new MappingSize[PageCount / PageSizes.BlockPages];
+        _hugePages = new HugePage[_sizes.Length];
     }
 
     /// <summary>Pages covered: that of the layout.</summary>
@@ -129,10 +133,23 @@ public sealed class HarvestBuffers
     /// page just moved is absent until its next access.</summary>
     internal Span<ulong> Present => _present;
 
-    /// <summary>Mapping size of each block.</summary>
+    /// <summary>Mapping size of each block: 2 MiB also where KVM maps by small entries what is one page to the kernel.</summary>
     public ReadOnlyMemory<MappingSize> Sizes => _sizes;
 
     internal Span<MappingSize> WritableSizes => _sizes;
+
+    /// <summary>What each block is to the kernel, for the harvests to come; for <see cref="ResidencyReader"/> to fill.</summary>
+    public Span<HugePage> HugePages => _hugePages;
+
+    /// <summary>Takes for mapped as one what moves as one.</summary>
+    internal void JoinHugePages()
+    {
+        for (int block = 0; block < _sizes.Length; block++)
+        {
+            if (_hugePages[block] == HugePage.Whole && _sizes[block] == MappingSize.Size4K)
+                _sizes[block] = MappingSize.Size2M;
+        }
+    }
 }
 
 /// <summary>Bitmaps that harvests fill beside that of the accessed pages. Each costs: while one is wanted, the kernel

@@ -57,19 +57,25 @@ public sealed class LinuxHugePages(string procfs = "/proc") : IHugePages
 
     private static SplitOutcome SplitOne(Files files, ulong block)
     {
-        ulong entry = files.EntryOf(block);
-        if (entry == 0)
+        // One page of it: advised as a whole it would be made cold in one piece. The last one is the least likely to be in use.
+        Span<ulong> entries = stackalloc ulong[PageSizes.BlockPages];
+        files.ReadEntries(block, entries);
+        if (!entries.ContainsAnyExcept(0UL))
             return SplitOutcome.Gone;
-        ulong frame = entry & FrameMask;
-        ulong flags = files.FlagsOf(frame);
-        if ((flags & KpfLarge) == 0)
+        int page = PageSizes.BlockPages - 1;
+        while (page >= 0 && (entries[page] == 0 || (files.FlagsOf(entries[page] & FrameMask) & KpfLarge) == 0))
+            page--;
+        if (page < 0)
             return SplitOutcome.Done;
+        ulong entry = entries[page];
+        ulong frame = entry & FrameMask;
+        // Older kernels tell most of them for the first of a large page's frames alone.
+        ulong flags = files.FlagsOf(frame - (frame % PageSizes.BlockPages));
         if ((flags & KpfHuge) != 0)
             return SplitOutcome.Hugetlb;
         // Before it is tried: what is of a file is mapped by nobody afterwards.
         bool isShared = files.MappingsOf(frame) > 1;
-        // Of a single page: advised as a whole it would be made cold in one piece. The last one is the least likely to be in use.
-        long result = Libc.ProcessMadvise(files.Process, block + BlockBytes - PageBytes, PageBytes, MADV_COLD);
+        long result = Libc.ProcessMadvise(files.Process, block + ((ulong)page * PageBytes), PageBytes, MADV_COLD);
         if (result < 0)
         {
             return -result switch
@@ -135,8 +141,20 @@ public sealed class LinuxHugePages(string procfs = "/proc") : IHugePages
         // 0 if nothing is there, or nothing that may be known.
         public ulong EntryOf(ulong address)
         {
-            ulong entry = Read(_pagemap, address / PageBytes);
-            return (entry & PagePresent) == 0 || (entry & FrameMask) == 0 ? 0 : entry;
+            ulong entry = 0;
+            ReadEntries(address, new Span<ulong>(ref entry));
+            return entry;
+        }
+
+        // Those of the pages from an address on.
+        public void ReadEntries(ulong address, Span<ulong> entries)
+        {
+            Read(_pagemap, address / PageBytes, entries);
+            foreach (ref ulong entry in entries)
+            {
+                if ((entry & PagePresent) == 0 || (entry & FrameMask) == 0)
+                    entry = 0;
+            }
         }
 
         // A look at a page by way of its process maps it there. What was read is not looked at.
@@ -161,8 +179,15 @@ public sealed class LinuxHugePages(string procfs = "/proc") : IHugePages
         private static ulong Read(SafeFileHandle file, ulong index)
         {
             ulong value = 0;
-            Span<byte> bytes = MemoryMarshal.AsBytes(new Span<ulong>(ref value));
-            return Libc.Pread(file, bytes, (long)(index * sizeof(ulong))) == bytes.Length ? value : 0;
+            Read(file, index, new Span<ulong>(ref value));
+            return value;
+        }
+
+        private static void Read(SafeFileHandle file, ulong index, Span<ulong> values)
+        {
+            Span<byte> bytes = MemoryMarshal.AsBytes(values);
+            if (Libc.Pread(file, bytes, (long)(index * sizeof(ulong))) != bytes.Length)
+                values.Clear();
         }
     }
 }

@@ -24,6 +24,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 {
     public const int GuestPages = 4096;
     private const ulong Hva = 0x40000000;
+    private const int FirstFrame = 1 << 20;
 
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("virttier-test-");
     private readonly List<int> _pids = [];
@@ -80,6 +81,12 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     /// <summary>Whether the guest is mapped by 2 MiB.</summary>
     public bool HugePages { get; set; }
+
+    /// <summary>Whether KVM maps by small entries what is of 2 MiB to the kernel.</summary>
+    public bool SmallEntries { get; set; }
+
+    /// <summary>The blocks of 2 MiB of which the guest has given back every other page.</summary>
+    public HashSet<int> TornBlocks { get; } = [];
 
     /// <summary>Of these mappings, the blocks that were split.</summary>
     public HashSet<int> SplitBlocks { get; } = [];
@@ -350,8 +357,23 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         WritePagemap();
     }
 
-    // Every page that the guest has is there, with its frame hidden, as the kernel shows it to a process without CAP_SYS_ADMIN:
-    // the reader then asks move_pages.
+    /// <summary>Has the kernel tell which frames are of 2 MiB pages, and which the guest's are.</summary>
+    public void ShowFrames()
+    {
+        ulong[] flags = new ulong[GuestPages];
+        for (int page = 0; page < GuestPages; page++)
+        {
+            if (!SplitBlocks.Contains(page / PageSizes.BlockPages))
+                flags[page] = 1UL << 12 | 1UL << 22 | (page % PageSizes.BlockPages == 0 ? 1UL << 15 : 1UL << 16);
+        }
+        using FileStream file = File.Open(PathOf("proc/kpageflags"), FileMode.OpenOrCreate);
+        file.Position = FirstFrame * sizeof(ulong);
+        file.Write(MemoryMarshal.AsBytes<ulong>(flags));
+        WritePagemap();
+    }
+
+    // Every page that the guest has is there, most often with its frame hidden, as the kernel shows it to a process without
+    // CAP_SYS_ADMIN: the reader then asks move_pages.
     private void WritePagemap()
     {
         foreach (int pid in _pids)
@@ -362,7 +384,11 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     {
         byte[] entries = new byte[GuestPages * sizeof(ulong)];
         for (int page = 0; page < GrownTo; page++)
-            BinaryPrimitives.WriteUInt64LittleEndian(entries.AsSpan(page * sizeof(ulong)), 1UL << 63);
+        {
+            if (page % 2 == 0 || !TornBlocks.Contains(page / PageSizes.BlockPages))
+                BinaryPrimitives.WriteUInt64LittleEndian(
+                    entries.AsSpan(page * sizeof(ulong)), (1UL << 63) | (SmallEntries ? 1UL << 56 | (uint)(FirstFrame + page) : 0));
+        }
         string path =
             Path.Combine(_root.FullName, "proc", pid.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
@@ -407,7 +433,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             if (host.BornPerHarvest > 0)
                 host.Grow(buffers);
             Span<MappingSize> sizes = MemoryMarshal.AsMemory(buffers.Sizes).Span;
-            sizes.Fill(host.HugePages ? MappingSize.Size2M : MappingSize.Size4K);
+            sizes.Fill(host.HugePages && !host.SmallEntries ? MappingSize.Size2M : MappingSize.Size4K);
             foreach (int block in host.SplitBlocks)
                 sizes[block] = MappingSize.Size4K;
             if (host.FaultRate > 0)

@@ -12,6 +12,8 @@
  *	unpin		let go of all such pages
  *	share		let a second process map the touched memory
  *	unmap PAGE N	give N pages back
+ *	discard PAGE N	empty N pages, as a balloon does
+ *	guard PAGE	forbid writing to the page, so that those around it are mapped one by one
  *	lock		lock the touched memory
  *	join		have the kernel make huge pages of the touched memory
  *	check		are the touched pages what was written?  "ok", or the first bad page
@@ -114,7 +116,16 @@ static void obey(const char *line)
 		share();
 	else if (sscanf(line, "unmap %zu %zu", &page, &count) == 2)
 		munmap(memory + page * PAGE, count * PAGE);
-	else if (strcmp(line, "lock\n") == 0) {
+	else if (sscanf(line, "discard %zu %zu", &page, &count) == 2) {
+		if (madvise(memory + page * PAGE, count * PAGE, MADV_DONTNEED))
+			err(1, "MADV_DONTNEED");
+	} else if (sscanf(line, "guard %zu", &page) == 1) {
+		if (mprotect(memory + page * PAGE, PAGE, PROT_READ))
+			err(1, "mprotect");
+		/* What is of a file is not mapped any more. */
+		for (page = 0; page < touched; page++)
+			(void)*(volatile char *)(memory + page * PAGE);
+	} else if (strcmp(line, "lock\n") == 0) {
 		if (mlock(memory, touched * PAGE))
 			err(1, "mlock");
 	} else if (strcmp(line, "join\n") == 0) {

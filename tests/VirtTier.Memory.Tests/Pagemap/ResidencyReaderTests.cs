@@ -17,6 +17,10 @@ public sealed class ResidencyReaderTests : IDisposable
     private const ulong NotMappedOnce = 1UL << 63;
     private const ulong Swapped = 1UL << 62;
     private const ulong ZeroFrame = 77;
+    private const ulong KpfAnon = 1UL << 12;
+    private const ulong KpfHead = 1UL << 15;
+    private const ulong KpfTail = 1UL << 16;
+    private const ulong KpfHuge = 1UL << 17;
     private readonly TempTree _tree = new();
     private readonly ModelKernel _kernel = new();
     private readonly GuestLayout _layout =
@@ -182,6 +186,111 @@ public sealed class ResidencyReaderTests : IDisposable
         _tree.File("proc/44/pagemap", "");
         error = Assert.Throws<GuestMemoryException>(() => NewReader().Read(44, _layout, 0, nodes));
         Assert.Equal(GuestMemoryError.ProcessGone, error.Kind);
+    }
+
+    [Fact]
+    public void A_block_that_is_one_page_to_the_kernel_is_told()
+    {
+        HugePageAt(0, 4096, KpfHead | KpfAnon);
+        for (int page = 0; page < 512; page++)
+        {
+            Page(page, Anonymous | (4096 + (ulong)page));
+            Page(512 + page, Anonymous | (8192 + (ulong)page)); // beside each other, and small
+        }
+        (byte[] nodes, HugePage[] pages) = ReadPages(_layout);
+        Assert.Equal([HugePage.Whole, HugePage.None], pages);
+        Assert.All(nodes, node => Assert.Equal(0, node));
+        _tree.Words("proc/kpageflags", 4096, new ulong[512]); // it was split
+        Assert.Equal([HugePage.None, HugePage.None], ReadPages(_layout).Pages);
+    }
+
+    [Theory]
+    [InlineData(1UL, HugePage.None)] // not at a multiple of its size
+    [InlineData(512UL, HugePage.Whole)]
+    public void Frames_have_to_lie_as_a_huge_page_does(ulong shift, HugePage expected)
+    {
+        HugePageAt(0, 4096 + shift, KpfHead | KpfAnon);
+        for (int page = 0; page < 512; page++)
+            Page(page, Anonymous | (4096 + shift + (ulong)page));
+        Assert.Equal(expected, ReadPages(_layout).Pages[0]);
+    }
+
+    [Theory]
+    [InlineData(KpfAnon, HugePage.Torn)]
+    [InlineData(0, HugePage.None)] // a file's
+    [InlineData(KpfAnon | KpfHuge, HugePage.None)]
+    public void One_of_which_a_part_is_gone_or_elsewhere_is_torn(ulong kind, HugePage expected)
+    {
+        HugePageAt(0, 4096, KpfHead | kind);
+        for (int page = 200; page < 512; page++)
+            Page(page, Anonymous | (4096 + (ulong)page));
+        Page(0, Anonymous | 7777);
+        (byte[] nodes, HugePage[] pages) = ReadPages(_layout);
+        Assert.Equal([expected, HugePage.None], pages);
+        Assert.Equal([0, Residency.Absent], nodes[..2]); // the others are where they were
+    }
+
+    [Fact]
+    public void Where_the_guest_has_no_memory_in_the_middle_of_one_it_lies_with_the_rest()
+    {
+        // A PC's first 2 MiB.
+        GuestLayout layout = GuestLayout.FromMemslots(
+            [new Memslot(0, Hva, 160), new Memslot(192 * 4096, Hva + (192 * 4096), 1024 - 192)]);
+        _tree.Words($"proc/{Pid}/pagemap", FirstEntry, new ulong[1024]);
+        ulong frame = 3 * BlockFrames;
+        HugePageAt(0, frame, KpfHead | KpfAnon);
+        for (int page = 0; page < 512; page++)
+            _tree.Words($"proc/{Pid}/pagemap", FirstEntry + (ulong)page, Anonymous | (frame + (ulong)page));
+        (byte[] nodes, HugePage[] pages) = ReadPages(layout);
+        Assert.Equal([HugePage.Whole, HugePage.None], pages);
+        Assert.All(nodes[..512], node => Assert.Equal(1, node));
+        Assert.All(nodes[512..], node => Assert.Equal(Residency.Absent, node));
+    }
+
+    [Fact]
+    public void The_huge_zero_page_is_absent_and_none()
+    {
+        HugePageAt(0, 4096, KpfHead);
+        for (int page = 0; page < 512; page++)
+        {
+            Page(page, NotMappedOnce | (4096 + (ulong)page));
+            _tree.Words("proc/kpageflags", 4096 + (ulong)page, 1UL << 24 | (page == 0 ? KpfHead : KpfTail));
+        }
+        (byte[] nodes, HugePage[] pages) = ReadPages(_layout);
+        Assert.Equal(HugePage.None, pages[0]);
+        Assert.All(nodes, node => Assert.Equal(Residency.Absent, node));
+    }
+
+    [Fact]
+    public void Without_the_right_to_know_there_are_none()
+    {
+        for (int page = 0; page < 512; page++)
+        {
+            Page(page, Anonymous | (4096 + (ulong)page));
+            Page(512 + page, Anonymous); // hidden
+            _kernel.Add(Hva + ((4096 + (ulong)page) * 4096), new ModelFolio { Node = 1 });
+        }
+        File.Delete(_tree.PathOf("proc/kpageflags"));
+        Assert.Equal([HugePage.None, HugePage.None], ReadPages(_layout).Pages);
+        Assert.Throws<ArgumentException>(() => NewReader().Read(Pid, _layout, 0, new byte[1024], new HugePage[1]));
+        Assert.Throws<ArgumentException>(() => NewReader().Read(Pid, _layout, 512, new byte[512], new HugePage[2]));
+    }
+
+    private void HugePageAt(int place, ulong frame, ulong flags)
+    {
+        ulong[] all = new ulong[512];
+        Array.Fill(all, (flags & ~KpfHead) | KpfTail);
+        all[place] = flags;
+        _tree.Words("proc/kpageflags", frame, all);
+    }
+
+    private (byte[] Nodes, HugePage[] Pages) ReadPages(GuestLayout layout)
+    {
+        byte[] nodes = new byte[layout.PageCount];
+        HugePage[] pages = new HugePage[layout.PageCount / 512];
+        Array.Fill(pages, HugePage.Torn); // what was before does not matter
+        NewReader().Read(Pid, layout, 0, nodes, pages);
+        return (nodes, pages);
     }
 
     private ResidencyReader NewReader() => new(_kernel, _tree.PathOf("proc"), _tree.PathOf("sys"));

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
 using VirtTier.Memory.Layout;
+using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Sampling;
 using VirtTier.Memory.Tests.Fakes;
+using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Tests.Sampling;
 
@@ -103,6 +106,19 @@ public sealed class GuestHarvesterTests : IDisposable
     }
 
     [Fact]
+    public void What_is_one_page_to_the_kernel_is_mapped_as_one()
+    {
+        GuestHarvester harvester = new(_guest, TimeProvider.System);
+        _guest.Sizes = [MappingSize.Size4K, MappingSize.Size4K, MappingSize.None, MappingSize.Size1G];
+        foreach (int block in new[] { 1, 2, 3 })
+            harvester.Buffers.HugePages[block] = HugePage.Whole;
+        harvester.Buffers.HugePages[0] = HugePage.Torn;
+        harvester.Harvest();
+        Assert.Equal(
+            [MappingSize.Size4K, MappingSize.Size2M, MappingSize.None, MappingSize.Size1G], harvester.Buffers.Sizes.ToArray());
+    }
+
+    [Fact]
     public void A_process_without_guest_memory_is_refused()
     {
         _guest.Slots = [];
@@ -131,6 +147,8 @@ public sealed class GuestHarvesterTests : IDisposable
 
         public List<ulong> Harvested { get; } = [];
 
+        public MappingSize[] Sizes { get; set; } = [];
+
         public SamplerInfo GetInfo()
         {
             Asked++;
@@ -146,6 +164,7 @@ public sealed class GuestHarvesterTests : IDisposable
             Options = options;
             Harvested.Add(range.FirstGfn);
             buffers.Accessed[range.FirstIndex / 64] |= 1;
+            Sizes.CopyTo(MemoryMarshal.AsMemory(buffers.Sizes).Span);
             return new HarvestResult(0, 1, 0, Generation)
             {
                 IsDirtyLogged = DirtyLogging,

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using VirtTier.Memory.Migration;
+using VirtTier.Memory.Pagemap;
 using VirtTier.Memory.Splitting;
 using VirtTier.Memory.Tests.Emulated;
 using VirtTier.Primitives;
@@ -84,6 +85,39 @@ public sealed class RealHugePagesTests(RealHugePagesTests.Program program) : ICl
         Assert.Equal(SplitOutcome.Gone, Join(target, 0));
     }
 
+    [Theory]
+    [InlineData("thp")]
+    [InlineData("memfd")]
+    public void One_that_its_owner_maps_page_by_page_is_seen_to_be_one_until_it_is_split(string kind)
+    {
+        using TargetProcess target = StartHuge(kind);
+        target.Tell($"guard {PageSizes.BlockPages + 100}");
+        Assert.Equal(Blocks - 1, HugeOf(target));
+        Assert.All(PagesOf(target), page => Assert.Equal(HugePage.Whole, page));
+        Assert.Equal(SplitOutcome.Done, Split(target, 1));
+        Assert.Equal(SplitOutcome.Done, Split(target, 2));
+        Assert.Equal([HugePage.Whole, HugePage.None, HugePage.None, HugePage.Whole], PagesOf(target));
+        Assert.Equal("ok", target.Tell("check"));
+    }
+
+    [Theory]
+    [InlineData(0, 100)]
+    [InlineData(200, 100)]
+    [InlineData(412, 100)]
+    [InlineData(1, 500)]
+    public void One_of_which_a_part_was_given_back_is_torn_and_gives_up_that_memory_when_it_is_split(int first, int count)
+    {
+        using TargetProcess target = StartHuge("thp");
+        target.Tell($"discard {PageSizes.BlockPages + first} {count}");
+        Assert.Equal([HugePage.Whole, HugePage.Torn, HugePage.Whole, HugePage.Whole], PagesOf(target));
+        Assert.Equal(SplitOutcome.Done, Split(target, 1));
+        Assert.Equal([HugePage.Whole, HugePage.None, HugePage.Whole, HugePage.Whole], PagesOf(target));
+        Assert.Equal(SplitOutcome.Done, Split(target, 1)); // it is already
+        byte[] nodes = new byte[target.Pages];
+        new ResidencyReader(new LinuxNumaCalls()).Read(target.Pid, target.Layout, 0, nodes);
+        Assert.Equal(count, nodes.AsSpan(PageSizes.BlockPages, PageSizes.BlockPages).Count(Residency.Absent));
+    }
+
     [Fact]
     public void An_address_within_a_block_is_refused()
     {
@@ -158,6 +192,14 @@ public sealed class RealHugePagesTests(RealHugePagesTests.Program program) : ICl
         SplitOutcome[] outcomes = new SplitOutcome[1];
         _huge.Join(target.Pid, [AddressOf(target, block)], outcomes);
         return outcomes[0];
+    }
+
+    private static HugePage[] PagesOf(TargetProcess target)
+    {
+        HugePage[] pages = new HugePage[2 * Blocks];
+        new ResidencyReader(new LinuxNumaCalls()).Read(target.Pid, target.Layout, 0, new byte[target.Pages], pages);
+        Assert.All(pages[Blocks..], page => Assert.Equal(HugePage.None, page)); // never touched
+        return pages[..Blocks];
     }
 
     private static ulong AddressOf(TargetProcess target, int block) => target.Addresses(block * PageSizes.BlockPages, 1)[0];
