@@ -110,6 +110,7 @@ public sealed record TieringSettings
     {
         private const int MostProblems = 10;
         private readonly List<SettingsProblem> _problems = [];
+        private readonly Dictionary<string, string> _said = [];
 
         public (TieringSettings Settings, IReadOnlyList<SettingsProblem> Problems) End(TieringSettings settings)
         {
@@ -136,6 +137,11 @@ public sealed record TieringSettings
 
         public TieringSettings ReadAttribute(TieringSettings settings, string name, string value)
         {
+            // XML has each once; Proxmox VE's tags, in no order that their owner chose, may not.
+            if (_said.TryGetValue(name, out string? before) && before != value)
+                Refuse(name, value,
+                    $"it is given twice, as '{Shorten.ForMessage(before)}' and '{Shorten.ForMessage(value)}': keep one");
+            _said[name] = value;
             switch (name)
             {
                 case "dram":

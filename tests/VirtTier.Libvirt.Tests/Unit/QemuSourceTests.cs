@@ -167,7 +167,8 @@ public sealed class QemuSourceTests : IDisposable
         using DomainMonitor monitor = Monitor(work => new ProxmoxSource(_processes, work, () => _options, () => { }, _log));
         Assert.Equal(("25%", 0), await LookAsync("virttier-dram-25pct"));
         Assert.Equal(("25%", 1), await LookAsync("virttier-dram-lots"));
-        Assert.Equal(("30%", 0), await LookAsync("virttier-dram-30pct"));
+        Assert.Equal(("25%", 1), await LookAsync("virttier-dram-30pct;virttier-dram-40pct"));
+        Assert.Equal(("30%", 0), await LookAsync("virttier-dram-30pct;virttier-dram-30pct"));
         _processes.End(20);
         StartProxmox(100, 21, null);
         Assert.Equal(("", 1), await LookAsync("virttier-dram-lots"));
