@@ -118,6 +118,25 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Theory]
+    [InlineData("hugepages-64kB/enabled", "[always] inherit madvise never", "always [madvise] never", true)]
+    [InlineData("hugepages-64kB/enabled", "always inherit [madvise] never", "always madvise [never]", true)]
+    [InlineData("hugepages-64kB/enabled", "always [inherit] madvise never", "always [madvise] never", true)]
+    [InlineData("hugepages-64kB/enabled", "always [inherit] madvise never", "always madvise [never]", false)]
+    [InlineData("hugepages-64kB/enabled", "always inherit madvise [never]", "[always] madvise never", false)]
+    [InlineData("hugepages-2048kB/enabled", "always [inherit] madvise never", "[always] madvise never", false)]
+    [InlineData("hugepages-16kB/shmem_enabled", "always inherit within_size [advise] never", "always [never] deny", true)]
+    [InlineData("hugepages-16kB/shmem_enabled", "always [inherit] within_size advise never", "always never [deny]", false)]
+    public async Task Pages_of_other_sizes_that_guests_get_are_found(string file, string value, string usual, bool found)
+    {
+        const string Huge = "/sys/kernel/mm/transparent_hugepage";
+        _tree.Write($"{Huge}/{file}", value + "\n").Write($"{Huge}/{Path.GetFileName(file)}", usual + "\n");
+        Finding? finding = (await MakeAsync()).Findings.SingleOrDefault(f => f.Check == "large pages");
+        Assert.Equal(found ? $"echo never > {Huge}/{file}" : null, finding?.Mend);
+        if (found)
+            Assert.Contains($"pages of {file.Split('/')[0]["hugepages-".Length..]},", finding!.Text, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(0.1, null, "10000", "always [madvise] never", true)]
     [InlineData(0.1, null, "4294967295", "always [madvise] never", false)]
     [InlineData(0.1, null, "10000", "always madvise [never]", false)]

@@ -7,7 +7,8 @@
 #   host.sh stop MANAGER
 #   host.sh watch GUEST SECONDS DIR EVERY BYTE SENT
 #                                   read where its pages are every two seconds into DIR/N.pages, send it BYTE every EVERY seconds (0: never),
-#                                   which it was sent SENT times before, and print what was used meanwhile: "NAME VALUE" lines
+#                                   which it was sent SENT times before, and print what was used meanwhile, and
+#                                   what was moved since start: "NAME VALUE" lines
 set -eu
 damon=/sys/kernel/mm/damon/admin/kdamonds
 node0=/sys/devices/system/node/node0
@@ -18,8 +19,16 @@ kept() { awk '$1 == "Node" { here = $2 == "0," } here && $1 == "promo" { pages +
 free() { awk '$3 == "MemFree:" { print int($4 / 1024) }' $node0/meminfo; }
 total() { awk '$3 == "MemTotal:" { print int($4 / 1024) }' $node0/meminfo; }
 
-# take MIB: hugetlb pages, which nobody uses, take as much of node 0 besides what they have; below 0 they give.
-take() { echo $(($(cat $huge) + $1 / 2)) > $huge; }
+# take MIB: hugetlb pages, which nobody uses, take as much of node 0 besides what they have; below 0 they give. They need 2 MiB in one piece,
+# which there are fewer of than room.
+take() {
+    want=$(($(cat $huge) + $1 / 2))
+    for _ in 1 2 3; do
+        echo 1 > /proc/sys/vm/compact_memory
+        echo $want > $huge
+        [ "$(cat $huge)" -lt $want ] || break
+    done
+}
 
 room() {
     echo 0 > $huge
@@ -133,6 +142,7 @@ told() {
 
 start() {
     fine=
+    migrated > /run/moved
     case $1 in
         none) ;;
         damon) start_damon ;;
@@ -191,7 +201,7 @@ watch() {
     pid=$(cat "/run/libvirt/qemu/$guest.pid")
     mkdir -p "$dir"
     begin=$(now_ms) next=$((begin + every * 1000)) n=0
-    threads=$(threads_ms) agent=$(agent_ms) own=$(guest_ms "$pid") moved=$(migrated)
+    threads=$(threads_ms) agent=$(agent_ms) own=$(guest_ms "$pid") moved=$(cat /run/moved)
     half=0 late=0
     while [ $(($(now_ms) - begin)) -lt $((seconds * 1000)) ]; do
         n=$((n + 1))

@@ -9,12 +9,13 @@ namespace VirtTier.Agent.Doctor;
 internal sealed class InterferenceCheck : IDoctorCheck
 {
     private const string Damon = "/sys/kernel/mm/damon/admin/kdamonds";
+    private const string Huge = "/sys/kernel/mm/transparent_hugepage";
 
     // Parts of the kernel that run DAMON for themselves; where they are built in they have no other switch.
     private static readonly string[] s_damonModules = ["damon_stat", "damon_reclaim", "damon_lru_sort"];
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
-        Task.FromResult<IReadOnlyList<Finding>>([NumaBalancing(host), .. AllDamon(host), Ksm(host), .. Khugepaged(host)]);
+        Task.FromResult<IReadOnlyList<Finding>>([NumaBalancing(host), .. AllDamon(host), Ksm(host), .. Khugepaged(host), .. OtherSizes(host)]);
 
     private static Finding NumaBalancing(DoctorHost host) => host.Read("/proc/sys/kernel/numa_balancing") is null or "0"
         ? Finding.Ok("numa balancing", "off")
@@ -45,7 +46,7 @@ internal sealed class InterferenceCheck : IDoctorCheck
     // touch however long khugepaged sleeps.
     private static IEnumerable<Finding> Khugepaged(DoctorHost host)
     {
-        const string Huge = "/sys/kernel/mm/transparent_hugepage", Sleep = Huge + "/khugepaged/scan_sleep_millisecs";
+        const string Sleep = Huge + "/khugepaged/scan_sleep_millisecs";
         bool splits = host.Config.Split.Share > 0 || host.Domains.Domains.Any(
             domain => EffectiveSettings.Of(domain, host.Config).Settings.Split is { Share: > 0 });
         if (!splits)
@@ -57,6 +58,33 @@ internal sealed class InterferenceCheck : IDoctorCheck
             ? [Finding.Warning("khugepaged", "joins the huge pages that VirtTier splits, which then leaves them alone",
                 ShellLine.Write(uint.MaxValue.ToString(CultureInfo.InvariantCulture), Sleep))]
             : [Finding.Ok("khugepaged", "leaves split huge pages as they are")];
+    }
+
+    // From Linux 6.8 on there is a folder for each size (Documentation/admin-guide/mm/transhuge.rst), with a file for anonymous
+    // memory and one for memfd. QEMU asks for huge pages (MADV_HUGEPAGE), and so gets them of any size that is not off. Those of
+    // 2 MiB are known, and moved as one.
+    private static IEnumerable<Finding> OtherSizes(DoctorHost host)
+    {
+        string[] files =
+        [
+            .. (Directory.Exists(host.At(Huge)) ? Directory.EnumerateDirectories(host.At(Huge), "hugepages-*kB") : [])
+                .Select(folder => Path.GetFileName(folder)).Where(size => size != "hugepages-2048kB")
+                .SelectMany(size => new[] { $"{size}/enabled", $"{size}/shmem_enabled" }).Where(IsOn)
+                .Order(StringComparer.Ordinal),
+        ];
+        return files.Select(file => Finding.Warning(
+            "large pages", $"VMs get pages of {file["hugepages-".Length..file.IndexOf('/', StringComparison.Ordinal)]}, which the "
+                + "kernel moves as one while VirtTier takes each 4 KiB for a page: those started without are placed better",
+            ShellLine.Write("never", $"{Huge}/{file}")));
+
+        bool IsOn(string file)
+        {
+            string? value = host.Read($"{Huge}/{file}");
+            if (value?.Contains("[inherit]", StringComparison.Ordinal) == true)
+                value = host.Read($"{Huge}/{Path.GetFileName(file)}");
+            return value?.Contains("[never]", StringComparison.Ordinal) == false
+                && !value.Contains("[deny]", StringComparison.Ordinal);
+        }
     }
 
     private static Finding Ksm(DoctorHost host) => host.Read("/sys/kernel/mm/ksm/run") == "1"
