@@ -247,7 +247,7 @@ internal sealed class AttachedGuest
         return isWhole;
     }
 
-    /// <summary>Looks where each page is, for people to see and harvests to know before the next round.</summary>
+    /// <summary>Looks where each page is, for people to see and harvests to know before the first round.</summary>
     public void Look()
     {
         _progress();
@@ -465,7 +465,6 @@ internal sealed class AttachedGuest
         _record.Relaid(_memory.Layout);
         _planner = NewPlanner();
         _planner.TakeOver(planner, _memory.Layout.KeptFrom(before));
-        Look(); // harvests have to know what moves as one
     }
 
     private PlacementPlanner NewPlanner() =>
