@@ -110,8 +110,8 @@ test-kvm-selftests: deps ## KVM's own tests, with and without the module watchin
 test-harmless: deps ## guests that check their own memory while it is harvested, sampled, moved, split and tiered: PARTS="module agent" MOVES=100000 AGENT_MOVES=100000
 	tests/harmless
 
-test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
-	HOST=amd KERNEL=6.1-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \
+test-debug-kernel: deps ## the module's tests and a storm on a KERNEL=6.1|6.12 with KASAN, lockdep and the like; builds it once
+	HOST=amd KERNEL=$(KERNEL)-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \
 		test_abi test_harvest test_faults test_seed_demo test_nested test_lifecycle storm test_harvest@legacy_mmu test_faults@legacy_mmu
 
 test-role-on-host: deps ## the Ansible role over SSH on an emulated host where a guest runs: DKMS builds, the agent tiers, removal; DEBS=built packages
