@@ -97,7 +97,7 @@ bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
 
 module-matrix: deps ## every kernel, vendor and flavour, for hours; puts the results into kernel-module/README.md
 	MINUTES=1000 WRITE=kernel-module/README.md tests/module/matrix $(foreach kernel,6.1 6.12 7.2 7.3,$(foreach host,amd intel,$(host)/$(kernel)/all)) \
-		amd/6.1-rt/all amd/7.3-rt/all amd/6.1-debug/all
+		amd/6.1-rt/all amd/7.3-rt/all amd/6.1-debug/all amd/6.12-debug/all
 
 on-metal: ## as root, on an idle host with KVM: MINUTES=10 of a throw-away guest and one page that says whether the module is good there
 	MINUTES=$(MINUTES) kernel-module/on-metal
