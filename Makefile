@@ -97,7 +97,7 @@ bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
 
 module-matrix: deps ## every kernel, vendor and flavour, for hours; puts the results into kernel-module/README.md
 	MINUTES=1000 WRITE=kernel-module/README.md tests/module/matrix $(foreach kernel,6.1 6.12 7.2 7.3,$(foreach host,amd intel,$(host)/$(kernel)/all)) \
-		amd/6.1-rt/all amd/7.3-rt/all amd/6.1-debug/all
+		amd/6.1-rt/all amd/7.3-rt/all amd/6.1-debug/all amd/6.12-debug/all
 
 on-metal: ## as root, on an idle host with KVM: MINUTES=10 of a throw-away guest and one page that says whether the module is good there
 	MINUTES=$(MINUTES) kernel-module/on-metal
@@ -110,8 +110,8 @@ test-kvm-selftests: deps ## KVM's own tests, with and without the module watchin
 test-harmless: deps ## guests that check their own memory while it is harvested, sampled, moved, split and tiered: PARTS="module agent" MOVES=100000 AGENT_MOVES=100000
 	tests/harmless
 
-test-debug-kernel: deps ## the module's tests and a storm on a 6.1 with KASAN, lockdep and the like; builds it once
-	HOST=amd KERNEL=6.1-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \
+test-debug-kernel: deps ## the module's tests and a storm on a KERNEL=6.1|6.12 with KASAN, lockdep and the like; builds it once
+	HOST=amd KERNEL=$(KERNEL)-debug MINUTES=$(MINUTES) LIMIT=$$(($(MINUTES) * 60 + 3600)) tests/module/run \
 		test_abi test_harvest test_faults test_seed_demo test_nested test_lifecycle storm test_harvest@legacy_mmu test_faults@legacy_mmu
 
 test-role-on-host: deps ## the Ansible role over SSH on an emulated host where a guest runs: DKMS builds, the agent tiers, removal; DEBS=built packages

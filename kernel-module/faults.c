@@ -287,8 +287,16 @@ static bool lay_mine(struct fault_sampler *faults, const struct root *root, gfn_
 
 	sptep = guest_entry(root, gfn, 1, &level);
 	spte = sptep ? READ_ONCE(*sptep) : 0;
-	if (!spte_present(spte) || !spte_is_leaf(spte, level) || spte_is_armed(faults->guest->layout, spte) ||
-	    !(spte & SPTE_R) || !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT) || !guest_fits(faults->guest, spte))
+	if (!spte_present(spte) || !spte_is_leaf(spte, level))
+		return false;
+	if (spte_is_armed(faults->guest->layout, spte)) {
+		/* All landmines that lie are of this window, and of its kinds: then the bit is KVM's own. */
+		if ((prot & SPTE_PROT_R) && (spte & SPTE_R))
+			check_failed(CHECK_ENTRIES, spte);
+		return false;
+	}
+	/* One that denies reads is none as KVM makes them, or was just stepped on and is not repaired yet. */
+	if (!(spte & SPTE_R) || !pfn_valid((spte & SPTE_ADDR) >> PAGE_SHIFT) || !guest_fits(faults->guest, spte))
 		return false;
 	armed = spte_arm(faults->guest->layout, spte, prot);
 	if (armed == spte || !try_cmpxchg64(sptep, &spte, armed))

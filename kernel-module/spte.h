@@ -104,9 +104,8 @@ static inline bool spte_is_armed(const struct spte_layout *layout, u64 spte)
 }
 
 /*
- * The entry with a landmine for accesses of kind @prot, or @spte itself if it has none of the
- * permissions that would have to go, or denies reads already: then it is no entry as KVM makes them,
- * or one that was just stepped on.  Reads cannot be denied alone, so a mine for reads denies
+ * The entry with a landmine for accesses of kind @prot, or @spte itself, which lets reads pass, if it has none of the
+ * permissions that would have to go.  Reads cannot be denied alone, so a mine for reads denies
  * everything.  NPT must lose P, W and U and get NX: KVMs that first ask whether the entry would
  * allow the access by its other bits call the fault spurious and never repair it.  EPT without
  * A/D bits repairs from the saved R and X; KVM with A/D bits rebuilds the entry from scratch.
@@ -115,8 +114,6 @@ static inline u64 spte_arm(const struct spte_layout *layout, u64 spte, unsigned 
 {
 	u64 armed = spte;
 
-	if (!(spte & SPTE_R))
-		return spte;
 	if (prot & SPTE_PROT_R) {
 		armed &= ~layout->allow;
 		armed |= layout->deny;

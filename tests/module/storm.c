@@ -79,7 +79,7 @@ static void keep_guest(int number)
 		bool has_slot = false, touched = false;
 		struct vm_config config = {
 			.memory = MEMORY, .vcpus = 1 + rand_r(&seed) % 2,
-			.huge = rand_r(&seed) % 2, .nested = rand_r(&seed) % 3 == 0,
+			.huge = rand_r(&seed) % 2, .nested = rand_r(&seed) % 3 == 0, .nested_small = rand_r(&seed) % 2,
 		};
 		struct vm vm;
 
@@ -93,6 +93,8 @@ static void keep_guest(int number)
 			case 0:
 				give_work(&vm, &seed, has_slot);
 				touched = has_slot;
+				/* The nested guest has its pages at two places. */
+				vm.ctl->nested_offset = rand_r(&seed) % 2 * (uint32_t)((VM_NESTED_AT - VM_NESTED_GFN) * PAGE);
 				break;
 			case 1:
 				vm_discard(&vm, VM_FREE_GFN + rand_r(&seed) % 2048,

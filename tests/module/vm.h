@@ -123,6 +123,12 @@ bool vm_enter_smm(struct vm *vm);
 void vm_leave_smm(struct vm *vm);
 /* Entries of the guest's that map memory and grant nothing, by the helper module; -1 if it does not tell. */
 long vm_denied(const struct vm *vm);
+/*
+ * Change bits of a page's 4 KiB entry, by the helper module: as it is after that; @before gets it as it was.  Without bits to
+ * change it is only read.  0 if the helper does not tell.
+ */
+unsigned long long vm_change_entry(const struct vm *vm, unsigned long gfn, unsigned long long clear, unsigned long long set,
+				   unsigned long long *before);
 /* Whether KVM is to split large entries when logging begins: false if this kernel does not know that. */
 bool vm_set_eager_split(bool on);
 /* Plug in one more vCPU, which works through the table in its own ctl. */
