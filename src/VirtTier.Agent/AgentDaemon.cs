@@ -53,6 +53,7 @@ internal static class AgentDaemon
             log)
         {
             HugePages = new LinuxHugePages(),
+            Elsewhere = new MovesElsewhere(mover, time),
             Carrier = carrier,
         };
 

@@ -40,11 +40,13 @@ internal sealed class AttachedGuest
     private readonly GuestRecord _record;
     private readonly GuestSplits? _splits;
     private PlacementPlanner _planner;
+    private RoundHabit _habit;
     private bool _ranUnseenGuests; // in any harvest since the last round
     private TimeSpan _watched; // by the harvests since the last round
     private TimeSpan _harvestTime;
     private long _intervalBegan; // by the clock's timestamps
     private (long Fast, long Slow) _boundPages;
+    private (long? Elsewhere, long Resident) _memoryThen; // as of when it was last looked where the pages are
     private long _nextDemotion; // before the guest runs, by the clock's timestamps
     private string? _moveProblem; // of the last round
     private HomeOrders? _homeOrders; // of this round
@@ -69,6 +71,7 @@ internal sealed class AttachedGuest
             _splits = new GuestSplits(process.Pid, calls, progress);
         _faults = new FaultSampling(sampler, context.Sampling.FaultRate, _nodes.WriteWeight);
         _planner = NewPlanner();
+        _habit = new RoundHabit(_memory.Layout.PageCount);
         _record = context.Records.Open(process, _memory.Layout);
         Tell(sampler.GetInfo().Features);
     }
@@ -205,23 +208,63 @@ internal sealed class AttachedGuest
     {
         if (TakeWatched() is not TimeSpan watched)
             return false;
+        _habit.ObservePart(_harvester.Buffers.Accessed);
         _planner.Glance(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span, watched);
         return true;
     }
 
     /// <summary>Takes the accessed bits of the whole guest into the heat.</summary>
+    /// <param name="mayPass">Whether it need not be, being the first of a round that can be passed over.</param>
+    /// <param name="orders">What to do.</param>
+    /// <param name="passed">True if the guest is as the last round found it, as far as this harvest and cheap questions tell:
+    /// then the bits went into no more than the pictures, and the round has not begun.</param>
     /// <returns>False if the layout had changed, so that nothing was taken.</returns>
-    public bool Harvest()
+    public bool Harvest(bool mayPass, DomainOrders orders, out bool passed)
     {
+        passed = false;
         if (TakeWatched() is not TimeSpan watched)
             return false;
         _intervalBegan = _harvester.LastHarvest;
-        _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span, watched: watched);
+        passed = mayPass && IsAsBefore(orders);
+        if (passed)
+        {
+            _watched -= watched;
+        }
+        else
+        {
+            _habit.Observe(_harvester.Buffers.Accessed);
+            _planner.Observe(_harvester.Buffers.Accessed, _harvester.Buffers.Sizes.Span, watched: watched);
+        }
         _record.Harvested(_harvester.Buffers);
         _homes?.SeeVcpus();
         _faults.Take(_memory.Layout, _planner);
         return true;
     }
+
+    /// <summary>Says how far whole rounds are apart now.</summary>
+    /// <param name="pacer">Has been told that one was passed over.</param>
+    public void Pass(RoundPacer pacer) => Figures = Figures with { RoundSeconds = pacer.WholeInterval.TotalSeconds };
+
+    // Where a tier has several nodes, it also matters on which of them the guest runs; and what is split or joined is decided by
+    // samples over many rounds.
+    private bool IsAsBefore(DomainOrders orders)
+    {
+        if (_homes is not null || orders.Limits.SplitShare > 0 || _planner.SplitBlocks > 0 || _moveProblem is not null
+            || _memoryThen.Elsewhere is not { } then || _context.Elsewhere?.Count() is not { } now
+            || _harvester.RunsUnseenGuests != RunsUnseenGuests)
+            return false;
+        if (_nodes.Check(orders.Domain))
+        {
+            _bound.Forget(); // as when a round decides
+            return false;
+        }
+        return IsFew(now - then) && IsFew(ReadResident() - _memoryThen.Resident)
+            && IsFew(_habit.CountChanged(_harvester.Buffers.Accessed));
+
+        bool IsFew(long pages) => RoundPacer.IsRest(Math.Abs(pages), _plan.FastPages);
+    }
+
+    private long ReadResident() => ProcessFacts.ReadResidentPages(_process.Pid, _context.Procfs);
 
     /// <summary>Takes no more fault samples until the next round ends: of a guest that stands still there are none, and one that
     /// migrates is to be left alone.</summary>
@@ -247,7 +290,7 @@ internal sealed class AttachedGuest
         return isWhole;
     }
 
-    /// <summary>Looks where each page is, for people to see and harvests to know before the first round.</summary>
+    /// <summary>Looks where each page is, for people to see and harvests to know before the next round.</summary>
     public void Look()
     {
         _progress();
@@ -287,7 +330,7 @@ internal sealed class AttachedGuest
         TimeSpan begun = _context.CpuTime();
         try
         {
-            Plan(orders, pacer.Interval, scratch);
+            Plan(orders, pacer, scratch);
         }
         finally
         {
@@ -366,11 +409,15 @@ internal sealed class AttachedGuest
         return nodes;
     }
 
-    private void Plan(DomainOrders orders, TimeSpan round, RoundScratch scratch)
+    private void Plan(DomainOrders orders, RoundPacer pacer, RoundScratch scratch)
     {
+        _habit.End();
+        // Before it is looked where the pages are: what happens meanwhile is seen twice rather than never.
+        if (_context.Elsewhere is { } elsewhere)
+            _memoryThen = (elsewhere.Count(), ReadResident());
         // After a rest there are the harvests of a round, an interval apart, with a decision after each.
         SamplingPace sampling = _context.Sampling;
-        _planner.DecisionSpacing = 1 - ((sampling.HarvestsPerRound - 1) * (sampling.Interval / round));
+        _planner.DecisionSpacing = 1 - ((sampling.HarvestsPerRound - 1) * (sampling.Interval / pacer.Interval));
         Span<byte> tiers = ReadNodes(scratch);
         // Pages that somebody else moved back are not to be fought over.
         _memory.Observe(0, tiers);
@@ -394,7 +441,7 @@ internal sealed class AttachedGuest
         _homeOrders = _homes?.Plan(_plan, _planner, nodes, tiers, affordable);
         if (_watched > TimeSpan.Zero)
             Curve = _planner.Curve(_watched);
-        _record.EndRound(_planner, Curve, round);
+        _record.EndRound(_planner, Curve, pacer.WholeInterval);
         // For the next round: this one's plan says how many accesses there are.
         _moveCost.EndRound(_watched, _plan.Accesses, _harvester.Buffers.Sizes.Span);
         _watched = TimeSpan.Zero;
@@ -464,7 +511,9 @@ internal sealed class AttachedGuest
         _bound.Forget();
         _record.Relaid(_memory.Layout);
         _planner = NewPlanner();
+        _habit = new RoundHabit(_memory.Layout.PageCount);
         _planner.TakeOver(planner, _memory.Layout.KeptFrom(before));
+        Look(); // harvests have to know what moves as one
     }
 
     private PlacementPlanner NewPlanner() =>

@@ -194,6 +194,7 @@ internal sealed class DomainLoop : IAsyncDisposable
         TimeSpan saveInterval = s_firstSave;
         int harvests = 0;
         bool watching = false;
+        bool rested = false; // undisturbed, until the next harvest
         int glances = 0; // of this interval
         TimeSpan? glance = null; // when the next one is due, after the interval began
         for (;; glance = NextGlance(), await WaitForHarvestAsync(guest, glance ?? sampling.Interval, stop))
@@ -205,7 +206,7 @@ internal sealed class DomainLoop : IAsyncDisposable
                 // Heat and placement stay as they are until the guest runs again.
                 Publish(guest, TieringState.Paused, Reasons.Paused(orders.Domain));
                 guest.StopSampling();
-                watching = false;
+                watching = rested = false;
                 if (_travel.HasArrived && orders.Domain.State == DomainState.Paused)
                     await guest.DemoteBeforeItRunsAsync(orders, stop);
                 await Task.Delay(sampling.Interval, _context.Time, stop);
@@ -215,14 +216,32 @@ internal sealed class DomainLoop : IAsyncDisposable
                 PublishWork(guest);
             bool harvest = watching;
             bool isGlance = glance is not null;
-            watching = isGlance ? guest.Glance() : harvest ? guest.Harvest() : guest.BeginWatching();
+            bool passed = false;
+            watching = isGlance ? guest.Glance()
+                : harvest ? guest.Harvest(rested && pacer.MayPass, orders, out passed)
+                : guest.BeginWatching();
             if (!watching)
+            {
                 _log.LayoutChanged(orders.Domain.Key);
+                rested = false;
+            }
             else if (!harvest)
+            {
                 _travel.Begin(orders.Domain, guest);
+            }
             glances = isGlance ? glances + 1 : 0;
             if (!harvest || !watching || isGlance)
                 continue;
+            rested = false;
+            if (passed)
+            {
+                pacer.Pass();
+                guest.Pass(pacer);
+                PublishWork(guest);
+                rested = await RestAsync(pacer.Interval - sampling.Interval, stop);
+                watching = false;
+                continue;
+            }
             if (++harvests % sampling.HarvestsPerRound != 0)
             {
                 using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(stop, _pause.Token);
@@ -242,7 +261,7 @@ internal sealed class DomainLoop : IAsyncDisposable
                 saveInterval = saveInterval > s_saveInterval ? saveInterval : s_saveInterval;
                 saved = _context.Time.GetTimestamp();
             }
-            await RestAsync(pacer.Interval - sampling.Round, stop);
+            rested = await RestAsync(pacer.Interval - sampling.Round, stop);
             // What was accessed in a rest, or in a round with many moves, was accessed in much longer than an interval.
             watching = guest.SinceHarvest < sampling.Interval;
         }
@@ -280,14 +299,17 @@ internal sealed class DomainLoop : IAsyncDisposable
         stop.ThrowIfCancellationRequested();
     }
 
-    private async Task RestAsync(TimeSpan time, CancellationToken stop)
+    /// <returns>False if it ended early, or did not take place, so that there is something to be done otherwise.</returns>
+    private async Task<bool> RestAsync(TimeSpan time, CancellationToken stop)
     {
         if (time <= TimeSpan.Zero)
-            return;
+            return false;
         using CancellationTokenSource awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        await _progress.IdleAsync(Task.WhenAny(Task.Delay(time, _context.Time, awake.Token), _changed.WaitAsync(awake.Token)));
+        Task rest = Task.Delay(time, _context.Time, awake.Token);
+        Task ended = await _progress.IdleAsync(Task.WhenAny(rest, _changed.WaitAsync(awake.Token)));
         await awake.CancelAsync();
         stop.ThrowIfCancellationRequested();
+        return ended == rest;
     }
 
     private void RestoreHeat(AttachedGuest guest)

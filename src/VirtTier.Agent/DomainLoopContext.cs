@@ -46,6 +46,9 @@ internal sealed record DomainLoopContext(
     /// <summary>Least time between two times that a domain's heat is given to libvirt.</summary>
     public TimeSpan CarryInterval { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>What others move on this host; null where nothing tells, and then no round is passed over.</summary>
+    public MovesElsewhere? Elsewhere { get; init; }
+
     /// <summary>Splits and joins 2 MiB pages; null where nothing can.</summary>
     public IHugePages? HugePages { get; init; }
 }

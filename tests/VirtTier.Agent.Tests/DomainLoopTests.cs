@@ -424,6 +424,68 @@ public sealed class DomainLoopTests : IDisposable
         await Eventually.IsTrue(() => loop.Status.RoundSeconds <= 2 * shortest);
     }
 
+    [Fact]
+    public async Task Of_a_guest_that_does_the_same_rounds_are_passed_over_until_it_does_something_else()
+    {
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        double longest = _host.Context().Sampling.LongestRound.TotalSeconds;
+        await Eventually.IsTrue(() => loop.Status.RoundSeconds >= 7.9 * longest);
+        Assert.Equal(_host.HotPages.Count, _host.HotFastPages);
+        (long rounds, int harvests) = (loop.Status.Rounds, _host.Harvests);
+        await RoundsAsync(loop, 4);
+        // A look takes two harvests and a round five, one more if it began with a look.
+        Assert.InRange((_host.Harvests - harvests) / (double)(loop.Status.Rounds - rounds), 12, 25);
+
+        int shifted = 0;
+        _host.BeforeMove = () => shifted = shifted == 0 ? _host.Harvests : shifted;
+        _host.HotPages = [.. _host.HotPages.Select(page => page + 1)];
+        harvests = _host.Harvests;
+        await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
+        // The look that was under way, the next one, which finds it, and the round.
+        Assert.InRange(shifted - harvests, 0, 2 + 6);
+    }
+
+    [Theory]
+    [InlineData("pages moved by others")]
+    [InlineData("memory given back")]
+    [InlineData("new memory")]
+    [InlineData("orders")]
+    public async Task No_round_is_passed_over_when_anything_else_has_changed(string what)
+    {
+        await using DomainLoop loop = Start(Domains.Running().Orders(Budget));
+        double longest = _host.Context().Sampling.LongestRound.TotalSeconds;
+        await Eventually.IsTrue(() => loop.Status.RoundSeconds >= 4 * longest);
+
+        // Between any two harvests, so that each look finds it.
+        int change = 0;
+        HashSet<int> hot = _host.HotPages;
+        _host.BeforeHarvest = () =>
+        {
+            change++;
+            if (what == "pages moved by others")
+            {
+                _host.Time.Skip(TimeSpan.FromSeconds(1)); // as old as what is known of it may be
+                _host.MovedByOthers += 10;
+            }
+            else if (what == "memory given back")
+            {
+                _host.SetResident(FakeHost.GuestPages - (10 * (change % 100)));
+            }
+            else if (what == "new memory")
+            {
+                _host.HotPages = [.. hot, .. Enumerable.Range(3000 + (change % 100 * 10), 10)];
+            }
+            else
+            {
+                loop.Update(Domains.Running().Orders(Budget + (change % 2)));
+            }
+        };
+        await RoundsAsync(loop, 1);
+        (long rounds, int harvests) = (loop.Status.Rounds, _host.Harvests);
+        await RoundsAsync(loop, 6);
+        Assert.InRange((_host.Harvests - harvests) / (double)(loop.Status.Rounds - rounds), 0, 8);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

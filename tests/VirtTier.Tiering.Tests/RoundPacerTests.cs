@@ -48,6 +48,41 @@ public sealed class RoundPacerTests
     }
 
     [Fact]
+    public void Some_rounds_may_be_passed_over_once_they_are_far_apart_and_share_the_cost_of_those_that_are_not()
+    {
+        RoundPacer pacer = Pacer();
+        MovePlan rest = new() { FastPages = 1000 };
+        while (pacer.Interval < TimeSpan.FromSeconds(2))
+        {
+            Assert.False(pacer.MayPass);
+            pacer.EndRound(rest, s_cheap);
+        }
+        for (int passed = 0; passed < 7; passed++)
+        {
+            Assert.True(pacer.MayPass);
+            pacer.Pass();
+        }
+        Assert.False(pacer.MayPass);
+        Assert.Equal(TimeSpan.FromSeconds(16), pacer.WholeInterval);
+
+        // A hundredth of a CPU pays for 160 ms in 16 s.
+        pacer.EndRound(rest, TimeSpan.FromMilliseconds(160));
+        Assert.Equal(TimeSpan.FromSeconds(2), pacer.Interval);
+        Assert.Equal(TimeSpan.FromSeconds(2), pacer.WholeInterval);
+        Assert.True(pacer.MayPass);
+        pacer.EndRound(new MovePlan { FastPages = 1000, DemotedWithinPages = 21 }, s_cheap);
+        Assert.False(pacer.MayPass);
+    }
+
+    [Theory]
+    [InlineData(1, 1000, true)]
+    [InlineData(2, 1000, false)]
+    [InlineData(0, 0, true)]
+    [InlineData(1, 0, false)]
+    public void Rest_is_less_than_a_five_hundredth_of_the_fast_pages(long pages, long fast, bool isRest) =>
+        Assert.Equal(isRest, RoundPacer.IsRest(pages, fast));
+
+    [Fact]
     public void Nonsense_is_refused()
     {
         Assert.Throws<ArgumentOutOfRangeException>("shortest", () => new RoundPacer(TimeSpan.Zero, TimeSpan.FromSeconds(1), 0.1));

@@ -30,6 +30,7 @@ public sealed class PageMover
     private readonly ResiliencePipeline<bool> _retry;
     private readonly ConcurrentDictionary<int, ResiliencePipeline<int>> _circuits = new();
     private bool _mayMoveShared = true;
+    private long _movedPages;
 
     /// <summary>Makes the mover.</summary>
     public PageMover(INumaCalls calls, PageMoverOptions options, TimeProvider time)
@@ -44,6 +45,9 @@ public sealed class PageMover
 
     /// <summary>The host's limit of migration traffic.</summary>
     public TokenBucket Rate { get; }
+
+    /// <summary>Pages (4 KiB) of all guests that it has moved so far.</summary>
+    public long MovedPages => Interlocked.Read(ref _movedPages);
 
     /// <summary>Takes up a guest.</summary>
     public MoveTarget Target(int pid, GuestLayout layout) =>
@@ -95,6 +99,7 @@ public sealed class PageMover
             job.Cancel();
         }
 
+        Interlocked.Add(ref _movedPages, job.Counters[MoveOutcome.Moved]);
         target.Counters.Add(job.Counters);
         return job.Report();
     }

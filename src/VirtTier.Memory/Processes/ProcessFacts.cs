@@ -22,6 +22,18 @@ public static class ProcessFacts
         return TimeSpan.FromSeconds((stat.UserTicks + stat.SystemTicks) / (double)ProcessStat.TicksPerSecond);
     }
 
+    /// <summary>Pages (4 KiB) of memory that the process maps, but for those of hugetlb: the kernel's own sum, which may be a few
+    /// hundred behind.</summary>
+    /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
+    public static long ReadResidentPages(int pid, string procfs = "/proc")
+    {
+        string statm = Read(pid, "statm", procfs);
+        string[] words = statm.Split(' ', 3); // size resident ...
+        return words.Length == 3 && long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out long resident)
+            ? resident
+            : throw Failure(pid, "statm", procfs, $"'{Shorten.ForMessage(statm)}' makes no sense");
+    }
+
     /// <summary>The NUMA nodes on which the cpuset of the process lets it have memory.</summary>
     /// <exception cref="GuestMemoryException">The process has ended, or the file makes no sense.</exception>
     internal static IReadOnlyList<int> ReadAllowedNodes(int pid, string procfs = "/proc") =>

@@ -19,6 +19,10 @@ public sealed class RoundPacer
     private const double Faster = 0.5;
     private const double Slower = 1.25;
 
+    // What a harvest does not tell of, such as pages that are used less than once in it, a whole round sees: half a minute later
+    // at most where rounds have a second.
+    private const int MostPassed = 7;
+
     private readonly TimeSpan _shortest;
     private readonly TimeSpan _longest;
     private readonly double _cpuShare;
@@ -40,20 +44,40 @@ public sealed class RoundPacer
         Interval = shortest;
     }
 
-    /// <summary>Time from the beginning of one round to that of the next.</summary>
+    /// <summary>Time from the beginning of one round to that of the next, passed over or not.</summary>
     public TimeSpan Interval { get; private set; }
+
+    /// <summary>Rounds that were passed over since the last whole one.</summary>
+    public int Passed { get; private set; }
+
+    /// <summary>Time from the last whole round to the next, if no more are passed over.</summary>
+    public TimeSpan WholeInterval => Interval * (1 + Passed);
+
+    /// <summary>Whether the next round may be passed over, if its first harvest finds the guest as the last round did: rounds
+    /// are as far apart as rest alone makes them.</summary>
+    public bool MayPass => Interval >= _longest && Passed < MostPassed;
+
+    /// <summary>Whether so few of the pages of a domain tell of no change.</summary>
+    /// <param name="pages">Pages that were moved, or are to be, or are used otherwise than before.</param>
+    /// <param name="fastPages">Pages that the domain has in the fast tier.</param>
+    public static bool IsRest(long pages, long fastPages) => pages / (double)Math.Max(1, fastPages) < Restful;
+
+    /// <summary>Takes in that a round was passed over.</summary>
+    public void Pass() => Passed++;
 
     /// <summary>Takes in a round.</summary>
     /// <param name="plan">What it decided.</param>
-    /// <param name="cpuTime">CPU time that its harvests took, and to look where its pages are and decide.</param>
+    /// <param name="cpuTime">CPU time that its harvests took, those of rounds passed over before it among them, and to look where
+    /// its pages are and decide.</param>
     public void EndRound(MovePlan plan, TimeSpan cpuTime)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        double moved = (plan.DemotedWithinPages + plan.DemotedPages + plan.PromotedPages) / (double)Math.Max(1, plan.FastPages);
-        double factor = moved > Restless ? Faster : moved < Restful ? Slower : 1;
+        long moved = plan.DemotedWithinPages + plan.DemotedPages + plan.PromotedPages;
+        double factor = moved > Restless * Math.Max(1, plan.FastPages) ? Faster : IsRest(moved, plan.FastPages) ? Slower : 1;
         double wanted = Interval.Ticks * factor;
         TimeSpan next = wanted >= _longest.Ticks ? _longest : TimeSpan.FromTicks(Math.Max((long)wanted, _shortest.Ticks));
-        TimeSpan affordable = cpuTime / _cpuShare;
+        TimeSpan affordable = cpuTime / _cpuShare / (1 + Passed);
+        Passed = 0;
         Interval = next > affordable ? next : affordable;
     }
 }

@@ -43,6 +43,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         WriteNode(1, "", "20 10");
         Write("sys/devices/system/node/online", "0-1");
         Write("sys/devices/system/memory/block_size_bytes", "8000000");
+        MovedByOthers = 1_000_000;
         AddProcess(Environment.ProcessId);
         Array.Fill(NodeOf, 0);
     }
@@ -78,6 +79,20 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
 
     /// <summary>What it takes of a CPU to look where the guest's pages are.</summary>
     public TimeSpan LookTime { get; set; }
+
+    /// <summary>Pages that others than the agent have moved on the host so far.</summary>
+    public long MovedByOthers
+    {
+        get;
+        set
+        {
+            field = value;
+            WriteMigrations();
+        }
+    }
+
+    /// <summary>Pages that the guest's process maps; not before a test says so all that the guest has.</summary>
+    public void SetResident(long pages) => Write($"proc/{Environment.ProcessId}/statm", $"100000 {pages} 100 1 0 2000 0\n");
 
     /// <summary>Whether the guest is mapped by 2 MiB.</summary>
     public bool HugePages { get; set; }
@@ -194,6 +209,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             Log)
         {
             HugePages = Splitter,
+            Elsewhere = new MovesElsewhere(mover, Time, Path.Combine(_root.FullName, "proc")),
             CpuTime = () => LookTime * _looks++, // asked before and after each
             Procfs = Path.Combine(_root.FullName, "proc"),
         };
@@ -218,6 +234,7 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
             status[i] = node;
         }
         MovedPages += addresses.Length;
+        WriteMigrations();
         MostFast = Math.Max(MostFast, FastPages);
         return 0;
     }
@@ -347,6 +364,20 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
     {
         _pids.Add(pid);
         WritePagemap(pid);
+        Write($"proc/{pid}/statm", $"100000 {GuestPages} 100 1 0 2000 0\n");
+    }
+
+    // As a whole, so that a look meanwhile finds one.
+    private void WriteMigrations()
+    {
+        string file = Path.Combine(_root.FullName, "proc", "vmstat");
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        lock (_pids)
+        {
+            File.WriteAllText(
+                file + ".new", $"nr_free_pages 1\npgmigrate_success {MovedByOthers + MovedPages}\npgmigrate_fail 7\n");
+            File.Move(file + ".new", file, overwrite: true);
+        }
     }
 
     private void Grow(HarvestBuffers buffers)

@@ -28,12 +28,23 @@ public sealed class ProcessFactsTests : IDisposable
     }
 
     [Fact]
+    public void Resident_pages_are_the_second_number_of_statm()
+    {
+        _tree.File("42/statm", "1000 250 30 4 0 5 0\n");
+        Assert.Equal(250, ProcessFacts.ReadResidentPages(42, _tree.Root));
+        _tree.File("42/statm", "1000 x 30 4 0 5 0\n");
+        Assert.Contains("makes no sense", Assert.Throws<GuestMemoryException>(
+            () => ProcessFacts.ReadResidentPages(42, _tree.Root)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_running_process_has_started_and_may_use_some_node_and_processor()
     {
         ulong first = ProcessFacts.ReadStartTime(Environment.ProcessId);
         Assert.True(first > ProcessFacts.ReadStartTime(1), "this process started after process 1");
         Assert.NotEmpty(ProcessFacts.ReadAllowedNodes(Environment.ProcessId));
         Assert.NotEmpty(ProcessFacts.ReadAllowedCpus(Environment.ProcessId));
+        Assert.InRange(ProcessFacts.ReadResidentPages(Environment.ProcessId), 1000, long.MaxValue);
     }
 
     [Fact]
