@@ -36,7 +36,7 @@ internal static class QuietBench
     public static async Task RunAsync(BarTable bars)
     {
         Watched seen = await WatchAsync(Guests, s_settle, s_watch);
-        bars.AtMost("CPU of a quiet guest in a second, in looks at where its pages are", seen.Readings, 0.5);
+        bars.AtMost("CPU of a quiet guest in a second, in looks at where its pages are", seen.Readings, 0.35);
         bars.AtMost("whole rounds, of those that there were without passing any over", seen.RoundShare, 0.2);
         bars.AtMost("pages moved", seen.Moves, 0);
     }
