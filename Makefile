@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
-.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers
+.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers bench-quiet
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -146,6 +146,9 @@ bench-migration: deps ## the bars for moving pages, in an emulated host with two
 
 PEERS ?=
 PEER_SECONDS ?= 60
+
+bench-quiet: deps ## what the agent takes of a CPU for ten guests that change nothing, as it is installed, with bars
+	bench/quiet
 
 bench-peers: deps ## DAMON and NUMA balancing beside VirtTier with the same guests, in an emulated host with kernel 7.3 (never run to its end yet): PEERS='damon virttier'
 	testbed/install-deps mmdebstrap zstd

@@ -55,15 +55,16 @@ public sealed class MovesElsewhere(PageMover mover, TimeProvider time, string pr
 
     private static long? ReadCounter(string text, string name)
     {
-        int start = text.StartsWith(name + ' ', StringComparison.Ordinal) ? 0
-            : text.IndexOf('\n' + name + ' ', StringComparison.Ordinal) + 1;
-        if (start == 0 && !text.StartsWith(name, StringComparison.Ordinal))
-            return null;
-        ReadOnlySpan<char> value = text.AsSpan(start + name.Length + 1);
-        int end = value.IndexOf('\n');
-        return long.TryParse(end < 0 ? value : value[..end], NumberStyles.None, CultureInfo.InvariantCulture, out long number)
-            && number < long.MaxValue / PageSizes.BlockPages / 2
-                ? number
-                : null;
+        foreach (ReadOnlySpan<char> line in text.AsSpan().EnumerateLines())
+        {
+            if (line.Length > name.Length && line.StartsWith(name) && line[name.Length] == ' ')
+            {
+                return long.TryParse(line[(name.Length + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out long number)
+                    && number < long.MaxValue / PageSizes.BlockPages / 2
+                        ? number
+                        : null;
+            }
+        }
+        return null;
     }
 }
