@@ -15,7 +15,8 @@ internal sealed class InterferenceCheck : IDoctorCheck
     private static readonly string[] s_damonModules = ["damon_stat", "damon_reclaim", "damon_lru_sort"];
 
     public Task<IReadOnlyList<Finding>> LookAsync(DoctorHost host, CancellationToken cancel) =>
-        Task.FromResult<IReadOnlyList<Finding>>([NumaBalancing(host), .. AllDamon(host), Ksm(host), .. Khugepaged(host), .. OtherSizes(host)]);
+        Task.FromResult<IReadOnlyList<Finding>>(
+            [NumaBalancing(host), .. AllDamon(host), Ksm(host), .. Khugepaged(host), .. OtherSizes(host)]);
 
     private static Finding NumaBalancing(DoctorHost host) => host.Read("/proc/sys/kernel/numa_balancing") is null or "0"
         ? Finding.Ok("numa balancing", "off")
@@ -73,8 +74,9 @@ internal sealed class InterferenceCheck : IDoctorCheck
                 .Order(StringComparer.Ordinal),
         ];
         return files.Select(file => Finding.Warning(
-            "large pages", $"VMs get pages of {file["hugepages-".Length..file.IndexOf('/', StringComparison.Ordinal)]}, which the "
-                + "kernel moves as one while VirtTier takes each 4 KiB for a page: those started without are placed better",
+            "large pages",
+            $"VMs get pages of {file["hugepages-".Length..file.IndexOf('/', StringComparison.Ordinal)]}, which the kernel "
+                + "moves as one while VirtTier takes each 4 KiB for a page: those started without are placed better",
             ShellLine.Write("never", $"{Huge}/{file}")));
 
         bool IsOn(string file)

@@ -3,7 +3,8 @@ using VirtTier.Primitives;
 
 namespace VirtTier.Memory.Pagemap;
 
-/// <summary>Looks whether the frames of a block lie as those of a 2 MiB page do: beside each other, at a multiple of 512.</summary>
+/// <summary>Looks whether the frames of a block lie as those of a 2 MiB page do: beside each other, at a multiple of
+/// 512.</summary>
 internal struct HugePageProbe
 {
     private const ulong Frames = PageSizes.BlockPages;

@@ -418,7 +418,8 @@ internal sealed class FakeHost : INumaCalls, IGuestSamplerFactory, IDisposable
         {
             if (page % 2 == 0 || !TornBlocks.Contains(page / PageSizes.BlockPages))
                 BinaryPrimitives.WriteUInt64LittleEndian(
-                    entries.AsSpan(page * sizeof(ulong)), (1UL << 63) | (SmallEntries ? 1UL << 56 | (uint)(FirstFrame + page) : 0));
+                    entries.AsSpan(page * sizeof(ulong)),
+                    (1UL << 63) | (SmallEntries ? 1UL << 56 | (uint)(FirstFrame + page) : 0));
         }
         string path =
             Path.Combine(_root.FullName, "proc", pid.ToString(System.Globalization.CultureInfo.InvariantCulture), "pagemap");
