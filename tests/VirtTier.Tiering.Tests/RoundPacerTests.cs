@@ -74,6 +74,26 @@ public sealed class RoundPacerTests
         Assert.False(pacer.MayPass);
     }
 
+    [Fact]
+    public void Rounds_that_are_far_apart_for_what_they_cost_are_passed_over_only_in_rest_and_in_the_time_of_others()
+    {
+        RoundPacer pacer = Pacer();
+        // A hundredth of a CPU pays for it in 5 s, and in 20.
+        pacer.EndRound(new MovePlan { FastPages = 1000, DemotedWithinPages = 500 }, TimeSpan.FromMilliseconds(50));
+        Assert.Equal(TimeSpan.FromSeconds(5), pacer.Interval);
+        Assert.False(pacer.MayPass);
+        pacer.EndRound(new MovePlan { FastPages = 1000 }, TimeSpan.FromMilliseconds(50));
+        for (int passed = 0; passed < 2; passed++)
+        {
+            Assert.True(pacer.MayPass);
+            pacer.Pass();
+        }
+        Assert.False(pacer.MayPass); // 15 s since the last whole one
+        pacer.EndRound(new MovePlan { FastPages = 1000 }, TimeSpan.FromMilliseconds(600));
+        Assert.Equal(TimeSpan.FromSeconds(20), pacer.Interval);
+        Assert.False(pacer.MayPass);
+    }
+
     [Theory]
     [InlineData(1, 1000, true)]
     [InlineData(2, 1000, false)]

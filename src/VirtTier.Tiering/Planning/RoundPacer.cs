@@ -26,6 +26,7 @@ public sealed class RoundPacer
     private readonly TimeSpan _shortest;
     private readonly TimeSpan _longest;
     private readonly double _cpuShare;
+    private bool _isAtRest;
 
     /// <summary>A pacer that begins in haste.</summary>
     /// <param name="shortest">Least time between the beginnings of two rounds.</param>
@@ -53,9 +54,10 @@ public sealed class RoundPacer
     /// <summary>Time from the last whole round to the next, if no more are passed over.</summary>
     public TimeSpan WholeInterval => Interval * (1 + Passed);
 
-    /// <summary>Whether the next round may be passed over, if its first harvest finds the guest as the last round did: rounds
-    /// are as far apart as rest alone makes them.</summary>
-    public bool MayPass => Interval >= _longest && Passed < MostPassed;
+    /// <summary>Whether the next round may be passed over, if its first harvest finds the guest as the last round did: that had
+    /// next to nothing to move, rounds are as far apart as rest alone makes them, and a whole one is not due by then. Where
+    /// they are further apart for what they cost, it is due sooner.</summary>
+    public bool MayPass => _isAtRest && WholeInterval + Interval <= _longest * (MostPassed + 1);
 
     /// <summary>Whether so few of the pages of a domain tell of no change.</summary>
     /// <param name="pages">Pages that were moved, or are to be, or are used otherwise than before.</param>
@@ -73,9 +75,11 @@ public sealed class RoundPacer
     {
         ArgumentNullException.ThrowIfNull(plan);
         long moved = plan.DemotedWithinPages + plan.DemotedPages + plan.PromotedPages;
-        double factor = moved > Restless * Math.Max(1, plan.FastPages) ? Faster : IsRest(moved, plan.FastPages) ? Slower : 1;
+        bool isRest = IsRest(moved, plan.FastPages);
+        double factor = moved > Restless * Math.Max(1, plan.FastPages) ? Faster : isRest ? Slower : 1;
         double wanted = Interval.Ticks * factor;
         TimeSpan next = wanted >= _longest.Ticks ? _longest : TimeSpan.FromTicks(Math.Max((long)wanted, _shortest.Ticks));
+        _isAtRest = isRest && next >= _longest;
         TimeSpan affordable = cpuTime / _cpuShare / (1 + Passed);
         Passed = 0;
         Interval = next > affordable ? next : affordable;
