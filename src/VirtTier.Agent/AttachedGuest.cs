@@ -245,11 +245,12 @@ internal sealed class AttachedGuest
     /// <param name="pacer">Has been told that one was passed over.</param>
     public void Pass(RoundPacer pacer) => Figures = Figures with { RoundSeconds = pacer.WholeInterval.TotalSeconds };
 
-    // Where a tier has several nodes, it also matters on which of them the guest runs; and what is split or joined is decided by
-    // samples over many rounds.
+    // Where a tier has several nodes, it also matters on which of them the guest runs; what is split or joined is decided by
+    // samples over many rounds; and where a write weighs otherwise than a read, rounds take turns in which of them is sampled.
     private bool IsAsBefore(DomainOrders orders)
     {
-        if (_homes is not null || orders.Limits.SplitShare > 0 || _planner.SplitBlocks > 0 || _moveProblem is not null
+        if (_homes is not null || _nodes.WriteWeight != 1 || orders.Limits.SplitShare > 0 || _planner.SplitBlocks > 0
+            || _moveProblem is not null
             || _memoryThen.Elsewhere is not { } then || _context.Elsewhere?.Count() is not { } now
             || _harvester.RunsUnseenGuests != RunsUnseenGuests)
             return false;

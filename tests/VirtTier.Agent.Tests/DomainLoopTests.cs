@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using VirtTier.Agent.Status;
+using VirtTier.Agent.Configuration;
 using VirtTier.Agent.Tests.Fakes;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Settings;
@@ -443,6 +444,19 @@ public sealed class DomainLoopTests : IDisposable
         await Eventually.IsTrue(() => _host.HotFastPages == _host.HotPages.Count);
         // The look that was under way, the next one, which finds it, and the round.
         Assert.InRange(shifted - harvests, 0, 2 + 6);
+    }
+
+    [Fact]
+    public async Task Where_a_write_weighs_otherwise_than_a_read_no_round_is_passed_over()
+    {
+        await using DomainLoop loop = new(
+            _host.Context(new AgentConfig { WriteWeight = 4 }), Domains.ThisProcess, Domains.Running().Orders(Budget));
+        double longest = _host.Context().Sampling.LongestRound.TotalSeconds;
+        await Eventually.IsTrue(() => loop.Status.RoundSeconds >= longest);
+        await RoundsAsync(loop, 1);
+        (long rounds, int harvests) = (loop.Status.Rounds, _host.Harvests);
+        await RoundsAsync(loop, 6);
+        Assert.InRange((_host.Harvests - harvests) / (double)(loop.Status.Rounds - rounds), 0, 8);
     }
 
     [Theory]
