@@ -17,7 +17,6 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
 {
     // A split or a join takes some tens of microseconds to a millisecond: so it is some tens of milliseconds a round at most.
     private const int MostPerRound = 64;
-    private const int BlockBytes = PageSizes.BlockPages * PageSizes.PageBytes;
 
     private readonly SplitPlan _plan = new();
     private readonly ulong[] _addresses = new ulong[MostPerRound];
