@@ -17,7 +17,7 @@ internal static class HeatFileFormat
     private const int HeaderBytes = AtHash + HashBytes;
 
     /// <summary>What is kept on this host for the agent alone.</summary>
-    private static readonly HeatFileKind s_state = new("VTHEAT\r\n", 5, "heat state", CompressionLevel.Fastest);
+    private static readonly HeatFileKind s_state = new("VTHEAT\r\n", 6, "heat state", CompressionLevel.Fastest);
 
     /// <summary>Packs a domain's state.</summary>
     /// <param name="layout">Anything that changes when page numbers come to mean other memory.</param>

@@ -125,7 +125,7 @@ internal sealed class PageHistory(int pages)
     /// <param name="share">Share of the heat, 0..1.</param>
     public void SpreadToSampled(int firstPage, int count, double share)
     {
-        byte little = (byte)(_heat[firstPage] * share);
+        byte little = PageState.HeatOf(PageState.ShareOf(_heat[firstPage]) * share);
         for (int page = firstPage + 1; page < firstPage + count; page++)
         {
             bool sampled = _heat[page] > 0;
@@ -168,9 +168,9 @@ internal sealed class PageHistory(int pages)
 
     // The least heat of each level of a summary, and what stands for the level where it is taken over: a heat within it, and a
     // recency that fits.
-    private static ReadOnlySpan<byte> LevelFloors => [0, 1, 8, 30, 72, 150];
+    private static readonly byte[] s_levelFloors = [0, 1, .. ((double[])[0.03, 0.12, 0.29, 0.6]).Select(PageState.HeatOf)];
 
-    private static ReadOnlySpan<byte> SeededHeat => [0, 4, 16, 48, 108, 210];
+    private static readonly byte[] s_seededHeat = [.. ((double[])[0, 0.016, 0.065, 0.19, 0.44, 0.85]).Select(PageState.HeatOf)];
 
     private static ReadOnlySpan<byte> SeededRecency => [PageState.NeverAccessed, 14, 11, 8, 3, 7];
 
@@ -178,7 +178,7 @@ internal sealed class PageHistory(int pages)
     public static int LevelOf(byte heat)
     {
         int level = HeatSummary.Levels - 1;
-        while (heat < LevelFloors[level])
+        while (heat < s_levelFloors[level])
             level--;
         return level;
     }
@@ -210,7 +210,7 @@ internal sealed class PageHistory(int pages)
     /// <summary>Gives a run of pages the history of a level of <see cref="HeatSummary"/>.</summary>
     public void Seed(int first, int count, int level)
     {
-        _heat.AsSpan(first, count).Fill(SeededHeat[level]);
+        _heat.AsSpan(first, count).Fill(s_seededHeat[level]);
         _recency.AsSpan(first, count).Fill((byte)(SeededRecency[level] << PageState.Quarters));
     }
 

@@ -8,8 +8,9 @@ namespace VirtTier.Tiering.Heat;
 /// over the long run); with how busy its neighbours are it is one of 1024.
 /// </summary>
 /// <remarks>
-/// <para>The <i>heat</i> byte is a moving average over rounds (decay of one eighth a round) of the share of a round's
-/// quarters that found the page accessed.</para>
+/// <para>The <i>heat</i> byte is the logarithm of a moving average over rounds (decay of one sixteenth a round) of the share of a
+/// round's quarters that found the page accessed. So a page that idles comes down by the same step in each round, whatever its
+/// heat, and rare accesses, of one quarter in fifty rounds, are told apart as finely as frequent ones. 0 is no heat at all.</para>
 /// <para>The <i>recency</i> byte has in its low four bits the quarters of the running round that found the page accessed.
 /// Its high four bits are a code: absent, how the last round turned out, idle for so long, or never accessed at all. Idle
 /// times up to three rounds are exact; beyond, a code stands for 2, 4, then 16 rounds and advances only in rounds divisible
@@ -49,15 +50,27 @@ internal static class PageState
     private const int FirstIdle = Outcomes;
     private const int LastIdle = NeverAccessed - 1;
 
-    // The heat of four quarters in every round settles here.
-    private const double GreatestHeat = 248;
+    // Of late means some sixteen rounds: with eight, a page that is used every ten rounds is soon taken for one that is not.
+    private const double Decay = 1.0 / 16;
 
-    // Lower bounds of the levels: about geometric, but no finer than the steps by which heat moves there.
-    private static readonly byte[] s_levelFloors = [0, 1, 8, 12, 16, 22, 30, 40, 54, 72, 96, 120, 150, 180, 210, 240];
+    // Steps of the logarithm that an idle round takes: with two, a step is 3 % of the heat, and 127 idle rounds can be told apart.
+    private const int IdleSteps = 2;
+
+    private const byte GreatestHeat = byte.MaxValue;
+
+    // The second level and the last begin at these shares; in between they are geometric. The least is what one access in one
+    // quarter has come down to after four rounds. Below it, rounds of idleness are told by the recency.
+    private const double LeastFloor = 0.012;
+    private const double GreatestFloor = 0.95;
+
+    private static readonly double s_step = -Math.Log(1 - Decay) / IdleSteps;
+
+    private static readonly byte[] s_levelFloors = LevelFloors();
 
     private static readonly byte[] s_levelOfHeat = LevelOfHeat();
 
-    private static ReadOnlySpan<byte> HeatGain => [0, 8, 16, 23, 31];
+    // By heat, then by quarters.
+    private static readonly byte[] s_nextHeat = NextHeats();
 
     // Of each idle code but the last, which has no end.
     private static ReadOnlySpan<byte> RoundsOfIdle => [1, 1, 1, 2, 4, 16];
@@ -94,7 +107,14 @@ internal static class PageState
     public static bool InLastQuarter(int outcome) => outcome > 0 && (outcome % 2 == 0 || outcome == Outcomes - 1);
 
     /// <summary>The heat byte at the end of a round.</summary>
-    public static byte NextHeat(byte heat, int outcome) => (byte)(heat - (heat >> 3) + HeatGain[QuartersOf(outcome)]);
+    public static byte NextHeat(byte heat, int outcome) => s_nextHeat[unchecked((heat * (Quarters + 1)) + QuartersOf(outcome))];
+
+    /// <summary>The heat byte of a share (0..1) of quarters that found a page accessed.</summary>
+    public static byte HeatOf(double share) =>
+        share <= 0 ? (byte)0 : (byte)Math.Clamp(Math.Round(GreatestHeat + (Math.Log(share) / s_step)), 1, GreatestHeat);
+
+    /// <summary>The share (0..1) that a heat byte stands for.</summary>
+    public static double ShareOf(byte heat) => heat == 0 ? 0 : Math.Exp((heat - GreatestHeat) * s_step);
 
     /// <summary>The recency byte of a resident page at the end of a round.</summary>
     public static byte NextRecency(byte recency, int outcome, long round)
@@ -161,14 +181,40 @@ internal static class PageState
     public static double RelativeHeat(int level)
     {
         (int first, int end) = HeatsOf(level);
-        return Math.Min(1, (first + end - 1) / 2.0 / GreatestHeat);
+        return ShareOf((byte)((first + end - 1) / 2));
     }
 
     /// <summary>The least heat of a level, as a share of the greatest.</summary>
-    public static double LeastHeat(int level) => HeatsOf(level).First / GreatestHeat;
+    public static double LeastHeat(int level) => ShareOf(s_levelFloors[level]);
 
     private static (int First, int End) HeatsOf(int level) =>
-        (s_levelFloors[level], level + 1 < Levels ? s_levelFloors[level + 1] : 256);
+        (s_levelFloors[level], level + 1 < Levels ? s_levelFloors[level + 1] : GreatestHeat + 1);
+
+    private static byte[] LevelFloors()
+    {
+        byte[] floors = new byte[Levels];
+        floors[1] = 1;
+        double ratio = Math.Pow(GreatestFloor / LeastFloor, 1.0 / (Levels - 3));
+        for (int level = 2; level < Levels; level++)
+            floors[level] = HeatOf(LeastFloor * Math.Pow(ratio, level - 2));
+        return floors;
+    }
+
+    private static byte[] NextHeats()
+    {
+        byte[] next = new byte[(GreatestHeat + 1) * (Quarters + 1)];
+        for (int heat = 1; heat <= GreatestHeat; heat++)
+            next[heat * (Quarters + 1)] = (byte)Math.Max(1, heat - IdleSteps);
+        for (int heat = 0; heat <= GreatestHeat; heat++)
+        {
+            for (int quarters = 1; quarters <= Quarters; quarters++)
+            {
+                double share = ShareOf((byte)heat);
+                next[(heat * (Quarters + 1)) + quarters] = HeatOf(share + (Decay * (((double)quarters / Quarters) - share)));
+            }
+        }
+        return next;
+    }
 
     private static byte[] LevelOfHeat()
     {

@@ -7,8 +7,8 @@ namespace VirtTier.Tiering.Planning;
 internal sealed class Headroom
 {
     // A burst is remembered for some rounds (bursts come in rows), but DRAM kept empty is DRAM wasted: after three quiet
-    // rounds a sixteenth of it is left.
-    private const double DecayPerRound = 0.4;
+    // rounds a fifth of it is left.
+    private const double DecayPerRound = 0.6;
 
     // The coming round may well bring somewhat more than the last one did.
     private const double Margin = 1.125;
@@ -22,16 +22,24 @@ internal sealed class Headroom
     private const long GreatestFloor = 4096;
 
     // From one decision to the next births differ more than from round to round.
-    private const double MarginWithin = 1.2;
+    private const double MarginWithin = 1.5;
 
     // A list of what to demote within the round costs as much again as what is demoted,
     // so it may as well last for a round with more births.
     private const double ListMargin = 1.5;
 
+    // Births a round from which on the guest counts as growing throughout, as a part of its budget.
+    private const int GrowthDivisor = 64;
+
     private double _expectedBirths;
 
     /// <summary>Takes the number of pages born in the round that ended.</summary>
     public void Observe(long born) => _expectedBirths = Math.Max(born, _expectedBirths * DecayPerRound);
+
+    /// <summary>How much of what is in DRAM has to go soon for pages that are born: 0 where none are, 1 from a sixty-fourth of the
+    /// budget a round on.</summary>
+    /// <param name="budget">The budget in pages.</param>
+    public double Growth(long budget) => Math.Min(1, _expectedBirths * GrowthDivisor / Math.Max(1, budget));
 
     /// <summary>Pages to keep free until the next decision.</summary>
     /// <param name="budget">The budget in pages.</param>

@@ -12,6 +12,10 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     // The same factor is in the values (see Cost), or else no page that is accessed less than once a round could ever pay.
     private const double Margin = 1.5;
 
+    // Where pages are born, room is made for them in every round. What a promotion displaces would have had to go soon anyway: its
+    // demotion is brought forward and not one more, and so a move has to earn less.
+    private const double MarginOfGrowing = 1.2;
+
     // Where bursts come and go, a third of the moved pages come back, and rightly so: it pays, or they would not have been
     // moved. Where more than half do, expectations are worse than usual, and moves have to earn up to three times as much.
     private const double Usual = 0.5;
@@ -33,8 +37,9 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     /// <summary>What a move must earn, in accesses.</summary>
     /// <param name="moveCost">What it costs to do it, in accesses.</param>
     /// <param name="pingPong">Share of moves that were taken back of late.</param>
-    public static double Cost(double moveCost, double pingPong) =>
-        Margin * (1 + (Brake * Math.Max(0, pingPong - Usual))) * moveCost;
+    /// <param name="growth"><see cref="Headroom.Growth"/>.</param>
+    public static double Cost(double moveCost, double pingPong, double growth = 0) =>
+        (Margin - ((Margin - MarginOfGrowing) * growth)) * (1 + (Brake * Math.Max(0, pingPong - Usual))) * moveCost;
 
     /// <summary>Fills a plan of which the figures are there already.</summary>
     /// <param name="plan">Receives the moves.</param>

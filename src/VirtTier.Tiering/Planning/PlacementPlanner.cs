@@ -88,7 +88,8 @@ public sealed partial class PlacementPlanner
     internal int Pages { get; }
 
     /// <summary>
-    /// The heat of each page, 0..255: a moving average over eight rounds of the share of harvests that found it accessed.
+    /// The heat of each page, 0..255: the logarithm of a moving average over sixteen rounds of the share of harvests that found it
+    /// accessed (<see cref="PageState"/>).
     /// Of a 2 MiB mapping only the first page's is kept up, and the others' count their fault samples.
     /// </summary>
     internal ReadOnlySpan<byte> Heat => _history.Heat;
@@ -283,7 +284,7 @@ public sealed partial class PlacementPlanner
         plan.BudgetPages = budgetPages;
         plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages, _decisionSpacing);
         (_budgetPages, _headroomPages) = (budgetPages, plan.HeadroomPages);
-        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share);
+        double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share, _headroom.Growth(budgetPages));
         _model.Solve(_census.Fast.Pages, _census.Slow.Pages, plan.TargetPages, cost);
         FillFigures(plan);
         long spare = _decisionSpacing < 1 ? _headroom.DemotionsWithin(plan.AbsentPages) : 0;
