@@ -127,7 +127,7 @@ public sealed class FaultSampleTests
 
         ReadOnlySpan<byte> few = guest.Planner.Heat.Slice(Block * 3, Block);
         Assert.False(few[100..104].ContainsAnyExcept(heat));
-        Assert.False(few[104..].ContainsAnyExceptInRange((byte)0, (byte)(heat / 10)));
+        Assert.False(few[104..].ContainsAnyExceptInRange((byte)0, PageState.HeatOf(PageState.ShareOf(heat) / 10)));
         Assert.False(guest.Planner.Heat.Slice(Block * 5, Block).ContainsAnyExcept(heat));
     }
 

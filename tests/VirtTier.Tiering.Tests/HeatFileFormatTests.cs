@@ -109,7 +109,7 @@ public sealed class HeatFileFormatTests
             StringComparison.Ordinal);
         byte[] otherVersion = [.. state];
         otherVersion[8]++;
-        Assert.Contains("version 6", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
+        Assert.Contains("version 7", planner.RestoreState(otherVersion, layout: 42), StringComparison.Ordinal);
         for (int at = 20; at < state.Length; at += 7)
         {
             byte[] broken = [.. state];

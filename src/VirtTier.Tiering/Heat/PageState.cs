@@ -53,17 +53,18 @@ internal static class PageState
     // Of late means some sixteen rounds: with eight, a page that is used every ten rounds is soon taken for one that is not.
     private const double Decay = 1.0 / 16;
 
-    // Steps of the logarithm that an idle round takes: with two, a step is 3 % of the heat, and 127 idle rounds can be told apart.
-    private const int IdleSteps = 2;
-
     private const byte GreatestHeat = byte.MaxValue;
 
     // The second level and the last begin at these shares; in between they are geometric. The least is what one access in one
-    // quarter has come down to after four rounds. Below it, rounds of idleness are told by the recency.
-    private const double LeastFloor = 0.012;
+    // quarter has come down to after three rounds. Below it, rounds of idleness are told by the recency.
+    private const double LeastFloor = 0.013;
     private const double GreatestFloor = 0.95;
 
-    private static readonly double s_step = -Math.Log(1 - Decay) / IdleSteps;
+    // What rounding of logarithms may come to.
+    private const double Exact = 1e-9;
+
+    // The step of the logarithm: what an idle round takes.
+    private static readonly double s_step = -Math.Log(1 - Decay);
 
     private static readonly byte[] s_levelFloors = LevelFloors();
 
@@ -111,7 +112,7 @@ internal static class PageState
 
     /// <summary>The heat byte of a share (0..1) of quarters that found a page accessed.</summary>
     public static byte HeatOf(double share) =>
-        share <= 0 ? (byte)0 : (byte)Math.Clamp(Math.Round(GreatestHeat + (Math.Log(share) / s_step)), 1, GreatestHeat);
+        share <= 0 ? (byte)0 : (byte)Math.Clamp(Math.Round(StepsOf(share)), 1, GreatestHeat);
 
     /// <summary>The share (0..1) that a heat byte stands for.</summary>
     public static double ShareOf(byte heat) => heat == 0 ? 0 : Math.Exp((heat - GreatestHeat) * s_step);
@@ -187,6 +188,8 @@ internal static class PageState
     /// <summary>The least heat of a level, as a share of the greatest.</summary>
     public static double LeastHeat(int level) => ShareOf(s_levelFloors[level]);
 
+    private static double StepsOf(double share) => GreatestHeat + (Math.Log(share) / s_step);
+
     private static (int First, int End) HeatsOf(int level) =>
         (s_levelFloors[level], level + 1 < Levels ? s_levelFloors[level + 1] : GreatestHeat + 1);
 
@@ -204,13 +207,16 @@ internal static class PageState
     {
         byte[] next = new byte[(GreatestHeat + 1) * (Quarters + 1)];
         for (int heat = 1; heat <= GreatestHeat; heat++)
-            next[heat * (Quarters + 1)] = (byte)Math.Max(1, heat - IdleSteps);
+            next[heat * (Quarters + 1)] = (byte)Math.Max(1, heat - 1);
         for (int heat = 0; heat <= GreatestHeat; heat++)
         {
             for (int quarters = 1; quarters <= Quarters; quarters++)
             {
                 double share = ShareOf((byte)heat);
-                next[(heat * (Quarters + 1)) + quarters] = HeatOf(share + (Decay * (((double)quarters / Quarters) - share)));
+                double steps = StepsOf(share + (Decay * (((double)quarters / Quarters) - share)));
+                // A part of a step is a whole one, or else heat would stop short of where it is going.
+                next[(heat * (Quarters + 1)) + quarters] =
+                    (byte)Math.Clamp(steps > heat ? Math.Ceiling(steps - Exact) : Math.Floor(steps + Exact), 1, GreatestHeat);
             }
         }
         return next;
