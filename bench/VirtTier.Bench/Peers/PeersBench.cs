@@ -153,7 +153,7 @@ internal static class PeersBench
         string figures = (await host.RunAsync($"""
             set -e
             sh /share/host.sh settle {name} {BudgetMebibytes}
-            sh /share/host.sh start {manager} {name}
+            sh /share/host.sh start {manager} {name} {BudgetMebibytes}
             sh /share/host.sh watch {name} {BudgetMebibytes} {seconds} /share/{folder} {guest.EverySeconds} {guest.Command} \
                 {sentBefore}
             sh /share/host.sh stop {manager}

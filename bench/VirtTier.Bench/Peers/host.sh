@@ -3,7 +3,7 @@
 # What `make bench-peers` does in the emulated host:
 #   host.sh room MIB                leave about MIB of node 0 free for a guest that is to start
 #   host.sh settle GUEST MIB        have all of the guest on node 1, and leave it MIB of node 0 to be promoted to
-#   host.sh start MANAGER GUEST     have damon, damon-fine, numab or virttier manage both nodes; none: nobody
+#   host.sh start MANAGER GUEST MIB have damon, damon-fine, numab or virttier manage both nodes; none: nobody
 #   host.sh stop MANAGER
 #   host.sh watch GUEST MIB SECONDS DIR EVERY BYTE SENT
 #                                   read where its pages are every two seconds into DIR/N.pages, send it BYTE every EVERY seconds (0: never),
@@ -96,7 +96,7 @@ ranges() {
 
 # kdamond N FROM ACTION TO METRIC VALUE LEAST MOST YOUNG: one that watches node FROM and moves from it, by the recipe of DAMON's authors (the
 # kernel's samples/damon/mtier.c): regions with LEAST to MOST accesses, of these only the guest's pages (/run/memcg), and only those accessed
-# since (YOUNG=Y) or only the others (N), a goal for node 0, and at most 200 MiB a second.
+# since (YOUNG=Y) or only the others (N), a goal for what the guest has of node 0, and at most 200 MiB a second.
 kdamond() {
     echo 1 > "$damon/$1/contexts/nr_contexts"
     cd "$damon/$1/contexts/0"
@@ -146,6 +146,7 @@ kdamond() {
     echo "$5" > schemes/0/quotas/goals/0/target_metric
     echo "$6" > schemes/0/quotas/goals/0/target_value
     echo 0 > schemes/0/quotas/goals/0/nid
+    cat /run/memcg > schemes/0/quotas/goals/0/path
     filters=schemes/0/core_filters
     [ ! -d schemes/0/ops_filters ] || filters=schemes/0/ops_filters
     echo 2 > "$filters"/nr_filters
@@ -161,10 +162,11 @@ kdamond() {
 start_damon() {
     [ ! -e /sys/module/damon_stat/parameters/enabled ] || echo N > /sys/module/damon_stat/parameters/enabled
     echo 2 > $damon/nr_kdamonds
-    # Node 0 is to be full up to what the kernel keeps free, with some overlap of the two goals as in the authors' recipe.
-    left=$(($(kept) * 10000 / $(total)))
-    kdamond 0 1 migrate_hot 0 node_mem_used_bp $((10000 - left + 20)) 1 4294967295 Y
-    kdamond 1 0 migrate_cold 1 node_mem_free_bp $((left + 20)) 0 0 N
+    # A goal for all of node 0 would have the guest take the place of page cache that is dropped. Some overlap of the two goals as in the authors'
+    # recipe.
+    bp=$((budget * 10000 / $(total)))
+    kdamond 0 1 migrate_hot 0 node_memcg_used_bp $((bp + 20)) 1 4294967295 Y
+    kdamond 1 0 migrate_cold 1 node_memcg_free_bp $((10000 - bp + 20)) 0 0 N
     echo on > $damon/0/state
     echo on > $damon/1/state
 }
@@ -185,6 +187,7 @@ told() {
 start() {
     fine=
     memcg "$2" > /run/memcg
+    budget=$3
     migrated > /run/moved
     case $1 in
         none) ;;
