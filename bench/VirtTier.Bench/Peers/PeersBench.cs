@@ -194,12 +194,14 @@ internal static class PeersBench
         BarTable bars = new();
         foreach (IGrouping<string, Row> guest in rows.GroupBy(row => row.Guest))
         {
-            foreach (Row row in guest.Where(row => row.Dram > MostDram))
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"# {guest.Key}: {row.Manager} had {row.Dram:F2} times the budget: its share is compared with nobody's"));
-            Row[] peers = [.. guest.Where(row => row.Manager != VirtTier && row.Dram <= MostDram)];
             if (guest.SingleOrDefault(row => row.Manager == VirtTier) is not { } ours || guest.Count() == 1)
                 continue;
+            // Who has more of the hot pages in DRAM with more DRAM shows nothing; who has fewer all the same does.
+            Row[] beyond = [.. guest.Where(row => row.Dram > MostDram && row.Late > ours.Late)];
+            foreach (Row row in beyond)
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"# {guest.Key}: {row.Manager} had {row.Dram:F2} times the budget: its share is compared with nobody's"));
+            Row[] peers = [.. guest.Where(row => row != ours).Except(beyond)];
             bars.AtMost($"{guest.Key}: DRAM of the budget", ours.Dram, MostDram);
             if (peers.Length > 0)
             {
