@@ -150,7 +150,7 @@ PEER_SECONDS ?= 60
 bench-quiet: deps ## what the agent takes of a CPU for ten guests that change nothing, as it is installed, with bars
 	bench/quiet
 
-bench-peers: deps ## DAMON and NUMA balancing beside VirtTier with the same guests, in an emulated host with kernel 7.3 (never run to its end yet): PEERS='damon virttier'
+bench-peers: deps ## DAMON and NUMA balancing beside VirtTier with the same guests, in an emulated host with kernel 7.3, with bars; parts of it: PEERS='damon virttier shifting'
 	testbed/install-deps mmdebstrap zstd
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- peers $(PEER_SECONDS) $(PEERS)
 

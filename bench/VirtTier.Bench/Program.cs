@@ -34,8 +34,8 @@ switch (args)
         return 0;
     case ["migration"]:
         return await MigrationBench.RunAsync();
-    case ["peers", string seconds, .. string[] managers]:
-        return await PeersBench.RunAsync(managers, int.Parse(seconds, CultureInfo.InvariantCulture));
+    case ["peers", string seconds, .. string[] parts]:
+        return await PeersBench.RunAsync(parts, int.Parse(seconds, CultureInfo.InvariantCulture));
     case ["reaction"]:
         BarTable reaction = new();
         await ReactionBench.RunAsync(reaction);
@@ -45,7 +45,7 @@ switch (args)
             int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
         Console.Error.WriteLine(
-            "usage: VirtTier.Bench tiering | throughput | auto | rates | heldout | migration | peers SECONDS [MANAGER...] "
+            "usage: VirtTier.Bench tiering | throughput | auto | rates | heldout | migration | peers SECONDS [MANAGER|GUEST...] "
                 + "| reaction");
         return 2;
 }

@@ -3,16 +3,18 @@
 # What `make bench-peers` does in the emulated host:
 #   host.sh room MIB                leave about MIB of node 0 free for a guest that is to start
 #   host.sh settle GUEST MIB        have all of the guest on node 1, and leave it MIB of node 0 to be promoted to
-#   host.sh start MANAGER           have damon, damon-fine, numab or virttier manage both nodes; none: nobody
+#   host.sh start MANAGER GUEST MIB have damon, damon-fine, numab or virttier manage both nodes; none: nobody
 #   host.sh stop MANAGER
-#   host.sh watch GUEST SECONDS DIR EVERY BYTE SENT
+#   host.sh watch GUEST MIB SECONDS DIR EVERY BYTE SENT
 #                                   read where its pages are every two seconds into DIR/N.pages, send it BYTE every EVERY seconds (0: never),
 #                                   which it was sent SENT times before, and print what was used meanwhile, and
-#                                   what was moved since start: "NAME VALUE" lines
+#                                   what was moved since start: "NAME VALUE" lines; meanwhile what the guest has of node 0 and may yet get
+#                                   there is held at MIB together
 set -eu
 damon=/sys/kernel/mm/damon/admin/kdamonds
 node0=/sys/devices/system/node/node0
 huge=$node0/hugepages/hugepages-2048kB/nr_hugepages
+filler=/run/filler/pages
 
 # kept: MiB of node 0 that promotion by the kernel leaves free: it stops at the watermark "promo".
 kept() { awk '$1 == "Node" { here = $2 == "0," } here && $1 == "promo" { pages += $2 } END { print int(pages / 256) + 1 }' /proc/zoneinfo; }
@@ -32,6 +34,7 @@ take() {
 
 room() {
     echo 0 > $huge
+    rm -f $filler
     echo 3 > /proc/sys/vm/drop_caches
     # QEMU's own pages come on top.
     take $(($(free) - $(kept) - $1 - 64))
@@ -39,9 +42,44 @@ room() {
 
 # Where a guest begins is chance otherwise, and what has filled node 0 would have to go first.
 settle() {
+    rm -f $filler
     migratepages "$(cat "/run/libvirt/qemu/$1.pid")" 0 1
     take $(($(free) - $(kept) - $2))
     echo "# settled: $(free) MiB of node 0 are free, of which the kernel keeps $(kept)"
+}
+
+# memcg GUEST: its memory cgroup. The memory of QEMU's threads is charged to the innermost one that counts memory.
+memcg() {
+    machine=$(sed 's/^0:://' "/proc/$(cat "/run/libvirt/qemu/$1.pid")/cgroup")
+    while [ ! -e "/sys/fs/cgroup$machine/memory.current" ]; do
+        machine=${machine%/*}
+    done
+    echo "$machine"
+}
+
+# hold GUEST MIB: page cache that is dropped or demoted, and processes that come and go, make room on node 0, or take it: so that all managers have
+# the same, a file of ramfs, which is never reclaimed, takes what the guest would get beyond MIB, or gives back what others took.
+hold() {
+    stat=/sys/fs/cgroup$(memcg "$1")/memory.numa_stat
+    mkdir -p "${filler%/*}"
+    mountpoint -q "${filler%/*}" || mount -t ramfs ramfs "${filler%/*}"
+    touch $filler
+    while :; do
+        fast=$(awk '$1 == "anon" { sub("N0=", "", $2); print int($2 / 1048576) }' "$stat")
+        room=$(($(free) - $(kept)))
+        spare=$((room + fast - $2))
+        # Not for the last MiB, for which there may be no page above the watermarks, so that the other node would give it.
+        if [ $spare -ge 2 ] && [ $room -ge 2 ]; then
+            # Not bound to the node, which could end in the OOM killer's hands, and that would end the guest.
+            numactl --preferred=0 dd if=/dev/zero of=$filler bs=1M count=$((spare < room ? spare : room)) oflag=append conv=notrunc status=none
+        elif [ $spare -lt 0 ] && [ -s $filler ]; then
+            size=$(($(stat -c %s $filler) + spare * 1048576))
+            truncate -s $((size > 0 ? size : 0)) $filler
+        elif [ $spare -lt -1 ]; then
+            echo $(($(cat $huge) - 1)) > $huge
+        fi
+        sleep .5
+    done
 }
 
 # ranges NODE: its physical memory, "START END" lines, neighbours put together.
@@ -57,8 +95,8 @@ ranges() {
 }
 
 # kdamond N FROM ACTION TO METRIC VALUE LEAST MOST YOUNG: one that watches node FROM and moves from it, by the recipe of DAMON's authors (the
-# kernel's samples/damon/mtier.c): regions with LEAST to MOST accesses, of these only pages accessed since (YOUNG=Y) or only the others (N), a goal
-# for node 0, and at most 200 MiB a second.
+# kernel's samples/damon/mtier.c): regions with LEAST to MOST accesses, of these only the guest's pages (/run/memcg), and only those accessed
+# since (YOUNG=Y) or only the others (N), a goal for what the guest has of node 0, and at most 200 MiB a second.
 kdamond() {
     echo 1 > "$damon/$1/contexts/nr_contexts"
     cd "$damon/$1/contexts/0"
@@ -108,21 +146,27 @@ kdamond() {
     echo "$5" > schemes/0/quotas/goals/0/target_metric
     echo "$6" > schemes/0/quotas/goals/0/target_value
     echo 0 > schemes/0/quotas/goals/0/nid
+    cat /run/memcg > schemes/0/quotas/goals/0/path
     filters=schemes/0/core_filters
     [ ! -d schemes/0/ops_filters ] || filters=schemes/0/ops_filters
-    echo 1 > "$filters"/nr_filters
-    echo young > "$filters"/0/type
-    echo Y > "$filters"/0/matching
-    echo "$9" > "$filters"/0/allow
+    echo 2 > "$filters"/nr_filters
+    echo memcg > "$filters"/0/type
+    cat /run/memcg > "$filters"/0/memcg_path
+    echo N > "$filters"/0/matching
+    echo N > "$filters"/0/allow
+    echo young > "$filters"/1/type
+    echo Y > "$filters"/1/matching
+    echo "$9" > "$filters"/1/allow
 }
 
 start_damon() {
     [ ! -e /sys/module/damon_stat/parameters/enabled ] || echo N > /sys/module/damon_stat/parameters/enabled
     echo 2 > $damon/nr_kdamonds
-    # Node 0 is to be full up to what the kernel keeps free, with some overlap of the two goals as in the authors' recipe.
-    left=$(($(kept) * 10000 / $(total)))
-    kdamond 0 1 migrate_hot 0 node_mem_used_bp $((10000 - left + 20)) 1 4294967295 Y
-    kdamond 1 0 migrate_cold 1 node_mem_free_bp $((left + 20)) 0 0 N
+    # A goal for all of node 0 would have the guest take the place of page cache that is dropped. Some overlap of the two goals as in the authors'
+    # recipe.
+    bp=$((budget * 10000 / $(total)))
+    kdamond 0 1 migrate_hot 0 node_memcg_used_bp $((bp + 20)) 1 4294967295 Y
+    kdamond 1 0 migrate_cold 1 node_memcg_free_bp $((10000 - bp + 20)) 0 0 N
     echo on > $damon/0/state
     echo on > $damon/1/state
 }
@@ -142,6 +186,8 @@ told() {
 
 start() {
     fine=
+    memcg "$2" > /run/memcg
+    budget=$3
     migrated > /run/moved
     case $1 in
         none) ;;
@@ -197,7 +243,10 @@ migrated() { awk '$1 == "pgmigrate_success" { print $2 }' /proc/vmstat; }
 now_ms() { date +%s%3N; }
 
 watch() {
-    guest=$1 seconds=$2 dir=$3 every=$4 byte=$5 sent=$6
+    guest=$1 seconds=$3 dir=$4 every=$5 byte=$6 sent=$7
+    hold "$guest" "$2" &
+    holder=$!
+    trap 'kill $holder' EXIT
     pid=$(cat "/run/libvirt/qemu/$guest.pid")
     mkdir -p "$dir"
     begin=$(now_ms) next=$((begin + every * 1000)) n=0

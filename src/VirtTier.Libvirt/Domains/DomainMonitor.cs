@@ -162,7 +162,9 @@ public sealed class DomainMonitor : IDisposable
 
     private async Task WaitForWorkAsync(CancellationToken cancel)
     {
-        for (TimeSpan left = Heartbeat; left > TimeSpan.Zero && !_work.Woken.IsCompleted; left -= s_longestSilence)
+        // A source that nobody asks for, and of which nothing is left to forget, is looked at when that changes, which wakes.
+        TimeSpan left = !_source.IsAsked && _current.Domains.Count == 0 ? TimeSpan.MaxValue : Heartbeat;
+        for (; left > TimeSpan.Zero && !_work.Woken.IsCompleted; left -= s_longestSilence)
         {
             _options.Progress();
             using CancellationTokenSource waitOver = CancellationTokenSource.CreateLinkedTokenSource(cancel);

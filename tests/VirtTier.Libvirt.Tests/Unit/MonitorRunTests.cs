@@ -2,6 +2,7 @@
 using VirtTier.Libvirt.DBus;
 using VirtTier.Libvirt.Domains;
 using VirtTier.Libvirt.Processes;
+using VirtTier.Libvirt.Settings;
 using VirtTier.Libvirt.Tests.Fixtures;
 
 namespace VirtTier.Libvirt.Tests.Unit;
@@ -10,6 +11,7 @@ namespace VirtTier.Libvirt.Tests.Unit;
 public sealed class MonitorRunTests : IAsyncDisposable
 {
     private static readonly DomainMonitorOptions s_options = new();
+    private static readonly TimeSpan s_idle = TimeSpan.FromSeconds(15); // an idle one says that it goes on
     private readonly FakeLibvirt _host = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _run;
@@ -111,16 +113,57 @@ public sealed class MonitorRunTests : IAsyncDisposable
         _host.Monitor.Wake();
         await _host.Time.UntilAwaitedAsync(s_options.ShortestInterval);
         _host.Time.Advance(s_options.ShortestInterval);
-        TimeSpan wake = TimeSpan.FromSeconds(15);
         for (int wakes = 0; wakes < 3; wakes++)
         {
-            await _host.Time.UntilAwaitedAsync(wake);
+            await _host.Time.UntilAwaitedAsync(s_idle);
             int before = _host.Progress;
-            _host.Time.Advance(wake);
-            await _host.Time.UntilAwaitedAsync(wake);
+            _host.Time.Advance(s_idle);
+            await _host.Time.UntilAwaitedAsync(s_idle);
             Assert.True(_host.Progress > before);
         }
         Assert.Equal(2, Looks);
+    }
+
+    [Fact]
+    public async Task A_source_that_nobody_asks_for_is_looked_at_only_when_it_is_woken_or_has_domains_to_forget()
+    {
+        ManualTime time = new();
+        OptionalSource source = new();
+        using DomainMonitor monitor = new(_ => source, s_options, time, _host.Log);
+        using CancellationTokenSource stop = new();
+        Task run = monitor.RunAsync(stop.Token);
+        await PassAsync(then: s_idle);
+        time.Advance(s_idle);
+        await time.UntilAwaitedAsync(s_idle);
+        Assert.Equal(1, source.Looks);
+
+        source.Domains = [new RunningDomain
+        {
+            Uuid = Guid.NewGuid(), Name = "web1", MemoryBytes = 1 << 20, State = DomainState.Running,
+            Settings = TieringSettings.Default,
+        }];
+        source.IsAsked = true;
+        monitor.Wake();
+        await PassAsync(then: s_options.Heartbeat);
+        Assert.Equal(2, source.Looks);
+
+        source.IsAsked = false;
+        monitor.Wake();
+        await PassAsync(then: s_options.Heartbeat); // its domain is still known
+        source.Domains = [];
+        time.Advance(s_options.Heartbeat);
+        await PassAsync(then: s_idle);
+        Assert.Equal(4, source.Looks);
+
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
+
+        async Task PassAsync(TimeSpan then)
+        {
+            await time.UntilAwaitedAsync(s_options.ShortestInterval);
+            time.Advance(s_options.ShortestInterval);
+            await time.UntilAwaitedAsync(then);
+        }
     }
 
     private int Looks => _host.CountCalls("ListDomains");
@@ -131,5 +174,34 @@ public sealed class MonitorRunTests : IAsyncDisposable
         await _host.Time.UntilAwaitedAsync(s_options.ShortestInterval);
         _host.Time.Advance(s_options.ShortestInterval);
         await _host.Time.UntilAwaitedAsync(s_options.Heartbeat);
+    }
+
+    private sealed class OptionalSource : IDomainSource
+    {
+        public bool IsAsked { get; set; }
+
+        public RunningDomain[] Domains { get; set; } = [];
+
+        public int Looks { get; private set; }
+
+        public string Name => "optional";
+
+        public LibvirtSource? Kind => null;
+
+        public RunningDomain[] ToSortedArray() => Domains;
+
+        public void FollowHints()
+        {
+        }
+
+        public Task LookAsync(PendingWork.Marks marks, CancellationToken cancel)
+        {
+            Looks++;
+            return Task.CompletedTask;
+        }
+
+        public void Dispose()
+        {
+        }
     }
 }
