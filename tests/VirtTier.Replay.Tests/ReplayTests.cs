@@ -237,7 +237,8 @@ public sealed class ReplayTests
         int budget = ReplayEngine.BudgetOf(trace, 0.2);
         ReplayResult Run(string policy, Decision decision, Trace? cut = null) =>
             ReplayPolicies.Run(cut ?? trace, policy, budget, Observation.Bits, Allocation.Headroom, 1, samples: null, decision);
-        Assert.True(Run("virttier", Decision.Harvest).Net > Run("virttier", Decision.Round).Net + 0.01);
+        double byHarvest = Run("virttier", Decision.Harvest).Net, byRound = Run("virttier", Decision.Round).Net;
+        Assert.True(byHarvest > byRound + 0.005, $"net {byHarvest:F4} against {byRound:F4}");
         Assert.Equal(Run("naive", Decision.Round), Run("naive", Decision.Harvest));
         // With one harvest a round they are the same.
         Trace whole = Trace.Load(() => growing.Generate(300_000, seed: 5), rounds: 25, harvests: 1);

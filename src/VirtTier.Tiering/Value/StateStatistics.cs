@@ -18,6 +18,10 @@ internal sealed class StateStatistics
     // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
     private const float PriorPages = 10;
 
+    // What was seen of the levels of heat next to one counts as so much of what was seen of itself. What idles together comes down
+    // from level to level together, and would be met with mere belief on each.
+    private const float NearLevels = 0.1f;
+
     // All pages that an index can number, in every round, and room for what rounding adds.
     private const float MostSeen = int.MaxValue / (1 - Memory) * 1.01f;
 
@@ -119,12 +123,21 @@ internal sealed class StateStatistics
 
     private Vector256<float> Seen(int state) => Vector256.Create(_seen, state * PageState.Outcomes);
 
-    // The chance of each outcome of a page's own state, whatever its neighbourhood.
+    // The chance of each outcome of a page's own state, whatever its neighbourhood, with what was seen of the next levels.
     private Vector256<float> BelieveOwn(int own)
     {
+        int level = own % PageState.Levels;
         Vector256<float> seen = Prior(own) * PriorPages;
         for (int neighbours = 0; neighbours < Neighbourhood.Classes; neighbours++)
-            seen += Seen((neighbours * PageState.Own) + own);
+        {
+            int state = (neighbours * PageState.Own) + own;
+            seen += Seen(state);
+            // The level of no heat at all is like none.
+            if (level > 1)
+                seen += Seen(state - 1) * NearLevels;
+            if (level is > 0 and < PageState.Levels - 1)
+                seen += Seen(state + 1) * NearLevels;
+        }
         return seen / Vector256.Sum(seen);
     }
 
