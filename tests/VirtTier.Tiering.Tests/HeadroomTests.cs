@@ -48,6 +48,23 @@ public sealed class HeadroomTests
     }
 
     [Fact]
+    public void A_guest_that_grows_has_its_moves_earn_less_and_one_that_stopped_soon_does_not()
+    {
+        Headroom headroom = new();
+        Assert.Equal(0, headroom.Growth(Budget));
+        headroom.Observe(Budget / 128);
+        Assert.Equal(0.5, headroom.Growth(Budget));
+        headroom.Observe(Budget / 8);
+        Assert.Equal(1, headroom.Growth(Budget));
+        for (int round = 0; round < 16; round++)
+            headroom.Observe(0);
+        Assert.InRange(headroom.Growth(Budget), 0, 0.01);
+
+        Assert.Equal(1.5 * 2, MoveMatcher.Cost(moveCost: 2, pingPong: 0));
+        Assert.Equal(1.2 * 2, MoveMatcher.Cost(moveCost: 2, pingPong: 0, growth: 1), precision: 9);
+    }
+
+    [Fact]
     public void Within_a_round_no_more_is_demoted_than_was_born()
     {
         (ModelGuest guest, Action grow) = Growing(spacing: 0.25);

@@ -45,4 +45,52 @@ public sealed class PageStateTests
             Assert.True(Idle(2 * quarters) < Idle((2 * quarters) - 1));
         }
     }
+
+    [Fact]
+    public void Heat_goes_to_the_share_of_quarters_that_find_a_page_accessed_from_above_and_below()
+    {
+        for (int quarters = 1; quarters <= PageState.Quarters; quarters++)
+        {
+            byte share = PageState.HeatOf((double)quarters / PageState.Quarters);
+            Assert.InRange(After(0, rounds: 100, _ => quarters), share - 1, Math.Min(255, share + 1));
+            Assert.InRange(After(255, rounds: 100, _ => quarters), share - 1, Math.Min(255, share + 1));
+        }
+        Assert.Equal(PageState.Levels - 1, LevelOf(After(0, rounds: 100, _ => PageState.Quarters)));
+    }
+
+    [Theory]
+    [InlineData(5, 10)]
+    [InlineData(8, 16)]
+    [InlineData(10, 20)]
+    public void Pages_that_are_accessed_every_so_many_rounds_are_at_another_level_than_those_of_half_as_often(int often, int seldom)
+    {
+        // Just before the next access, and as well just after it.
+        foreach (int rounds in (int[])[(seldom * 10) - 1, seldom * 10])
+        {
+            int more = LevelOf(After(0, rounds, round => round % often == 0 ? 1 : 0));
+            int less = LevelOf(After(0, rounds, round => round % seldom == 0 ? 1 : 0));
+            Assert.True(more > less, $"level {more} every {often} rounds, {less} every {seldom}, after {rounds}");
+        }
+    }
+
+    [Fact]
+    public void A_page_that_was_ever_accessed_keeps_a_trace_of_heat_and_one_that_was_not_has_none()
+    {
+        Assert.Equal(1, After(PageState.HeatOf(0.01), rounds: 300, _ => 0));
+        Assert.Equal(0, After(0, rounds: 300, _ => 0));
+        Assert.Equal(0, PageState.HeatOf(0));
+        Assert.Equal(0, PageState.ShareOf(0));
+        for (int heat = 1; heat <= byte.MaxValue; heat++)
+            Assert.Equal(heat, PageState.HeatOf(PageState.ShareOf((byte)heat)));
+    }
+
+    // The heat after so many rounds, of which each finds the page accessed in so many quarters.
+    private static byte After(byte heat, int rounds, Func<int, int> quarters)
+    {
+        for (int round = 1; round <= rounds; round++)
+            heat = PageState.NextHeat(heat, PageState.Outcome((byte)((1 << quarters(round)) - 1), PageState.Quarters));
+        return heat;
+    }
+
+    private static int LevelOf(byte heat) => PageState.Of(heat, recency: 0, neighbourhood: 0) % PageState.Levels;
 }
