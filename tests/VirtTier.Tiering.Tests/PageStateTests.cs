@@ -62,7 +62,7 @@ public sealed class PageStateTests
     [InlineData(5, 10)]
     [InlineData(8, 16)]
     [InlineData(10, 20)]
-    public void Pages_that_are_accessed_every_so_many_rounds_are_at_another_level_than_those_of_half_as_often(int often, int seldom)
+    public void Pages_accessed_every_so_many_rounds_are_at_another_level_than_those_half_as_often(int often, int seldom)
     {
         // Just before the next access, and as well just after it.
         foreach (int rounds in (int[])[(seldom * 10) - 1, seldom * 10])

@@ -169,8 +169,8 @@ internal sealed class GuestRecord
 /// <param name="Bytes">Guest memory on it.</param>
 internal sealed record NodeBytes(int Node, long Bytes);
 
-/// <param name="LeastHeat">Heat (0..1, the share of harvests that find a page accessed, over sixteen rounds) of this step and up to
-/// the next; null: never accessed.</param>
+/// <param name="LeastHeat">Heat (0..1, the share of harvests that find a page accessed, over sixteen rounds) of this step and up
+/// to the next; null: never accessed.</param>
 /// <param name="FastBytes">Memory of that heat in the fast tier.</param>
 /// <param name="SlowBytes">Memory of that heat in slower tiers.</param>
 internal sealed record HeatBytes(double? LeastHeat, long FastBytes, long SlowBytes);

@@ -8,9 +8,9 @@ namespace VirtTier.Tiering.Heat;
 /// over the long run); with how busy its neighbours are it is one of 1024.
 /// </summary>
 /// <remarks>
-/// <para>The <i>heat</i> byte is the logarithm of a moving average over rounds (decay of one sixteenth a round) of the share of a
-/// round's quarters that found the page accessed. So a page that idles comes down by the same step in each round, whatever its
-/// heat, and rare accesses, of one quarter in fifty rounds, are told apart as finely as frequent ones. 0 is no heat at all.</para>
+/// <para>The <i>heat</i> byte is the logarithm of a moving average over rounds (decay of one sixteenth a round) of the share
+/// of a round's quarters that found the page accessed. So a page that idles comes down by the same step in each round, whatever
+/// its heat, and rare accesses are told apart as finely as frequent ones. 0 is no heat at all.</para>
 /// <para>The <i>recency</i> byte has in its low four bits the quarters of the running round that found the page accessed.
 /// Its high four bits are a code: absent, how the last round turned out, idle for so long, or never accessed at all. Idle
 /// times up to three rounds are exact; beyond, a code stands for 2, 4, then 16 rounds and advances only in rounds divisible

@@ -36,8 +36,8 @@ internal sealed class Headroom
     /// <summary>Takes the number of pages born in the round that ended.</summary>
     public void Observe(long born) => _expectedBirths = Math.Max(born, _expectedBirths * DecayPerRound);
 
-    /// <summary>How much of what is in DRAM has to go soon for pages that are born: 0 where none are, 1 from a sixty-fourth of the
-    /// budget a round on.</summary>
+    /// <summary>How much the guest grows, for which pages in DRAM have to go soon anyway: 0 where none are born, 1 from a
+    /// sixty-fourth of the budget a round on.</summary>
     /// <param name="budget">The budget in pages.</param>
     public double Growth(long budget) => Math.Min(1, _expectedBirths * GrowthDivisor / Math.Max(1, budget));
 

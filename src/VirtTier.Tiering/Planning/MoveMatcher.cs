@@ -12,8 +12,8 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     // The same factor is in the values (see Cost), or else no page that is accessed less than once a round could ever pay.
     private const double Margin = 1.5;
 
-    // Where pages are born, room is made for them in every round. What a promotion displaces would have had to go soon anyway: its
-    // demotion is brought forward and not one more, and so a move has to earn less.
+    // Where pages are born, room is made for them in every round. What a promotion displaces would have had to go soon anyway:
+    // its demotion is brought forward and not one more, and so a move has to earn less.
     private const double MarginOfGrowing = 1.2;
 
     // Where bursts come and go, a third of the moved pages come back, and rightly so: it pays, or they would not have been

@@ -88,8 +88,8 @@ public sealed partial class PlacementPlanner
     internal int Pages { get; }
 
     /// <summary>
-    /// The heat of each page, 0..255: the logarithm of a moving average over sixteen rounds of the share of harvests that found it
-    /// accessed (<see cref="PageState"/>).
+    /// The heat of each page, 0..255: the logarithm of a moving average over sixteen rounds of the share of harvests that
+    /// found it accessed (<see cref="PageState"/>).
     /// Of a 2 MiB mapping only the first page's is kept up, and the others' count their fault samples.
     /// </summary>
     internal ReadOnlySpan<byte> Heat => _history.Heat;

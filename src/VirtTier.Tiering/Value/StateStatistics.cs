@@ -18,8 +18,8 @@ internal sealed class StateStatistics
     // neighbourhood, what was seen of the own state in all of them. Small guests live on it for long, so it is few.
     private const float PriorPages = 10;
 
-    // What was seen of the levels of heat next to one counts as so much of what was seen of itself. What idles together comes down
-    // from level to level together, and would be met with mere belief on each.
+    // What was seen of the levels of heat next to one counts as so much of what was seen of itself. What idles together comes
+    // down from level to level together, and would be met with mere belief on each.
     private const float NearLevels = 0.1f;
 
     // All pages that an index can number, in every round, and room for what rounding adds.
