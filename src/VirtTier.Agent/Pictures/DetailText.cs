@@ -18,7 +18,7 @@ internal static class DetailText
     private const int ShownEvents = 8;
 
     // Least heat of the bars of the histogram; some levels each.
-    private static readonly double[] s_heats = [0.7, 0.45, 0.25, 0.1, 0.03, 0];
+    private static readonly double[] s_heats = [0.65, 0.45, 0.25, 0.1, 0.03, 0];
 
     /// <summary>Everything, within so many columns but for the sentences.</summary>
     public static IEnumerable<string> Render(DomainDetail detail, int width)

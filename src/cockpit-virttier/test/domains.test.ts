@@ -29,7 +29,7 @@ test("bands of heat have each level once", () => {
     const levels = [undefined, 0, 0.03, 0.2, 0.7, 0.99].map((leastHeat, i) =>
         ({ ...(leastHeat === undefined ? {} : { leastHeat }), fastBytes: 10 ** i, slowBytes: 0 }));
     assert.deepEqual(heatBands(levels).map(({ label, fastBytes }) => [label, fastBytes]), [
-        ["70 to 100 %", 110000], ["45 to 70 %", 0], ["25 to 45 %", 0], ["10 to 25 %", 1000], ["3 to 10 %", 100], ["0 to 3 %", 10],
+        ["65 to 100 %", 110000], ["45 to 65 %", 0], ["25 to 45 %", 0], ["10 to 25 %", 1000], ["3 to 10 %", 100], ["0 to 3 %", 10],
         ["never", 1],
     ]);
 });

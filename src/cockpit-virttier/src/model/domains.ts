@@ -61,7 +61,7 @@ export interface HeatBand {
     slowBytes: number;
 }
 
-const bounds = [0.7, 0.45, 0.25, 0.1, 0.03, 0];
+const bounds = [0.65, 0.45, 0.25, 0.1, 0.03, 0];
 
 /** A histogram of heat in a few bands, the hottest first. */
 export function heatBands(levels: readonly HeatLevel[]): HeatBand[] {
