@@ -11,6 +11,7 @@
  * pages are, so nothing that is gained by moving hides what moving costs.
  */
 #define _GNU_SOURCE
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -31,6 +32,9 @@
 #define WITH		45	/* with it: as many rounds, from its start on */
 #define SHIFT		15	/* between two shifts of the hot pages to others */
 
+#define CALL		128UL	/* pages for one call of move_pages(2) */
+#define COLD_SET	(SETS - 1)	/* the guest does not get to it */
+
 #define FAST_NODE	0
 #define PID_FILE	"/tmp/guest.pid"
 #define CONFIG_FILE	"/tmp/virttier.yaml"
@@ -45,7 +49,7 @@ static const char config[] =
 	"- match: {name: guest}\n"
 	"  set: {dram: 25%}\n";
 
-/* By which the agent takes this program, and what it forks, for QEMU. */
+/* By this the agent takes this program, and what it forks, for QEMU. */
 static char *const qemu[] = {
 	"qemu-system-x86_64", "-name", "guest", "-uuid", "6dd60e5c-2c4f-4c8a-9c6e-0d6a2a0a4d3b", "-m", "32M", NULL,
 };
@@ -72,6 +76,7 @@ static void shift_to(struct vm *vm, unsigned long set)
 		ctl->table[i] = hot_gfn(set, i) * PAGE | VM_WRITE;
 }
 
+/* How much of the hot set @set is on the fast node. */
 static double share_fast(struct vm *vm, unsigned long set)
 {
 	static void *pages[HOT];
@@ -87,6 +92,7 @@ static double share_fast(struct vm *vm, unsigned long set)
 	return (double)fast / HOT;
 }
 
+/* Pages that the kernel has moved between nodes since it began. */
 static unsigned long long migrated(void)
 {
 	unsigned long long count = 0;
@@ -157,6 +163,32 @@ static void tell_log(void)
 		fclose(file);
 }
 
+/* Microseconds that the guest loses for each page of the set @set that is moved, by calls as the agent makes them. */
+static double cost_of_move(struct vm *vm, unsigned long set, double alone)
+{
+	static void *pages[CALL];
+	static int nodes[CALL], status[CALL];
+	volatile struct vm_ctl *ctl = vm->ctl;
+	unsigned long hva = vm_hva(vm), at, moved = 0, i;
+	uint32_t from = ctl->passes;
+	double begin = now(), lost;
+	int node;
+
+	for (node = 1; node >= 0; node--) {
+		for (at = 0; at + CALL <= HOT; at += CALL) {
+			for (i = 0; i < CALL; i++) {
+				pages[i] = (void *)(hva + hot_gfn(set, at + i) * PAGE);
+				nodes[i] = node;
+			}
+			if (syscall(SYS_move_pages, vm->pid, CALL, pages, nodes, status, MPOL_MF_MOVE_ALL))
+				die("move_pages");
+			moved += CALL;
+		}
+	}
+	lost = now() - begin - (uint32_t)(ctl->passes - from) / alone;
+	return lost / moved * 1e6;
+}
+
 /* The guest's passes a second while the agent is at work, from its start on; *moved gets the pages moved meanwhile. */
 static double progress_with_agent(struct vm *vm, const char *agent, double alone, unsigned long long *moved)
 {
@@ -173,7 +205,8 @@ static double progress_with_agent(struct vm *vm, const char *agent, double alone
 		worst = passes < worst ? passes : worst;
 		if (second % SHIFT)
 			continue;
-		printf("# %d s with the agent: %.4f of undisturbed, the worst second %.4f; %llu pages moved, %.2f of the hot ones fast\n",
+		printf("# %d s with the agent: %.4f of undisturbed, the worst second %.4f; %llu pages moved, "
+		       "%.2f of the hot ones fast\n",
 		       second, sum / second / alone, worst / alone, migrated() - begin, share_fast(vm, set));
 		fflush(stdout);
 		if (second < WITH)
@@ -194,7 +227,7 @@ int main(int argc, char **argv)
 {
 	unsigned long gfns[HOT], i;
 	unsigned long long moved;
-	double before, with, after, ratio;
+	double before, with, after, ratio, cold, hot;
 	struct vm vm;
 
 	/* Once more, under the name and with the command line of QEMU; what is forked has them too. */
@@ -210,6 +243,11 @@ int main(int argc, char **argv)
 	vm_work(&vm, gfns, HOT, VM_WRITE);
 	vm_wait(&vm);
 	before = progress(&vm, ALONE);
+	cold = cost_of_move(&vm, COLD_SET, before);
+	hot = cost_of_move(&vm, 0, before);
+	printf("# a page that is moved costs the guest %.1f us, %.1f if it is hot "
+	       "(%.0f and %.0f instructions where the clock counts 200 a us)\n",
+	       cold, hot, cold * 200, hot * 200);
 	with = progress_with_agent(&vm, getenv("AGENT"), before, &moved);
 	after = progress(&vm, ALONE);
 	ratio = with * 2 / (before + after);
