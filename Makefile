@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
-.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers bench-quiet
+.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers bench-quiet bench-progress
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -94,6 +94,9 @@ test-packages: browser ## the packages install, build the module and go in a roo
 
 bench-module: deps ## what sampling costs, as ratios and counts: HOST= KERNEL=
 	HOST=$(HOST) KERNEL=$(KERNEL) tests/module/run bench
+
+bench-progress: deps ## what a guest loses while the whole agent is at work, in instructions of the Intel host, with a bar
+	HOST=intel KERNEL=$(KERNEL) tests/module/run agent_progress
 
 module-matrix: deps ## every kernel, vendor and flavour, for hours; puts the results into kernel-module/README.md
 	MINUTES=1000 WRITE=kernel-module/README.md tests/module/matrix $(foreach kernel,6.1 6.12 7.2 7.3,$(foreach host,amd intel,$(host)/$(kernel)/all)) \

@@ -300,6 +300,16 @@ static long obey(const struct message *message, uint8_t *bitmap)
 	return -EINVAL;
 }
 
+/* Write the file and lock it for as long as this process lives. */
+static void hold_pid_file(const char *name)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd < 0 || fcntl(fd, F_SETLK, &lock) || dprintf(fd, "%d\n", getpid()) < 0)
+		die("pid file");
+}
+
 static void run_vm(void)
 {
 	size_t bitmap_size = self->config.memory / PAGE / 8;
@@ -354,6 +364,8 @@ static void run_vm(void)
 	for (i = 0; i < self->config.vcpus; i++)
 		if (pthread_create(&thread, NULL, run_vcpu, (void *)i))
 			die("pthread_create");
+	if (self->config.pid_file)
+		hold_pid_file(self->config.pid_file);
 
 	while (read(self->commands, &message, sizeof(message)) == sizeof(message)) {
 		long answer = obey(&message, bitmap);

@@ -83,6 +83,7 @@ struct vm_config {
 	bool nested_small;		/* whose page table maps VM_NESTED_GFN by 4 KiB pages, unlike the rest */
 	bool manual_log;		/* what is logged is protected when the log is cleared: right after it began */
 	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, not by a bitmap */
+	const char *pid_file;		/* which the process that runs the guest writes and holds the lock of, as QEMU does */
 };
 
 struct vm {
