@@ -108,6 +108,35 @@ public sealed class FaultSampleTests
             Assert.InRange(WholeShareOfFast(guest, IsWhole), 0.97, 1);
     }
 
+    [Theory]
+    [InlineData(4.0, 3)]
+    [InlineData(4.0, 5)]
+    [InlineData(0.25, 3)]
+    [InlineData(0.25, 5)]
+    public void What_weighs_more_comes_first_however_much_is_written_and_dear_as_moves_may_be(double weight, int writtenOfEight)
+    {
+        ModelGuest guest = new(Blocks * Block, sampled: true);
+        guest.Planner.WriteWeight = weight;
+        guest.Planner.MoveCost = 4;
+        guest.Touch(..);
+        guest.Harvest();
+        bool IsWritten(int block) => block % 8 < writtenOfEight;
+        guest.Run(80, budget: Blocks / 4 * Block, () =>
+        {
+            guest.Touch(..);
+            for (int i = 0; i < 50; i++)
+            {
+                int page = guest.Random.Next(Blocks * Block);
+                if (i >= 12)
+                    guest.Planner.Sample(page, write: false);
+                else if (IsWritten(page / Block))
+                    guest.Planner.Sample(page, write: true);
+            }
+            guest.Planner.CountLandmines(any: 38, write: 12);
+        });
+        Assert.InRange(WholeShareOfFast(guest, block => IsWritten(block) == weight > 1), 0.95, 1);
+    }
+
     [Fact]
     public void A_mapping_that_is_broken_up_is_hot_where_it_was_sampled()
     {
@@ -289,11 +318,12 @@ public sealed class FaultSampleTests
     [Fact]
     public void A_class_of_weight_is_kept_until_the_weight_is_clearly_another()
     {
-        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.55, before: 0)));
-        byte twice = AccessWeight.ClassOf(0.65, before: 0);
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.35, before: 0)));
+        Assert.Equal(Math.Sqrt(2), AccessWeight.Factor(AccessWeight.ClassOf(0.45, before: 0)), precision: 9);
+        byte twice = AccessWeight.ClassOf(0.8, before: 0);
         Assert.Equal(2, AccessWeight.Factor(twice));
-        Assert.Equal(twice, AccessWeight.ClassOf(0.45, twice));
-        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.35, twice)));
+        Assert.Equal(twice, AccessWeight.ClassOf(0.65, twice));
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.1, twice)));
         Assert.Equal(0.125, AccessWeight.Factor(AccessWeight.ClassOf(-10, twice)));
         Assert.Equal(4, AccessWeight.Factor(AccessWeight.ClassOf(10, twice)));
     }
