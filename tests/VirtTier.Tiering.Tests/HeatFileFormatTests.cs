@@ -162,7 +162,7 @@ public sealed class HeatFileFormatTests
     [InlineData("size of a mapping", AtSizes, new byte[] { 4 })]
     [InlineData("neighbourhood", AtSizes + 2 + (2 * SampledPages), new byte[] { 4 })]
     [InlineData("number of samples", AtBlocks, new byte[] { 65 })]
-    [InlineData("weight of a block", AtBlocks + 4, new byte[] { 6 })]
+    [InlineData("weight of a block", AtBlocks + 4, new byte[] { 11 })]
     [InlineData("number of landmines", AtBlocks + 6, new byte[] { 0, 0, 0, 0, 0, 0, 0xf8, 0x7f })] // not a number
     [InlineData("number of landmines", AtBlocks + 6, new byte[] { 1, 0, 0, 0, 0, 0, 0, 0 })] // the least that there is
     [InlineData("number of landmines", AtBlocks + 14, new byte[] { 0, 0, 0, 0, 0, 0, 0xf0, 0xbf })] // -1

@@ -10,14 +10,15 @@ internal static class AccessWeight
     /// <summary>Number of classes; 0 is the weight 1, then come the lighter ones, then the heavier.</summary>
     public const int Classes = 1 + MostLighter + MostHeavier;
 
-    // In whole octaves what is four times as heavy may come to lie one class apart: one of the two between classes, at the mean's.
+    // In whole octaves what is four times as heavy may come to lie one class apart: one of the two between classes, at the
+    // mean's.
     private const int StepsOfOctave = 2;
 
     private const int MostLighter = 3 * StepsOfOctave;
     private const int MostHeavier = 2 * StepsOfOctave;
 
-    // A weight that is no more steps off keeps its class. At a half, estimates that err would swing to and fro all the time.
-    private const double Slack = 0.8;
+    // A weight that is no more steps off keeps its class, or else estimates that err would swing to and fro all the time.
+    private const double Slack = 1.2;
 
     /// <summary>The weight of a class.</summary>
     public static double Factor(int weight) => Math.Pow(2, (double)StepOf(weight) / StepsOfOctave);
@@ -25,10 +26,13 @@ internal static class AccessWeight
     /// <summary>The class of a weight.</summary>
     /// <param name="log2">Its binary logarithm.</param>
     /// <param name="before">The class that it had, which it keeps while that is not far off.</param>
-    public static byte ClassOf(double log2, byte before)
+    /// <param name="isCoarse">Whether it is known to an octave at best.</param>
+    public static byte ClassOf(double log2, byte before, bool isCoarse = false)
     {
         double steps = Math.Clamp(log2 * StepsOfOctave, -MostLighter, MostHeavier);
-        return Math.Abs(steps - StepOf(before)) <= Slack ? before : ClassAt((int)Math.Round(steps));
+        if (Math.Abs(steps - StepOf(before)) <= Slack)
+            return before;
+        return ClassAt(isCoarse ? (int)Math.Round(steps / StepsOfOctave) * StepsOfOctave : (int)Math.Round(steps));
     }
 
     /// <summary>The class that is so many octaves heavier than another, as far as there is one.</summary>

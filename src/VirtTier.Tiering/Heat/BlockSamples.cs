@@ -129,9 +129,11 @@ internal sealed class BlockSamples(PageHistory history, MappingSize[] sizes, boo
         {
             double writes = ((perWrite * _writes[block]) + (PriorSamples * guestWrites)) / (_samples[block] + PriorSamples);
             double weight = Math.Log2((1 + ((writeWeight - 1) * Math.Min(1, writes))) / guest);
-            if (sizes[block] == MappingSize.Size2M && !isSplitInstead(block))
+            // How much of a mapping is in use is a rough guess.
+            bool isGuessed = sizes[block] == MappingSize.Size2M && !isSplitInstead(block);
+            if (isGuessed)
                 weight += Evenness * (UsedPages.Log2(DistinctOf(block), _samples[block]) - s_believedLog2);
-            _weights[block] = AccessWeight.ClassOf(weight, _weights[block]);
+            _weights[block] = AccessWeight.ClassOf(weight, _weights[block], isGuessed);
         }
         _fresh.Clear();
     }
