@@ -56,22 +56,27 @@ public sealed class RecordedTests
     }
 
     // Where a write counts as four reads, samples tell where writes go. The blocks of these small programs are too few to gain
-    // much by that; they must not lose by it either.
+    // much by that; they must not lose by it either. In the mean: python gains -.01 to .04 by how it is cut into rounds.
     [Theory]
-    [InlineData("sqlite", -0.005)]
-    [InlineData("cc1", 0.005)]
-    [InlineData("sort", -0.005)]
-    [InlineData("python", -0.005)]
+    [InlineData("sqlite", -0.001)]
+    [InlineData("cc1", 0.002)]
+    [InlineData("sort", 0)]
+    [InlineData("python", 0.006)]
+    [InlineData("postgres", 0.006)]
     public void Samples_of_writes_do_no_harm(string name, double gain)
     {
         const int weight = 4;
-        Trace trace = Load(name, writeWeight: weight);
-        double Share(ReplaySamples? samples) => ReplayPolicies.Run(
-            trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, Allocation.Populated,
-            cost: 1, samples).Share;
+        double ShareOf(int rounds, ReplaySamples? samples)
+        {
+            Trace trace = Trace.Load(() => TraceReader.Read(File.OpenRead(PathOf(name))), rounds, harvests: 4, writeWeight: weight);
+            return ReplayPolicies.Run(
+                trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, Allocation.Populated,
+                cost: 1, samples).Share;
+        }
+        double Share(ReplaySamples? samples) => Enumerable.Range(8, 5).Average(cut => ShareOf(cut * 5, samples));
         double without = Share(null);
         double with = Share(new ReplaySamples(100, weight));
-        Assert.True(with >= without + gain, $"share {with:F3}, without samples {without:F3}");
+        Assert.True(with >= without + gain, $"share {with:F4}, without samples {without:F4}");
     }
 
     // These traces have one access for each page found accessed in a harvest, so a block has the more accesses the more of its
@@ -114,10 +119,8 @@ public sealed class RecordedTests
         Assert.InRange(split.MostSplit, 1, Math.Max(1, split.Result.Pages / 10));
     }
 
-    private static Trace Load(string name, int runPages = 1, int writeWeight = 1)
-    {
-        return Trace.Load(() => TraceReader.Read(File.OpenRead(PathOf(name))), rounds: 50, harvests: 4, runPages, writeWeight);
-    }
+    private static Trace Load(string name, int runPages = 1) =>
+        Trace.Load(() => TraceReader.Read(File.OpenRead(PathOf(name))), rounds: 50, harvests: 4, runPages);
 
     private static string PathOf(string name) => Path.Combine(AppContext.BaseDirectory, "Recordings", name + ".vttr.gz");
 }

@@ -136,7 +136,7 @@ public sealed class FaultSampleTests
             }
             guest.Planner.CountLandmines(any: 38, write: 12);
         });
-        Assert.InRange(WholeShareOfFast(guest, block => IsWritten(block) == weight > 1), 0.85, 1);
+        Assert.InRange(WholeShareOfFast(guest, block => IsWritten(block) == weight > 1), 0.95, 1);
     }
 
     [Fact]
@@ -320,12 +320,12 @@ public sealed class FaultSampleTests
     [Fact]
     public void A_class_of_weight_is_kept_until_the_weight_is_clearly_another()
     {
-        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.55, before: 0)));
-        Assert.Equal(Math.Sqrt(2), AccessWeight.Factor(AccessWeight.ClassOf(0.65, before: 0)), precision: 9);
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.28, before: 0)));
+        Assert.Equal(Math.Sqrt(2), AccessWeight.Factor(AccessWeight.ClassOf(0.32, before: 0)), precision: 9);
         byte twice = AccessWeight.ClassOf(0.65, before: 0, isCoarse: true);
         Assert.Equal(2, AccessWeight.Factor(twice));
-        Assert.Equal(twice, AccessWeight.ClassOf(0.55, twice));
-        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.2, twice)));
+        Assert.Equal(twice, AccessWeight.ClassOf(0.55, twice, isCoarse: true));
+        Assert.Equal(1, AccessWeight.Factor(AccessWeight.ClassOf(0.2, twice, isCoarse: true)));
         Assert.Equal(0.125, AccessWeight.Factor(AccessWeight.ClassOf(-10, twice)));
         Assert.Equal(4, AccessWeight.Factor(AccessWeight.ClassOf(10, twice)));
     }

@@ -17,8 +17,9 @@ internal static class AccessWeight
     private const int MostLighter = 3 * StepsOfOctave;
     private const int MostHeavier = 2 * StepsOfOctave;
 
-    // A weight that is no more steps off keeps its class, or else estimates that err would swing to and fro all the time.
-    private const double Slack = 1.2;
+    // A weight that is no further off keeps its class, or else estimates that err would swing to and fro all the time. In parts of
+    // the distance between classes: with more, what keeps the class of its beginning is not told from what is much lighter.
+    private const double Slack = 0.6;
 
     /// <summary>The weight of a class.</summary>
     public static double Factor(int weight) => Math.Pow(2, (double)StepOf(weight) / StepsOfOctave);
@@ -29,10 +30,11 @@ internal static class AccessWeight
     /// <param name="isCoarse">Whether it is known to an octave at best.</param>
     public static byte ClassOf(double log2, byte before, bool isCoarse = false)
     {
+        int distance = isCoarse ? StepsOfOctave : 1;
         double steps = Math.Clamp(log2 * StepsOfOctave, -MostLighter, MostHeavier);
-        if (Math.Abs(steps - StepOf(before)) <= Slack)
-            return before;
-        return ClassAt(isCoarse ? (int)Math.Round(steps / StepsOfOctave) * StepsOfOctave : (int)Math.Round(steps));
+        return Math.Abs(steps - StepOf(before)) <= Slack * distance
+            ? before
+            : ClassAt((int)Math.Round(steps / distance) * distance);
     }
 
     /// <summary>The class that is so many octaves heavier than another, as far as there is one.</summary>
