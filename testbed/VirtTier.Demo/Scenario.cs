@@ -327,9 +327,17 @@ internal sealed class Scenario(DemoHost host, IDemoView view) : HostScenario(hos
         string weight = before > 0.5 ? "0.25" : "4";
         Step($"virttier.yaml: tiers.write_weight: {weight}, and systemctl reload virttier");
         await Host.ConfigureAsync($"tiers: {{ write_weight: {weight} }}", cancel);
-        bool weighed = await UntilAsync(
-            async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95),
-            s_settleLimit, cancel);
+        // Where writes go is learned from samples, of which a slow guest has few: it may take as long as it gets nearer.
+        bool weighed;
+        double nearest;
+        do
+        {
+            nearest = after;
+            weighed = await UntilAsync(
+                async () => (after = await WrittenShareAsync()) is var share && (before > 0.5 ? share <= 0.05 : share >= 0.95),
+                s_settleLimit, cancel);
+        }
+        while (!weighed && Math.Abs(after - before) > Math.Abs(nearest - before) + 0.01);
         await Host.ConfigureAsync("", cancel);
         Report(WritesAreWeighed, weighed, string.Create(CultureInfo.InvariantCulture,
             $"a write weighs {weight} reads: pages that it writes fill {before:P1} of its DRAM before, {after:P1} after"));
