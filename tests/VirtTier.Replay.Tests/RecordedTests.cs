@@ -68,7 +68,8 @@ public sealed class RecordedTests
         const int weight = 4;
         double ShareOf(int rounds, ReplaySamples? samples)
         {
-            Trace trace = Trace.Load(() => TraceReader.Read(File.OpenRead(PathOf(name))), rounds, harvests: 4, writeWeight: weight);
+            Trace trace = Trace.Load(
+                () => TraceReader.Read(File.OpenRead(PathOf(name))), rounds, harvests: 4, writeWeight: weight);
             return ReplayPolicies.Run(
                 trace, ReplayPolicies.VirtTier, ReplayEngine.BudgetOf(trace, 0.2), Observation.Bits, Allocation.Populated,
                 cost: 1, samples).Share;

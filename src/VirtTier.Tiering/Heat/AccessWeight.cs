@@ -17,8 +17,8 @@ internal static class AccessWeight
     private const int MostLighter = 3 * StepsOfOctave;
     private const int MostHeavier = 2 * StepsOfOctave;
 
-    // A weight that is no further off keeps its class, or else estimates that err would swing to and fro all the time. In parts of
-    // the distance between classes: with more, what keeps the class of its beginning is not told from what is much lighter.
+    // A weight that is no further off keeps its class, or else estimates that err would swing to and fro all the time. In parts
+    // of the distance between classes: with more, what keeps the class of its beginning is not told from what is much lighter.
     private const double Slack = 0.6;
 
     /// <summary>The weight of a class.</summary>
