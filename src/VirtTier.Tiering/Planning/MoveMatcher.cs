@@ -32,7 +32,9 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     private readonly CandidateList _hottest = new(samples.States);
     private readonly StateOrder _byValue = new();
     private readonly int[] _bestFirst = new int[samples.States];
-    private int _nextCold;
+    // Of the coldest, the first page and the first block that are left.
+    private int _nextPage;
+    private int _nextBlock;
 
     /// <summary>What a move must earn, in accesses.</summary>
     /// <param name="moveCost">What it costs to do it, in accesses.</param>
@@ -53,8 +55,9 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
         long excess = Math.Max(0, plan.FastPages - plan.TargetPages);
         ReadOnlySpan<int> worstFirst = _byValue.Sort(census.Fast.Pages, census.Slow.Pages, model.Value);
         _hottest.Prepare(census.Slow, PromotableBestFirst(worstFirst, cost, census.Quarters), maxMoves);
-        long swaps = _hottest.Count > 0 ? (maxMoves / 2) + PageSizes.BlockPages : 0;
-        _coldest.Prepare(census.Fast, worstFirst, Math.Min(maxMoves, excess + swaps + spare));
+        long swaps = _hottest.Count > 0 ? maxMoves / 2 : 0;
+        // And a block more, so that there is a choice between it and pages.
+        _coldest.Prepare(census.Fast, worstFirst, Math.Min(maxMoves, excess + swaps + spare + PageSizes.BlockPages));
         Collect(residency);
         Match(plan, maxMoves, cost);
     }
@@ -65,15 +68,17 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
     /// <param name="maxMoves">Most pages to move.</param>
     public void DemoteNext(MovePlan plan, long maxMoves)
     {
-        for (; _nextCold < _coldest.Count && plan.FastPages - plan.DemotedPages > plan.TargetPages; _nextCold++)
+        while (Math.Min(_nextPage, _nextBlock) is var next && next < _coldest.Count && FastAfter(plan) > plan.TargetPages)
         {
-            PageRun run = _coldest[_nextCold];
+            PageRun run = _coldest[next];
             if (plan.DemotedPages + run.Count > maxMoves)
                 return;
             // Its mapping may have been broken up or joined since.
             bool isWhole = run.IsBlock == (sizes[run.First / PageSizes.BlockPages] == MappingSize.Size2M);
-            if (isWhole && !history.IsHit(run.First))
-                plan.Demote(run, model.Rate[_coldest.State(_nextCold)]);
+            if (isWhole && !MayStay(plan, run) && !history.IsHit(run.First))
+                Demote(plan, run.IsBlock);
+            else
+                Advance(run.IsBlock);
         }
     }
 
@@ -145,49 +150,156 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
         return true;
     }
 
-    // Fits the candidates together: first what must go, then each promotion into room that is there or that demotions make.
+    // Fits the candidates together: first what must go, then what is worth it into room that is there or that demotions make.
     private void Match(MovePlan plan, long maxMoves, double cost)
     {
-        long fast = plan.FastPages;
-        long moves = 0;
-        int cold = 0;
-        for (; cold < _coldest.Count && fast > plan.TargetPages; cold++)
-        {
-            PageRun run = _coldest[cold];
-            if (moves + run.Count > maxMoves)
-                continue;
-            plan.Demote(run, model.Rate[_coldest.State(cold)]);
-            fast -= run.Count;
-            moves += run.Count;
-        }
-
-        for (int hot = 0; hot < _hottest.Count; hot++)
+        (_nextPage, _nextBlock) = (NextCold(0, isBlock: false), NextCold(0, isBlock: true));
+        DemoteExcess(plan, maxMoves, cost);
+        // Of pages and blocks, whether the coldest ones of either may have to make room: what is worth less after them will not
+        // displace what they did not.
+        Span<bool> pagesTakeFrom = [true, true];
+        Span<bool> blocksTakeFrom = [true, true];
+        for (int hot = 0; hot < _hottest.Count;)
         {
             PageRun run = _hottest[hot];
-            long lacking = fast + run.Count - plan.TargetPages;
-            long freed = 0;
-            int end = cold;
-            while (freed < lacking && end < _coldest.Count && Pays(_hottest.State(hot), _coldest.State(end), cost))
-                freed += _coldest[end++].Count;
-            if (freed < lacking || moves + freed + run.Count > maxMoves)
-            {
-                if (run.Count == 1)
-                    break;
-                // A page may still fit where a block does not.
-                continue;
-            }
-            for (; cold < end; cold++)
-                plan.Demote(_coldest[cold], model.Rate[_coldest.State(cold)]);
-            plan.Promote(run, model.Rate[_hottest.State(hot)]);
-            fast += run.Count - freed;
-            moves += run.Count + freed;
+            int end = Promote(plan, hot, run.IsBlock ? blocksTakeFrom : pagesTakeFrom, maxMoves, cost);
+            hot = Math.Max(end, hot + 1);
         }
-        _nextCold = cold;
     }
 
-    // A swap is two moves.
-    private bool Pays(int promoted, int demoted, double cost) =>
-        model.Value[promoted] - model.Value[demoted] > (2 * cost) + Math.Min(Doubt * model.Rate[demoted], MostDoubt * cost);
+    private void DemoteExcess(MovePlan plan, long maxMoves, double cost)
+    {
+        while (FastAfter(plan) - plan.TargetPages is > 0 and var excess && Math.Min(_nextPage, _nextBlock) < _coldest.Count)
+        {
+            bool isBlock = _nextBlock < _nextPage;
+            long count = 1;
+            if (isBlock && !IsBlockToGo(plan, maxMoves, cost))
+                (isBlock, count) = (false, Math.Min(excess, PageSizes.BlockPages));
+            for (; count > 0; count--)
+            {
+                int next = isBlock ? _nextBlock : _nextPage;
+                if (next == _coldest.Count || MovesOf(plan) + _coldest[next].Count > maxMoves)
+                    return;
+                Demote(plan, isBlock);
+            }
+        }
+    }
+
+    // Whether the coldest block goes, and not the coldest pages: if it is more than what must go, it may be worth more.
+    private bool IsBlockToGo(MovePlan plan, long maxMoves, double cost)
+    {
+        PageRun block = _coldest[_nextBlock];
+        if (MayStay(plan, block) || MovesOf(plan) + block.Count > maxMoves)
+            return false;
+        long excess = FastAfter(plan) - MostWithBlocks(plan);
+        if (excess >= block.Count)
+            return true;
+        Displaced pages = Displace(excess, isForBlocks: false, cost);
+        return pages.Pages < excess || pages.Loss > Displace(excess, isForBlocks: true, cost).Loss;
+    }
+
+    // Promotes a run, and with it what else finds room where more is made than it needs. Gives the first that is left; itself if
+    // it does not pay.
+    private int Promote(MovePlan plan, int hot, Span<bool> mayTakeFrom, long maxMoves, double cost)
+    {
+        PageRun run = _hottest[hot];
+        long most = MostWithBlocks(plan);
+        long fast = FastAfter(plan);
+        long lacking = fast + run.Count - (run.IsBlock ? most : Math.Max(plan.TargetPages, Math.Min(fast, most)));
+        if (lacking <= 0)
+            return Swap(plan, hot, lacking: 0, isForBlocks: false, maxMoves, cost);
+        bool isForBlocks = _nextBlock < _nextPage;
+        for (int i = 0; i < mayTakeFrom.Length; i++, isForBlocks = !isForBlocks)
+        {
+            ref bool may = ref mayTakeFrom[isForBlocks ? 1 : 0];
+            int end = may ? Swap(plan, hot, lacking, isForBlocks, maxMoves, cost) : hot;
+            if (end > hot)
+                return end;
+            may = false;
+        }
+        return hot;
+    }
+
+    // What comes in and what goes out are held against each other as a whole: a page against a page, a block against as many
+    // pages as have to go, as many pages as find room against a block.
+    private int Swap(MovePlan plan, int hot, long lacking, bool isForBlocks, long maxMoves, double cost)
+    {
+        (int end, long freed, double loss, int worst) = Displace(lacking, isForBlocks, cost);
+        PageRun first = _hottest[hot];
+        long room = first.Count + Math.Max(0, freed - lacking);
+        long come = 0;
+        double gain = 0;
+        int last = hot;
+        for (; last < _hottest.Count && come + _hottest[last].Count <= room; last++)
+        {
+            come += _hottest[last].Count;
+            gain += _hottest[last].Count * (model.Value[_hottest.State(last)] - cost);
+        }
+        bool pays = freed == 0 || gain > loss;
+        // How much of a block is in use is a rough guess: it displaces no page that is worth as much as any of its own.
+        if (first.IsBlock && !isForBlocks && freed > 0)
+            pays &= model.Value[_hottest.State(hot)] - model.Value[worst] > (2 * cost) + DoubtOf(worst, cost);
+        if (freed < lacking || !pays || MovesOf(plan) + freed + come > maxMoves)
+            return hot;
+        while ((isForBlocks ? _nextBlock : _nextPage) < end && freed > 0)
+            Demote(plan, isForBlocks);
+        for (; hot < last; hot++)
+            plan.Promote(_hottest[hot], model.Rate[_hottest.State(hot)]);
+        return last;
+    }
+
+    // The coldest pages, or blocks, that make so much room.
+    private Displaced Displace(long room, bool isForBlocks, double cost)
+    {
+        long pages = 0;
+        double loss = 0;
+        int worst = 0;
+        int end = isForBlocks ? _nextBlock : _nextPage;
+        for (; pages < room && end < _coldest.Count; end = NextCold(end + 1, isForBlocks))
+        {
+            worst = _coldest.State(end);
+            pages += _coldest[end].Count;
+            loss += _coldest[end].Count * (model.Value[worst] + cost + DoubtOf(worst, cost));
+        }
+        return new Displaced(end, pages, loss, worst);
+    }
+
+    private double DoubtOf(int state, double cost) => Math.Min(Doubt * model.Rate[state], MostDoubt * cost);
+
+    // The coldest page or block that is left.
+    private void Demote(MovePlan plan, bool isBlock)
+    {
+        int cold = isBlock ? _nextBlock : _nextPage;
+        plan.Demote(_coldest[cold], model.Rate[_coldest.State(cold)]);
+        Advance(isBlock);
+    }
+
+    private void Advance(bool isBlock)
+    {
+        ref int next = ref isBlock ? ref _nextBlock : ref _nextPage;
+        next = NextCold(next + 1, isBlock);
+    }
+
+    private int NextCold(int from, bool isBlock)
+    {
+        while (from < _coldest.Count && _coldest[from].IsBlock != isBlock)
+            from++;
+        return from;
+    }
+
+    private static long FastAfter(MovePlan plan) => plan.FastPages + plan.PromotedPages - plan.DemotedPages;
+
+    private static long MovesOf(MovePlan plan) => plan.PromotedPages + plan.DemotedPages;
+
+    // Room that is kept free for pages to be born is no hard limit: for less than half a block of it, no block goes or stays
+    // out. Where the budget is a few blocks, there would be one less for a handful of pages.
+    private static long MostWithBlocks(MovePlan plan) =>
+        Math.Min(plan.BudgetPages, plan.TargetPages + (PageSizes.BlockPages / 2));
+
+    private static bool MayStay(MovePlan plan, PageRun run) => run.IsBlock && FastAfter(plan) <= MostWithBlocks(plan);
+
+    // The first that is left, their pages, what they lose, and the state of the one that is worth most.
+    private readonly record struct Displaced(int End, long Pages, double Loss, int Worst);
 }
 
 /// <summary>

@@ -285,7 +285,7 @@ public sealed partial class PlacementPlanner
         plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages, _decisionSpacing);
         (_budgetPages, _headroomPages) = (budgetPages, plan.HeadroomPages);
         double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share, _headroom.Growth(budgetPages));
-        _model.Solve(_census.Fast.Pages, _census.Slow.Pages, plan.TargetPages, cost);
+        _model.Solve(_census, plan.TargetPages, cost);
         FillFigures(plan);
         long spare = _decisionSpacing < 1 ? _headroom.DemotionsWithin(plan.AbsentPages) : 0;
         _matcher.Fill(plan, _census, residency, maxMoves, spare, cost);

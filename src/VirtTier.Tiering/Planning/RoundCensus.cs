@@ -26,6 +26,13 @@ internal sealed class RoundCensus(PageHistory history, MappingSize[] sizes, Bloc
 
     public TierCensus Slow { get; } = new(samples.States);
 
+    /// <summary>Pages of a run in a weighted state, on average: 1 where there are pages alone, 512 where blocks.</summary>
+    public long RunPages(int state)
+    {
+        int runs = Fast.MovableRuns[state] + Slow.MovableRuns[state];
+        return runs == 0 ? 1 : (Fast.MovablePages[state] + Slow.MovablePages[state]) / runs;
+    }
+
     /// <summary>For each state and outcome, page runs of which the round went that way.</summary>
     public ReadOnlySpan<int> Outcomes => _outcomes;
 

@@ -92,12 +92,10 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         _right *= Memory;
         _wrong *= Memory;
         int tried = Review(residency, limits, room, plan);
-        _isOpen = false;
-        if (!model.HasLearned || limits.Share <= 0)
-            return;
-        int most = Math.Max(1, (int)(limits.Share * resident));
+        int most = limits.Share <= 0 ? 0 : Math.Max(1, (int)(limits.Share * resident));
         int allowed = Allowance(most, tried);
-        PlanSplits(residency, room, Math.Min(limits.PerRound, allowed), moveCost, plan);
+        if (model.HasLearned)
+            PlanSplits(residency, room, Math.Min(limits.PerRound, allowed), moveCost, plan);
         _isOpen = allowed > plan.Splits.Length;
     }
 

@@ -97,13 +97,14 @@ internal sealed class ValueModel
     }
 
     /// <summary>Works out the marginal value and the values.</summary>
-    /// <param name="fast">Fast pages by weighted state.</param>
-    /// <param name="slow">Slow pages by weighted state.</param>
+    /// <param name="census">The guest's pages.</param>
     /// <param name="room">Pages that can be fast.</param>
     /// <param name="cost">Cost of moving a page, in accesses.</param>
-    public void Solve(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room, double cost)
+    public void Solve(RoundCensus census, long room, double cost)
     {
-        MarginalValue = MarginalValueOf(fast, slow, room);
+        ReadOnlySpan<long> fast = census.Fast.Pages;
+        ReadOnlySpan<long> slow = census.Slow.Pages;
+        MarginalValue = MarginalValueOf(census, room);
         for (int weight = 0; weight < _solved.Length; weight++)
         {
             int first = PageState.Weighted(0, weight);
@@ -132,13 +133,16 @@ internal sealed class ValueModel
         _firstAccesses = (census.FirstAccessed + 1) / expected;
     }
 
-    private double MarginalValueOf(ReadOnlySpan<long> fast, ReadOnlySpan<long> slow, long room)
+    private double MarginalValueOf(RoundCensus census, long room)
     {
-        ReadOnlySpan<int> lowestFirst = _byRate.Sort(fast, slow, _rate);
+        ReadOnlySpan<int> lowestFirst = _byRate.Sort(census.Fast.Pages, census.Slow.Pages, _rate);
         for (int i = lowestFirst.Length - 1; i >= 0; i--)
         {
             int state = lowestFirst[i];
-            room -= fast[state] + slow[state];
+            // Room that no block fits into is for what is next to it.
+            if (room > 0 && 2 * room < census.RunPages(state))
+                continue;
+            room -= census.Fast.Pages[state] + census.Slow.Pages[state];
             if (room < 0)
                 return _rate[state];
         }
