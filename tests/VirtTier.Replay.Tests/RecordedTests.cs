@@ -25,6 +25,8 @@ public sealed class RecordedTests
     [InlineData("postgres", Allocation.Populated, 0.847)]
     [InlineData("memcached", Allocation.Headroom, 0.862)]
     [InlineData("memcached", Allocation.Populated, 0.799)]
+    [InlineData("lua", Allocation.Headroom, 0.888)]
+    [InlineData("lua", Allocation.Populated, 0.875)]
     public void Planner_stays_near_the_best_with_few_moves(
         string name, Allocation allocation, double floor, double moves = 0.4)
     {
