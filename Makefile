@@ -130,8 +130,8 @@ footprint: deps ## what the agent and its tool take on a host: disk, CPU of a co
 record-guests: deps ## record real Linux guests in an emulated host anew, as test data of the planner
 	testbed/recordings/record
 
-record-programs: deps ## record redis and postgres by valgrind's lackey anew, as test data of the planner
-	testbed/recordings/programs
+record-programs: deps ## record redis, postgres, memcached and lua by valgrind's lackey anew, as test data of the planner
+	testbed/recordings/programs $(OUTDIR)
 
 bench-tiering: ## the bars for placement decisions, on generated workloads
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- tiering

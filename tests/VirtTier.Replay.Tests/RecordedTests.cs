@@ -23,6 +23,10 @@ public sealed class RecordedTests
     [InlineData("redis", Allocation.Populated, 0.898, 0.43)] // nearly all that it fills first is cold later
     [InlineData("postgres", Allocation.Headroom, 0.903)]
     [InlineData("postgres", Allocation.Populated, 0.847)]
+    [InlineData("memcached", Allocation.Headroom, 0.862)]
+    [InlineData("memcached", Allocation.Populated, 0.799)]
+    [InlineData("lua", Allocation.Headroom, 0.888)]
+    [InlineData("lua", Allocation.Populated, 0.875)]
     public void Planner_stays_near_the_best_with_few_moves(
         string name, Allocation allocation, double floor, double moves = 0.4)
     {
