@@ -8,16 +8,28 @@ public sealed class PagesAndBlocksTests
 {
     private const int Block = PageSizes.BlockPages;
 
-    [Fact]
-    public void A_block_does_not_stay_out_for_a_handful_of_pages_to_be_born()
+    [Theory]
+    [InlineData(1)]
+    [InlineData(0.25)] // decisions within the round too
+    public void A_block_neither_stays_out_nor_goes_for_a_handful_of_pages_to_be_born(double spacing)
     {
         ModelGuest guest = new(4 * Block, hugePages: true);
+        guest.Planner.DecisionSpacing = spacing;
         guest.Touch(..(3 * Block)); // the last block may still be born, and room is kept for that
-        guest.Run(20, budget: Block, () => guest.Touch(0));
+        int harvest = 0;
+        void Access()
+        {
+            if (harvest++ % 4 == 3)
+                guest.Touch(0);
+        }
+        guest.Run(20, budget: Block, Access);
 
         Assert.InRange(guest.Plan.HeadroomPages, 1, (Block / 2) - 1);
         Assert.Equal(1, guest.ShareFast(..Block));
         Assert.Equal(Block, guest.Fast);
+        long moved = guest.Moved;
+        guest.Run(20, budget: Block, Access);
+        Assert.Equal(moved, guest.Moved);
     }
 
     [Fact]
@@ -47,7 +59,7 @@ public sealed class PagesAndBlocksTests
         guest.Touch(..);
         void Access(Range hot)
         {
-            if (harvest++ % 4 > 0)
+            if (harvest++ % 4 == 0)
                 guest.Touch(0);
             if (harvest % 2 == 0)
                 guest.Touch(Block..(2 * Block));
