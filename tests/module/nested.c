@@ -2,6 +2,8 @@
 /*
  * A guest within the test guest, run by AMD's SVM or Intel's VMX.  Its page table is one of large pages that maps
  * everything to itself but VM_NESTED_GFN, which may be mapped by small ones.  The guest and its own guest are both 32-bit.
+ * AMD's table for the nested guest is of the kind that the guest itself has: to have 1 GiB pages, which map all to itself, the
+ * guest runs its 32-bit code in long mode (compatibility mode).
  */
 #include "nested.h"
 
@@ -22,6 +24,7 @@
 #define AMD_HSAVE	0x5000
 #define AMD_TABLE	0x6000
 #define AMD_BITMAPS	0x7000
+#define AMD_PDPT	0x8000		/* of the guest's own page table, in long mode */
 #define INTEL_VMCS	0x4000
 #define INTEL_VMXON	0x5000
 #define INTEL_FIELDS	0x6000
@@ -41,6 +44,8 @@ _Static_assert(offsetof(struct vm_ctl, nested) == 20 && offsetof(struct vm_ctl, 
 #define CR0_NE		0x20U
 #define CR0_PG		0x80000000U
 #define CR4_PSE		0x10U
+#define CR4_PAE		0x20U
+#define EFER_LONG_MODE	0x500U		/* on and active */
 #define CR4_VMXE	0x2000U
 #define LARGE_PAGE	0xe7U		/* present, writable, user, accessed, dirty, large */
 #define SMALL_PAGE	0x67U
@@ -210,6 +215,16 @@ static bool has_vmx(void)
 	return supported(1, 5);
 }
 
+/* A page table of long mode at @pml4, which maps 4 GiB to itself by 1 GiB pages. */
+static void describe_giant(char *memory, unsigned long pml4, unsigned long pdpt)
+{
+	uint64_t i;
+
+	put64(memory, pml4, pdpt | SMALL_PAGE);
+	for (i = 0; i < 4; i++)
+		put64(memory, pdpt + 8 * i, i << 30 | LARGE_PAGE);
+}
+
 /* A nested guest in the state of the guest that runs it, but without paging. */
 static void describe_amd(char *memory, const struct vm_config *config)
 {
@@ -218,11 +233,15 @@ static void describe_amd(char *memory, const struct vm_config *config)
 	char *vmcb = memory + AMD_VMCB;
 
 	memcpy(memory + RUN_CODE, amd_run, amd_run_end - amd_run);
-	for (i = 0; i < 1024; i++)
-		table[i] = i << 22 | LARGE_PAGE;
-	table[VM_NESTED_GFN * PAGE >> 22] = config->nested_small ? PIECES | SMALL_PAGE : VM_NESTED_AT * PAGE | LARGE_PAGE;
-	for (i = 0; i < 1024 && config->nested_small; i++)
-		pieces[i] = (VM_NESTED_AT + i) * PAGE | SMALL_PAGE;
+	if (config->nested_giant) {
+		describe_giant(memory, AMD_TABLE, PIECES);
+	} else {
+		for (i = 0; i < 1024; i++)
+			table[i] = i << 22 | LARGE_PAGE;
+		table[VM_NESTED_GFN * PAGE >> 22] = config->nested_small ? PIECES | SMALL_PAGE : VM_NESTED_AT * PAGE | LARGE_PAGE;
+		for (i = 0; i < 1024 && config->nested_small; i++)
+			pieces[i] = (VM_NESTED_AT + i) * PAGE | SMALL_PAGE;
+	}
 
 	put64(vmcb, VMCB_MISC1, 1U << 31 | 1U << 24 | 3ULL << 32);	/* shutdown; HLT; VMRUN, VMMCALL */
 	put64(vmcb, VMCB_IOPM, AMD_BITMAPS);
@@ -312,11 +331,13 @@ int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl, const struct v
 	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
 		return -1;
 	memcpy(memory + NESTED_CODE, nested_code, nested_code_end - nested_code);
-	for (i = 0; i < 1024; i++)
+	if (config->nested_giant)
+		describe_giant(memory, GUEST_TABLE, AMD_PDPT);
+	for (i = 0; i < 1024 && !config->nested_giant; i++)
 		own[i] = i << 22 | LARGE_PAGE;
 	if (has_svm()) {
 		describe_amd(memory, config);
-	} else if (has_vmx()) {
+	} else if (has_vmx() && !config->nested_giant) {
 		describe_intel(kvm_fd, memory, config);
 	} else {
 		errno = EOPNOTSUPP;
@@ -327,7 +348,7 @@ int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl, const struct v
 }
 
 /* Both want the guest to have paging on; each address is what it was. */
-int nested_allow(int vcpu_fd, struct kvm_sregs *sregs)
+int nested_allow(int vcpu_fd, struct kvm_sregs *sregs, const struct vm_config *config)
 {
 	struct {
 		struct kvm_msrs head;
@@ -345,5 +366,9 @@ int nested_allow(int vcpu_fd, struct kvm_sregs *sregs)
 	sregs->cr0 |= CR0_PG;
 	sregs->cr3 = GUEST_TABLE;
 	sregs->cr4 |= CR4_PSE;
+	if (config->nested_giant) {
+		sregs->cr4 |= CR4_PAE;
+		sregs->efer |= EFER_LONG_MODE;
+	}
 	return ioctl(vcpu_fd, KVM_SET_CPUID2, &cpuid) < 0 || ioctl(vcpu_fd, KVM_SET_MSRS, &msrs) != 1 ? -1 : 0;
 }

@@ -19,6 +19,6 @@ static inline void put64(char *memory, unsigned long at, uint64_t value)
  */
 int nested_describe(int kvm_fd, char *memory, struct vm_ctl *ctl, const struct vm_config *config);
 /* Give a vCPU what it needs to run it, the registers in @sregs, which are still to be set: 0, or -1 with an errno. */
-int nested_allow(int vcpu_fd, struct kvm_sregs *sregs);
+int nested_allow(int vcpu_fd, struct kvm_sregs *sregs, const struct vm_config *config);
 
 #endif

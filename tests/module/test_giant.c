@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A guest mapped by one 1 GiB leaf: one accessed bit for all of it, and fault samples by 4 KiB all the same. */
+/*
+ * A guest mapped by one 1 GiB leaf: one accessed bit for all of it, and fault samples by 4 KiB all the same.  And one whose own
+ * guest has memory that KVM maps so.
+ */
 #define _GNU_SOURCE
 #include "sampler.h"
 
@@ -13,7 +16,8 @@ static int harvest_range(int fd, unsigned long start, unsigned long end, struct 
 	*h = (struct kvm_ept_sample_harvest){
 		.size = sizeof(*h), .start = start, .end = end,
 		.flags = KVM_EPT_SAMPLE_HARVEST_CLEAR | KVM_EPT_SAMPLE_HARVEST_FLUSH,
-		.accessed = (uintptr_t)accessed, .sizes = (uintptr_t)sizes,
+		/* The kernel counts from gfn 0. */
+		.accessed = (uintptr_t)accessed - start / 8, .sizes = (uintptr_t)sizes - start / 512,
 	};
 	memset(accessed, 0, sizeof(accessed));
 	return ioctl(fd, KVM_EPT_SAMPLE_CMD_HARVEST, h);
@@ -55,6 +59,70 @@ static void split(void)
 		vm_wait(&vm);
 	}
 	check(entered && laid && !most, "1G: nothing stays denied of what KVM splits", "%ld entries, %llu landmines", most, laid);
+	close(fd);
+	vm_kill(&vm);
+}
+
+/* Where the memslot is that only the nested guest touches. */
+#define NESTED_GFN	(2048 * MIB / PAGE)
+
+/* Blocks of that memslot which the last harvest told as mapped by 1 GiB. */
+static unsigned long giant_blocks(void)
+{
+	unsigned long i, found = 0;
+
+	for (i = 0; i < PAGES / 512; i++)
+		found += sizes[i] == KVM_EPT_SAMPLE_SIZE_1G;
+	return found;
+}
+
+/* Harvest what is touched in it from now on, when the nested guest ran a few times more. */
+static struct kvm_ept_sample_harvest harvest_nested(int fd, const struct vm *vm)
+{
+	struct kvm_ept_sample_harvest h;
+	int round;
+
+	for (round = 0; round < 2; round++) {
+		check(vm_wait_nested(vm, 2), "nested, 1G: the nested guest goes on", "no pass in 60 s");
+		CHECK_RETURNS("nested, 1G: HARVEST", 0, harvest_range(fd, NESTED_GFN, NESTED_GFN + PAGES, &h));
+	}
+	return h;
+}
+
+/* What a nested guest touches of memory that KVM maps for it by an entry of 1 GiB, and the guest never does. */
+static void nested(void)
+{
+	const uint32_t seen = KVM_EPT_SAMPLE_INFO_NESTED | KVM_EPT_SAMPLE_INFO_NESTED_SEEN;
+	static const unsigned long hot[] = { 100 };
+	struct kvm_ept_sample_harvest h;
+	volatile struct vm_ctl *ctl;
+	struct vm vm;
+	int fd;
+
+	vm_start(&vm, (struct vm_config){ .memory = 16 * MIB, .nested = true, .nested_giant = true });
+	ctl = vm.ctl;
+	check(!vm_add_slot(&vm, NESTED_GFN, PAGES), "nested, 1G: a memslot of a 1 GiB page", "refused");
+	vm_work(&vm, hot, 1, VM_WRITE);
+	fd = attach(&vm);
+	h = harvest_nested(fd, &vm);
+	check(ctl->nested_exit == VM_NESTED_EXIT_AMD, "nested, 1G: a nested guest runs", "last exit %#x", ctl->nested_exit);
+	check(!h.pages_accessed && !giant_blocks(), "nested, 1G: nothing is found before it is touched", "%llu pages, %lu blocks",
+	      h.pages_accessed, giant_blocks());
+
+	ctl->nested_offset = (NESTED_GFN - VM_NESTED_GFN) * PAGE;
+	ctl->nested_pages = 1;
+	h = harvest_nested(fd, &vm);
+	check(h.pages_accessed == PAGES, "nested, 1G: one access makes all of it accessed", "%llu pages", h.pages_accessed);
+	check(giant_blocks() == PAGES / 512, "nested, 1G: sizes", "%lu blocks", giant_blocks());
+	check((h.state & seen) == seen, "nested, 1G: told as seen", "state %#x", h.state);
+
+	ctl->nested_pages = 0;
+	h = harvest_nested(fd, &vm);
+	check(!h.pages_accessed && giant_blocks() == PAGES / 512, "nested, 1G: what it touches no more is found no more",
+	      "%llu pages, %lu blocks", h.pages_accessed, giant_blocks());
+	ctl->nested_pages = 1;
+	h = harvest_nested(fd, &vm);
+	check(h.pages_accessed == PAGES, "nested, 1G: and what it touches again is found again", "%llu pages", h.pages_accessed);
 	close(fd);
 	vm_kill(&vm);
 }
@@ -112,5 +180,6 @@ int main(void)
 	close(fd);
 	vm_kill(&vm);
 	split();
+	nested();
 	return checks_failed != 0;
 }

@@ -201,7 +201,7 @@ static void *run_vcpu(void *arg)
 		if (ring == MAP_FAILED)
 			die("dirty ring");
 	}
-	if (self->config.nested && nested_allow(fd, &sregs))
+	if (self->config.nested && nested_allow(fd, &sregs, &self->config))
 		die("nested virtualization");
 	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
 		die("vCPU registers");
@@ -279,9 +279,13 @@ static long obey(const struct message *message, uint8_t *bitmap)
 	case DISCARD:
 		return madvise(memory + message->arg * PAGE, size, MADV_DONTNEED) ? -errno : 0;
 	case ADD_SLOT:
-		extra = map_aligned(size);
-		madvise(extra, size, MADV_NOHUGEPAGE);
-		memset(extra, 0xc3, size);
+		if (self->config.nested_giant) {
+			extra = map_giant(size);
+		} else {
+			extra = map_aligned(size);
+			madvise(extra, size, MADV_NOHUGEPAGE);
+			memset(extra, 0xc3, size);
+		}
 		extra_at = message->arg * PAGE;
 		extra_size = size;
 		return set_slot(EXTRA_SLOT, 0, extra_at, size, extra);

@@ -81,6 +81,7 @@ struct vm_config {
 	bool nested;			/* run a nested guest after each pass */
 	bool nested_no_ad;		/* whose page table is one without accessed bits, as Intel's may be */
 	bool nested_small;		/* whose page table maps VM_NESTED_GFN by 4 KiB pages, unlike the rest */
+	bool nested_giant;		/* whose page table is of 1 GiB pages, as is what vm_add_slot() adds; AMD only */
 	bool manual_log;		/* what is logged is protected when the log is cleared: right after it began */
 	bool ring_log;			/* dirty pages are told by a ring, which is emptied when it is full, not by a bitmap */
 	const char *pid_file;		/* which the process that runs the guest writes and holds the lock of, as QEMU does */
