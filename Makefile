@@ -131,7 +131,7 @@ record-guests: deps ## record real Linux guests in an emulated host anew, as tes
 	testbed/recordings/record
 
 record-programs: deps ## record redis, postgres, memcached and lua by valgrind's lackey anew, as test data of the planner
-	testbed/recordings/programs $(OUTDIR)
+	testbed/recordings/programs
 
 bench-tiering: ## the bars for placement decisions, on generated workloads
 	dotnet run --project bench/VirtTier.Bench --configuration Release -- tiering

@@ -241,7 +241,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
             pays &= model.Value[_hottest.State(hot)] - model.Value[worst] > (2 * cost) + DoubtOf(worst, cost);
         if (freed < lacking || !pays || MovesOf(plan) + freed + come > maxMoves)
             return hot;
-        while ((isForBlocks ? _nextBlock : _nextPage) < end && freed > 0)
+        while ((isForBlocks ? _nextBlock : _nextPage) < end)
             Demote(plan, isForBlocks);
         for (; hot < last; hot++)
             plan.Promote(_hottest[hot], model.Rate[_hottest.State(hot)]);
