@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using VirtTier.Primitives;
+using VirtTier.Tiering.Budgets;
 using VirtTier.Tiering.Planning;
+using VirtTier.Tiering.Value;
 
 namespace VirtTier.Bench;
 
 /// <summary>
 /// Guests whose pages are touched at rates that are known, each touch independent of the others: how near the planner comes to
-/// the rates by harvests after unequal times, and how much of the touches DRAM serves if it holds a quarter of the busy pages,
-/// with such harvests and with equal ones.
+/// the rates by harvests after unequal times, and how much of the touches DRAM serves if it holds a quarter of the busy pages, or
+/// if a pool of half of them is divided among guests, with such harvests and with equal ones.
 /// </summary>
 internal static class RatesBench
 {
@@ -27,6 +29,7 @@ internal static class RatesBench
         MeasureRates(bars, "the agent's harvests", s_agent);
         MeasureShare(bars, "4 KiB", MappingSize.Size4K);
         MeasureShare(bars, "2 MiB", MappingSize.Size2M);
+        MeasureDivision(bars);
     }
 
     private static void MeasureRates(BarTable bars, string name, Harvest[] harvests)
@@ -69,6 +72,41 @@ internal static class RatesBench
         bars.AtLeast($"hot pages a hundredfold apart, {name}: share with glances, of that without", shares[1] / shares[0], 1.4);
     }
 
+    // Guests of which every harvest finds all busy pages accessed: to equal harvests they are all alike.
+    private static void MeasureDivision(BarTable bars)
+    {
+        const int pages = 2048, busy = 512;
+        double[] slowest = [25, 50, 100, 200];
+        int pool = slowest.Length * busy / 2;
+        double[] shares = new double[2];
+        double best = 0;
+        string budgets = "";
+        for (int way = 0; way < shares.Length; way++)
+        {
+            RatesGuest[] guests = [.. slowest.Select(least => new RatesGuest(pages, busy, least, least * 2, MappingSize.Size4K))];
+            for (int round = 0; round < Rounds; round++)
+            {
+                BudgetDemand[] demands = [.. guests.Select(g => new BudgetDemand(pages, Curve: g.Curve(), Previous: g.Budget))];
+                long[] division = PoolDivider.Divide(demands, pool, out _);
+                foreach ((RatesGuest guest, long budget) in guests.Zip(division))
+                {
+                    if (round == Settled)
+                        guest.CountFromNow();
+                    guest.PlayRound(way == 1 && guest.WantsGlances ? s_agent : s_equal, budget);
+                }
+            }
+            shares[way] = guests.Sum(g => g.Served) / guests.Sum(g => g.Touches);
+            best = guests.SelectMany(g => g.Rates).OrderDescending().Take(pool).Sum() / guests.Sum(g => g.Rates.Sum());
+            budgets = string.Join(", ", guests.Select(g => g.Budget));
+        }
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"four guests from 25 to 400 touches a page and second, a pool of half of their busy pages: share {shares[0]:F3} with "
+                + $"equal harvests, {shares[1]:F3} with glances (budgets {budgets}), at best {best:F3}"));
+        bars.AtLeast("pool of guests eightfold apart: share with glances, of the best", shares[1] / best, 0.9);
+        bars.AtLeast("pool of guests eightfold apart: share with glances, of that without", shares[1] / shares[0], 1.3);
+    }
+
     private readonly record struct Harvest(double Milliseconds, bool EndsQuarter);
 
     /// <summary>Units, of a page or a 2 MiB block each, of which some are busy, strewn over the guest.</summary>
@@ -104,7 +142,16 @@ internal static class RatesBench
 
         public bool WantsGlances => _planner.WantsGlances;
 
+        public IReadOnlyList<double> Rates => _rates;
+
+        public double Served => _fast;
+
+        public double Touches => _all;
+
         public double Share => _fast / _all;
+
+        /// <summary>Its budget of the last round, in units.</summary>
+        public long Budget { get; private set; }
 
         public long Moves { get; private set; }
 
@@ -116,8 +163,11 @@ internal static class RatesBench
 
         public void CountFromNow() => (_fast, _all, Moves) = (0, 0, 0);
 
-        public void PlayRound(Harvest[] harvests, int budget)
+        public DramCurve? Curve() => _planner.Curve(TimeSpan.FromSeconds(1));
+
+        public void PlayRound(Harvest[] harvests, long budget)
         {
+            Budget = budget;
             foreach (Harvest harvest in harvests)
             {
                 Touch(harvest.Milliseconds / 1000);
