@@ -101,8 +101,9 @@ internal static class RatesBench
         }
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"four guests from 25 to 400 touches a page and second, a pool of half of their busy pages: share {shares[0]:F3} with "
-                + $"equal harvests, {shares[1]:F3} with glances (budgets {budgets}), at best {best:F3}"));
+            $"four guests from 25 to 400 touches a page and second, a pool of half of their busy pages: "
+                + $"share {shares[0]:F3} with equal harvests, {shares[1]:F3} with glances (budgets {budgets}), "
+                + $"at best {best:F3}"));
         bars.AtLeast("pool of guests eightfold apart: share with glances, of the best", shares[1] / best, 0.9);
         bars.AtLeast("pool of guests eightfold apart: share with glances, of that without", shares[1] / shares[0], 1.3);
     }
