@@ -9,7 +9,7 @@ using VirtTier.Tiering.Splitting;
 namespace VirtTier.Replay;
 
 /// <summary>What <c>virttier replay</c> is asked for.</summary>
-/// <param name="TracePath">The trace file.</param>
+/// <param name="TracePath">The trace: a file, a pipe, or <c>-</c> for the standard input.</param>
 /// <param name="DramPercent">DRAM as a percentage of the trace's distinct pages, 0..100.</param>
 public sealed record ReplayOptions(string TracePath, double DramPercent)
 {
@@ -69,44 +69,38 @@ public static class TraceReplay
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(output);
         Check(options);
-        if (options.SplitPercent is { } percent)
-            return RunSplit(options, percent, output);
-        Trace trace;
+        using TraceFile trace = new(options.TracePath);
         try
         {
-            trace = Trace.Load(
-                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests, options.RunPages,
-                options.WriteWeight);
+            if (options.SplitPercent is { } percent)
+                RunSplit(options, percent, trace, output);
+            else
+                RunWhole(options, trace, output);
         }
         catch (InvalidDataException e)
         {
-            throw new InvalidDataException($"{options.TracePath}: {e.Message}", e);
+            throw new InvalidDataException($"{trace.Name}: {e.Message}", e);
         }
+        return 0;
+    }
+
+    private static void RunWhole(ReplayOptions options, TraceFile file, TextWriter output)
+    {
+        Trace trace = Trace.Load(file.Read, options.Rounds, options.Harvests, options.RunPages, options.WriteWeight);
         int budget = ReplayEngine.BudgetOf(trace, options.DramPercent / 100);
         ReplaySamples? samples = options.Samples > 0 ? new ReplaySamples(options.Samples, options.WriteWeight) : null;
         ReplayResult result = ReplayPolicies.Run(
             trace, options.Policy, budget, options.Observe, options.Alloc, options.Cost, samples, options.Decide);
         Write(options, result, split: null, output);
-        return 0;
     }
 
-    private static int RunSplit(ReplayOptions options, double percent, TextWriter output)
+    private static void RunSplit(ReplayOptions options, double percent, TraceFile file, TextWriter output)
     {
-        SplitReplayResult split;
-        try
-        {
-            split = SplitReplay.Run(
-                () => TraceReader.Read(File.OpenRead(options.TracePath)), options.Rounds, options.Harvests,
-                options.DramPercent / 100, options.Alloc, options.Cost, options.Decide,
-                new ReplaySamples(options.Samples > 0 ? options.Samples : DefaultSplitSamples, options.WriteWeight),
-                new SplitLimits(percent / 100, PerRound: int.MaxValue));
-        }
-        catch (InvalidDataException e)
-        {
-            throw new InvalidDataException($"{options.TracePath}: {e.Message}", e);
-        }
+        SplitReplayResult split = SplitReplay.Run(
+            file.Read, options.Rounds, options.Harvests, options.DramPercent / 100, options.Alloc, options.Cost, options.Decide,
+            new ReplaySamples(options.Samples > 0 ? options.Samples : DefaultSplitSamples, options.WriteWeight),
+            new SplitLimits(percent / 100, PerRound: int.MaxValue));
         Write(options, split.Result, split, output);
-        return 0;
     }
 
     private static void Write(ReplayOptions options, ReplayResult result, SplitReplayResult? split, TextWriter output)

@@ -2,8 +2,10 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using VirtTier.Primitives;
 using VirtTier.Replay.Policies;
 using VirtTier.Replay.Traces;
+using Process = System.Diagnostics.Process;
 
 namespace VirtTier.Replay.Tests;
 
@@ -270,6 +272,61 @@ public sealed class ReplayTests
         foreach (PageTouch touch in trace.Slice(3, 0))
             off += Math.Abs((4 * touch.Count) - rates.Rate(touch.Page, 3));
         Assert.True(off > 0, "replicas are no copies");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_trace_may_come_through_a_pipe(bool split)
+    {
+        string recording = Path.Combine(AppContext.BaseDirectory, "Recordings", "sqlite.vttr.gz");
+        string Play(string path)
+        {
+            StringWriter output = new();
+            Assert.Equal(0, TraceReplay.Run(new ReplayOptions(path, 20)
+            {
+                RunPages = split ? PageSizes.BlockPages : 1,
+                SplitPercent = split ? 10 : null,
+            }, output));
+            return output.ToString();
+        }
+        string pipe = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        using (Process mkfifo = Process.Start("mkfifo", pipe))
+            await mkfifo.WaitForExitAsync(TestContext.Current.CancellationToken);
+        try
+        {
+            Task writing = Task.Run(
+                () => File.WriteAllBytes(pipe, File.ReadAllBytes(recording)), TestContext.Current.CancellationToken);
+            string played = Play(pipe);
+            await writing;
+            Assert.Equal(Play(recording), played);
+        }
+        finally
+        {
+            File.Delete(pipe);
+        }
+    }
+
+    [Theory]
+    [InlineData("0 1 r\n9 2 r\n", "0 1 r\n9 3 r\n")] // a page that was not there
+    [InlineData("0 1 r\n9 2 r\n", "0 1 r\n10 2 r\n")] // a time
+    [InlineData("0 1 r\n9 2 r\n", "0 1 r\n9 2 r\n9 2 r\n")] // more of them
+    [InlineData("0 1 r\n9 2 r\n", "0 1 r\n")] // fewer
+    public void A_trace_that_changes_while_it_is_read_is_refused(string first, string then)
+    {
+        int opened = 0;
+        InvalidDataException changed = Assert.Throws<InvalidDataException>(() => Trace.Load(
+            () => TraceReader.Read(new MemoryStream(Encoding.ASCII.GetBytes(opened++ == 0 ? first : then))),
+            rounds: 2, harvests: 1));
+        Assert.Contains("changed", changed.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_directory_is_no_trace()
+    {
+        IOException refused = Assert.Throws<IOException>(
+            () => TraceReplay.Run(new ReplayOptions(AppContext.BaseDirectory, 20), TextWriter.Null));
+        Assert.Contains("is a directory", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -14,32 +14,23 @@ internal static class ReplayCommand
 
     public static Command Create()
     {
-        Argument<string> trace = new("trace") { Description = "Trace file: text (TIME_NS GFN OP) or binary, gzip accepted" };
+        Argument<string> trace = new("trace")
+        {
+            Description = "Trace file, or - for the standard input: text (TIME_NS GFN OP) or binary, gzip accepted",
+        };
         Option<double> dram = NumberOption.Number(
             "--dram", "Fast memory as a share of the trace's distinct pages, such as 20%", Limits.Share);
         Option<int> rounds = NumberOption.Whole(
             "--rounds", "Equal slices of the trace's time, a decision after each", Limits.ReplayRounds, s_defaults.Rounds);
         Option<int> harvests = NumberOption.Whole(
             "--harvests", "Looks at the accessed bits in a round", Limits.HarvestsPerRound, s_defaults.Harvests);
-        Option<Observation> observe = new("--observe")
-        {
-            Description = "What the policy sees: accessed bits or counts",
-            DefaultValueFactory = _ => s_defaults.Observe,
-        };
-        Option<Decision> decide = new("--decide")
-        {
-            Description = "When virttier moves pages: harvest or round",
-            DefaultValueFactory = _ => s_defaults.Decide,
-        };
-        Option<Allocation> alloc = new("--alloc")
-        {
-            Description = "Where new pages go: headroom or populated",
-            DefaultValueFactory = _ => s_defaults.Alloc,
-        };
+        Option<Observation> observe = WordOption.Of(
+            "--observe", "What the policy sees: accessed bits or counts", s_defaults.Observe);
+        Option<Decision> decide = WordOption.Of("--decide", "When virttier moves pages", s_defaults.Decide);
+        Option<Allocation> alloc = WordOption.Of("--alloc", "Where new pages go", s_defaults.Alloc);
         Option<double> cost = NumberOption.Number(
             "--cost", "What moving a page costs, in accesses", Limits.ReplayCost, s_defaults.Cost);
-        Option<string> unit = new("--unit") { Description = "What is placed as one", DefaultValueFactory = _ => "4K" };
-        unit.AcceptOnlyFromAmong("4K", "2M");
+        Option<string> unit = WordOption.Of("--unit", "What is placed as one", ["4K", "2M"], "4K");
         Option<double?> split = NumberOption.NumberOrBare(
             "--split", "With --unit 2M: most blocks that virttier may split, 10% of them without a value", Limits.Share,
             DefaultSplitPercent);
@@ -47,8 +38,7 @@ internal static class ReplayCommand
             "--samples", "Fault samples a round that virttier gets", Limits.ReplaySamples, s_defaults.Samples);
         Option<int> writeWeight = NumberOption.Whole(
             "--write-weight", "Accesses that a write counts as", Limits.ReplayWriteWeight, s_defaults.WriteWeight);
-        Option<string> policy = new("--policy") { Description = "Who decides", DefaultValueFactory = _ => s_defaults.Policy };
-        policy.AcceptOnlyFromAmong([.. ReplayPolicies.Names]);
+        Option<string> policy = WordOption.Of("--policy", "Who decides", [.. ReplayPolicies.Names], s_defaults.Policy);
         Option<bool> json = new("--json") { Description = "Print one JSON object" };
 
         Command command = new("replay", "Play a recorded trace against a policy: share of accesses served fast, pages moved")

@@ -69,7 +69,7 @@ public sealed class Trace
     /// <param name="harvests">Slices of a round, 1 or more.</param>
     /// <param name="runPages">Pages that count as one: 1, or the 512 of a block.</param>
     /// <param name="writeWeight">Accesses that a write counts as.</param>
-    /// <exception cref="InvalidDataException">The trace is empty or malformed.</exception>
+    /// <exception cref="InvalidDataException">The trace is empty or malformed, or not the same the second time.</exception>
     public static Trace Load(Func<IEnumerable<TraceAccess>> open, int rounds, int harvests, int runPages = 1, int writeWeight = 1)
     {
         ArgumentNullException.ThrowIfNull(open);
@@ -106,9 +106,12 @@ public sealed class Trace
         long[] sampledAt = new long[index.Count];
         int[] sampledOf = new int[index.Count];
         Int128 extent = (Int128)last - first + 1;
+        long left = accesses;
         foreach (TraceAccess access in open())
         {
-            int page = index[access.Gfn / (ulong)runPages];
+            left -= access.Kind == AccessKind.Write ? writeWeight : 1;
+            if (access.TimeNs < first || access.TimeNs > last || !index.TryGetValue(access.Gfn / (ulong)runPages, out int page))
+                throw Changed();
             int slice = (int)(((Int128)access.TimeNs - first) * slices.Length / extent);
             List<PageTouch> touches = slices[slice];
             if (seenIn[page] != slice)
@@ -140,8 +143,10 @@ public sealed class Trace
                 _ => touch with { Fetches = touch.Fetches + 1 },
             };
         }
-        return new Trace(index, runPages, accesses, rounds, harvests, slices);
+        return left == 0 ? new Trace(index, runPages, accesses, rounds, harvests, slices) : throw Changed();
     }
+
+    private static InvalidDataException Changed() => new("The trace changed while it was read.");
 
     /// <summary>A size in 4 KiB pages, as long as a guest may have so many.</summary>
     /// <exception cref="InvalidDataException">It may not.</exception>
