@@ -24,11 +24,7 @@ internal static class AgentCommand
         {
             Description = "Check the configuration, by itself and against this host, say what is wrong, and exit",
         };
-        Option<LogLevel> logLevel = new("--log-level")
-        {
-            Description = "Least level that is logged",
-            DefaultValueFactory = _ => LogLevel.Information,
-        };
+        Option<LogLevel> logLevel = WordOption.Of("--log-level", "Least level that is logged", LogLevel.Information);
         Command command = new("agent", "Run the agent (systemd does: virttier.service)") { config, check, logLevel };
         command.SetAction((result, cancel) => RunAsync(
             result.GetRequiredValue(config), result.GetValue(check), result.GetValue(logLevel), cancel));
