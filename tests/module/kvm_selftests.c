@@ -210,21 +210,23 @@ static void hold(struct holder *holder, int fd)
 	holder->armed += armed;
 }
 
-/* Take hold of the guest that a test runs, itself or in a process that it made for a part of it: whether there is one. */
-static bool take_hold(struct holder *holder, int fd)
+/*
+ * Take hold of the guest that a test runs, itself or in a process that it made for a part of it, or that such a process
+ * made: whether there is one.
+ */
+static bool take_hold(struct holder *holder, int fd, pid_t pid)
 {
 	char path[64];
 	FILE *children;
-	pid_t pid = holder->pid;
 	bool held;
 
+	held = !ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, pid);
+	if (!held && errno != ENXIO && errno != ESRCH)
+		holder->refusal = errno;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-	children = fopen(path, "r");
-	do {
-		held = !ioctl(fd, KVM_EPT_SAMPLE_CMD_INIT, pid);
-		if (!held && errno != ENXIO && errno != ESRCH)
-			holder->refusal = errno;
-	} while (!held && children && fscanf(children, "%d", &pid) == 1);
+	children = held ? NULL : fopen(path, "r");
+	while (!held && children && fscanf(children, "%d", &pid) == 1)
+		held = take_hold(holder, fd, pid);
 	if (children)
 		fclose(children);
 	return held;
@@ -243,7 +245,7 @@ static void *hold_guests(void *arg)
 		int fd = open(KVM_EPT_SAMPLE_PATH, O_RDWR | O_CLOEXEC);
 
 		while (!holder->over) {
-			if (take_hold(holder, fd)) {
+			if (take_hold(holder, fd, holder->pid)) {
 				hold(holder, fd);
 				break;
 			}
