@@ -18,7 +18,7 @@
 #define HARVEST_US	100000
 #define HELD_HARVESTS	10		/* then let go and look again: the process may run another guest by now */
 #define CHUNK		(1UL << 18)	/* pages asked for by one harvest */
-#define LIMIT		900		/* seconds that a test may take; mmu_stress_test took 200 on a machine with four times its work */
+#define LIMIT		900		/* seconds that a test may take: mmu_stress_test took 200 on a busy machine */
 #define TRIES		20		/* of a test that is over before its guest is found */
 #define SKIPPED		4		/* kselftest's exit code for it */
 #define HUNG		-1
