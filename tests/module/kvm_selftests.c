@@ -18,7 +18,7 @@
 #define HARVEST_US	100000
 #define HELD_HARVESTS	10		/* then let go and look again: the process may run another guest by now */
 #define CHUNK		(1UL << 18)	/* pages asked for by one harvest */
-#define LIMIT		900		/* seconds that a test may take: mmu_stress_test took 200 on a busy machine */
+#define LIMIT		900		/* seconds that a test may take: set_memory_region_test took 333 on a busy machine */
 #define TRIES		20		/* of a test that is over before its guest is found */
 #define SKIPPED		4		/* kselftest's exit code for it */
 #define HUNG		-1
@@ -86,7 +86,6 @@ static const struct selftest {
 	{ .command = "hyperv_ipi", .two_cpus = true },
 	{ .command = "hyperv_svm_test", .quick = true },
 	{ .command = "hyperv_tlb_flush", .two_cpus = true },
-	{ .command = "memslot_perf_test -s 500 -l 1 -f 3 -e 4", .two_cpus = true },
 	{ .command = "kvm_page_table_test -v 1 -b 64M -s anonymous_hugetlb_2mb" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M" },
 	{ .command = "dirty_log_perf_test -v 1 -b 64M -s anonymous_hugetlb_2mb -g -e" },
