@@ -108,7 +108,7 @@ on-metal: ## as root, on an idle host with KVM: MINUTES=10 of a throw-away guest
 KVM_KERNELS ?= 6.1 7.3
 
 test-kvm-selftests: deps ## KVM's own tests, with and without the module watching their guests: HOST=amd KVM_KERNELS="6.1 7.3"
-	MINUTES=1000 tests/module/matrix $(KVM_KERNELS:%=$(HOST)/%/kvm)
+	MINUTES=1000 LIMIT=14400 tests/module/matrix $(KVM_KERNELS:%=$(HOST)/%/kvm)
 
 test-harmless: deps ## guests that check their own memory while it is harvested, sampled, moved, split and tiered: PARTS="module agent" MOVES=100000 AGENT_MOVES=100000
 	tests/harmless
