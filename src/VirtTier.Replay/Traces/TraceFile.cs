@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 namespace VirtTier.Replay.Traces;
 
-/// <summary>A trace that somebody names, to be read more than once: what comes through a pipe is kept in a temporary file.</summary>
+/// <summary>
+/// A trace that somebody names, to be read more than once: what comes through a pipe is kept in a temporary file.
+/// </summary>
 internal sealed class TraceFile : IDisposable
 {
     private const string StandardInput = "-";
