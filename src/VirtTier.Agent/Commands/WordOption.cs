@@ -10,8 +10,7 @@ internal static class WordOption
     /// <summary>One of an enumeration's names, in any case; not its numbers, and not several at once.</summary>
     public static Option<T> Of<T>(string name, string description, T unlessGiven)
         where T : struct, Enum =>
-        Create(
-            name, description, [.. Enum.GetValues<T>().Select(value => (value.ToString().ToLowerInvariant(), value))], unlessGiven);
+        Create(name, description, [.. Enum.GetValues<T>().Select(v => (v.ToString().ToLowerInvariant(), v))], unlessGiven);
 
     /// <summary>One of these words.</summary>
     public static Option<string> Of(string name, string description, IReadOnlyCollection<string> words, string unlessGiven) =>
