@@ -3,13 +3,13 @@ import java.util.HashMap;
 import java.util.Random;
 
 // The server loop of guest-java: requests of customers, few of them most of the time and half-way others, are put into words, and
-// the words thrown away; one in four is kept until the next such of that customer. Requests come every 20 ms, so that what is
+// the words thrown away; every other one is kept until the next such of that customer. Requests come every 20 ms, so that what is
 // accessed between two harvests does not depend on how fast the machine is.
 class Shop {
     record Order(int customer, String text) { }
 
     public static void main(String[] args) throws InterruptedException {
-        final int CUSTOMERS = 12000, BATCH = 30, SECONDS = Integer.parseInt(args[0]);
+        final int CUSTOMERS = 12000, BATCH = 60, SECONDS = Integer.parseInt(args[0]);
         var orders = new HashMap<Integer, Order>();
         for (int i = 0; i < CUSTOMERS; i++)
             orders.put(i, new Order(i, ("first of " + i + " ").repeat(60)));
@@ -23,7 +23,7 @@ class Shop {
                 Order last = orders.get(customer);
                 String answer = new StringBuilder("last of ").append(customer).append(": ").append(last.text()).toString();
                 length += answer.indexOf("0 ");
-                if (requests % 4 == 0)
+                if (requests % 2 == 0)
                     orders.put(customer, new Order(customer, ("order " + requests + " ").repeat(60)));
             }
             Thread.sleep(20);
