@@ -49,6 +49,8 @@ public sealed class RecordedTests
     [InlineData("guest-build", Allocation.Populated, 0.787)]
     [InlineData("guest-database", Allocation.Headroom, 0.397)]
     [InlineData("guest-database", Allocation.Populated, 0.414)]
+    [InlineData("guest-java", Allocation.Headroom, 0.784)]
+    [InlineData("guest-java", Allocation.Populated, 0.758)]
     public void A_recorded_guest_is_served_no_worse_than_by_freeze(string name, Allocation allocation, double floor)
     {
         Trace trace = Load(name);
