@@ -93,6 +93,8 @@ public sealed class RecordedTests
     [InlineData("guest-database", Allocation.Populated, 0.622)]
     [InlineData("guest-build", Allocation.Headroom, 0.497)]
     [InlineData("guest-build", Allocation.Populated, 0.489)]
+    [InlineData("guest-java", Allocation.Headroom, 0.538)]
+    [InlineData("guest-java", Allocation.Populated, 0.573)]
     public void A_recorded_guest_in_blocks_is_served_better_with_samples(string name, Allocation allocation, double floor)
     {
         Trace trace = Load(name, PageSizes.BlockPages);
