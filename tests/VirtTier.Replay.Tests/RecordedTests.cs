@@ -49,6 +49,12 @@ public sealed class RecordedTests
     [InlineData("guest-build", Allocation.Populated, 0.787)]
     [InlineData("guest-database", Allocation.Headroom, 0.397)]
     [InlineData("guest-database", Allocation.Populated, 0.414)]
+    [InlineData("guest-java", Allocation.Headroom, 0.784)]
+    [InlineData("guest-java", Allocation.Populated, 0.758)]
+    [InlineData("guest-film", Allocation.Headroom, 0.831)]
+    [InlineData("guest-film", Allocation.Populated, 0.805)]
+    [InlineData("guest-desktop", Allocation.Headroom, 0.932)]
+    [InlineData("guest-desktop", Allocation.Populated, 0.877)]
     public void A_recorded_guest_is_served_no_worse_than_by_freeze(string name, Allocation allocation, double floor)
     {
         Trace trace = Load(name);
@@ -91,6 +97,10 @@ public sealed class RecordedTests
     [InlineData("guest-database", Allocation.Populated, 0.622)]
     [InlineData("guest-build", Allocation.Headroom, 0.497)]
     [InlineData("guest-build", Allocation.Populated, 0.489)]
+    [InlineData("guest-java", Allocation.Headroom, 0.538)]
+    [InlineData("guest-java", Allocation.Populated, 0.573)]
+    [InlineData("guest-film", Allocation.Headroom, 0.756)]
+    [InlineData("guest-film", Allocation.Populated, 0.767)]
     public void A_recorded_guest_in_blocks_is_served_better_with_samples(string name, Allocation allocation, double floor)
     {
         Trace trace = Load(name, PageSizes.BlockPages);
@@ -109,6 +119,8 @@ public sealed class RecordedTests
     [InlineData("guest-database", Allocation.Populated, 50, 0.635)]
     [InlineData("guest-build", Allocation.Headroom, 50, 0.535)]
     [InlineData("guest-build", Allocation.Populated, 45, 0.557)]
+    [InlineData("guest-film", Allocation.Headroom, 50, 0.826)]
+    [InlineData("guest-film", Allocation.Populated, 50, 0.777)]
     [InlineData("sqlite", Allocation.Headroom, 50, 0.821)] // as without samples, like the next three
     [InlineData("sqlite", Allocation.Populated, 50, 0.841)]
     [InlineData("sort", Allocation.Headroom, 50, 0.831)]
