@@ -24,7 +24,15 @@ internal sealed class TraceFile : IDisposable
         if (stream.CanSeek)
             return;
         _path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
-        _kept = new FileStream(_path, FileMode.CreateNew, FileAccess.Write, FileShare.Read, 1 << 16, FileOptions.DeleteOnClose);
+        _kept = new FileStream(_path, new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            Share = FileShare.Read,
+            Options = FileOptions.DeleteOnClose,
+            // What a guest accesses is nobody else's business.
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+        });
         try
         {
             stream.CopyTo(_kept);
