@@ -78,7 +78,9 @@ public sealed class DomainLoopTests : IDisposable
         // of which the last ends it.
         int[] byRound = [.. moves.GroupBy(m => m.Round).Select(g => g.Count())];
         Assert.True(byRound.Max() > 2, $"moves by round: {string.Join(", ", byRound)}");
-        Assert.InRange(_host.FastPages, Budget - (6 * born), Budget + born);
+        // Room is kept for what a round brings, and an eighth more. On a busy machine a round has harvests that came late, too.
+        int most = 1 + moves.GroupBy(m => m.Round).Max(g => g.Max(m => m.Harvest) - g.Min(m => m.Harvest) + 1);
+        Assert.InRange(_host.FastPages, Budget - ((most + 2) * born), Budget + born);
     }
 
     [Fact]
