@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help deps browser build cockpit lint demo demo-sockets demo-sockets-dram demo-tiers demo-splits deb rpm oci-image dist test test-unit test-host test-emulated test-cockpit test-module storm bench-module module-matrix on-metal test-debug-kernel test-kvm-hook test-kvm-selftests test-harmless
-.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers bench-quiet bench-progress
+.PHONY: record-programs document-pictures footprint test-packages test-role-on-host test-many-guests record-guests bench-tiering bench-tiering-native bench-migration bench-reaction microbench chaos clean bench-peers bench-quiet bench-progress bench-split-cost
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -149,6 +149,9 @@ bench-migration: deps ## the bars for moving pages, in an emulated host with two
 
 PEERS ?=
 PEER_SECONDS ?= 60
+
+bench-split-cost: ## as root: what accesses take longer in 2 MiB pages that are split, on this machine
+	dotnet run --project bench/VirtTier.Bench --configuration Release -- split-cost
 
 bench-quiet: deps ## what the agent takes of a CPU for ten guests that change nothing, as it is installed, with bars
 	bench/quiet

@@ -29,6 +29,9 @@ switch (args)
         BarTable rates = new();
         RatesBench.Run(rates);
         return rates.Print();
+    case ["split-cost"]:
+        SplitCostBench.Run();
+        return 0;
     case ["heldout"]:
         HeldOutBench.Run();
         return 0;
@@ -45,7 +48,7 @@ switch (args)
             int.Parse(pid, CultureInfo.InvariantCulture), int.Parse(mebibytes, CultureInfo.InvariantCulture), log);
     default:
         Console.Error.WriteLine(
-            "usage: VirtTier.Bench tiering | throughput | auto | rates | heldout | migration | peers SECONDS [MANAGER|GUEST...] "
-                + "| reaction");
+            "usage: VirtTier.Bench tiering | throughput | auto | rates | split-cost | heldout | migration "
+                + "| peers SECONDS [MANAGER|GUEST...] | reaction");
         return 2;
 }

@@ -58,7 +58,7 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
             int block = _plan.Splits[i];
             if (!Count(outcomes[i]))
             {
-                planner.TakeRefusal(block);
+                planner.TakeRefusal(block, mayPass: outcomes[i] == SplitOutcome.Pinned);
                 continue;
             }
             planner.TakeSplit(block);
@@ -71,7 +71,7 @@ internal sealed class GuestSplits(int pid, IHugePages calls, Action progress)
             int block = _plan.Joins[i];
             if (!Count(outcomes[i]))
             {
-                planner.TakeRefusal(block);
+                planner.TakeRefusal(block, mayPass: outcomes[i] == SplitOutcome.Pinned);
                 continue;
             }
             planner.TakeJoin(block);

@@ -176,7 +176,7 @@ internal sealed class SplitReplay
         bool toFast = fast > Block / 2;
         if (toFast && _fast + Block - fast > _budget)
         {
-            _planner.TakeRefusal(block);
+            _planner.TakeRefusal(block, mayPass: true);
             return;
         }
         pages.Fill(toFast ? Residency.Fast : Residency.Slow);

@@ -18,6 +18,7 @@ public sealed class SplitPlannerTests
     private readonly int[] _timesSplit = new int[Blocks];
     private int _splits;
     private int _joins;
+    private bool _mayPass; // what keeps a block from being split
 
     public SplitPlannerTests()
     {
@@ -128,6 +129,18 @@ public sealed class SplitPlannerTests
         Assert.Equal(0, _guest.Planner.SplitBlocks);
     }
 
+    // A page is held for a moment now and then, by whoever looks at it or moves it.
+    [Fact]
+    public void What_was_busy_is_asked_for_once_more_later()
+    {
+        _mayPass = true;
+        int[] asked = new int[Blocks];
+        Run(150, s_unlimited, TouchHotPages, block => asked[block]++ > 0);
+        Assert.All(asked, times => Assert.InRange(times, 0, 2));
+        Assert.InRange(_guest.Planner.SplitBlocks, Blocks / 2, asked.Count(times => times == 2));
+        Assert.Equal(asked.Count(times => times == 1), _guest.Planner.UnsplittableBlocks);
+    }
+
     [Fact]
     public void What_comes_back_whole_by_itself_is_counted_and_left_alone()
     {
@@ -231,7 +244,7 @@ public sealed class SplitPlannerTests
                 Assert.Equal(MappingSize.Size2M, _guest.Sizes[block]);
                 if (canSplit?.Invoke(block) == false)
                 {
-                    _guest.Planner.TakeRefusal(block);
+                    _guest.Planner.TakeRefusal(block, _mayPass);
                     continue;
                 }
                 _guest.Sizes[block] = MappingSize.Size4K;

@@ -54,5 +54,7 @@ public sealed partial class PlacementPlanner
     }
 
     /// <summary>Takes in that a block cannot be split or joined: it is left as it is for a long time.</summary>
-    public void TakeRefusal(int block) => _splits.TakeRefusal(block);
+    /// <param name="block">The block.</param>
+    /// <param name="mayPass">Whether the cause may pass: then it is asked for again sooner.</param>
+    public void TakeRefusal(int block, bool mayPass) => _splits.TakeRefusal(block, mayPass);
 }

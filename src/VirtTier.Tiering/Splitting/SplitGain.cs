@@ -6,8 +6,9 @@ namespace VirtTier.Tiering.Splitting;
 /// <summary>What a domain gains, in accesses a round, when a block is placed page by page instead of as a whole.</summary>
 internal static class SplitGain
 {
-    /// <summary>Share of a split block's accesses that its dearer TLB misses cost: assumed, not measured. A walk of two tables
-    /// ends one level deeper in both, and 512 entries stand where one stood.</summary>
+    /// <summary>Share of a split block's accesses that its dearer TLB misses cost: 512 entries stand where one stood. Measured
+    /// by bench/VirtTier.Bench/SplitCostBench.cs: 0 where the TLB has entries for all hot pages, beyond that .05 to .15 of
+    /// accesses to pages by chance, up to .5 of a chain of them.</summary>
     public const double TlbShare = 0.05;
 
     /// <summary>The gain.</summary>

@@ -132,7 +132,10 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
     }
 
     /// <summary>Takes in that the kernel does not split a block, or not join it: it is not asked again for long.</summary>
-    public void TakeRefusal(int block)
+    /// <param name="block">The block.</param>
+    /// <param name="mayPass">Whether the cause may be gone at the next try. Each try that fails makes the next one wait twice as
+    /// long; else it waits as long as may be.</param>
+    public void TakeRefusal(int block, bool mayPass)
     {
         _since[block] = _round;
         if (IsSplit(block))
@@ -140,7 +143,7 @@ internal sealed class SplitPlanner(PageHistory history, MappingSize[] sizes, Blo
         if (_state[block] != State.Refused)
             RefusedBlocks++;
         _state[block] = State.Refused;
-        _times[block] = MostTimes;
+        _times[block] = mayPass ? (byte)Math.Min(_times[block] + 1, MostTimes) : (byte)MostTimes;
     }
 
     /// <summary>Takes over blocks that another planner of the domain had.</summary>
