@@ -61,8 +61,75 @@ public sealed class HeadroomTests
         Assert.InRange(headroom.Growth(Budget), 0, 0.01);
 
         Assert.Equal(1.5 * 2, MoveMatcher.Cost(moveCost: 2, pingPong: 0));
-        Assert.Equal(1.2 * 2, MoveMatcher.Cost(moveCost: 2, pingPong: 0, growth: 1), precision: 9);
+        Assert.Equal(1.25 * 2, MoveMatcher.Cost(moveCost: 2, pingPong: 0, growth: 1), precision: 9);
     }
+
+    [Fact]
+    public void Within_a_round_it_is_for_as_many_as_in_the_last_interval_or_as_usual()
+    {
+        Headroom headroom = new();
+        Assert.Equal(Floor(0.25), Within(0.25));
+        for (int harvest = 0; harvest < 40; harvest++)
+            headroom.ObserveWithin(100, share: 0.25);
+        Assert.Equal(125 + Floor(0.25), Within(0.25));
+
+        headroom.ObserveWithin(400, share: 0.25);
+        Assert.Equal(500 + Floor(0.25), Within(0.25));
+        headroom.ObserveWithin(0, share: 0.25);
+        Assert.InRange(Within(0.25), 125 + Floor(0.25), 160);
+        for (int harvest = 0; harvest < 100; harvest++)
+            headroom.ObserveWithin(0, share: 0.25);
+        Assert.Equal(Floor(0.25), Within(0.25));
+
+        headroom.ObserveWithin(3 * Budget, share: 0.25);
+        Assert.Equal((Budget / 4) + Floor(0.25), Within(0.25));
+        Assert.Equal(7, headroom.Pages(Budget, absent: 7, 0.25));
+
+        long Within(double share) => headroom.Pages(Budget, absent: Pages, share);
+    }
+
+    [Fact]
+    public void Before_a_rest_it_is_for_as_many_as_a_rest_usually_brings()
+    {
+        Headroom headroom = new();
+        for (int round = 0; round < 20; round++)
+        {
+            headroom.ObserveWithin(70, share: 0.7);
+            for (int harvest = 1; harvest < 4; harvest++)
+                headroom.ObserveWithin(10, share: 0.1);
+        }
+        Assert.InRange(headroom.Pages(Budget, Pages, 0.7), 87 + Floor(0.7), 88 + Floor(0.7));
+        Assert.InRange(headroom.Pages(Budget, Pages, 0.1), 12 + Floor(0.1), 13 + Floor(0.1));
+    }
+
+    [Fact]
+    public void Births_that_only_the_rounds_end_shows_count_too()
+    {
+        Headroom headroom = new();
+        headroom.ObserveWithin(10, share: 0.25);
+        headroom.CorrectWithin(90);
+        Assert.Equal(125 + Floor(0.25), headroom.Pages(Budget, Pages, 0.25));
+        headroom.CorrectWithin(-500);
+        Assert.Equal(Floor(0.25), headroom.Pages(Budget, Pages, 0.25));
+    }
+
+    [Fact]
+    public void A_burst_has_more_room_made_already_within_the_round()
+    {
+        (ModelGuest guest, Action grow) = Growing(spacing: 0.25);
+        guest.Run(8, Budget, grow);
+        grow();
+        guest.Harvest();
+        guest.RestoreHeadroom();
+        Assert.InRange(guest.Plan.HeadroomPages, BornPerHarvest, 2 * BornPerHarvest);
+        for (int harvest = 0; harvest < 3; harvest++)
+            grow();
+        guest.Harvest();
+        guest.RestoreHeadroom();
+        Assert.InRange(guest.Plan.HeadroomPages, 3 * BornPerHarvest, 4 * BornPerHarvest);
+    }
+
+    private static long Floor(double share) => (long)(Budget / 128 * share);
 
     [Fact]
     public void Within_a_round_no_more_is_demoted_than_was_born()

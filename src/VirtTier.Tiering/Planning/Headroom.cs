@@ -16,13 +16,18 @@ internal sealed class Headroom
     // Never more than this share of the budget: births beyond it are better demoted after the fact.
     private const double GreatestShare = 0.5;
 
+    // And less where the next decision comes soon.
+    private const double GreatestShareWithin = 0.25;
+
     // On top of what is expected: 1/128 of the budget and no more than 16 MiB, so that the first pages of a burst find room,
     // while a budget as small as 16 MiB can be filled to more than 0.99.
     private const int FloorDivisor = 128;
     private const long GreatestFloor = 4096;
 
-    // From one decision to the next births differ more than from round to round.
-    private const double MarginWithin = 1.5;
+    // From one decision to the next births differ more than from round to round. The last interval tells most of the next one;
+    // after one that brought few, the usual pace may well be back.
+    private const double MarginWithin = 1.25;
+    private const double PaceKeptPerRound = 0.78;
 
     // A list of what to demote within the round costs as much again as what is demoted,
     // so it may as well last for a round with more births.
@@ -32,6 +37,10 @@ internal sealed class Headroom
     private const int GrowthDivisor = 64;
 
     private double _expectedBirths;
+    // Between decisions within rounds: born in the last interval; of late, and in how many rounds that was.
+    private long _bornLast;
+    private double _bornOfLate;
+    private double _roundsOfLate;
 
     /// <summary>Takes the number of pages born in the round that ended.</summary>
     public void Observe(long born) => _expectedBirths = Math.Max(born, _expectedBirths * DecayPerRound);
@@ -41,18 +50,42 @@ internal sealed class Headroom
     /// <param name="budget">The budget in pages.</param>
     public double Growth(long budget) => Math.Min(1, _expectedBirths * GrowthDivisor / Math.Max(1, budget));
 
+    /// <summary>Takes the number of pages born from one decision to the next, where there are several in a round.</summary>
+    /// <param name="born">Pages.</param>
+    /// <param name="share">Share of the round that passed.</param>
+    public void ObserveWithin(long born, double share)
+    {
+        double kept = Math.Pow(PaceKeptPerRound, share);
+        _bornLast = born;
+        _bornOfLate = (_bornOfLate * kept) + born;
+        _roundsOfLate = (_roundsOfLate * kept) + share;
+    }
+
+    /// <summary>Takes in that more pages (or fewer) were born in the last interval than <see cref="ObserveWithin"/>
+    /// was told.</summary>
+    public void CorrectWithin(long born)
+    {
+        _bornLast = Math.Max(0, _bornLast + born);
+        _bornOfLate = Math.Max(0, _bornOfLate + born);
+    }
+
     /// <summary>Pages to keep free until the next decision.</summary>
     /// <param name="budget">The budget in pages.</param>
     /// <param name="absent">Pages that can still be born.</param>
     /// <param name="spacing">Share of the round until then.</param>
     public long Pages(long budget, long absent, double spacing)
     {
-        long expected = Math.Min((long)(_expectedBirths * Margin), (long)(budget * GreatestShare));
-        long floor = Math.Min(budget / FloorDivisor, GreatestFloor);
-        return Math.Min((long)((expected + floor) * Math.Min(1, spacing * MarginWithin)), absent);
+        double expected = spacing < 1
+            ? Math.Min(BirthsWithin(spacing) * MarginWithin, budget * GreatestShareWithin)
+            : Math.Min(_expectedBirths * Margin, budget * GreatestShare);
+        long floor = (long)(Math.Min(budget / FloorDivisor, GreatestFloor) * spacing);
+        return Math.Min((long)expected + floor, absent);
     }
 
     /// <summary>Pages that may have to go within the round to make room again.</summary>
     /// <param name="absent">Pages that can still be born.</param>
     public long DemotionsWithin(long absent) => Math.Min((long)(_expectedBirths * ListMargin), absent);
+
+    private double BirthsWithin(double share) =>
+        _roundsOfLate > 0 ? Math.Max(_bornLast, _bornOfLate / _roundsOfLate * share) : 0;
 }

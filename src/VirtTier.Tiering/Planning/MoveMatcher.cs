@@ -14,7 +14,7 @@ internal sealed class MoveMatcher(PageHistory history, MappingSize[] sizes, Bloc
 
     // Where pages are born, room is made for them in every round. What a promotion displaces would have had to go soon anyway:
     // its demotion is brought forward and not one more, and so a move has to earn less.
-    private const double MarginOfGrowing = 1.2;
+    private const double MarginOfGrowing = 1.25;
 
     // Where bursts come and go, a third of the moved pages come back, and rightly so: it pays, or they would not have been
     // moved. Where more than half do, expectations are worse than usual, and moves have to earn up to three times as much.

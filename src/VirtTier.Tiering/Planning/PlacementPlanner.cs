@@ -53,8 +53,9 @@ public sealed partial class PlacementPlanner
     private long _rounds;
     private bool _residencyKnown;
     private long _hitFirst;
+    private long _hitFirstSeen; // by the last harvest that was no glance
     private long _budgetPages;
-    private long _headroomPages;
+    private long _absentPages;
     private long _movesLeft;
     private long _demotedWithin;
     private double _decisionSpacing = 1;
@@ -167,6 +168,9 @@ public sealed partial class PlacementPlanner
             throw new ArgumentOutOfRangeException(nameof(accesses), accesses, "A number of accesses is 0 or more.");
         int quarter = PageState.QuarterOf(_harvests, _expectedHarvests);
         Mark(accessed, sizes, quarter, watched);
+        if (_residencyKnown && _decisionSpacing < 1)
+            _headroom.ObserveWithin(_hitFirst - _hitFirstSeen, _harvests == 0 ? _decisionSpacing : SpacingWithin);
+        _hitFirstSeen = _hitFirst;
         if (_glanceFound || accessed.ContainsAnyExcept(0UL))
         {
             _glanceFound = false;
@@ -283,7 +287,7 @@ public sealed partial class PlacementPlanner
         TakeCensus(residency, plan);
         plan.BudgetPages = budgetPages;
         plan.HeadroomPages = _headroom.Pages(budgetPages, plan.AbsentPages, _decisionSpacing);
-        (_budgetPages, _headroomPages) = (budgetPages, plan.HeadroomPages);
+        (_budgetPages, _absentPages) = (budgetPages, plan.AbsentPages);
         double cost = MoveMatcher.Cost(_moveCost, _pingPong.Share, _headroom.Growth(budgetPages));
         _model.Solve(_census, plan.TargetPages, cost);
         FillFigures(plan);
@@ -299,9 +303,9 @@ public sealed partial class PlacementPlanner
     }
 
     /// <summary>
-    /// Decides within a round, after a harvest, what to demote to have the headroom of the last plan again: the pages that were
-    /// next to go then, less those accessed since. It looks at no more pages than it demotes and passes over,
-    /// and keeps the round's move limit.
+    /// Decides within a round, after a harvest, what to demote to have headroom until the next one: the pages that were next
+    /// to go when the last plan was made, less those accessed since. It looks at no more pages than it demotes
+    /// and passes over, and keeps the round's move limit.
     /// </summary>
     /// <param name="fastPages">Pages in the fast tier now: those that the last decision left there, and
     /// <see cref="BornPages"/>.</param>
@@ -312,7 +316,8 @@ public sealed partial class PlacementPlanner
         ArgumentNullException.ThrowIfNull(plan);
         plan.Clear();
         plan.FastPages = fastPages;
-        (plan.BudgetPages, plan.HeadroomPages) = (_budgetPages, _headroomPages);
+        plan.BudgetPages = _budgetPages;
+        plan.HeadroomPages = _headroom.Pages(_budgetPages, Math.Max(0, _absentPages - _hitFirst), SpacingWithin);
         _matcher.DemoteNext(plan, _movesLeft);
         _movesLeft -= plan.DemotedPages;
         _demotedWithin += plan.DemotedPages;
@@ -458,6 +463,10 @@ public sealed partial class PlacementPlanner
         _sizes[block] = size;
     }
 
+    // Share of a round from one harvest to the next, but for the first, before which there may be a rest.
+    private double SpacingWithin =>
+        _expectedHarvests > 1 ? Math.Min(_decisionSpacing, (1 - _decisionSpacing) / (_expectedHarvests - 1)) : _decisionSpacing;
+
     // Ends the round for each page and learns from how it turned out.
     private void TakeCensus(ReadOnlySpan<byte> residency, MovePlan plan)
     {
@@ -483,12 +492,15 @@ public sealed partial class PlacementPlanner
         }
         _harvests = _quarters = _glances = 0;
         _watched = TimeSpan.Zero;
-        _hitFirst = 0;
+        long unseen = _census.Born - _hitFirst;
+        _hitFirst = _hitFirstSeen = 0;
         _accesses = null;
 
         plan.AbsentPages = _census.Absent;
         // What a guest had before anyone looked was not born in the first round.
         plan.BornPages = _residencyKnown ? _census.Born : 0;
+        if (_residencyKnown && _decisionSpacing < 1)
+            _headroom.CorrectWithin(unseen);
         _residencyKnown = true;
         _headroom.Observe(plan.BornPages);
     }
