@@ -41,10 +41,10 @@ public sealed class BoundMemoryTests : IDisposable
     [Fact]
     public async Task Room_for_new_pages_is_made_after_each_harvest_and_bound_pages_do_not_pass_for_new_ones()
     {
-        const int born = 20;
+        const int born = 40;
         _host.Bound = [(0, 512, [0])];
         _host.HotPages = [.. Enumerable.Range(0, 512), .. Enumerable.Range(1000, 400)];
-        // At first as much room is kept as all that has no memory yet could need: what is born then has to be more than that.
+        // DRAM that is free at first has to be full before room is made: what is born is more than that.
         _host.GrownTo = 2000;
         HashSet<(long Round, int Harvest)> moves = [];
         await using DomainLoop tierer = Start();

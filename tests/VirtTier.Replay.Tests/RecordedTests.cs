@@ -113,30 +113,38 @@ public sealed class RecordedTests
     }
 
     // With at most a tenth of the blocks split, one always. The floors are .02 below what was reached when they were written.
-    // These guests have few blocks, and chance decides much: guest-build gets .50 to .58 by how it is cut into rounds.
+    // These guests have few blocks, and chance decides much: guest-build, which gets .50 to .58 by how it is cut into rounds, is
+    // judged by the mean of three cuts.
     [Theory]
-    [InlineData("guest-database", Allocation.Headroom, 50, 0.636)]
-    [InlineData("guest-database", Allocation.Populated, 50, 0.635)]
-    [InlineData("guest-build", Allocation.Headroom, 50, 0.535)]
-    [InlineData("guest-build", Allocation.Populated, 45, 0.557)]
-    [InlineData("guest-film", Allocation.Headroom, 50, 0.826)]
-    [InlineData("guest-film", Allocation.Populated, 50, 0.777)]
-    [InlineData("sqlite", Allocation.Headroom, 50, 0.821)] // as without samples, like the next three
-    [InlineData("sqlite", Allocation.Populated, 50, 0.841)]
-    [InlineData("sort", Allocation.Headroom, 50, 0.831)]
-    [InlineData("sort", Allocation.Populated, 50, 0.852)]
-    [InlineData("postgres", Allocation.Headroom, 50, 0.761)]
-    [InlineData("postgres", Allocation.Populated, 50, 0.765)]
-    public void Splits_serve_better_than_blocks_with_samples(string name, Allocation allocation, int rounds, double floor)
+    [InlineData("guest-database", Allocation.Headroom, 0.636)]
+    [InlineData("guest-database", Allocation.Populated, 0.635)]
+    [InlineData("guest-build", Allocation.Headroom, 0.538, 45, 50, 55)]
+    [InlineData("guest-build", Allocation.Populated, 0.536, 45, 50, 55)]
+    [InlineData("guest-film", Allocation.Headroom, 0.826)]
+    [InlineData("guest-film", Allocation.Populated, 0.777)]
+    [InlineData("sqlite", Allocation.Headroom, 0.821)] // as without samples, like the next three
+    [InlineData("sqlite", Allocation.Populated, 0.841)]
+    [InlineData("sort", Allocation.Headroom, 0.831)]
+    [InlineData("sort", Allocation.Populated, 0.852)]
+    [InlineData("postgres", Allocation.Headroom, 0.761)]
+    [InlineData("postgres", Allocation.Populated, 0.765)]
+    public void Splits_serve_better_than_blocks_with_samples(string name, Allocation allocation, double floor, params int[] cuts)
     {
-        SplitReplayResult Play(double share) => SplitReplay.Run(
+        SplitReplayResult Play(int rounds, double share) => SplitReplay.Run(
             () => TraceReader.Read(File.OpenRead(PathOf(name))), rounds, harvests: 4, dram: 0.2, allocation, cost: 1,
             Decision.Harvest, new ReplaySamples(500, WriteWeight: 1), new SplitLimits(share, PerRound: int.MaxValue));
-        SplitReplayResult split = Play(0.1);
-        double whole = Play(0).Result.Share;
-        Assert.True(split.Result.Share >= floor, $"share {split.Result.Share:F3} of at least {floor}");
-        Assert.True(split.Result.Share > whole, $"share {split.Result.Share:F3}, of whole blocks {whole:F3}");
-        Assert.InRange(split.MostSplit, 1, Math.Max(1, split.Result.Pages / 10));
+        if (cuts.Length == 0)
+            cuts = [50];
+        double mean = 0, whole = 0;
+        foreach (int rounds in cuts)
+        {
+            SplitReplayResult split = Play(rounds, 0.1);
+            Assert.InRange(split.MostSplit, 1, Math.Max(1, split.Result.Pages / 10));
+            mean += split.Result.Share / cuts.Length;
+            whole += Play(rounds, 0).Result.Share / cuts.Length;
+        }
+        Assert.True(mean >= floor, $"share {mean:F3} of at least {floor}");
+        Assert.True(mean > whole, $"share {mean:F3}, of whole blocks {whole:F3}");
     }
 
     private static Trace Load(string name, int runPages = 1) =>

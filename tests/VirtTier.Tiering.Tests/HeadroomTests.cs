@@ -100,6 +100,10 @@ public sealed class HeadroomTests
         }
         Assert.InRange(headroom.Pages(Budget, Pages, 0.7), 87 + Floor(0.7), 88 + Floor(0.7));
         Assert.InRange(headroom.Pages(Budget, Pages, 0.1), 12 + Floor(0.1), 13 + Floor(0.1));
+
+        // A burst that a rest brought goes on at its pace, not at once.
+        headroom.ObserveWithin(700, share: 0.7);
+        Assert.Equal(125 + Floor(0.1), headroom.Pages(Budget, Pages, 0.1));
     }
 
     [Fact]

@@ -37,8 +37,11 @@ internal sealed class Headroom
     private const int GrowthDivisor = 64;
 
     private double _expectedBirths;
-    // Between decisions within rounds: born in the last interval; of late, and in how many rounds that was.
+
+    // Where decisions are within rounds, too: born in the last interval, and what share of a round it was; born of late, and in
+    // how many rounds.
     private long _bornLast;
+    private double _shareLast = 1;
     private double _bornOfLate;
     private double _roundsOfLate;
 
@@ -56,7 +59,7 @@ internal sealed class Headroom
     public void ObserveWithin(long born, double share)
     {
         double kept = Math.Pow(PaceKeptPerRound, share);
-        _bornLast = born;
+        (_bornLast, _shareLast) = (born, share);
         _bornOfLate = (_bornOfLate * kept) + born;
         _roundsOfLate = (_roundsOfLate * kept) + share;
     }
@@ -86,6 +89,9 @@ internal sealed class Headroom
     /// <param name="absent">Pages that can still be born.</param>
     public long DemotionsWithin(long absent) => Math.Min((long)(_expectedBirths * ListMargin), absent);
 
+    // As fast as in the last interval, which for a longer one proves nothing, or as usual.
     private double BirthsWithin(double share) =>
-        _roundsOfLate > 0 ? Math.Max(_bornLast, _bornOfLate / _roundsOfLate * share) : 0;
+        _roundsOfLate > 0
+            ? Math.Max(_bornLast * Math.Min(1, share / _shareLast), _bornOfLate / _roundsOfLate * share)
+            : 0;
 }
