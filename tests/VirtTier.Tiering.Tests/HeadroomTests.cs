@@ -133,6 +133,19 @@ public sealed class HeadroomTests
         Assert.InRange(guest.Plan.HeadroomPages, 3 * BornPerHarvest, 4 * BornPerHarvest);
     }
 
+    [Theory]
+    [InlineData(0.25)]
+    [InlineData(1)]
+    public void A_guest_that_stands_still_keeps_the_room_that_it_needs_when_it_goes_on(double spacing)
+    {
+        (ModelGuest guest, Action grow) = Growing(spacing);
+        guest.Run(8, Budget, grow);
+        long before = guest.Plan.HeadroomPages;
+        guest.Run(20, Budget, () => { });
+        Assert.Equal(before, guest.Plan.HeadroomPages);
+        Assert.InRange(before, BornPerHarvest, Budget);
+    }
+
     private static long Floor(double share) => (long)(Budget / 128 * share);
 
     [Fact]

@@ -168,11 +168,11 @@ public sealed partial class PlacementPlanner
             throw new ArgumentOutOfRangeException(nameof(accesses), accesses, "A number of accesses is 0 or more.");
         int quarter = PageState.QuarterOf(_harvests, _expectedHarvests);
         Mark(accessed, sizes, quarter, watched);
-        if (_residencyKnown && _decisionSpacing < 1)
-            _headroom.ObserveWithin(_hitFirst - _hitFirstSeen, _harvests == 0 ? _decisionSpacing : SpacingWithin);
-        _hitFirstSeen = _hitFirst;
         if (_glanceFound || accessed.ContainsAnyExcept(0UL))
         {
+            if (_residencyKnown && _decisionSpacing < 1)
+                _headroom.ObserveWithin(_hitFirst - _hitFirstSeen, _harvests == 0 ? _decisionSpacing : SpacingWithin);
+            _hitFirstSeen = _hitFirst;
             _glanceFound = false;
             _harvests++;
             _quarters = quarter + 1;
@@ -478,6 +478,9 @@ public sealed partial class PlacementPlanner
             _watchedWithGlances = _watched;
         }
         _census.Take(residency, _quarters, _rounds);
+        plan.AbsentPages = _census.Absent;
+        // What a guest had before anyone looked was not born in the first round.
+        plan.BornPages = _residencyKnown ? _census.Born : 0;
         if (_harvests > 0)
         {
             _model.Learn(_census, _accesses, _samples.Rates?.Usual * _watchedWithGlances.TotalSeconds);
@@ -489,20 +492,15 @@ public sealed partial class PlacementPlanner
             _shareError.EndRound();
             _curveError.EndRound(_census, _model);
             _expectedHarvests = _harvests;
+            if (_residencyKnown && _decisionSpacing < 1)
+                _headroom.CorrectWithin(_census.Born - _hitFirst);
+            _headroom.Observe(plan.BornPages);
         }
+        _residencyKnown = true;
         _harvests = _quarters = _glances = 0;
         _watched = TimeSpan.Zero;
-        long unseen = _census.Born - _hitFirst;
         _hitFirst = _hitFirstSeen = 0;
         _accesses = null;
-
-        plan.AbsentPages = _census.Absent;
-        // What a guest had before anyone looked was not born in the first round.
-        plan.BornPages = _residencyKnown ? _census.Born : 0;
-        if (_residencyKnown && _decisionSpacing < 1)
-            _headroom.CorrectWithin(unseen);
-        _residencyKnown = true;
-        _headroom.Observe(plan.BornPages);
     }
 
     private void FillFigures(MovePlan plan)
