@@ -148,7 +148,8 @@ internal sealed class ModelGuest
             pages.Fill(to);
             fast += to == Residency.Fast ? run.Count : -run.Count;
             // Less than half a block of headroom keeps no block out.
-            long most = run.IsBlock && to == Residency.Fast ? Math.Min(Plan.BudgetPages, atMost + 256) : atMost;
+            bool isBlockToFast = run.IsBlock && to == Residency.Fast;
+            long most = isBlockToFast ? Math.Min(Plan.BudgetPages, atMost + (PageSizes.BlockPages / 2)) : atMost;
             Assert.True(fast <= most, $"{fast} fast pages while the plan is carried out; the target is {most}");
         }
     }
